@@ -1,0 +1,2 @@
+//! The ringmta engine.
+fn main() {}
