@@ -1,0 +1,1 @@
+//! The faces to operators: HTTP API, metrics, admin.

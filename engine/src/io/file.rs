@@ -1,0 +1,147 @@
+//! Direct-I/O files: what the spool is written with.
+
+use super::ring::{self, RingBlock, RingFile};
+use super::time::deadline;
+use crate::limits::{BLOCK_BYTES, DISK_TIMEOUT_SECS};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+const DISK: Duration = Duration::from_secs(DISK_TIMEOUT_SECS);
+
+/// An aligned, append-only buffer. Its capacity is whole disk blocks.
+pub struct Block {
+    inner: RingBlock,
+    len: usize,
+}
+
+impl Block {
+    /// A buffer of at least `bytes`, rounded up to whole blocks.
+    pub fn with_capacity(bytes: usize) -> Block {
+        Block { inner: RingBlock::new(round_up(bytes.max(BLOCK_BYTES))), len: 0 }
+    }
+
+    /// Bytes appended so far.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Nothing appended yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends `data`, growing when needed.
+    pub fn extend(&mut self, data: &[u8]) {
+        self.reserve(data.len());
+        self.inner.bytes_mut()[self.len..self.len + data.len()].copy_from_slice(data);
+        self.len += data.len();
+    }
+
+    /// Makes room for `more` bytes without a further allocation.
+    pub fn reserve(&mut self, more: usize) {
+        let need = self.len + more;
+        if need <= self.inner.capacity() {
+            return;
+        }
+        let mut grown = RingBlock::new(round_up(need.max(self.inner.capacity() * 2)));
+        grown.bytes_mut()[..self.len].copy_from_slice(&self.inner.bytes_mut()[..self.len]);
+        self.inner = grown;
+    }
+
+    /// The bytes from `at` on, to patch a length or checksum written earlier.
+    pub fn tail_mut(&mut self, at: usize) -> &mut [u8] {
+        let len = self.len;
+        &mut self.inner.bytes_mut()[at..len]
+    }
+
+    /// Appends zeros up to the next multiple of `unit`.
+    pub fn pad_to(&mut self, unit: usize) {
+        let target = self.len.div_ceil(unit) * unit;
+        self.reserve(target - self.len);
+        let len = self.len;
+        self.inner.bytes_mut()[len..target].fill(0);
+        self.len = target;
+    }
+}
+
+/// `bytes` rounded up to whole disk blocks.
+pub fn round_up(bytes: usize) -> usize {
+    bytes.div_ceil(BLOCK_BYTES) * BLOCK_BYTES
+}
+
+/// A file opened for direct I/O. Cheap to clone; closed when the last clone goes.
+#[derive(Clone)]
+pub struct File {
+    inner: RingFile,
+}
+
+impl File {
+    /// Makes `path` with `bytes` preallocated, and makes its name durable too. With `durable`
+    /// every completed write is on stable storage.
+    ///
+    /// # Errors
+    /// As open(2), fallocate(2), fsync(2); `TimedOut` past the disk deadline.
+    pub async fn create(path: &Path, bytes: u64, durable: bool) -> io::Result<File> {
+        let make = async {
+            let inner = RingFile::open(path, Some(bytes), durable).await?;
+            if let Some(dir) = path.parent() {
+                ring::sync_dir(dir).await?;
+            }
+            Ok(File { inner })
+        };
+        deadline(DISK, make).await?
+    }
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub async fn open(path: &Path, durable: bool) -> io::Result<File> {
+        let inner = deadline(DISK, RingFile::open(path, None, durable)).await??;
+        Ok(File { inner })
+    }
+
+    /// Opens an existing file for reading.
+    ///
+    /// # Errors
+    /// As open(2).
+    pub async fn open_read(path: &Path) -> io::Result<File> {
+        let inner = deadline(DISK, RingFile::open_read(path)).await??;
+        Ok(File { inner })
+    }
+
+    /// Writes the whole block at `at` (a multiple of the block size), padded to whole blocks.
+    ///
+    /// # Errors
+    /// As write(2); a short write is an error; `TimedOut` past the disk deadline, after which
+    /// the state of the blocks is unknown.
+    pub async fn write_at(&self, mut block: Block, at: u64) -> io::Result<()> {
+        block.pad_to(BLOCK_BYTES);
+        deadline(DISK, self.inner.write_at(block.inner, block.len, at)).await?
+    }
+
+    /// Reads up to `bytes` at `at`; shorter at the end of the file.
+    ///
+    /// # Errors
+    /// As read(2).
+    pub async fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        deadline(DISK, self.inner.read_at(at, bytes)).await?
+    }
+
+    /// Waits until everything written is on stable storage.
+    ///
+    /// # Errors
+    /// As fdatasync(2). After an error the written data must be taken as lost.
+    pub async fn sync(&self) -> io::Result<()> {
+        deadline(DISK, self.inner.sync()).await?
+    }
+
+    /// Size in bytes.
+    ///
+    /// # Errors
+    /// As stat(2).
+    pub async fn size(&self) -> io::Result<u64> {
+        deadline(DISK, self.inner.size()).await?
+    }
+}

@@ -1,0 +1,447 @@
+//! The real world: glommio's executor and io_uring files and sockets. The only file of the
+//! engine that names glommio.
+#![allow(unsafe_code)]
+
+use crate::limits;
+use futures::io::{AsyncRead, AsyncWrite};
+use glommio::io::{DmaFile, OpenOptions};
+use glommio::{LocalExecutorBuilder, Placement};
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Runs `make()` to its end on a new thread with its own ring, pinned to `core` when given.
+///
+/// # Errors
+/// When the ring cannot be made (io_uring absent or forbidden, memlock too low) or the thread
+/// cannot be started.
+pub fn run_shard<T, M, F>(
+    name: &str,
+    core: Option<usize>,
+    make: M,
+) -> io::Result<std::thread::JoinHandle<io::Result<T>>>
+where
+    T: Send + 'static,
+    M: FnOnce() -> F + Send + 'static,
+    F: Future<Output = T> + 'static,
+{
+    let name = name.to_string();
+    std::thread::Builder::new().name(name.clone()).spawn(move || {
+        let placement = match core {
+            Some(core) => Placement::Fixed(core),
+            None => Placement::Unbound,
+        };
+        let executor = LocalExecutorBuilder::new(placement)
+            .name(&name)
+            .ring_depth(limits::RING_DEPTH)
+            .preempt_timer(Duration::from_millis(10))
+            .make()
+            .map_err(io::Error::from)?;
+        Ok(executor.run(async move { make().await }))
+    })
+}
+
+/// Makes and drops a ring, to learn at start whether this machine allows io_uring.
+///
+/// # Errors
+/// The reason it does not.
+pub fn probe() -> io::Result<()> {
+    let handle = run_shard("probe", None, || async {})?;
+    match handle.join() {
+        Ok(result) => result,
+        Err(_) => Err(io::Error::other("the ring could not be set up")),
+    }
+}
+
+/// The cores this process may run on.
+pub fn cores() -> Vec<usize> {
+    // SAFETY: cpu_set_t is plain data, valid when zeroed; the size passed is its own size.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        if libc::sched_getaffinity(0, std::mem::size_of::<libc::cpu_set_t>(), &mut set) != 0 {
+            return vec![0];
+        }
+        (0..libc::CPU_SETSIZE as usize).filter(|core| libc::CPU_ISSET(*core, &set)).collect()
+    }
+}
+
+/// A number to seed a shard's generator with.
+pub fn entropy() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u64(unix_nanos());
+    hasher.finish() | 1
+}
+
+pub(super) fn spawn(future: impl Future<Output = ()> + 'static) {
+    glommio::spawn_local(future).detach();
+}
+
+pub(super) async fn yield_now() {
+    glommio::executor().yield_now().await;
+}
+
+pub(super) fn mono_nanos() -> u64 {
+    thread_local! { static START: Instant = Instant::now(); }
+    START.with(|start| start.elapsed().as_nanos() as u64)
+}
+
+pub(super) fn unix_nanos() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64)
+}
+
+pub(super) async fn sleep(duration: Duration) {
+    glommio::timer::sleep(duration).await;
+}
+
+/// Free space of the filesystem that holds `path`: (free bytes, total bytes, free inodes, total
+/// inodes).
+///
+/// # Errors
+/// As statvfs(3).
+pub fn disk_free(path: &Path) -> io::Result<(u64, u64, u64, u64)> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: statvfs is plain data filled in by the call; the path is NUL-terminated.
+    unsafe {
+        let mut stat: libc::statvfs = std::mem::zeroed();
+        if libc::statvfs(path.as_ptr(), &mut stat) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let unit = stat.f_frsize as u64;
+        Ok((
+            stat.f_bavail as u64 * unit,
+            stat.f_blocks as u64 * unit,
+            stat.f_favail as u64,
+            stat.f_files as u64,
+        ))
+    }
+}
+
+/// Takes an exclusive lock on `path` (created when absent) for the life of the process.
+///
+/// # Errors
+/// `WouldBlock` when another process holds it; else as open(2).
+pub fn lock_file(path: &Path) -> io::Result<std::fs::File> {
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    // SAFETY: flock on a descriptor we own.
+    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(file)
+}
+
+/// This process's limits: (open files, locked memory bytes), soft values.
+pub fn rlimits() -> (u64, u64) {
+    // SAFETY: rlimit is plain data filled in by the call.
+    unsafe {
+        let mut files: libc::rlimit = std::mem::zeroed();
+        let mut memlock: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut files);
+        // More descriptors are always wanted; the hard limit is the operator's word.
+        let want = libc::rlimit { rlim_cur: files.rlim_max, rlim_max: files.rlim_max };
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &want) == 0 {
+            files.rlim_cur = files.rlim_max;
+        }
+        libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut memlock);
+        (files.rlim_cur as u64, memlock.rlim_cur as u64)
+    }
+}
+
+/// Becomes `user`, keeping no privilege; for after the sockets are bound.
+///
+/// # Errors
+/// Unknown user, or as setuid(2).
+pub fn become_user(user: &str) -> io::Result<()> {
+    let name = std::ffi::CString::new(user)?;
+    // SAFETY: getpwnam returns a pointer to static storage or null; it is read before any other
+    // call that could replace it, at start, with one thread running.
+    unsafe {
+        let entry = libc::getpwnam(name.as_ptr());
+        if entry.is_null() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no such user: {user}")));
+        }
+        let (uid, gid) = ((*entry).pw_uid, (*entry).pw_gid);
+        if libc::getuid() == uid {
+            return Ok(());
+        }
+        if libc::initgroups(name.as_ptr(), gid) != 0
+            || libc::setgid(gid) != 0
+            || libc::setuid(uid) != 0
+        {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Keeps CAP_NET_BIND_SERVICE over the change of user, so that a reload can bind port 25.
+pub fn keep_capabilities() {
+    // SAFETY: prctl with integer arguments only.
+    unsafe {
+        libc::prctl(libc::PR_SET_KEEPCAPS, 0, 0, 0, 0);
+    }
+}
+
+// ---- network --------------------------------------------------------------------------------
+
+/// A TCP stream on this shard's ring.
+pub struct RingStream(glommio::net::TcpStream);
+
+impl AsyncRead for RingStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for RingStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+}
+
+impl RingStream {
+    /// Connects to `to`, from `from` when given. The caller sets the deadline.
+    pub async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<RingStream> {
+        let fd = start_connect(to, from)?;
+        // SAFETY: the descriptor is fresh and owned by nobody else; the stream takes it over.
+        let mut stream = RingStream(unsafe { glommio::net::TcpStream::from_raw_fd(fd) });
+        // An empty send on a socket that is still connecting would block until it is connected,
+        // so its readiness is the connection's, and its error is the connection's error.
+        std::future::poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, &[])).await?;
+        stream.set_nodelay();
+        Ok(stream)
+    }
+
+    /// Turns Nagle off: replies are coalesced by us, and a waiting half-packet costs 40 ms.
+    pub fn set_nodelay(&self) {
+        let _ = self.0.set_nodelay(true);
+    }
+
+    /// The other end.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr().map_err(io::Error::from)
+    }
+
+    /// Our end.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr().map_err(io::Error::from)
+    }
+}
+
+/// Starts a non-blocking connect and returns its descriptor.
+fn start_connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<RawFd> {
+    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: plain socket calls on a descriptor made here; it is wrapped at once, so that every
+    // early return closes it.
+    let socket = unsafe {
+        let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        let fd = libc::socket(family, kind, 0);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        std::os::fd::OwnedFd::from_raw_fd(fd)
+    };
+    if let Some(from) = from {
+        let (addr, len) = sockaddr(SocketAddr::new(from, 0));
+        // SAFETY: the address is a valid sockaddr of the length given.
+        if unsafe { libc::bind(socket.as_raw_fd(), std::ptr::addr_of!(addr).cast(), len) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    let (addr, len) = sockaddr(to);
+    // SAFETY: as above.
+    let result = unsafe { libc::connect(socket.as_raw_fd(), std::ptr::addr_of!(addr).cast(), len) };
+    if result != 0 {
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINPROGRESS) {
+            return Err(error);
+        }
+    }
+    Ok(std::os::fd::IntoRawFd::into_raw_fd(socket))
+}
+
+fn sockaddr(addr: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: sockaddr_storage is plain data, large and aligned enough for both families.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let len = match addr {
+        SocketAddr::V4(v4) => {
+            let raw = libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: v4.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: see above.
+            unsafe { std::ptr::write(std::ptr::addr_of_mut!(storage).cast(), raw) };
+            std::mem::size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            let raw = libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: v6.port().to_be(),
+                sin6_flowinfo: v6.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
+                sin6_scope_id: v6.scope_id(),
+            };
+            // SAFETY: see above.
+            unsafe { std::ptr::write(std::ptr::addr_of_mut!(storage).cast(), raw) };
+            std::mem::size_of::<libc::sockaddr_in6>()
+        }
+    };
+    (storage, len as libc::socklen_t)
+}
+
+/// A listening socket; every shard binds its own to the same address (SO_REUSEPORT).
+pub struct RingListener(glommio::net::TcpListener);
+
+/// An accepted socket on its way to the shard that will serve it.
+pub struct RingAccepted(glommio::net::AcceptedTcpStream);
+
+impl RingListener {
+    /// Binds and listens.
+    pub fn bind(addr: SocketAddr) -> io::Result<RingListener> {
+        Ok(RingListener(glommio::net::TcpListener::bind(addr).map_err(io::Error::from)?))
+    }
+
+    /// The next connection, not yet bound to a shard.
+    pub async fn accept(&self) -> io::Result<RingAccepted> {
+        Ok(RingAccepted(self.0.shared_accept().await.map_err(io::Error::from)?))
+    }
+
+    /// Our address, with the real port.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr().map_err(io::Error::from)
+    }
+}
+
+impl RingAccepted {
+    /// Makes it a stream of the current shard.
+    pub fn bind(self) -> RingStream {
+        RingStream(self.0.bind_to_executor())
+    }
+}
+
+/// A UDP socket on this shard's ring.
+pub struct RingUdp(glommio::net::UdpSocket);
+
+impl RingUdp {
+    /// Binds to `addr`.
+    pub fn bind(addr: SocketAddr) -> io::Result<RingUdp> {
+        Ok(RingUdp(glommio::net::UdpSocket::bind(addr).map_err(io::Error::from)?))
+    }
+    /// Sends one datagram.
+    pub async fn send_to(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
+        self.0.send_to(data, to).await.map_err(io::Error::from)
+    }
+    /// Receives one datagram.
+    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.0.recv_from(buf).await.map_err(io::Error::from)
+    }
+}
+
+// ---- disk -----------------------------------------------------------------------------------
+
+/// An aligned buffer for direct I/O.
+pub struct RingBlock {
+    buffer: glommio::io::DmaBuffer,
+}
+
+impl RingBlock {
+    pub(super) fn new(bytes: usize) -> RingBlock {
+        RingBlock { buffer: glommio::allocate_dma_buffer(bytes) }
+    }
+    pub(super) fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.buffer.as_bytes_mut()
+    }
+}
+
+/// A file opened for direct I/O.
+#[derive(Clone)]
+pub struct RingFile(Rc<DmaFile>);
+
+impl RingFile {
+    /// Opens `path`; `create` makes it new (it must not exist) with `size` bytes preallocated.
+    /// With `sync`, every completed write is on stable storage (O_DSYNC).
+    pub async fn open(path: &Path, create: Option<u64>, sync: bool) -> io::Result<RingFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(create.is_some()).mode(0o600);
+        if sync {
+            options.custom_flags(libc::O_DSYNC);
+        }
+        let file = options.dma_open(path).await.map_err(io::Error::from)?;
+        if let Some(size) = create {
+            file.pre_allocate(size, false).await.map_err(io::Error::from)?;
+            file.fdatasync().await.map_err(io::Error::from)?;
+        }
+        Ok(RingFile(Rc::new(file)))
+    }
+
+    /// Opens an existing file to read it.
+    pub async fn open_read(path: &Path) -> io::Result<RingFile> {
+        let file = DmaFile::open(path).await.map_err(io::Error::from)?;
+        Ok(RingFile(Rc::new(file)))
+    }
+
+    pub(super) async fn write_at(
+        &self,
+        mut block: RingBlock,
+        bytes: usize,
+        at: u64,
+    ) -> io::Result<()> {
+        block.buffer.trim_to_size(bytes);
+        let written = self.0.write_at(block.buffer, at).await.map_err(io::Error::from)?;
+        if written != bytes {
+            return Err(io::Error::new(io::ErrorKind::WriteZero, "short write to the spool"));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let read = self.0.read_at(at, bytes).await.map_err(io::Error::from)?;
+        Ok(read.to_vec())
+    }
+
+    pub(super) async fn sync(&self) -> io::Result<()> {
+        self.0.fdatasync().await.map_err(io::Error::from)
+    }
+
+    pub(super) async fn size(&self) -> io::Result<u64> {
+        self.0.file_size().await.map_err(io::Error::from)
+    }
+}
+
+/// Makes the entries of a directory durable.
+pub async fn sync_dir(path: &Path) -> io::Result<()> {
+    let dir = glommio::io::Directory::open(path).await.map_err(io::Error::from)?;
+    dir.sync().await.map_err(io::Error::from)?;
+    dir.close().await.map_err(io::Error::from)
+}
+
+/// Runs a blocking closure on the executor's helper thread.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    glommio::executor().spawn_blocking(work).await
+}

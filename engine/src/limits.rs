@@ -1,0 +1,155 @@
+//! Every numeric limit of the engine, its unit in its name and its reason beside it.
+//! A limit an operator may set has its default in the policy crate's option tables; what is
+//! here cannot be exceeded by any policy.
+
+/// Threads of the helper pool that runs blocking clients (HTTP hooks, key fetches).
+pub const HELPER_THREADS: usize = 8;
+
+// ---- io -------------------------------------------------------------------------------------
+
+/// Entries of a shard's submission ring. Deep enough for every open session to have one poll
+/// armed between two submissions without forcing an early `io_uring_enter`.
+pub const RING_DEPTH: usize = 1024;
+/// Size of a disk block: the unit of O_DIRECT writes and of the torn-write argument.
+pub const BLOCK_BYTES: usize = 4096;
+/// Longest a shard waits for any one disk operation before the callers are told it failed.
+pub const DISK_TIMEOUT_SECS: u64 = 30;
+/// Locked memory a shard's ring needs (older kernels charge rings to RLIMIT_MEMLOCK).
+pub const MEMLOCK_PER_SHARD_BYTES: u64 = 512 * 1024;
+/// Most shards a process may run.
+pub const SHARDS_MAX: usize = 256;
+
+// ---- accept ---------------------------------------------------------------------------------
+
+/// A session's receive buffer while it only exchanges commands: 10,000 idle sessions must stay
+/// small.
+pub const COMMAND_BUFFER_BYTES: usize = 4 * 1024;
+/// Longest command line, CRLF included (RFC 5321 4.5.3.1.4 asks for 512; extensions add to it).
+pub const COMMAND_LINE_BYTES: usize = 2048;
+/// Longest AUTH response line (RFC 4954 section 4 asks for 12,288).
+pub const AUTH_LINE_BYTES: usize = 12_288;
+/// A receive buffer grown for DATA is given back when it is larger than this and idle.
+pub const DATA_BUFFER_KEEP_BYTES: usize = 16 * 1024;
+/// Protocol errors in one session before it is closed with 421: a scanner or an HTTP client is
+/// not a mail client.
+pub const SESSION_ERRORS_MAX: u32 = 20;
+/// Reply bytes that may wait in memory for a client that does not read.
+pub const REPLY_BACKLOG_BYTES: usize = 64 * 1024;
+/// Longest a session may take over the start of one command line, whatever it trickles.
+pub const SESSION_LINE_SECS: u64 = 300;
+/// Longest a whole session may last.
+pub const SESSION_TOTAL_SECS: u64 = 24 * 3600;
+/// Longest a client may take to send one message.
+pub const DATA_TOTAL_SECS: u64 = 3600;
+/// TLS handshake deadline, both directions.
+pub const TLS_HANDSHAKE_SECS: u64 = 30;
+/// Received headers in a message before it is taken for a loop (RFC 5321 6.3 asks for >= 100).
+pub const RECEIVED_HEADERS_MAX: usize = 100;
+/// A shard with this many more sessions than the emptiest one hands new sockets over.
+pub const ACCEPT_IMBALANCE_MAX: u64 = 8;
+/// Recipients of one HTTP injection request.
+pub const INJECT_RECIPIENTS_MAX: usize = 10_000;
+
+// ---- spool ----------------------------------------------------------------------------------
+
+/// A data segment file. A record never spans two.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Largest message a segment can hold with its envelope and metadata.
+pub const MESSAGE_BYTES_MAX: usize = 50 * 1024 * 1024;
+/// First size of a commit batch's buffer.
+pub const BATCH_START_BYTES: usize = 128 * 1024;
+/// A batch larger than this is sealed; what comes later goes to the next.
+pub const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Metadata of one message, encoded.
+pub const META_BYTES_MAX: usize = 256 * 1024;
+/// Recipients in one record.
+pub const RECORD_RECIPIENTS_MAX: usize = 16_384;
+/// Empty segments kept for reuse per shard; more are deleted.
+pub const SEGMENTS_SPARE_MAX: usize = 2;
+/// A journal file is checkpointed when it passes this size.
+pub const JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
+/// Longest a journal entry waits for its flush. A crash can repeat at most the deliveries of
+/// this window.
+pub const JOURNAL_DELAY_MS: u64 = 10;
+/// Journal bytes that may wait for a flush before one is forced.
+pub const JOURNAL_PENDING_BYTES: usize = 256 * 1024;
+/// How often free disk space is looked at.
+pub const DISK_FREE_CHECK_SECS: u64 = 1;
+/// Segments whose live bytes fall below this share are compacted, percent.
+pub const COMPACT_BELOW_PERCENT: u64 = 10;
+
+// ---- queue ----------------------------------------------------------------------------------
+
+/// Resolution of the timer wheel that holds deferred messages.
+pub const TIMER_TICK_MS: u64 = 100;
+/// Messages woken from the wheel in one turn, so that a herd does not hold the shard.
+pub const WAKE_BATCH: usize = 256;
+/// Bodies a shard keeps in memory for messages awaiting their first attempt.
+pub const RESIDENT_BODY_BYTES: usize = 256 * 1024 * 1024;
+/// Past this many bytes of resident bodies, new mail gets 451 until egress catches up.
+pub const RESIDENT_BODY_HARD_BYTES: usize = 1024 * 1024 * 1024;
+/// Longest backoff exponent, so that the shift cannot overflow.
+pub const BACKOFF_DOUBLINGS_MAX: u32 = 30;
+/// How long a policy lookup that failed is kept before it is asked again.
+pub const CONFIG_ERROR_RETRY_SECS: u64 = 60;
+/// Delay before a message that could not be routed (DNS, policy error) is looked at again is the
+/// queue's own retry interval, never below this.
+pub const RETRY_FLOOR_MS: u64 = 100;
+
+// ---- egress ---------------------------------------------------------------------------------
+
+/// Messages waiting in a ready queue per connection that is already open before another
+/// connection is opened.
+pub const READY_PER_CONNECTION: usize = 4;
+/// Reply lines a next hop may send for one command.
+pub const REPLY_LINES_MAX: usize = 128;
+/// Bytes of one reply of a next hop, all lines.
+pub const REPLY_BYTES_MAX: usize = 64 * 1024;
+/// Hosts tried for one connection attempt.
+pub const CANDIDATE_HOSTS_MAX: usize = 32;
+/// Messages after which a connection whose lease others wait for is given up.
+pub const LEASE_TURN_MESSAGES: u32 = 50;
+/// Time after which a connection whose lease others wait for is given up.
+pub const LEASE_TURN_MS: u64 = 1000;
+/// Graceful end of all deliveries in flight at stop.
+pub const STOP_GRACE_MS: u64 = 4000;
+/// DNS: one query's time-out, tries, and the longest whole lookup.
+pub const DNS_QUERY_TIMEOUT_MS: u64 = 1500;
+/// Tries per lookup over the configured servers.
+pub const DNS_TRIES: usize = 3;
+/// The longest a cached answer is kept, whatever its TTL.
+pub const DNS_TTL_MAX_SECS: u32 = 3600;
+/// Names kept in a shard's resolver cache.
+pub const DNS_CACHE_ENTRIES: usize = 100_000;
+/// How long "no such name" is kept when the answer carries no SOA.
+pub const DNS_NEGATIVE_SECS: u32 = 60;
+/// How long a failed lookup (time-out, SERVFAIL) is kept.
+pub const DNS_FAILURE_SECS: u32 = 10;
+/// CNAME steps followed.
+pub const DNS_CNAME_MAX: usize = 8;
+
+// ---- events ---------------------------------------------------------------------------------
+
+/// An event segment file (feeds hooks) is closed at this size.
+pub const EVENT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// Log bytes waiting for the writer before records are flushed early.
+pub const LOG_PENDING_BYTES: usize = 256 * 1024;
+/// Open log segments are cut at least this often when the policy sets no duration.
+pub const LOG_SEGMENT_SECS: u64 = 60;
+/// Hook retry: first pause.
+pub const HOOK_RETRY_MIN_MS: u64 = 500;
+/// Hook retry: longest pause.
+pub const HOOK_RETRY_MAX_MS: u64 = 30_000;
+/// Event bytes a hook reads ahead.
+pub const HOOK_READ_BYTES: usize = 1024 * 1024;
+
+// ---- control --------------------------------------------------------------------------------
+
+/// HTTP request head and idle deadline.
+pub const HTTP_IDLE_SECS: u64 = 60;
+/// Entries a control answer lists at the most.
+pub const LIST_MAX: usize = 10_000;
+/// Waiting requests in a shard's mesh inbox before senders are refused.
+pub const MESH_INBOX_MAX: usize = 65_536;
+/// Longest a control request waits for another shard's answer.
+pub const MESH_ANSWER_SECS: u64 = 5;

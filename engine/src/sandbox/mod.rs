@@ -1,0 +1,1 @@
+//! The sandbox inbox of `ringmta dev` and `ringmta sandbox`.
