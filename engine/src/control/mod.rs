@@ -1,1 +1,3 @@
 //! The faces to operators: HTTP API, metrics, admin.
+
+pub mod http;

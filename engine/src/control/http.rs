@@ -1,0 +1,114 @@
+//! HTTP/1.1 server glue: hyper's protocol over our sockets, with our limits and deadlines.
+//!
+//! A handler is given a whole [`Request`] (its body read within limit and deadline) and gives
+//! back a [`Response`]. Everything runs in the task that awaits [`serve`] or [`listen`]; dropping
+//! that future ends all of its connections.
+//!
+//! Layout: `types` request and response · `link` what a connection's parts tell each other ·
+//! `adaptor` our socket as hyper sees it · `driver` one connection from first byte to close.
+
+mod adaptor;
+mod driver;
+mod link;
+mod types;
+
+pub use driver::{serve, serve_with};
+pub use hyper::body::Bytes;
+pub use hyper::header;
+pub use hyper::http::{HeaderMap, HeaderValue, Method, StatusCode};
+pub use types::{percent_decode, Body, Query, Request, Response, Upgraded};
+
+use crate::io::{self, Conn, Listener};
+use crate::limits;
+use futures::future::LocalBoxFuture;
+use futures::stream::{FuturesUnordered, Stream, StreamExt};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Limits and deadlines of a server's connections.
+#[derive(Clone)]
+pub struct Options {
+    /// Bytes of a request body; more is answered 413.
+    pub body_limit: usize,
+    /// Open connections of one listener; a further one is answered 503.
+    pub connections: usize,
+    /// Longest a kept-alive connection may rest between two requests.
+    pub idle: Duration,
+    /// Longest a request head may take from its first byte.
+    pub head: Duration,
+    /// Longest a request body may take.
+    pub body: Duration,
+    /// Longest a client may leave our bytes unread.
+    pub write: Duration,
+    /// TLS, when the listener speaks HTTPS.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Options {
+    /// The limits of `limits.rs` with this body limit and number of connections.
+    pub fn new(body_limit: usize, connections: usize) -> Options {
+        Options {
+            body_limit,
+            connections,
+            idle: Duration::from_secs(limits::HTTP_IDLE_SECS),
+            head: Duration::from_secs(limits::HTTP_HEAD_SECS),
+            body: Duration::from_secs(limits::HTTP_BODY_SECS),
+            write: Duration::from_secs(limits::HTTP_WRITE_SECS),
+            tls: None,
+        }
+    }
+}
+
+/// Accepts connections for ever and serves each with a handler of its own. Dropping the future
+/// closes the listener and every connection.
+pub async fn listen<M, H>(listener: Listener, options: Options, make_handler: M)
+where
+    M: Fn(SocketAddr) -> H,
+    H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
+{
+    let options = Rc::new(options);
+    // The pending accept outlives every turn of the loop: an accept that is dropped half-way may
+    // take a connection with it.
+    let accepts = futures::stream::unfold(listener, |listener| async move {
+        Some((listener.accept().await, listener))
+    });
+    let mut accepts = pin!(accepts);
+    let mut open: FuturesUnordered<LocalBoxFuture<'static, ()>> = FuturesUnordered::new();
+    loop {
+        let accepted = poll_fn(|cx| {
+            while let Poll::Ready(Some(())) = open.poll_next_unpin(cx) {}
+            accepts.as_mut().poll_next(cx)
+        });
+        let stream = match accepted.await {
+            Some(Ok(accepted)) => accepted.bind(),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "http accept failed");
+                io::sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MS)).await;
+                continue;
+            }
+            None => return,
+        };
+        let Ok(peer) = stream.peer_addr() else { continue };
+        if open.len() >= options.connections {
+            open.push(Box::pin(driver::refuse(Conn::Plain(stream))));
+            continue;
+        }
+        stream.set_nodelay();
+        let (handler, options) = (make_handler(peer), options.clone());
+        open.push(Box::pin(async move {
+            let conn = match &options.tls {
+                None => Conn::Plain(stream),
+                Some(tls) => match io::tls::accept(stream, tls.clone()).await {
+                    Ok(conn) => conn,
+                    Err(_) => return,
+                },
+            };
+            serve_with(conn, peer, &options, handler).await;
+        }));
+    }
+}
