@@ -1,1 +1,58 @@
-//! The policy host.
+//! The policy host: everything a policy author meets, and the message object.
+//!
+//! # Layout
+//!
+//! - Values: [`id`], [`address`], [`message`], [`schedule`], [`queue_name`], [`conn_meta`], [`headers`], [`time`]
+//! - Options: [`options`] (one table per constructor), [`init`] (what start-up asked for), [`events_table`]
+//! - Shared by all shards: [`shared`], [`helpers`], [`gcra`], `memo`
+//! - The VM: [`vm`] (setup and calls), `slice` (the budget of a handler), `lua_value` (conversions), [`policy`] (loading),
+//!   `events_smtp`, `events_queue` (typed events), `kumo` (what Lua sees), `extras` (helper modules)
+//! - [`error`], [`host`] (what the engine provides), [`limits`]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod address;
+pub mod conn_meta;
+pub mod error;
+mod events_queue;
+mod events_smtp;
+pub mod events_table;
+mod extras;
+pub mod gcra;
+pub mod headers;
+pub mod helpers;
+pub mod host;
+pub mod id;
+pub mod init;
+mod kumo;
+pub mod limits;
+mod lua_value;
+mod memo;
+pub mod message;
+pub mod options;
+pub mod plain;
+pub mod policy;
+pub mod queue_name;
+pub mod schedule;
+pub mod shared;
+mod slice;
+pub mod time;
+pub mod vm;
+
+pub use address::{AddressError, EnvelopeAddress};
+pub use conn_meta::{AuthInfo, ConnMeta};
+pub use error::{Disconnect, LuaFailure, PolicyError, Rejection};
+pub use events_queue::LuaConnection;
+pub use gcra::{Gcra, GcraSpec};
+pub use headers::HeaderBlock;
+pub use helpers::Helpers;
+pub use host::Host;
+pub use id::MessageId;
+pub use init::InitConfig;
+pub use message::{Changes, Message, Meta};
+pub use options::*;
+pub use plain::Plain;
+pub use policy::Policy;
+pub use queue_name::QueueName;
+pub use schedule::Scheduling;
+pub use shared::Shared;
+pub use vm::Mode;

@@ -1,0 +1,30 @@
+//! What a policy asked for at start-up.
+
+use crate::options::{EsmtpListener, HttpListener, HttpLogHook, LocalLogs, LogHook, Spool};
+
+/// The outcome of `pre_init` and `init`.
+#[derive(Clone, Debug, Default)]
+pub struct InitConfig {
+    /// ESMTP listeners, in order.
+    pub esmtp_listeners: Vec<EsmtpListener>,
+    /// HTTP listeners, in order.
+    pub http_listeners: Vec<HttpListener>,
+    /// Spools; names are unique.
+    pub spools: Vec<Spool>,
+    /// Log files.
+    pub local_logs: Vec<LocalLogs>,
+    /// Lua log hooks; names are unique.
+    pub log_hooks: Vec<LogHook>,
+    /// HTTP log hooks served by the engine; names are unique.
+    pub http_log_hooks: Vec<HttpLogHook>,
+    /// Tasks to start once the engine is up: event name and argument.
+    pub spawn_tasks: Vec<(String, serde_json::Value)>,
+    /// Filter for diagnostics asked for by the policy.
+    pub diagnostic_log_filter: Option<String>,
+    /// Memory above which new mail is refused (bytes).
+    pub memory_soft_limit: Option<u64>,
+    /// Memory the process may use (bytes).
+    pub memory_hard_limit: Option<u64>,
+    /// MTA-STS policies are asked for; `None` = the default, yes.
+    pub mta_sts_enabled: Option<bool>,
+}

@@ -1,0 +1,39 @@
+//! Every numeric limit of the policy host, with its unit in the name and its reason beside it.
+
+use std::time::Duration;
+
+/// Longest address taken: 254 octets are legal (RFC 5321 section 4.5.3.1.3), real paths with VERP tokens run longer.
+pub const MAX_ADDRESS_BYTES: usize = 1024;
+/// Longest domain taken (RFC 5321 section 4.5.3.1.2).
+pub const MAX_DOMAIN_BYTES: usize = 255;
+/// A handler is looked at each time it has run this many VM instructions: rare enough to cost nothing, often enough (tens of
+/// microseconds) to notice a loop.
+pub const HOOK_EVERY_INSTRUCTIONS: u32 = 10_000;
+/// Instructions one handler may run without waiting for anything; far above any real policy.
+pub const MAX_SLICE_INSTRUCTIONS: u64 = 1_000_000_000;
+/// Wall time one handler may run without waiting: every other session of the shard stands still meanwhile.
+pub const MAX_SLICE_TIME: Duration = Duration::from_secs(2);
+/// Coroutines kept for reuse per VM; a session in a handler holds one.
+pub const COROUTINE_POOL_SIZE: usize = 256;
+/// Nesting allowed when a Lua value is turned into plain data: deeper means a cycle or an attack.
+pub const MAX_VALUE_DEPTH: usize = 64;
+/// Jobs that may wait for the helper threads; beyond it callers wait for a place.
+pub const HELPER_QUEUE_JOBS: usize = 1024;
+/// Helper threads allowed at most.
+pub const MAX_HELPER_THREADS: usize = 512;
+/// Entries a memoized function keeps when the policy names no capacity.
+pub const MEMOIZE_DEFAULT_CAPACITY: usize = 1024;
+/// How long one fill of a memoized function may take before a waiter gives up.
+pub const MEMOIZE_FILL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Response body kept from an HTTP call made by a policy.
+pub const MAX_HTTP_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
+/// Deadline of an HTTP call when the policy names none.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Idle pooled HTTP connections are closed after this.
+pub const HTTP_POOL_IDLE: Duration = Duration::from_secs(90);
+/// Largest file read for a policy (keys, TOML, JSON).
+pub const MAX_POLICY_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// Longest edit distance at which a misspelt name still gets a suggestion.
+pub const SUGGESTION_DISTANCE: usize = 3;
+/// Values in one tree of plain data; more is refused before memory is.
+pub const MAX_VALUE_NODES: usize = 2_000_000;

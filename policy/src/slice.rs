@@ -1,0 +1,77 @@
+//! The budget of a handler between two waits: one that loops is stopped, the shard lives.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use mlua::{HookTriggers, Lua, VmState};
+
+use crate::limits::{HOOK_EVERY_INSTRUCTIONS, MAX_SLICE_INSTRUCTIONS, MAX_SLICE_TIME};
+
+/// How much the running handler has used since it last waited.
+#[derive(Default)]
+pub(crate) struct Slice {
+    started: Cell<Option<Instant>>,
+    instructions: Cell<u64>,
+    overruns: Cell<u32>,
+}
+
+/// The handler used up its budget.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overrun;
+
+impl Slice {
+    fn begin(&self) {
+        self.started.set(None);
+        self.instructions.set(0);
+        self.overruns.set(0);
+    }
+
+    /// Called by the VM every [`HOOK_EVERY_INSTRUCTIONS`]. The clock is first read at the first call: a handler shorter than
+    /// that costs no clock read at all.
+    fn tick(&self) -> mlua::Result<VmState> {
+        let n = self.instructions.get() + HOOK_EVERY_INSTRUCTIONS as u64;
+        self.instructions.set(n);
+        let started = self.started.get().unwrap_or_else(|| {
+            let now = Instant::now();
+            self.started.set(Some(now));
+            now
+        });
+        if n < MAX_SLICE_INSTRUCTIONS && started.elapsed() < MAX_SLICE_TIME {
+            return Ok(VmState::Continue);
+        }
+        // A yield cannot be caught by the policy, but inside a C function (sort, gsub) or a coroutine of the policy's own it
+        // does not reach us: an error in turn unwinds those.
+        let overruns = self.overruns.get();
+        self.overruns.set(overruns.wrapping_add(1).max(1));
+        if overruns.is_multiple_of(2) {
+            Ok(VmState::Yield)
+        } else {
+            Err(mlua::Error::runtime("the handler ran too long without waiting"))
+        }
+    }
+
+    /// Puts the watch on a VM; coroutines made later inherit it.
+    pub fn install(self: &Rc<Slice>, lua: &Lua) -> mlua::Result<()> {
+        let slice = self.clone();
+        let every = HookTriggers::new().every_nth_instruction(HOOK_EVERY_INSTRUCTIONS);
+        lua.set_global_hook(every, move |_, _| slice.tick())
+    }
+
+    /// Runs a handler's future under the budget.
+    pub async fn watch<T>(&self, fut: impl Future<Output = T>) -> Result<T, Overrun> {
+        let mut fut = pin!(fut);
+        std::future::poll_fn(|cx| {
+            self.begin();
+            let polled = fut.as_mut().poll(cx);
+            if self.overruns.get() > 0 {
+                return Poll::Ready(Err(Overrun));
+            }
+            polled.map(Ok)
+        })
+        .await
+    }
+}

@@ -1,0 +1,237 @@
+//! One Lua VM: its context, how it is set up, how handlers are found and run.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mlua::{
+    FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table,
+};
+
+use crate::error::{from_lua, PolicyError};
+use crate::host::Host;
+use crate::init::InitConfig;
+use crate::limits::{COROUTINE_POOL_SIZE, MAX_SLICE_TIME};
+use crate::shared::Shared;
+use crate::slice::Slice;
+use crate::{extras, kumo};
+
+/// What a policy is loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Serving mail.
+    Run,
+    /// Checking a policy: `_VALIDATING_CONFIG` is true.
+    Validate,
+    /// Running the policy as a script: its `main` event.
+    Script,
+}
+
+/// Where a VM is in its life; some calls are only allowed at some points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Loading,
+    Init,
+    Running,
+}
+
+/// What native functions of a VM share. Holds no Lua values but registry keys: those do not keep the VM alive.
+pub(crate) struct Ctx {
+    pub shared: Arc<Shared>,
+    pub host: Rc<dyn Host>,
+    pub handlers: RefCell<HashMap<String, Vec<RegistryKey>>>,
+    pub init: RefCell<InitConfig>,
+    pub phase: Cell<Phase>,
+    pub slice: Rc<Slice>,
+    pub validation_failed: Cell<bool>,
+}
+
+impl Ctx {
+    /// Fails unless `pre_init` or `init` is running.
+    pub fn require_init(&self, call: &str) -> mlua::Result<()> {
+        if self.phase.get() == Phase::Init {
+            return Ok(());
+        }
+        Err(mlua::Error::runtime(format!(
+            "kumo.{call} can only be called while `pre_init` or `init` is handled"
+        )))
+    }
+
+    pub fn shard(&self) -> usize {
+        self.host.shard()
+    }
+}
+
+/// The VM with its context.
+pub(crate) struct Vm {
+    pub lua: Lua,
+    pub ctx: Rc<Ctx>,
+}
+
+impl Vm {
+    pub fn new(shared: Arc<Shared>, host: Rc<dyn Host>, mode: Mode) -> mlua::Result<Vm> {
+        let options = LuaOptions::new().thread_pool_size(COROUTINE_POOL_SIZE);
+        let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
+        let ctx = Rc::new(Ctx {
+            shared,
+            host,
+            handlers: RefCell::default(),
+            init: RefCell::default(),
+            phase: Cell::new(Phase::Loading),
+            slice: Rc::default(),
+            validation_failed: Cell::new(false),
+        });
+        ctx.slice.install(&lua)?;
+        let module = kumo::build(&lua, &ctx)?;
+        lua.register_module("kumo", module)?;
+        extras::register(&lua)?;
+        lua.globals().set("_VALIDATING_CONFIG", mode == Mode::Validate)?;
+        Ok(Vm { lua, ctx })
+    }
+
+    /// `package.path` finds what lies beside the policy file and in the customary places.
+    pub fn set_path(&self, policy: &Path) -> mlua::Result<()> {
+        let folder =
+            policy.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut path = String::new();
+        for root in [
+            folder,
+            &folder.join("policy"),
+            Path::new("/opt/kumomta/etc/policy"),
+            Path::new("/opt/kumomta/share"),
+        ] {
+            let root = root.display();
+            path.push_str(&format!("{root}/?.lua;{root}/?/init.lua;"));
+        }
+        let package: Table = self.lua.globals().get("package")?;
+        let before: String = package.get("path")?;
+        package.set("path", path + &before)
+    }
+
+    /// Evaluates the policy file. Runs to its end before it returns: what waits at top level makes the shard wait.
+    pub fn eval_file(&self, policy: &Path) -> Result<(), PolicyError> {
+        let source = std::fs::read(policy)
+            .map_err(|e| PolicyError::lua("load", format!("{}: {e}", policy.display())))?;
+        let chunk = self.lua.load(source).set_name(format!("@{}", policy.display()));
+        let f = chunk.into_function().map_err(|e| self.report("load", &e))?;
+        let run = self.call::<()>("load", f, ());
+        block_on(run)?;
+        self.ctx.phase.set(Phase::Running);
+        Ok(())
+    }
+
+    /// Whether an event has a handler.
+    pub fn handles(&self, event: &str) -> bool {
+        self.ctx.handlers.borrow().contains_key(event)
+    }
+
+    /// The n-th handler of an event.
+    pub fn handler(&self, event: &str, n: usize) -> Result<Option<Function>, PolicyError> {
+        let handlers = self.ctx.handlers.borrow();
+        let Some(key) = handlers.get(event).and_then(|keys| keys.get(n)) else { return Ok(None) };
+        self.lua.registry_value(key).map(Some).map_err(|e| PolicyError::lua(event, e))
+    }
+
+    /// The handler of an event that has one: the last that was registered.
+    pub fn last_handler(&self, event: &str) -> Result<Option<Function>, PolicyError> {
+        let n = self.ctx.handlers.borrow().get(event).map(Vec::len).unwrap_or(0);
+        match n {
+            0 => Ok(None),
+            n => self.handler(event, n - 1),
+        }
+    }
+
+    /// Runs a Lua function as a coroutine, under the budget. Failures are logged here, once.
+    pub async fn call<R: FromLuaMulti>(
+        &self,
+        event: &str,
+        f: Function,
+        args: impl IntoLuaMulti,
+    ) -> Result<R, PolicyError> {
+        match self.ctx.slice.watch(f.call_async::<R>(args)).await {
+            Ok(Ok(r)) => Ok(r),
+            Ok(Err(e)) => Err(self.report(event, &e)),
+            Err(_) => {
+                let shard = self.ctx.shard();
+                tracing::error!(event, shard, "the handler ran for {MAX_SLICE_TIME:?} or more without waiting and was stopped");
+                Err(PolicyError::Timeout)
+            }
+        }
+    }
+
+    /// Calls the last handler; `None` when there is none.
+    pub async fn single<R: FromLuaMulti>(
+        &self,
+        event: &str,
+        args: impl IntoLuaMulti,
+    ) -> Result<Option<R>, PolicyError> {
+        match self.last_handler(event)? {
+            Some(f) => self.call(event, f, args).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Calls the handlers in order until one returns something else than nothing or nil.
+    pub async fn chain(
+        &self,
+        event: &str,
+        args: impl IntoLuaMulti,
+    ) -> Result<MultiValue, PolicyError> {
+        self.chain_until(event, args, |r| r.iter().any(|v| !v.is_nil())).await
+    }
+
+    /// Calls the handlers in order until `done`.
+    pub async fn chain_until(
+        &self,
+        event: &str,
+        args: impl IntoLuaMulti,
+        done: impl Fn(&MultiValue) -> bool,
+    ) -> Result<MultiValue, PolicyError> {
+        let args = args.into_lua_multi(&self.lua).map_err(|e| self.report(event, &e))?;
+        let mut n = 0;
+        while let Some(f) = self.handler(event, n)? {
+            let r: MultiValue = self.call(event, f, args.clone()).await?;
+            if done(&r) {
+                return Ok(r);
+            }
+            n += 1;
+        }
+        Ok(MultiValue::new())
+    }
+
+    /// Makes a Lua error ours and logs it if it is a failure.
+    pub fn report(&self, event: &str, e: &mlua::Error) -> PolicyError {
+        let ours = from_lua(event, e);
+        if let PolicyError::Lua(l) = &ours {
+            tracing::error!(event, shard = self.ctx.shard(), "{}", l.message);
+        }
+        ours
+    }
+
+    /// A failure found in what a handler returned.
+    pub fn bad_result(&self, event: &str, why: impl std::fmt::Display) -> PolicyError {
+        self.report(event, &mlua::Error::runtime(why))
+    }
+}
+
+/// Runs a future to its end on this thread. Only for loading, before a shard serves anybody.
+fn block_on<T>(fut: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut fut = std::pin::pin!(fut);
+    loop {
+        match fut.as_mut().poll(&mut cx) {
+            std::task::Poll::Ready(v) => return v,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
