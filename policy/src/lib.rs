@@ -12,6 +12,7 @@
 
 pub mod address;
 pub mod conn_meta;
+pub mod dkim;
 pub mod error;
 mod events_queue;
 mod events_smtp;

@@ -64,6 +64,11 @@ impl MemoStore {
         Lookup::Fill(FillGuard { store: self.clone(), key: key.to_vec() })
     }
 
+    /// A result that is there, without taking on a fill.
+    pub fn peek(&self, key: &[u8], now_nanos: u64, epoch: u64) -> Option<Arc<Vec<Plain>>> {
+        self.lock().find(key, now_nanos, epoch, self.half)
+    }
+
     /// Completes when the fill of `key` that is under way ends, however it ends.
     pub fn wait(self: &Arc<Self>, key: &[u8]) -> impl Future<Output = ()> {
         WaitFill { store: self.clone(), key: key.to_vec() }

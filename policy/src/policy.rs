@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::error::PolicyError;
 use crate::host::Host;
 use crate::init::InitConfig;
+use crate::options::KeySource;
 use crate::shared::Shared;
 use crate::vm::{Mode, Phase, Vm};
 
@@ -27,7 +28,7 @@ impl Policy {
         let vm = Vm::new(shared, host, mode).map_err(|e| PolicyError::lua("load", e))?;
         vm.set_path(path).map_err(|e| PolicyError::lua("load", e))?;
         vm.eval_file(path)?;
-        Ok(Policy { vm: Rc::new(vm) })
+        Ok(Policy { vm })
     }
 
     /// A policy without any handler.
@@ -36,7 +37,7 @@ impl Policy {
         #[allow(clippy::expect_used)]
         let vm = Vm::new(shared, host, Mode::Run).expect("memory for a Lua VM");
         vm.ctx.phase.set(Phase::Running);
-        Policy { vm: Rc::new(vm) }
+        Policy { vm }
     }
 
     /// Fires `pre_init`, then `init`, and returns what they asked for. Once per process.
@@ -64,6 +65,16 @@ impl Policy {
     pub async fn run_main(&self, args: Vec<String>) -> Result<bool, PolicyError> {
         let done = self.vm.single::<()>("main", mlua::Variadic::from_iter(args)).await?;
         Ok(done.is_some())
+    }
+
+    /// Fetches a key or password (file on a helper thread, data, or event of the policy).
+    pub async fn load_key(&self, source: &KeySource) -> Result<Vec<u8>, PolicyError> {
+        // The event may be the policy's own: run it under the same budget as any handler.
+        let load = crate::kumo::load_key(&self.vm.lua, source);
+        match self.vm.ctx.slice.watch(load).await {
+            Ok(r) => r.map_err(|e| self.vm.report("key source", &e)),
+            Err(_) => Err(PolicyError::Timeout),
+        }
     }
 
     /// Whether an event has a handler. No allocation.

@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mlua::{
     FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table,
@@ -47,6 +48,7 @@ pub(crate) struct Ctx {
     pub phase: Cell<Phase>,
     pub slice: Rc<Slice>,
     pub validation_failed: Cell<bool>,
+    pub vm: RefCell<Weak<Vm>>,
 }
 
 impl Ctx {
@@ -60,9 +62,59 @@ impl Ctx {
         )))
     }
 
+    /// Waits. While a policy is being loaded its shard serves nobody and runs no timers: a helper thread keeps the time.
+    pub async fn sleep(&self, d: Duration) {
+        match self.phase.get() {
+            Phase::Loading => self.shared.helpers().run(move || std::thread::sleep(d)).await,
+            _ => self.host.sleep(d).await,
+        }
+    }
+
+    /// Fires an event of the policy's own: when the engine is up if asked for at start-up, otherwise now.
+    pub fn spawn_task(&self, event: String, args: serde_json::Value) {
+        if self.phase.get() != Phase::Running {
+            self.init.borrow_mut().spawn_tasks.push((event, args));
+            return;
+        }
+        let vm = self.vm.borrow().clone();
+        let task = async move {
+            if let Some(vm) = vm.upgrade() {
+                // A failure was logged where it happened.
+                let _ = crate::policy::Policy { vm }.call_user_event(&event, args).await;
+            }
+        };
+        self.host.spawn(Box::pin(task));
+    }
+
+    /// The n-th handler of an event.
+    pub fn handler(&self, lua: &Lua, event: &str, n: usize) -> mlua::Result<Option<Function>> {
+        let handlers = self.handlers.borrow();
+        handlers
+            .get(event)
+            .and_then(|keys| keys.get(n))
+            .map(|key| lua.registry_value(key))
+            .transpose()
+    }
+
+    /// The handler of an event that has one: the last that was registered.
+    pub fn last_handler(&self, lua: &Lua, event: &str) -> mlua::Result<Option<Function>> {
+        let handlers = self.handlers.borrow();
+        handlers
+            .get(event)
+            .and_then(|keys| keys.last())
+            .map(|key| lua.registry_value(key))
+            .transpose()
+    }
+
     pub fn shard(&self) -> usize {
         self.host.shard()
     }
+}
+
+/// The context of a VM, for methods that are registered once per type.
+pub(crate) fn ctx(lua: &Lua) -> mlua::Result<Rc<Ctx>> {
+    let ctx = lua.app_data_ref::<Rc<Ctx>>().map(|c| Rc::clone(&c));
+    ctx.ok_or_else(|| mlua::Error::runtime("the VM has no context"))
 }
 
 /// The VM with its context.
@@ -72,7 +124,7 @@ pub(crate) struct Vm {
 }
 
 impl Vm {
-    pub fn new(shared: Arc<Shared>, host: Rc<dyn Host>, mode: Mode) -> mlua::Result<Vm> {
+    pub fn new(shared: Arc<Shared>, host: Rc<dyn Host>, mode: Mode) -> mlua::Result<Rc<Vm>> {
         let options = LuaOptions::new().thread_pool_size(COROUTINE_POOL_SIZE);
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
         let ctx = Rc::new(Ctx {
@@ -83,13 +135,17 @@ impl Vm {
             phase: Cell::new(Phase::Loading),
             slice: Rc::default(),
             validation_failed: Cell::new(false),
+            vm: RefCell::default(),
         });
+        lua.set_app_data(ctx.clone());
         ctx.slice.install(&lua)?;
         let module = kumo::build(&lua, &ctx)?;
         lua.register_module("kumo", module)?;
         extras::register(&lua)?;
         lua.globals().set("_VALIDATING_CONFIG", mode == Mode::Validate)?;
-        Ok(Vm { lua, ctx })
+        let vm = Rc::new(Vm { lua, ctx });
+        *vm.ctx.vm.borrow_mut() = Rc::downgrade(&vm);
+        Ok(vm)
     }
 
     /// `package.path` finds what lies beside the policy file and in the customary places.
@@ -130,18 +186,12 @@ impl Vm {
 
     /// The n-th handler of an event.
     pub fn handler(&self, event: &str, n: usize) -> Result<Option<Function>, PolicyError> {
-        let handlers = self.ctx.handlers.borrow();
-        let Some(key) = handlers.get(event).and_then(|keys| keys.get(n)) else { return Ok(None) };
-        self.lua.registry_value(key).map(Some).map_err(|e| PolicyError::lua(event, e))
+        self.ctx.handler(&self.lua, event, n).map_err(|e| PolicyError::lua(event, e))
     }
 
     /// The handler of an event that has one: the last that was registered.
     pub fn last_handler(&self, event: &str) -> Result<Option<Function>, PolicyError> {
-        let n = self.ctx.handlers.borrow().get(event).map(Vec::len).unwrap_or(0);
-        match n {
-            0 => Ok(None),
-            n => self.handler(event, n - 1),
-        }
+        self.ctx.last_handler(&self.lua, event).map_err(|e| PolicyError::lua(event, e))
     }
 
     /// Runs a Lua function as a coroutine, under the budget. Failures are logged here, once.

@@ -1,14 +1,35 @@
 //! The `kumo` module, one file per family of functions.
 
+mod address_header;
 pub(crate) mod core;
+mod digest;
+mod dkim_lua;
+mod encode;
+mod fs;
+mod http;
+mod import;
+mod invoke;
+mod keys;
 pub(crate) mod make;
+mod maps;
+mod memoize;
 mod msg;
 pub(crate) mod objects;
+mod regex;
+mod serde;
+mod shim;
+mod string;
+mod throttle;
+mod time;
+mod tuning;
 mod userdata;
+mod uuid;
 
 use std::rc::Rc;
 
 use mlua::{Lua, Result, Table};
+
+pub(crate) use keys::load as load_key;
 
 use crate::vm::Ctx;
 
@@ -17,5 +38,21 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     let kumo = lua.create_table()?;
     core::register(lua, &kumo, ctx)?;
     make::register(lua, &kumo, ctx)?;
+    tuning::register(lua, &kumo, ctx)?;
+    memoize::register(lua, &kumo, ctx)?;
+    throttle::register(lua, &kumo, ctx)?;
+    serde::register(lua, &kumo)?;
+    encode::register(lua, &kumo)?;
+    digest::register(lua, &kumo)?;
+    keys::register(lua, &kumo)?;
+    time::register(lua, &kumo)?;
+    string::register(lua, &kumo)?;
+    uuid::register(lua, &kumo)?;
+    dkim_lua::register(lua, &kumo, ctx)?;
+    http::register(lua, &kumo, ctx)?;
+    maps::register(lua, &kumo)?;
+    regex::register(lua, &kumo)?;
+    invoke::register(lua, &kumo)?;
+    fs::register(lua, &kumo)?;
     Ok(kumo)
 }

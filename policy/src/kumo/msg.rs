@@ -1,11 +1,284 @@
 //! Methods of the message object.
 
-use mlua::{UserData, UserDataMethods};
+use mlua::{
+    Error, FromLuaMulti, IntoLua, IntoLuaMulti, Lua, Result, UserData, UserDataFields,
+    UserDataMethods, UserDataRef, Value,
+};
 
+use super::address_header::AddressHeader;
+use super::shim::{pair, Lazy, Now};
+use crate::address::EnvelopeAddress;
+use crate::headers::{encode_value, valid_name, HeaderBlock};
+use crate::lua_value::{to_json, to_plain, JsonResult};
 use crate::message::Message;
+use crate::options::{Notes, OptionValue};
+use crate::schedule::Scheduling;
+use crate::vm;
 
 impl UserData for Message {
+    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        content(fields);
+        headers(fields);
+        super::import::methods(fields);
+        super::dkim_lua::methods(fields);
+    }
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("id", |_, m, ()| Ok(m.id().to_string()));
+        envelope(methods);
+        schedule(methods);
+        methods.add_method("get_meta", |_, m, key: mlua::String| {
+            let key = key.to_str()?;
+            Ok(JsonResult(m.get_meta(&key)))
+        });
+        methods.add_method("set_meta", |_, m, (key, value): (String, Value)| {
+            m.set_meta(key, to_json(&value)?);
+            Ok(())
+        });
+        methods.add_method("set_data", |_, m, data: mlua::String| {
+            m.set_body(std::rc::Rc::new(data.as_bytes().to_vec()));
+            Ok(())
+        });
+        // Durability is the rule here, and bodies leave memory by the engine's budget: nothing to do.
+        for name in ["save", "shrink", "shrink_data"] {
+            methods.add_method(name, |_, _, ()| Ok(()));
+        }
+        methods.add_method("set_force_sync", |_, _, _: bool| Ok(()));
+    }
+}
+
+/// Makes a method that needs the body: at once when the body is in memory, after reading it back when it is not.
+pub(super) fn body_method<Fs, A, R>(
+    fields: &mut Fs,
+    name: &'static str,
+    f: fn(&Lua, &Message, &[u8], A) -> Result<R>,
+) where
+    Fs: UserDataFields<Message>,
+    A: FromLuaMulti + 'static,
+    R: IntoLuaMulti + 'static,
+{
+    let build = move |lua: &Lua| {
+        let now = lua.create_function(
+            move |lua, (m, args): (UserDataRef<Message>, mlua::MultiValue)| match m.body() {
+                Some(body) => f(lua, &m, &body, A::from_lua_multi(args, lua)?).map(Now::Done),
+                None => Ok(Now::Wait),
+            },
+        )?;
+        let later = lua.create_async_function(
+            move |lua, (m, args): (UserDataRef<Message>, mlua::MultiValue)| async move {
+                let m = m.clone();
+                ensure_body(&lua, &m).await?;
+                let body = m.body().ok_or_else(|| Error::runtime("the message has no body"))?;
+                f(&lua, &m, &body, A::from_lua_multi(args, &lua)?)
+            },
+        )?;
+        pair(lua, now, later, None)
+    };
+    fields.add_field(name, Lazy(build));
+}
+
+/// Reads the body back from the spool if it is not in memory.
+pub(super) async fn ensure_body(lua: &Lua, m: &Message) -> Result<()> {
+    if m.body().is_some() {
+        return Ok(());
+    }
+    let host = vm::ctx(lua)?.host.clone();
+    let body = host.load_body(m.id()).await.map_err(Error::runtime)?;
+    m.restore_body(body);
+    Ok(())
+}
+
+fn parse_address(text: &str) -> Result<EnvelopeAddress> {
+    EnvelopeAddress::parse(text).map_err(|e| Error::runtime(format!("`{text}`: {e}")))
+}
+
+/// An address given as text or as an address object.
+pub(super) fn address_of(v: &Value) -> Result<EnvelopeAddress> {
+    match v {
+        Value::String(s) => parse_address(&s.to_str()?),
+        Value::UserData(u) => crate::lua_value::borrow::<EnvelopeAddress>(u, "an address"),
+        other => Err(Error::runtime(format!("expected an address, got a {}", other.type_name()))),
+    }
+}
+
+fn envelope<M: UserDataMethods<Message>>(methods: &mut M) {
+    methods.add_method("id", |lua, m, ()| lua.create_string(m.id().to_string()));
+    methods.add_method("sender", |_, m, ()| Ok(m.sender()));
+    methods.add_method("recipient", |lua, m, ()| {
+        let list = m.recipients();
+        match &list[..] {
+            [one] => one.clone().into_lua(lua),
+            _ => list.into_lua(lua),
+        }
+    });
+    methods.add_method("recipient_list", |_, m, ()| Ok(m.recipients()));
+    methods.add_method("set_sender", |_, m, v: Value| {
+        m.set_sender(address_of(&v)?);
+        Ok(())
+    });
+    methods.add_method("set_recipient", |_, m, v: Value| {
+        let list = match &v {
+            Value::Table(t) => {
+                t.sequence_values::<Value>().map(|v| address_of(&v?)).collect::<Result<Vec<_>>>()?
+            }
+            one => vec![address_of(one)?],
+        };
+        if list.is_empty() || list.iter().any(EnvelopeAddress::is_null) {
+            return Err(Error::runtime(
+                "set_recipient: at least one address is needed, and none may be empty",
+            ));
+        }
+        m.set_recipients(list);
+        Ok(())
+    });
+    methods.add_method("queue_name", |_, m, ()| Ok(m.queue_name().to_string()));
+}
+
+fn schedule<M: UserDataMethods<Message>>(methods: &mut M) {
+    methods.add_method("num_attempts", |_, m, ()| Ok(m.num_attempts()));
+    methods.add_method("increment_num_attempts", |_, m, ()| {
+        m.set_num_attempts(m.num_attempts().saturating_add(1));
+        Ok(())
+    });
+    methods.add_method("set_scheduling", |_, m, v: Value| {
+        if v.is_nil() {
+            m.set_scheduling(None);
+            return Ok(());
+        }
+        let s = Scheduling::from_json(&to_json(&v)?)
+            .map_err(|e| Error::runtime(format!("set_scheduling: {e}")))?;
+        apply_schedule(m, s);
+        Ok(())
+    });
+    methods.add_method("set_due", |_, m, v: Value| {
+        m.set_due(due_millis(&v)?);
+        Ok(())
+    });
+}
+
+/// Sets a schedule; its first attempt also becomes the due time.
+pub(super) fn apply_schedule(m: &Message, s: Scheduling) {
+    if s.first_attempt.is_some() {
+        m.set_due(s.first_attempt);
+    }
+    m.set_scheduling(Some(s));
+}
+
+/// A due time as Unix seconds, RFC 3339 text or a time object.
+fn due_millis(v: &Value) -> Result<Option<u64>> {
+    let seconds = match v {
+        Value::Nil => return Ok(None),
+        Value::Integer(i) => *i as f64,
+        Value::Number(n) => *n,
+        Value::String(s) => {
+            let nanos = crate::time::parse_rfc3339(&s.to_str()?)
+                .ok_or_else(|| Error::runtime("set_due: not an RFC 3339 time"))?;
+            return Ok(Some(nanos / 1_000_000));
+        }
+        Value::UserData(u) => super::time::unix_seconds(u)?,
+        other => {
+            return Err(Error::runtime(format!(
+                "set_due: expected a time, got a {}",
+                other.type_name()
+            )))
+        }
+    };
+    if !(0.0..=1e12).contains(&seconds) {
+        return Err(Error::runtime("set_due: the time is out of range"));
+    }
+    Ok(Some((seconds * 1000.0) as u64))
+}
+
+fn content<F: UserDataFields<Message>>(fields: &mut F) {
+    body_method(fields, "get_data", |lua, _, body, ()| lua.create_string(body));
+    body_method(fields, "from_header", |_, _, body, ()| AddressHeader::find(body, "From"));
+    body_method(fields, "to_header", |_, _, body, ()| AddressHeader::find(body, "To"));
+    body_method(fields, "get_address_header", |_, _, body, name: String| {
+        AddressHeader::find(body, &name)
+    });
+}
+
+fn header_name(name: &str) -> Result<&str> {
+    if valid_name(name) {
+        return Ok(name);
+    }
+    Err(Error::runtime(format!("`{name}` is not a header name")))
+}
+
+/// The value to write: encoded unless the policy says it is encoded already.
+fn header_value(value: &str, encode: Option<bool>) -> std::borrow::Cow<'_, str> {
+    match encode {
+        Some(false) => value.into(),
+        _ => encode_value(value),
+    }
+}
+
+fn headers<F: UserDataFields<Message>>(fields: &mut F) {
+    body_method(fields, "get_first_named_header_value", |lua, _, body, name: mlua::String| {
+        let name = name.to_str()?;
+        HeaderBlock::new(body).first(&name).map(|f| lua.create_string(f.decoded())).transpose()
+    });
+    body_method(fields, "get_all_named_header_values", |_, _, body, name: String| {
+        Ok(HeaderBlock::new(body)
+            .fields()
+            .filter(|f| f.is(&name))
+            .map(|f| f.decoded())
+            .collect::<Vec<_>>())
+    });
+    body_method(fields, "get_all_headers", |_, _, body, ()| {
+        let pair = |f: crate::headers::Field| {
+            vec![String::from_utf8_lossy(f.name).into_owned(), f.decoded()]
+        };
+        Ok(HeaderBlock::new(body).fields().map(pair).collect::<Vec<_>>())
+    });
+    body_method(
+        fields,
+        "prepend_header",
+        |_, m, body, (name, value, encode): (String, String, Option<bool>)| {
+            let out =
+                HeaderBlock::new(body).prepend(header_name(&name)?, &header_value(&value, encode));
+            m.set_body(out.into());
+            Ok(())
+        },
+    );
+    body_method(
+        fields,
+        "append_header",
+        |_, m, body, (name, value, encode): (String, String, Option<bool>)| {
+            let out =
+                HeaderBlock::new(body).append(header_name(&name)?, &header_value(&value, encode));
+            m.set_body(out.into());
+            Ok(())
+        },
+    );
+    body_method(fields, "remove_all_named_headers", |_, m, body, name: String| {
+        if let Some(out) = HeaderBlock::new(body).without(|f| f.is(&name)) {
+            m.set_body(out.into());
+        }
+        Ok(())
+    });
+    body_method(
+        fields,
+        "import_scheduling_header",
+        |_, m, body, (name, remove): (String, Option<bool>)| {
+            let block = HeaderBlock::new(body);
+            let Some(field) = block.first(&name) else { return Ok(()) };
+            let bad = |e: String| Error::runtime(format!("import_scheduling_header: {name}: {e}"));
+            let json = serde_json::from_str(&field.decoded()).map_err(|e| bad(e.to_string()))?;
+            apply_schedule(m, Scheduling::from_json(&json).map_err(bad)?);
+            if remove == Some(true) {
+                if let Some(out) = block.without(|f| f.is(&name)) {
+                    m.set_body(out.into());
+                }
+            }
+            Ok(())
+        },
+    );
+}
+
+/// A list of names given as an argument; nil is no list.
+pub(super) fn names(v: &Value) -> Result<Option<Vec<String>>> {
+    match v {
+        Value::Nil => Ok(None),
+        v => Vec::parse(&to_plain(v)?, &mut Notes::default()).map(Some).map_err(Error::runtime),
     }
 }

@@ -18,6 +18,18 @@ pub(crate) fn to_plain(u: &AnyUserData) -> Result<Plain> {
     if let Ok(a) = u.borrow::<EnvelopeAddress>() {
         return Ok(Plain::str(a.email()));
     }
+    if let Ok(t) = u.borrow::<super::throttle::ThrottleObject>() {
+        return Ok(Plain::Object(t.0.clone()));
+    }
+    if let Ok(m) = u.borrow::<super::maps::DomainMapObject>() {
+        return Ok(Plain::Object(m.0.clone()));
+    }
+    if let Ok(m) = u.borrow::<super::maps::AddressMapObject>() {
+        return Ok(Plain::Object(m.0.clone()));
+    }
+    if let Ok(s) = u.borrow::<super::dkim_lua::SignerObject>() {
+        return Ok(Plain::Object(s.0.clone()));
+    }
     let name = u.type_name().ok().flatten().unwrap_or_else(|| "object".into());
     Err(mlua::Error::runtime(format!("a {name} cannot be turned into plain data")))
 }

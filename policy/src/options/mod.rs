@@ -27,9 +27,13 @@ pub use egress_source::{EgressPool, EgressSource, PoolEntry};
 pub use enums::*;
 pub use http_listener::HttpListener;
 pub use key_source::KeySource;
+pub use listener::JsonMap;
 pub use listener::{EsmtpListener, ListenerDomain, Overrides, TraceHeaders};
-pub use logs::{HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams};
-pub use protocol::{MxEntry, Protocol};
+pub use logs::{
+    HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, SecretText,
+    RECORD_TYPES,
+};
+pub use protocol::{LuaProtocol, MxEntry, Protocol};
 pub use queue::QueueConfig;
 pub use rate::{Limit, Throttle};
 pub use spool::{MinFree, Spool};
@@ -187,7 +191,7 @@ macro_rules! option_table {
                 }, )+
             ];
 
-            fn set(&mut self, name: &str, value: &$crate::plain::Plain, notes: &mut $crate::options::Notes) -> Result<(), String> {
+            fn set(&mut self, name: &str, value: &$crate::plain::Plain, notes: &mut $crate::options::Notes) -> ::std::result::Result<(), String> {
                 match name {
                     $( stringify!($field) => self.$field = <$ty as $crate::options::OptionValue>::parse(value, notes)?, )+
                     _ => return Err(format!("unknown field `{name}`")),
@@ -201,7 +205,7 @@ macro_rules! option_table {
                 ])
             }
 
-            $( fn check(&mut self, notes: &mut $crate::options::Notes) -> Result<(), String> { self.$check(notes) } )?
+            $( fn check(&mut self, notes: &mut $crate::options::Notes) -> ::std::result::Result<(), String> { self.$check(notes) } )?
         }
     };
     (@support) => { $crate::options::Support::Honoured };

@@ -1,0 +1,270 @@
+//! DKIM signatures (RFC 6376; Ed25519 as in RFC 8463). Canonicalisation is ours, the cryptography is ring's.
+
+use data_encoding::BASE64;
+use ring::digest::{Context, SHA256};
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, RsaKeyPair, RSA_PKCS1_SHA256};
+
+use crate::headers::{Field, HeaderBlock};
+use crate::options::{Canonicalization, DkimSigner};
+
+/// The kind of key a signer uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// `rsa-sha256`.
+    RsaSha256,
+    /// `ed25519-sha256`.
+    Ed25519,
+}
+
+enum Key {
+    Rsa(Box<RsaKeyPair>),
+    Ed25519(Box<Ed25519KeyPair>),
+}
+
+/// A signer with its key at hand.
+pub struct Signer {
+    params: DkimSigner,
+    key: Key,
+}
+
+impl Signer {
+    /// Reads the key: PEM (PKCS1 or PKCS8) or the DER inside it. The error never shows key material.
+    pub fn new(params: DkimSigner, algorithm: Algorithm, key: &[u8]) -> Result<Signer, String> {
+        if params.headers.iter().all(|h| !h.eq_ignore_ascii_case("From")) {
+            return Err("the `headers` to sign must include From (RFC 6376 section 5.4)".into());
+        }
+        let der = unwrap_pem(key);
+        let key = match algorithm {
+            Algorithm::RsaSha256 => {
+                let pair = RsaKeyPair::from_pkcs8(&der).or_else(|_| RsaKeyPair::from_der(&der));
+                Key::Rsa(Box::new(pair.map_err(|e| format!("the key is not a usable RSA private key ({e}); at least 2048 bits, PKCS1 or PKCS8"))?))
+            }
+            Algorithm::Ed25519 => {
+                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
+                    .or_else(|_| Ed25519KeyPair::from_seed_unchecked(&der));
+                Key::Ed25519(Box::new(pair.map_err(|e| {
+                    format!("the key is not a usable Ed25519 private key ({e}); PKCS8 expected")
+                })?))
+            }
+        };
+        Ok(Signer { params, key })
+    }
+
+    /// The value of the DKIM-Signature header for a message, folded; `now` in Unix seconds.
+    pub fn signature(&self, message: &[u8], now: u64) -> Result<String, String> {
+        let block = HeaderBlock::new(message);
+        let body_hash =
+            hash_body(&message[block.body_start()..], self.params.body_canonicalization);
+        let names = self.signed_names(&block);
+        let unsigned = self.unsigned_value(&names, &body_hash, now);
+        let mut input = Vec::with_capacity(2048);
+        for field in pick(&block, &names) {
+            canonical_field(
+                field.name,
+                field.value,
+                self.params.header_canonicalization,
+                &mut input,
+            );
+            input.extend_from_slice(b"\r\n");
+        }
+        canonical_field(
+            b"DKIM-Signature",
+            unsigned.as_bytes(),
+            self.params.header_canonicalization,
+            &mut input,
+        );
+        let signature = self.sign(&input)?;
+        Ok(format!("{unsigned}{}", fold(&BASE64.encode(&signature))))
+    }
+
+    /// The message with its signature in front.
+    pub fn sign_message(&self, message: &[u8], now: u64) -> Result<Vec<u8>, String> {
+        let value = self.signature(message, now)?;
+        let mut out = Vec::with_capacity(message.len() + value.len() + 20);
+        out.extend_from_slice(b"DKIM-Signature:");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(message);
+        Ok(out)
+    }
+
+    /// Each listed header as often as it occurs, once more with over-signing.
+    fn signed_names(&self, block: &HeaderBlock) -> Vec<String> {
+        let mut names = Vec::new();
+        for name in &self.params.headers {
+            let present = block.fields().filter(|f| f.is(name)).count();
+            let times = if self.params.over_sign { present + 1 } else { present };
+            names.extend(std::iter::repeat_n(name.clone(), times));
+        }
+        names
+    }
+
+    fn unsigned_value(&self, names: &[String], body_hash: &[u8], now: u64) -> String {
+        let p = &self.params;
+        let algorithm = match self.key {
+            Key::Rsa(_) => "rsa-sha256",
+            Key::Ed25519(_) => "ed25519-sha256",
+        };
+        let word = |c| if c == Canonicalization::Relaxed { "relaxed" } else { "simple" };
+        let expires =
+            p.expiration.map(|e| format!(" x={};", now + e.as_secs())).unwrap_or_default();
+        let (header, body) = (word(p.header_canonicalization), word(p.body_canonicalization));
+        format!(
+            " v=1; a={algorithm}; c={header}/{body};\r\n d={}; s={}; t={now};{expires}\r\n h={};\r\n bh={};\r\n b=",
+            p.domain,
+            p.selector,
+            fold_names(names),
+            BASE64.encode(body_hash)
+        )
+    }
+
+    fn sign(&self, input: &[u8]) -> Result<Vec<u8>, String> {
+        match &self.key {
+            Key::Rsa(pair) => {
+                let mut out = vec![0; pair.public().modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input, &mut out)
+                    .map_err(|_| "signing failed".to_owned())?;
+                Ok(out)
+            }
+            Key::Ed25519(pair) => {
+                // RFC 8463 section 3: the hash is signed, not the text.
+                let hash = ring::digest::digest(&SHA256, input);
+                Ok(pair.sign(hash.as_ref()).as_ref().to_vec())
+            }
+        }
+    }
+}
+
+/// The DER inside a PEM file; other input as it is.
+fn unwrap_pem(key: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(key);
+    let Some((_, rest)) = text.split_once("-----BEGIN ") else { return key.to_vec() };
+    let inner = rest
+        .split_once("-----")
+        .and_then(|(_, rest)| rest.split_once("-----END"))
+        .map(|(inner, _)| inner);
+    let digits: String = inner.unwrap_or("").chars().filter(|c| !c.is_whitespace()).collect();
+    BASE64.decode(digits.as_bytes()).unwrap_or_default()
+}
+
+/// The fields the names stand for: of several with one name the last first (RFC 6376 section 5.4.2); a name beyond those
+/// present stands for nothing.
+fn pick<'a>(block: &HeaderBlock<'a>, names: &[String]) -> Vec<Field<'a>> {
+    let mut left: Vec<Option<Field<'a>>> = block.fields().map(Some).collect();
+    let take = |name: &String| {
+        left.iter_mut().rev().find(|f| f.as_ref().is_some_and(|f| f.is(name)))?.take()
+    };
+    names.iter().filter_map(take).collect()
+}
+
+/// Section 3.4.1 and 3.4.2, without the final CRLF.
+fn canonical_field(name: &[u8], value: &[u8], how: Canonicalization, out: &mut Vec<u8>) {
+    if how == Canonicalization::Simple {
+        out.extend_from_slice(name);
+        out.push(b':');
+        out.extend_from_slice(value);
+        return;
+    }
+    out.extend(name.iter().map(u8::to_ascii_lowercase));
+    out.push(b':');
+    let mut space = false;
+    let mut written = false;
+    for &c in value {
+        match c {
+            b' ' | b'\t' | b'\r' | b'\n' => space = true,
+            c => {
+                if space && written {
+                    out.push(b' ');
+                }
+                out.push(c);
+                (space, written) = (false, true);
+            }
+        }
+    }
+}
+
+/// Sections 3.4.3 and 3.4.4: hashed line by line, so that the body is never copied.
+fn hash_body(body: &[u8], how: Canonicalization) -> Vec<u8> {
+    let mut hash = Context::new(&SHA256);
+    let mut empty_lines = 0;
+    let mut any = false;
+    let mut line_buffer = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (line, next) = match memchr::memchr(b'\n', rest) {
+            Some(n) => (&rest[..n], &rest[n + 1..]),
+            None => (rest, &rest[rest.len()..]),
+        };
+        rest = next;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = match how {
+            Canonicalization::Simple => line,
+            Canonicalization::Relaxed => relaxed_line(line, &mut line_buffer),
+        };
+        if line.is_empty() {
+            empty_lines += 1;
+            continue;
+        }
+        (0..empty_lines).for_each(|_| hash.update(b"\r\n"));
+        empty_lines = 0;
+        any = true;
+        hash.update(line);
+        hash.update(b"\r\n");
+    }
+    if !any && how == Canonicalization::Simple {
+        hash.update(b"\r\n");
+    }
+    hash.finish().as_ref().to_vec()
+}
+
+/// White space collapsed and trimmed at the end; the line itself when nothing is to be done.
+fn relaxed_line<'a>(line: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    let is_space = |c: &u8| matches!(c, b' ' | b'\t');
+    let trimmed = match line.iter().rposition(|c| !is_space(c)) {
+        Some(n) => &line[..=n],
+        None => return &[],
+    };
+    let untouched = !trimmed.contains(&b'\t') && memchr::memmem::find(trimmed, b"  ").is_none();
+    if untouched {
+        return trimmed;
+    }
+    buffer.clear();
+    for c in trimmed {
+        match is_space(c) {
+            true if buffer.last() == Some(&b' ') => {}
+            true => buffer.push(b' '),
+            false => buffer.push(*c),
+        }
+    }
+    buffer
+}
+
+/// Header names joined by colons, folded between them.
+fn fold_names(names: &[String]) -> String {
+    let mut out = String::new();
+    let mut column = 3;
+    for (i, name) in names.iter().enumerate() {
+        if i > 0 {
+            out.push(':');
+            if column + name.len() > 70 {
+                out.push_str("\r\n ");
+                column = 1;
+            }
+        }
+        out.push_str(name);
+        column += name.len() + 1;
+    }
+    out
+}
+
+/// Base64 in lines.
+fn fold(text: &str) -> String {
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(72).filter_map(|c| std::str::from_utf8(c).ok()).collect();
+    lines.join("\r\n ")
+}
+
+#[cfg(test)]
+#[path = "dkim_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! `kumo.serde` and its older names directly in `kumo`.
+
+use mlua::{Error, Function, Lua, Result, Table, Value};
+use serde_json::Value as Json;
+
+use super::shim::def;
+use crate::limits::MAX_POLICY_FILE_BYTES;
+use crate::lua_value::{from_json, to_json};
+use crate::vm;
+
+pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
+    let serde = lua.create_table()?;
+    def(lua, &serde, "json_parse", |lua, s: mlua::String| {
+        from_json(lua, &parse_json(&s.to_string_lossy())?)
+    })?;
+    def(lua, &serde, "json_encode", |_, v: Value| Ok(to_json(&v)?.to_string()))?;
+    def(lua, &serde, "json_encode_pretty", |_, v: Value| {
+        serde_json::to_string_pretty(&sorted(to_json(&v)?)).map_err(Error::external)
+    })?;
+    def(lua, &serde, "toml_parse", |lua, s: String| from_json(lua, &parse_toml(&s)?))?;
+    def(lua, &serde, "toml_encode", |_, v: Value| encode_toml(&v, false))?;
+    def(lua, &serde, "toml_encode_pretty", |_, v: Value| encode_toml(&v, true))?;
+    serde.set("json_load", loader(lua, parse_json)?)?;
+    serde.set("toml_load", loader(lua, parse_toml)?)?;
+    for pair in serde.pairs::<String, Function>() {
+        let (name, f) = pair?;
+        kumo.set(name, f)?;
+    }
+    kumo.set("serde", serde)
+}
+
+fn parse_json(text: &str) -> Result<Json> {
+    serde_json::from_str(text)
+        .map_err(|e| Error::runtime(format!("parsing {} as json: {e}", excerpt(text))))
+}
+
+fn parse_toml(text: &str) -> Result<Json> {
+    let v: toml::Value = toml::from_str(text).map_err(|e| {
+        Error::runtime(format!("parsing {} as toml: {}", excerpt(text), e.to_string().trim_end()))
+    })?;
+    serde_json::to_value(v).map_err(Error::external)
+}
+
+/// Enough of a text to recognise it by.
+fn excerpt(text: &str) -> String {
+    const EXCERPT_CHARS: usize = 60;
+    match text.char_indices().nth(EXCERPT_CHARS) {
+        Some((n, _)) => format!("{}...", &text[..n]),
+        None => text.to_owned(),
+    }
+}
+
+fn sorted(v: Json) -> Json {
+    match v {
+        Json::Object(m) => {
+            let mut items: Vec<_> = m.into_iter().map(|(k, v)| (k, sorted(v))).collect();
+            items.sort_by(|a, b| a.0.cmp(&b.0));
+            Json::Object(items.into_iter().collect())
+        }
+        Json::Array(a) => Json::Array(a.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+fn encode_toml(v: &Value, pretty: bool) -> Result<String> {
+    let json = strip_nulls(to_json(v)?);
+    let out = if pretty { toml::to_string_pretty(&json) } else { toml::to_string(&json) };
+    out.map_err(|e| Error::runtime(format!("encoding as toml: {e}")))
+}
+
+/// TOML has no null.
+fn strip_nulls(v: Json) -> Json {
+    match v {
+        Json::Object(m) => Json::Object(
+            m.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, strip_nulls(v))).collect(),
+        ),
+        Json::Array(a) => {
+            Json::Array(a.into_iter().filter(|v| !v.is_null()).map(strip_nulls).collect())
+        }
+        other => other,
+    }
+}
+
+/// Reads a whole file on a helper thread.
+pub(super) async fn read_file(lua: &Lua, path: String) -> Result<Vec<u8>> {
+    let ctx = vm::ctx(lua)?;
+    let name = path.clone();
+    let read = ctx.shared.helpers().run(move || -> std::io::Result<Vec<u8>> {
+        if std::fs::metadata(&path)?.len() > MAX_POLICY_FILE_BYTES {
+            return Err(std::io::Error::other("the file is too large"));
+        }
+        std::fs::read(&path)
+    });
+    read.await.map_err(|e| Error::runtime(format!("reading {name}: {e}")))
+}
+
+fn loader(lua: &Lua, parse: fn(&str) -> Result<Json>) -> Result<Function> {
+    lua.create_async_function(move |lua, path: String| async move {
+        let bytes = read_file(&lua, path.clone()).await?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| Error::runtime(format!("{path} is not UTF-8")))?;
+        let json = parse(&text)
+            .map_err(|e| Error::runtime(format!("{path}: {}", crate::error::message_of(&e))))?;
+        from_json(&lua, &json)
+    })
+}

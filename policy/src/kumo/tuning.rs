@@ -1,0 +1,117 @@
+//! Start-up settings, tasks, waiting, and tuning calls that have nothing to tune here.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use mlua::{Error, Lua, MultiValue, Result, Table, Value};
+
+use super::shim::def;
+use crate::lua_value::{to_json, to_plain};
+use crate::options::{Notes, OptionValue};
+use crate::vm::{self, Ctx};
+
+/// Calls that are taken and do nothing, with the reason that is logged once.
+const NO_EFFECT: &[(&str, &str)] = &[
+    ("set_smtpsrv_threads", SHARDS),
+    ("set_httpinject_threads", SHARDS),
+    ("set_readyq_threads", SHARDS),
+    ("set_qmaint_threads", SHARDS),
+    ("set_ready_qmaint_threads", SHARDS),
+    ("set_spoolin_threads", SHARDS),
+    ("set_logging_threads", SHARDS),
+    ("spawn_thread_pool", SHARDS),
+    ("set_max_spare_lua_contexts", ONE_VM),
+    ("set_max_lua_context_use_count", ONE_VM),
+    ("set_max_lua_context_age", ONE_VM),
+    ("set_lua_gc_on_put", ONE_VM),
+    ("set_timeq_spawn_reinsertion", "queues never block a shard"),
+    ("set_lruttl_cache_capacity", "caches are sized by the engine"),
+    ("set_memory_low_thresh", "bodies leave memory by one budget per shard"),
+    ("set_config_monitor_globs", "the engine watches the policy's files itself"),
+    ("enable_memory_callstack_tracking", "there is no allocation profiler in the engine"),
+    ("suspend_delivery_when_spool_unhealthy", "outcomes are journalled before they count"),
+];
+
+const SHARDS: &str = "ringmta runs one shard per core and has no thread pools";
+const ONE_VM: &str = "each shard keeps one Lua VM";
+
+pub(super) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
+    for (name, why) in NO_EFFECT {
+        let shared = ctx.shared.clone();
+        def(lua, kumo, name, move |_, _: MultiValue| {
+            shared.warn_once(&format!("kumo.{name} has no effect: {why}"));
+            Ok(())
+        })?;
+    }
+    waiting(lua, kumo)?;
+    settings(lua, kumo, ctx)?;
+    def(lua, kumo, "available_parallelism", |_, ()| Ok(parallelism()))?;
+    let c = ctx.clone();
+    def(lua, kumo, "bump_config_epoch", move |_, ()| Ok(drop(c.shared.bump_epoch())))?;
+    let c = ctx.clone();
+    def(lua, kumo, "validation_failed", move |_, ()| Ok(c.validation_failed.set(true)))?;
+    def(lua, kumo, "traceback", |lua, level: Option<usize>| lua.traceback(None, level.unwrap_or(1)))
+}
+
+/// Usable CPUs, as the operator says or as the system does.
+fn parallelism() -> usize {
+    let said = std::env::var("KUMO_AVAILABLE_PARALLELISM").ok().and_then(|v| v.parse().ok());
+    said.or_else(|| std::thread::available_parallelism().ok().map(|n| n.get())).unwrap_or(1)
+}
+
+fn duration(v: &Value) -> Result<Duration> {
+    Duration::parse(&to_plain(v)?, &mut Notes::default()).map_err(Error::runtime)
+}
+
+/// `kumo.sleep`, also found as `kumo.time.sleep`.
+pub(super) fn sleep_function(lua: &Lua) -> Result<mlua::Function> {
+    lua.create_async_function(|lua, v: Value| async move {
+        let d = duration(&v)?;
+        vm::ctx(&lua)?.sleep(d).await;
+        Ok(())
+    })
+}
+
+fn waiting(lua: &Lua, kumo: &Table) -> Result<()> {
+    kumo.set("sleep", sleep_function(lua)?)?;
+    def(lua, kumo, "spawn_task", |lua, params: Table| {
+        let name: String = params.get("event_name")?;
+        let args = to_json(&params.get("args")?)?;
+        vm::ctx(lua)?.spawn_task(name, args);
+        Ok(())
+    })
+}
+
+fn settings(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
+    let c = ctx.clone();
+    def(lua, kumo, "set_diagnostic_log_filter", move |_, filter: String| {
+        c.init.borrow_mut().diagnostic_log_filter = Some(filter);
+        Ok(())
+    })?;
+    let c = ctx.clone();
+    def(lua, kumo, "set_memory_soft_limit", move |_, n: u64| {
+        c.init.borrow_mut().memory_soft_limit = Some(n);
+        Ok(())
+    })?;
+    let c = ctx.clone();
+    def(lua, kumo, "set_memory_hard_limit", move |_, n: u64| {
+        c.init.borrow_mut().memory_hard_limit = Some(n);
+        Ok(())
+    })?;
+    let dns = lua.create_table()?;
+    let c = ctx.clone();
+    def(lua, &dns, "set_mta_sts_enabled", move |_, on: bool| {
+        c.init.borrow_mut().mta_sts_enabled = Some(on);
+        Ok(())
+    })?;
+    for name in ["set_mx_concurrency_limit", "set_mx_timeout", "set_mx_negative_cache_ttl"] {
+        let shared = ctx.shared.clone();
+        def(lua, &dns, name, move |_, _: Value| {
+            shared.warn_once(&format!(
+                "kumo.dns.{name} has no effect: each shard resolves and caches on its own"
+            ));
+            Ok(())
+        })?;
+    }
+    kumo.set("dns", dns)
+}
