@@ -55,7 +55,7 @@ pub struct Options {
     /// Wait for the reply to each command
     #[arg(long)]
     pub no_pipelining: bool,
-    /// Also send the next message's envelope in the same write as a body
+    /// Also send the next message's envelope, or QUIT, in the same write as a body
     #[arg(long, conflicts_with = "no_pipelining")]
     pub deep_pipelining: bool,
     /// Messages sent over a connection before a new one is opened; default: no limit

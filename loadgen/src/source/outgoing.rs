@@ -36,6 +36,12 @@ impl Outgoing {
         self.head.is_empty() && self.body.is_none()
     }
 
+    /// A copy of all that waits, for tests of what is sent.
+    #[cfg(test)]
+    pub fn everything(&self) -> Vec<u8> {
+        [&self.head[..], self.body.as_deref().unwrap_or_default(), &self.tail].concat()
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.head.clear();

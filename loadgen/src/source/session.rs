@@ -142,10 +142,10 @@ impl Session {
         }
     }
 
-    /// Whether no reply is awaited.
+    /// Number of replies awaited.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
-        self.awaited.is_empty()
+    pub fn awaited(&self) -> usize {
+        self.awaited.len()
     }
 
     /// Whether the reply that is awaited is that to a message.
@@ -154,10 +154,10 @@ impl Session {
         self.awaited.front() == Some(&Await::Dot)
     }
 
-    /// Whether an envelope was sent along with the body before it.
+    /// Whether an envelope, or QUIT, was sent along with the body before it.
     #[must_use]
     pub fn is_ahead(&self) -> bool {
-        self.envelope.is_some()
+        self.envelope.is_some() || self.awaited.back() == Some(&Await::Quit)
     }
 
     /// Gives up the messages that had no reply yet.
@@ -511,3 +511,7 @@ impl Capabilities {
 fn told(reply: &Reply<'_>) -> String {
     format!("{} {}", reply.code, String::from_utf8_lossy(reply.text))
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -118,6 +118,15 @@ impl Slot {
         self.deadline = Some(shop.now + shop.timeout);
     }
 
+    /// Sends along with a body what would follow its reply.
+    fn go_ahead(&mut self, shop: &mut Shop) {
+        if self.begun >= shop.per_connection {
+            self.session.quit(&mut self.out);
+        } else {
+            self.begin_next(shop);
+        }
+    }
+
     fn begin_next(&mut self, shop: &mut Shop) -> bool {
         let Some(job) = shop.pace.take(shop.now) else {
             return false;
@@ -149,7 +158,7 @@ impl Slot {
         if let Some(error) = error {
             return Ending::io(error, &self.session);
         }
-        if self.greeted && self.session.is_quiet() {
+        if self.greeted && self.session.awaited() == 0 {
             return Ending::Regular;
         }
         Ending::Fault(format!("closed by the server while waiting for {}", self.phase()))
@@ -167,9 +176,19 @@ impl Slot {
         let mut input = std::mem::take(&mut self.input);
         input.extend_from_slice(bytes);
         let mut at = 0;
+        // What is asked while these bytes are read was not asked when the server sent them.
+        let mut due = self.session.awaited();
         let result = loop {
             match reply::parse(&input[at..]) {
+                Ok(Some(reply)) if due == 0 && reply.code != 421 => {
+                    let text = String::from_utf8_lossy(reply.text);
+                    break Err(Ending::Fault(format!(
+                        "a reply nobody asked for: {} {text}",
+                        reply.code
+                    )));
+                }
                 Ok(Some(reply)) => {
+                    due = due.saturating_sub(1);
                     at += reply.whole.len();
                     self.deadline = Some(shop.now + shop.timeout);
                     if let Err(ending) = self.on_reply(&reply, shop) {
@@ -201,8 +220,8 @@ impl Slot {
             Action::Ready => self.proceed(shop),
             Action::Body => {
                 self.session.send_body(shop.date.text(), &shop.traffic, &mut self.out);
-                if self.session.goes_ahead(&shop.manners) && self.begun < shop.per_connection {
-                    self.begin_next(shop);
+                if self.session.goes_ahead(&shop.manners) {
+                    self.go_ahead(shop);
                 }
             }
             Action::Done(transaction) => {
