@@ -1,12 +1,13 @@
 //! `loadgen source`: sends messages and measures how they are taken.
 //!
 //! - [`options`]: the command line; `traffic`, `body`: what is sent; `pace`: when
-//! - `session`, `reply`, `auth`: the dialogue, without I/O
+//! - `session`, `reply`, `capabilities`, `auth`: the dialogue, without I/O
 //! - `slot`, `outgoing`: one connection; `worker`: the event loop
 //! - `tally`, `progress`, `report`: what came of it
 
 mod auth;
 mod body;
+mod capabilities;
 mod options;
 mod outgoing;
 mod pace;

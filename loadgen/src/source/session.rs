@@ -1,6 +1,7 @@
 //! The client's side of an SMTP dialogue, without any I/O: replies in, commands and actions out.
 
 use super::auth::Credentials;
+use super::capabilities::Capabilities;
 use super::outgoing::Outgoing;
 use super::pace::Job;
 use super::reply::Reply;
@@ -102,15 +103,6 @@ pub struct Session {
     encrypted: bool,
     /// An envelope was opened and not used: RSET has to go before the next.
     needs_reset: bool,
-}
-
-#[derive(Debug, Default)]
-struct Capabilities {
-    pipelining: bool,
-    eight_bit: bool,
-    starttls: bool,
-    auth_plain: bool,
-    auth_login: bool,
 }
 
 impl Session {
@@ -480,30 +472,6 @@ impl Transaction {
 impl From<&Reply<'_>> for Refusal {
     fn from(reply: &Reply<'_>) -> Self {
         Self { code: reply.code, text: String::from_utf8_lossy(reply.text).into_owned() }
-    }
-}
-
-impl Capabilities {
-    fn read(reply: &Reply<'_>) -> Self {
-        let mut caps = Self::default();
-        // The first line is the server's name.
-        for line in reply.lines().skip(1) {
-            let line = line.to_ascii_uppercase();
-            let mut words = line.split(|byte| b" =".contains(byte));
-            match words.next().unwrap_or_default() {
-                b"PIPELINING" => caps.pipelining = true,
-                b"8BITMIME" => caps.eight_bit = true,
-                b"STARTTLS" => caps.starttls = true,
-                b"AUTH" => {
-                    for mechanism in words {
-                        caps.auth_plain |= mechanism == b"PLAIN";
-                        caps.auth_login |= mechanism == b"LOGIN";
-                    }
-                }
-                _ => {}
-            }
-        }
-        caps
     }
 }
 
