@@ -61,12 +61,14 @@ fn tool(name: &str, args: &[&str]) -> Option<Vec<u8>> {
 
 /// Checks a signed message with another implementation; `None` when it is not installed.
 fn verify_elsewhere(message: &[u8], record: &str) -> Option<bool> {
-    tool("python3", &["-c", "import dkim, nacl"])?;
+    let python = ["python3", "/usr/bin/python3"]
+        .into_iter()
+        .find(|p| tool(p, &["-c", "import dkim, nacl"]).is_some())?;
     let script = format!(
         "import dkim,sys\nd=sys.stdin.buffer.read()\nok=dkim.verify(d, dnsfunc=lambda n, timeout=5: b'{record}')\nsys.exit(0 if ok else 3)"
     );
     let mut child =
-        Command::new("python3").args(["-c", &script]).stdin(Stdio::piped()).spawn().ok()?;
+        Command::new(python).args(["-c", &script]).stdin(Stdio::piped()).spawn().ok()?;
     child.stdin.take()?.write_all(message).ok()?;
     Some(child.wait().ok()?.code() == Some(0))
 }

@@ -3,7 +3,14 @@
 use mlua::{Function, Lua, Result, Table, Value};
 
 /// Module name and source.
-const MODULES: &[(&str, &str)] = &[];
+const MODULES: &[(&str, &str)] = &[
+    ("dkim_sign", include_str!("../lua/policy-extras/dkim_sign.lua")),
+    ("listener_domains", include_str!("../lua/policy-extras/listener_domains.lua")),
+    ("log_hooks", include_str!("../lua/policy-extras/log_hooks.lua")),
+    ("policy_utils", include_str!("../lua/policy-extras/policy_utils.lua")),
+    ("queue", include_str!("../lua/policy-extras/queue.lua")),
+    ("sources", include_str!("../lua/policy-extras/sources.lua")),
+];
 
 /// Adds a searcher behind the usual ones: a module on disk wins over the one in the binary.
 pub(crate) fn register(lua: &Lua) -> Result<()> {

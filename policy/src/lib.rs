@@ -25,10 +25,14 @@ pub mod host;
 pub mod id;
 pub mod init;
 mod kumo;
+#[cfg(test)]
+mod kumo_tests;
 pub mod limits;
 mod lua_value;
 mod memo;
 pub mod message;
+#[cfg(test)]
+mod msg_tests;
 pub mod options;
 pub mod plain;
 pub mod policy;
@@ -36,8 +40,12 @@ pub mod queue_name;
 pub mod schedule;
 pub mod shared;
 mod slice;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod vm;
+#[cfg(test)]
+mod vm_tests;
 
 pub use address::{AddressError, EnvelopeAddress};
 pub use conn_meta::{AuthInfo, ConnMeta};

@@ -63,9 +63,11 @@ fn import(m: &Message, body: &[u8], specs: &Plain) -> Result<()> {
             }
             "last" => store(m, &found, text("target")),
             "all" => store_all(m, &found, text("target")),
-            other => return Err(Error::runtime(format!(
+            other => {
+                return Err(Error::runtime(format!(
                 "import_headers: unknown variant `{other}`, expected one of `first`, `last`, `all`"
-            ))),
+            )))
+            }
         }
         if spec.get("remove") == Some(&Plain::Bool(true)) {
             gone.push(pattern);

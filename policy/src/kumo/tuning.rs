@@ -47,9 +47,15 @@ pub(super) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     settings(lua, kumo, ctx)?;
     def(lua, kumo, "available_parallelism", |_, ()| Ok(parallelism()))?;
     let c = ctx.clone();
-    def(lua, kumo, "bump_config_epoch", move |_, ()| Ok(drop(c.shared.bump_epoch())))?;
+    def(lua, kumo, "bump_config_epoch", move |_, ()| {
+        c.shared.bump_epoch();
+        Ok(())
+    })?;
     let c = ctx.clone();
-    def(lua, kumo, "validation_failed", move |_, ()| Ok(c.validation_failed.set(true)))?;
+    def(lua, kumo, "validation_failed", move |_, ()| {
+        c.validation_failed.set(true);
+        Ok(())
+    })?;
     def(lua, kumo, "traceback", |lua, level: Option<usize>| lua.traceback(None, level.unwrap_or(1)))
 }
 

@@ -1,0 +1,36 @@
+-- The entry point: spools, listeners, logs. What happens to mail is in policy/*.lua.
+--
+-- Everything that differs between installations comes from the environment; see policy/constants.lua.
+local kumo = require 'kumo'
+local constants = require 'policy.constants'
+
+-- Each module registers its own handlers.
+require 'policy.smtp'
+require 'policy.queue'
+require 'policy.webhooks'
+
+kumo.on('init', function()
+  -- Messages, and the journal of what happened to them.
+  kumo.define_spool { name = 'data', path = constants.spool .. '/data', min_free_space = '10%' }
+  kumo.define_spool { name = 'meta', path = constants.spool .. '/meta', min_free_space = '10%' }
+
+  -- One line of JSON per event, closed often enough that readers are never far behind.
+  kumo.configure_local_logs {
+    log_dir = constants.log_dir,
+    max_segment_duration = '1 minute',
+    meta = { 'tenant', 'campaign' },
+    headers = { 'Subject', 'Message-ID' },
+  }
+
+  kumo.start_esmtp_listener {
+    listen = constants.smtp_listen,
+    banner = constants.banner,
+    relay_hosts = constants.relay_hosts,
+  }
+
+  -- Injection, administration and metrics.
+  kumo.start_http_listener {
+    listen = constants.http_listen,
+    trusted_hosts = constants.relay_hosts,
+  }
+end)

@@ -1,0 +1,62 @@
+-- The sending side: retries, age, limits per provider, and the sandbox of development.
+local kumo = require 'kumo'
+local constants = require 'policy.constants'
+
+kumo.on('get_queue_config', function(domain, tenant, campaign, routing_domain)
+  local config = {
+    retry_interval = constants.retry_interval,
+    max_retry_interval = constants.max_retry_interval,
+    max_age = constants.max_age,
+  }
+  if constants.development then
+    config.protocol = { smtp = { mx_list = { constants.sandbox } } }
+  end
+  return kumo.make_queue_config(config)
+end)
+
+local function ends_with(text, suffix)
+  return string.sub(text, -#suffix) == suffix
+end
+
+-- The provider behind a site. The site name is made of MX names: `(alt1|alt2)?.host.` or a single host.
+local function provider_of(site_name)
+  local site = string.lower(site_name)
+  site = string.gsub(site, '%.$', '')
+  for _, provider in ipairs(constants.providers) do
+    for _, suffix in ipairs(provider.hosts) do
+      if ends_with(site, suffix) then
+        return provider
+      end
+    end
+  end
+end
+
+kumo.on('get_egress_path_config', function(routing_domain, egress_source, site_name)
+  local path = {
+    enable_tls = 'Opportunistic',
+    idle_timeout = '60s',
+  }
+  for option, value in pairs(constants.default_limits) do
+    path[option] = value
+  end
+
+  if constants.development then
+    -- The sandbox is on loopback, which mail is otherwise never sent to.
+    path.prohibited_hosts = {}
+    path.enable_tls = 'Disabled'
+    path.enable_mta_sts = false
+    return kumo.make_egress_path(path)
+  end
+
+  local provider = provider_of(site_name)
+  if provider then
+    path.provider_name = provider.name
+    for option, value in pairs(provider.limits) do
+      path[option] = value
+    end
+    -- One budget for all sites of the provider.
+    path.additional_connection_limits = { ['provider-' .. provider.name] = provider.limits.connection_limit }
+    path.additional_message_rate_throttles = { ['provider-' .. provider.name] = provider.limits.max_message_rate }
+  end
+  return kumo.make_egress_path(path)
+end)

@@ -1,0 +1,70 @@
+-- DKIM signing by the domain of the From header, read from files.
+--
+--   [base]               selector, headers, expiration, over_sign, header_canonicalization, body_canonicalization,
+--                        additional_signatures = { 'name' }
+--   [domain."d"]         selector, headers, algo = 'sha256' or 'ed25519', filename, ...
+--   [signature."name"]   the same with `domain`, and policy = 'Always' or 'OnlyIfMissingDomainBlock'
+local kumo = require 'kumo'
+local utils = require 'policy-extras.policy_utils'
+local mod = {}
+
+local DEFAULT_HEADERS = { 'From', 'To', 'Subject', 'Date', 'MIME-Version', 'Content-Type', 'Sender' }
+
+local SIGNER_OPTIONS =
+  { 'selector', 'headers', 'expiration', 'over_sign', 'header_canonicalization', 'body_canonicalization' }
+
+local function signer(base, entry, domain)
+  local params = { domain = domain, headers = DEFAULT_HEADERS }
+  for _, option in ipairs(SIGNER_OPTIONS) do
+    if entry[option] ~= nil then
+      params[option] = entry[option]
+    elseif base[option] ~= nil then
+      params[option] = base[option]
+    end
+  end
+  if not params.selector then
+    error(string.format('no DKIM selector for domain `%s`', domain))
+  end
+  if base.vault_mount then
+    error 'keys in vault are not supported by this version of ringmta'
+  end
+  params.key = entry.filename or string.format('/opt/kumomta/etc/dkim/%s/%s.key', domain, params.selector)
+  if entry.algo == 'ed25519' then
+    return kumo.dkim.ed25519_signer(params)
+  end
+  return kumo.dkim.rsa_sha256_signer(params)
+end
+
+-- Returns a function that signs a message.
+function mod:setup(files)
+  local cached = kumo.memoize(utils.load_files, {
+    name = 'policy-extras.dkim_sign',
+    ttl = '5 minutes',
+    capacity = 4,
+    invalidate_with_epoch = true,
+  })
+  return function(msg)
+    local data = cached(files)
+    local base = data.base or {}
+    local from = msg:from_header()
+    if not from then
+      kumo.reject(552, '5.6.0 the message has no valid From header')
+    end
+    local domain = string.lower((from.list[1] or from).domain)
+    local entry = (data.domain or {})[domain]
+    if entry and entry.policy ~= 'Never' then
+      msg:dkim_sign(signer(base, entry, domain))
+    end
+    for _, name in ipairs(base.additional_signatures or {}) do
+      local extra = (data.signature or {})[name]
+      if not extra or not extra.domain then
+        error(string.format('signature `%s` is not defined, or has no domain', name))
+      end
+      if extra.policy ~= 'OnlyIfMissingDomainBlock' or not entry then
+        msg:dkim_sign(signer(base, extra, extra.domain))
+      end
+    end
+  end
+end
+
+return mod

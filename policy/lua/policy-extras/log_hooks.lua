@@ -1,0 +1,138 @@
+-- Hooks that receive log records through a connection object made by the policy.
+--
+--   local log_hooks = require 'policy-extras.log_hooks'
+--   log_hooks:new {
+--     name = 'webhook',
+--     constructor = function(domain, tenant, campaign)
+--       local connection = {}
+--       function connection:send(message) ... return '200 ok' end
+--       function connection:close() ... end
+--       return connection
+--     end,
+--   }
+--
+-- Records come from the durable event log: they take no place in mail queues, are sent at least once, and are tried again
+-- when `send` raises an error or rejects with a 4xx code. A 5xx rejection gives a record up.
+local kumo = require 'kumo'
+local utils = require 'policy-extras.policy_utils'
+local mod = {}
+
+local HOOK_OPTIONS = {
+  'batch_size',
+  'constructor',
+  'filter',
+  'log_parameters',
+  'max_batch_latency',
+  'min_batch_size',
+  'name',
+  'queue_config',
+}
+
+local function check(options, call, known)
+  if type(options) ~= 'table' or type(options.name) ~= 'string' then
+    error('log_hooks:' .. call .. ': `name` is missing', 3)
+  end
+  for key in pairs(options) do
+    if not utils.table_contains(known, key) then
+      error(string.format('log_hooks:%s: unknown option `%s`, expected one of %s', call, key, table.concat(known, ', ')), 3)
+    end
+  end
+end
+
+-- new { name, constructor, log_parameters?, queue_config?, batch_size?, min_batch_size?, max_batch_latency?, filter? }
+function mod:new(options)
+  check(options, 'new', HOOK_OPTIONS)
+  if type(options.constructor) ~= 'function' then
+    error('log_hooks:new: `constructor` must be a function that returns a connection', 2)
+  end
+  local name = options.name
+  local domain = name .. '.log_hook'
+  local constructor = 'make.' .. domain
+
+  kumo.on('pre_init', function()
+    local hook = utils.merge_into(options.log_parameters, {})
+    hook.name = name
+    hook.constructor = constructor
+    hook.batch_size = options.batch_size
+    hook.min_batch_size = options.min_batch_size
+    hook.max_batch_latency = options.max_batch_latency
+    kumo.configure_log_hook(hook)
+  end)
+
+  kumo.on('should_enqueue_log_record', function(msg, hook_name)
+    if hook_name ~= name then
+      return nil
+    end
+    if options.filter then
+      return options.filter(msg) and true or false
+    end
+    return true
+  end)
+
+  -- How often a failed delivery of records is tried again.
+  kumo.on('get_queue_config', function(asked)
+    if asked ~= domain then
+      return nil
+    end
+    local config = { retry_interval = '1m', max_retry_interval = '20m' }
+    utils.merge_into(options.queue_config, config)
+    config.protocol = {
+      custom_lua = {
+        constructor = constructor,
+        batch_size = options.batch_size,
+        min_batch_size = options.min_batch_size,
+        max_batch_latency = options.max_batch_latency,
+      },
+    }
+    return kumo.make_queue_config(config)
+  end)
+
+  kumo.on(constructor, options.constructor)
+end
+
+-- Whether trying again can help: the far side is down, busy, or slow.
+local function is_temporary(status)
+  return status >= 500 or status == 408 or status == 429
+end
+
+-- new_json { name, url, log_parameters?, queue_config?, headers? }: one JSON object per POST.
+function mod:new_json(options)
+  check(options, 'new_json', { 'filter', 'headers', 'log_parameters', 'name', 'queue_config', 'url' })
+  if type(options.url) ~= 'string' then
+    error('log_hooks:new_json: `url` is missing', 2)
+  end
+  self:new {
+    name = options.name,
+    log_parameters = options.log_parameters,
+    queue_config = options.queue_config,
+    filter = options.filter,
+    constructor = function()
+      local client = kumo.http.build_client {}
+      local connection = {}
+      function connection:send(message)
+        local response = client
+          :post(options.url)
+          :header('Content-Type', 'application/json')
+          :headers(options.headers or {})
+          :body(message:get_data())
+          :send()
+        local status = response:status_code()
+        local outcome = string.format('%d %s', status, response:status_reason() or '')
+        if response:status_is_success() then
+          return outcome
+        end
+        kumo.reject(is_temporary(status) and 400 or 500, options.url .. ': ' .. outcome)
+      end
+      function connection:close()
+        client:close()
+      end
+      return connection
+    end,
+  }
+end
+
+function mod:new_disposition_hook()
+  error('log_hooks:new_disposition_hook is not supported by this version of ringmta; use log_hooks:new', 2)
+end
+
+return mod

@@ -1,0 +1,147 @@
+-- Small helpers shared by the other modules and free for policies to use.
+local kumo = require 'kumo'
+local mod = {}
+
+-- Deep equality. Tables are equal when they have the same keys with equal values.
+function mod.equals(a, b)
+  if a == b then
+    return true
+  end
+  if type(a) ~= 'table' or type(b) ~= 'table' then
+    return false
+  end
+  for k, v in pairs(a) do
+    if not mod.equals(v, b[k]) then
+      return false
+    end
+  end
+  for k in pairs(b) do
+    if a[k] == nil then
+      return false
+    end
+  end
+  return true
+end
+
+-- A readable text of any value, with sorted keys; what contains itself is cut off.
+function mod.dumps(value, seen)
+  if type(value) ~= 'table' then
+    return type(value) == 'string' and string.format('%q', value) or tostring(value)
+  end
+  seen = seen or {}
+  if seen[value] then
+    return '{...}'
+  end
+  seen[value] = true
+  local parts = {}
+  for k, v in pairs(value) do
+    table.insert(parts, tostring(k) .. ' = ' .. mod.dumps(v, seen))
+  end
+  seen[value] = nil
+  table.sort(parts)
+  return '{' .. table.concat(parts, ', ') .. '}'
+end
+
+function mod.assert_eq(a, b, message)
+  if not mod.equals(a, b) then
+    error(string.format('%sexpected %s == %s', message and message .. ': ' or '', mod.dumps(a), mod.dumps(b)), 2)
+  end
+end
+
+function mod.assert_ne(a, b, message)
+  if mod.equals(a, b) then
+    error(string.format('%sexpected %s ~= %s', message and message .. ': ' or '', mod.dumps(a), mod.dumps(b)), 2)
+  end
+end
+
+function mod.assert_matches(text, pattern, message)
+  if not string.find(text, pattern) then
+    error(string.format('%sexpected %q to match %q', message and message .. ': ' or '', text, pattern), 2)
+  end
+end
+
+-- Copies the keys of `source` over those of `target`.
+function mod.merge_into(source, target)
+  for k, v in pairs(source or {}) do
+    target[k] = v
+  end
+  return target
+end
+
+-- As merge_into, but tables on both sides are merged in turn.
+function mod.recursive_merge_into(source, target)
+  for k, v in pairs(source or {}) do
+    if type(v) == 'table' and type(target[k]) == 'table' then
+      mod.recursive_merge_into(v, target[k])
+    else
+      target[k] = v
+    end
+  end
+  return target
+end
+
+function mod.table_contains(t, wanted)
+  for _, v in pairs(t) do
+    if v == wanted then
+      return true
+    end
+  end
+  return false
+end
+
+function mod.table_keys(t)
+  local keys = {}
+  for k in pairs(t) do
+    table.insert(keys, k)
+  end
+  return keys
+end
+
+function mod.table_is_empty(t)
+  return next(t) == nil
+end
+
+function mod.starts_with(text, prefix)
+  return string.sub(text, 1, #prefix) == prefix
+end
+
+function mod.ends_with(text, suffix)
+  return suffix == '' or string.sub(text, -#suffix) == suffix
+end
+
+-- '10.0.0.1:25' and '[::1]:25' into address and port.
+function mod.split_ip_port(text)
+  local ip, port = string.match(text, '^%[([^%]]+)%]:(%d+)$')
+  if not ip then
+    ip, port = string.match(text, '^([^:]+):(%d+)$')
+  end
+  if not ip then
+    return text, nil
+  end
+  return ip, tonumber(port)
+end
+
+-- Reads a file by the end of its name. A table is taken as the content itself.
+function mod.load_json_or_toml_file(file)
+  if type(file) == 'table' then
+    return file
+  end
+  if mod.ends_with(file, '.json') then
+    return kumo.serde.json_load(file)
+  end
+  if mod.ends_with(file, '.toml') then
+    return kumo.serde.toml_load(file)
+  end
+  error(string.format('%s: only .toml and .json files can be read', file), 2)
+end
+
+-- Reads several files, later ones over earlier ones.
+function mod.load_files(files)
+  local all = {}
+  for _, file in ipairs(files) do
+    mod.recursive_merge_into(mod.load_json_or_toml_file(file), all)
+  end
+  return all
+end
+
+return mod

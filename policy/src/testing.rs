@@ -1,0 +1,171 @@
+//! A host without an engine, and short ways to run Lua, for tests.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use futures::future::LocalBoxFuture;
+use mlua::{IntoLuaMulti, Value};
+
+use crate::address::EnvelopeAddress;
+use crate::error::PolicyError;
+use crate::host::Host;
+use crate::id::MessageId;
+use crate::message::{Message, Meta};
+use crate::policy::Policy;
+use crate::shared::Shared;
+use crate::vm::Mode;
+
+/// Waits longer than this never end in a test.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A host with a clock of its own: short sleeps end at once and move it.
+pub(crate) struct FakeHost {
+    pub now: Cell<u64>,
+    pub slept: RefCell<Vec<Duration>>,
+    pub tasks: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
+    pub bodies: RefCell<HashMap<MessageId, Rc<Vec<u8>>>>,
+    pub injected: RefCell<Vec<Message>>,
+}
+
+impl FakeHost {
+    pub fn new() -> Rc<FakeHost> {
+        Rc::new(FakeHost {
+            now: Cell::new(1_795_359_769_000_000_000),
+            slept: RefCell::default(),
+            tasks: RefCell::default(),
+            bodies: RefCell::default(),
+            injected: RefCell::default(),
+        })
+    }
+}
+
+/// The trait hands out futures that own what they need.
+pub(crate) struct HostHandle(pub Rc<FakeHost>);
+
+impl Host for HostHandle {
+    fn sleep(&self, d: Duration) -> LocalBoxFuture<'static, ()> {
+        let host = self.0.clone();
+        Box::pin(async move {
+            if d > LONGEST_WAIT {
+                std::future::pending::<()>().await;
+            }
+            host.slept.borrow_mut().push(d);
+            host.now.set(host.now.get() + d.as_nanos() as u64);
+        })
+    }
+    fn now_unix_nanos(&self) -> u64 {
+        self.0.now.get()
+    }
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        self.0.tasks.borrow_mut().push(task);
+    }
+    fn new_message_id(&self) -> MessageId {
+        self.0.now.set(self.0.now.get() + 100);
+        MessageId::new_v1(self.0.now.get(), 1, [2, 3, 4, 5, 6, 7])
+    }
+    fn load_body(&self, id: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
+        let body = self.0.bodies.borrow().get(&id).cloned();
+        Box::pin(async move {
+            // Really waits once, as a disk would.
+            futures::pending_once().await;
+            body.ok_or_else(|| "the body is not in the spool".to_owned())
+        })
+    }
+    fn inject(&self, message: Message) -> LocalBoxFuture<'static, Result<(), String>> {
+        self.0.injected.borrow_mut().push(message);
+        Box::pin(async { Ok(()) })
+    }
+    fn shard(&self) -> usize {
+        3
+    }
+}
+
+mod futures {
+    pub use ::futures::*;
+
+    /// Pending once, woken at once.
+    pub async fn pending_once() {
+        let mut first = true;
+        std::future::poll_fn(|cx| {
+            if std::mem::take(&mut first) {
+                cx.waker().wake_by_ref();
+                return std::task::Poll::Pending;
+            }
+            std::task::Poll::Ready(())
+        })
+        .await
+    }
+}
+
+/// A loaded policy and its world.
+pub(crate) struct World {
+    pub policy: Policy,
+    pub host: Rc<FakeHost>,
+    pub shared: Arc<Shared>,
+    pub dir: tempfile::TempDir,
+}
+
+/// Loads a policy given as text; `kumo` is required already.
+pub(crate) fn try_world(code: &str, mode: Mode) -> Result<World, PolicyError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("init.lua");
+    std::fs::write(&path, format!("local kumo = require 'kumo' {code}")).unwrap();
+    let host = FakeHost::new();
+    let shared = Shared::new(2);
+    let policy = Policy::load(&path, shared.clone(), Rc::new(HostHandle(host.clone())), mode)?;
+    Ok(World { policy, host, shared, dir })
+}
+
+pub(crate) fn world(code: &str) -> World {
+    try_world(code, Mode::Run).unwrap()
+}
+
+impl World {
+    /// Fires an event and returns what the handler returned, as JSON (several results: as a list).
+    pub fn fire(
+        &self,
+        event: &str,
+        args: impl IntoLuaMulti,
+    ) -> Result<serde_json::Value, PolicyError> {
+        let f = self.policy.vm.last_handler(event).unwrap().expect("a handler");
+        let r: mlua::MultiValue = block_on(self.policy.vm.call(event, f, args))?;
+        let json = |v: &Value| crate::lua_value::to_json(v).unwrap();
+        Ok(match r.len() {
+            0 => serde_json::Value::Null,
+            1 => json(&r[0]),
+            _ => serde_json::Value::Array(r.iter().map(json).collect()),
+        })
+    }
+}
+
+/// Runs a function body in a fresh VM and returns its result as JSON.
+pub(crate) fn eval(body: &str) -> serde_json::Value {
+    try_eval(body).unwrap()
+}
+
+pub(crate) fn try_eval(body: &str) -> Result<serde_json::Value, PolicyError> {
+    world(&format!("kumo.on('test', function() {body} end)")).fire("test", ())
+}
+
+/// The error of a function body, as text.
+pub(crate) fn eval_err(body: &str) -> String {
+    match try_eval(body).unwrap_err() {
+        PolicyError::Lua(l) => l.message,
+        other => other.to_string(),
+    }
+}
+
+/// A message to `u@ok.example` with the given content.
+pub(crate) fn message(content: &[u8]) -> Message {
+    Message::new(
+        MessageId::new_v1(1_795_359_769_000_000_000, 9, [9; 6]),
+        EnvelopeAddress::parse("a@src.example").unwrap(),
+        vec![EnvelopeAddress::parse("u@ok.example").unwrap()],
+        Meta::new(),
+        Rc::new(content.to_vec()),
+    )
+}
