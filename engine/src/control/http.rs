@@ -4,14 +4,16 @@
 //! back a [`Response`]. Everything runs in the task that awaits [`serve`] or [`listen`]; dropping
 //! that future ends all of its connections.
 //!
-//! Layout: `types` request and response · `link` what a connection's parts tell each other ·
+//! Layout: `acceptor` the accept loop · `types` request and response · `link` what a connection's parts tell each other ·
 //! `adaptor` our socket as hyper sees it · `driver` one connection from first byte to close.
 
+mod acceptor;
 mod adaptor;
 mod driver;
 mod link;
 mod types;
 
+pub use acceptor::accept_each;
 pub use driver::{serve, serve_with};
 pub use hyper::body::Bytes;
 pub use hyper::header;
@@ -21,13 +23,9 @@ pub use types::{percent_decode, Body, Query, Request, Response, Upgraded};
 use crate::io::{self, Conn, Listener};
 use crate::limits;
 use futures::future::LocalBoxFuture;
-use futures::stream::{FuturesUnordered, Stream, StreamExt};
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 /// Limits and deadlines of a server's connections.
@@ -72,35 +70,12 @@ where
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
 {
     let options = Rc::new(options);
-    // The pending accept outlives every turn of the loop: an accept that is dropped half-way may
-    // take a connection with it.
-    let accepts = futures::stream::unfold(listener, |listener| async move {
-        Some((listener.accept().await, listener))
-    });
-    let mut accepts = pin!(accepts);
-    let mut open: FuturesUnordered<LocalBoxFuture<'static, ()>> = FuturesUnordered::new();
-    loop {
-        let accepted = poll_fn(|cx| {
-            while let Poll::Ready(Some(())) = open.poll_next_unpin(cx) {}
-            accepts.as_mut().poll_next(cx)
-        });
-        let stream = match accepted.await {
-            Some(Ok(accepted)) => accepted.bind(),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "http accept failed");
-                io::sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MS)).await;
-                continue;
-            }
-            None => return,
-        };
-        let Ok(peer) = stream.peer_addr() else { continue };
-        if open.len() >= options.connections {
-            open.push(Box::pin(driver::refuse(Conn::Plain(stream))));
-            continue;
+    accept_each(listener, options.connections, |stream, peer, full| {
+        if full {
+            return Box::pin(driver::refuse(Conn::Plain(stream)));
         }
-        stream.set_nodelay();
         let (handler, options) = (make_handler(peer), options.clone());
-        open.push(Box::pin(async move {
+        Box::pin(async move {
             let conn = match &options.tls {
                 None => Conn::Plain(stream),
                 Some(tls) => match io::tls::accept(stream, tls.clone()).await {
@@ -109,6 +84,7 @@ where
                 },
             };
             serve_with(conn, peer, &options, handler).await;
-        }));
-    }
+        })
+    })
+    .await;
 }

@@ -1,1 +1,144 @@
-//! The sandbox inbox of `ringmta dev` and `ringmta sandbox`.
+//! The sandbox inbox of `ringmta dev` and `ringmta sandbox`: an SMTP server that delivers to
+//! nobody, and a web page and an API (Mailpit's) to see what came.
+//!
+//! Layout: `capture` SMTP side · `message` and `mime` what is known of a message · `store` the
+//! bounded memory · `search` its grammar · `events` who is told of changes · `web` routes ·
+//! `api`, `json`, `send`, `view`, `socket` the answers · `receiver` the dev webhook receiver.
+
+mod api;
+pub mod capture;
+mod events;
+mod json;
+pub mod message;
+mod mime;
+pub mod receiver;
+mod search;
+mod send;
+mod socket;
+pub mod store;
+mod view;
+mod web;
+
+use crate::control::http;
+use crate::io::{deadline, Listener, Stream};
+use crate::limits;
+use capture::Capture;
+use futures::future::{select, select_all, LocalBoxFuture};
+use receiver::Receiver;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+use store::Store;
+
+const PROBE: Duration = Duration::from_millis(limits::SANDBOX_PROBE_MS);
+
+/// What a sandbox is to be.
+#[derive(Clone)]
+pub struct SandboxConfig {
+    /// Where mail is taken.
+    pub smtp: SocketAddr,
+    /// Where the page and the API are.
+    pub web: SocketAddr,
+    /// Messages kept; older ones give way.
+    pub max_messages: usize,
+    /// Where event records are taken, and the key they must carry.
+    pub receiver: Option<(SocketAddr, String)>,
+}
+
+impl Default for SandboxConfig {
+    /// Loopback only: what is captured is nobody else's business.
+    fn default() -> SandboxConfig {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        SandboxConfig {
+            smtp: loopback(1025),
+            web: loopback(8025),
+            max_messages: limits::SANDBOX_MESSAGES,
+            receiver: None,
+        }
+    }
+}
+
+/// The addresses a sandbox listens on, with the real ports.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound {
+    /// Where mail is taken.
+    pub smtp: SocketAddr,
+    /// Where the page and the API are.
+    pub web: SocketAddr,
+    /// Where event records are taken.
+    pub receiver: Option<SocketAddr>,
+}
+
+/// Runs a sandbox on the current executor until `stop` is done. `bound` is called once all
+/// sockets listen.
+///
+/// # Errors
+/// When an address cannot be listened on; the text names it and the cure.
+pub async fn run(
+    config: SandboxConfig,
+    bound: impl FnOnce(&Bound),
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let smtp = bind("SMTP", config.smtp).await?;
+    let web = bind("web", config.web).await?;
+    let receiver = match &config.receiver {
+        Some((address, key)) => Some((bind("webhook receiver", *address).await?, key)),
+        None => None,
+    };
+    let addresses = Bound {
+        smtp: smtp.local_addr()?,
+        web: web.local_addr()?,
+        receiver: receiver.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
+    };
+    let store = Rc::new(Store::new(config.max_messages, limits::SANDBOX_BYTES));
+    let api = api::Api::new(store.clone(), addresses.smtp.to_string());
+    let pages = Rc::new(web::Web::new(api));
+    let capture = Rc::new(Capture::new(store));
+    let mut parts: Vec<LocalBoxFuture<'_, ()>> = vec![
+        Box::pin(capture::listen(smtp, capture)),
+        Box::pin(http::listen(web, options(limits::SANDBOX_SEND_BYTES), move |_| {
+            pages.clone().handler()
+        })),
+    ];
+    if let Some((listener, key)) = receiver {
+        let receiver = Rc::new(Receiver::new(key));
+        parts.push(Box::pin(http::listen(
+            listener,
+            options(limits::RECEIVER_BODY_BYTES),
+            move |_| receiver.clone().handler(),
+        )));
+    }
+    bound(&addresses);
+    select(select_all(parts), pin!(stop)).await;
+    Ok(())
+}
+
+fn options(body_limit: usize) -> http::Options {
+    http::Options::new(body_limit, limits::SANDBOX_CONNECTIONS)
+}
+
+/// Listens, and refuses an address where someone listens already: our sockets share ports among
+/// shards, so the system would let two sandboxes share one and give each of them half of the mail.
+async fn bind(what: &str, address: SocketAddr) -> io::Result<Listener> {
+    let failed = |error: io::Error| {
+        let cure = match error.kind() {
+            io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+            io::ErrorKind::PermissionDenied => "choose a port above 1023, or start as root",
+            io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
+            _ => "choose another address",
+        };
+        io::Error::new(error.kind(), format!("{what} cannot listen on {address}: {error}; {cure}"))
+    };
+    if address.port() != 0 {
+        // Asking who answers, and not binding without sharing: such a bind is also refused for a
+        // minute after a sandbox has ended, by its connections in TIME_WAIT.
+        let probe = deadline(PROBE, Stream::connect(address, None)).await;
+        if matches!(probe, Ok(Ok(_))) {
+            return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
+        }
+    }
+    Listener::bind(address).map_err(failed)
+}

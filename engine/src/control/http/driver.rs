@@ -34,7 +34,7 @@ pub async fn serve_with<H>(conn: Conn, peer: SocketAddr, options: &Options, hand
 where
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
 {
-    let Ok(local) = conn.stream().local_addr() else { return };
+    let Some(local) = local_addr(&conn) else { return };
     let link = Rc::new(Link::new(options));
     let ends = Ends { peer, local };
     let (handler, shared, limits) = (Rc::new(handler), link.clone(), options.clone());
@@ -74,6 +74,16 @@ where
         (End::Cut(Overdue::Head), _) => refuse_slow_head(conn, options.head).await,
         (End::Cut(Overdue::Idle | Overdue::Write), _) => close(conn, false).await,
     }
+}
+
+fn local_addr(conn: &Conn) -> Option<SocketAddr> {
+    let stream = match conn {
+        Conn::Plain(stream) => stream,
+        Conn::Server(tls) => tls.get_ref().0,
+        Conn::Client(tls) => tls.get_ref().0,
+        Conn::Closed => return None,
+    };
+    stream.local_addr().ok()
 }
 
 /// How a connection ended: by itself (without an error?), or overdue.

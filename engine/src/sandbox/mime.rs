@@ -1,0 +1,120 @@
+//! The MIME tree of a message: bodies, attachments, and one part's bytes by its id.
+
+use super::message::with_mail;
+use crate::limits::SANDBOX_PART_DEPTH;
+use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
+
+/// A part that is no body: what is known of it without its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Its place in the tree: `2` or `1.3`.
+    pub id: String,
+    /// May be empty.
+    pub file_name: String,
+    /// `image/png`.
+    pub content_type: String,
+    /// Without angle brackets; may be empty.
+    pub content_id: String,
+    /// Decoded bytes.
+    pub size: usize,
+}
+
+/// The message's text, made from its HTML when it has none.
+pub(super) fn text(mail: &Message<'_>) -> String {
+    let bodies = (0..mail.text_body_count()).filter_map(|at| mail.body_text(at));
+    bodies.collect::<Vec<_>>().join("\n")
+}
+
+/// The message's HTML; empty when it has none.
+pub(super) fn html(mail: &Message<'_>) -> String {
+    let bodies = mail.html_bodies().filter_map(|part| match &part.body {
+        PartType::Html(html) => Some(html.as_ref()),
+        _ => None,
+    });
+    bodies.collect::<Vec<_>>().join("\n")
+}
+
+/// The parts that are no bodies: (inline, attachments).
+pub(super) fn parts(mail: &Message<'_>) -> (Vec<Part>, Vec<Part>) {
+    let (mut inline, mut attachments) = (Vec::new(), Vec::new());
+    let mut paths = paths(mail);
+    for at in &mail.attachments {
+        let Some(part) = mail.part(*at) else { continue };
+        let described = describe(part, std::mem::take(&mut paths[*at as usize]));
+        if is_inline(part) {
+            inline.push(described);
+        } else {
+            attachments.push(described);
+        }
+    }
+    (inline, attachments)
+}
+
+fn is_inline(part: &MessagePart<'_>) -> bool {
+    match part.content_disposition() {
+        Some(disposition) => disposition.is_inline(),
+        None => part.content_id().is_some(),
+    }
+}
+
+fn describe(part: &MessagePart<'_>, id: String) -> Part {
+    let content_type = match part.content_type() {
+        Some(kind) => match kind.subtype() {
+            Some(sub) => format!("{}/{sub}", kind.ctype()).to_ascii_lowercase(),
+            None => kind.ctype().to_ascii_lowercase(),
+        },
+        None => "application/octet-stream".to_string(),
+    };
+    Part {
+        id,
+        file_name: part.attachment_name().unwrap_or_default().to_string(),
+        content_type,
+        content_id: part.content_id().unwrap_or_default().to_string(),
+        size: part.contents().len(),
+    }
+}
+
+/// Where each part stands: the numbers of the children to take from the root; `0` for the root.
+fn paths(mail: &Message<'_>) -> Vec<String> {
+    // A part that hangs deeper than we name, or on no branch, goes by its number.
+    let mut paths: Vec<String> = (0..mail.parts.len()).map(|at| at.to_string()).collect();
+    let mut branches = vec![(0_u32, String::new(), 0)];
+    while let Some((at, path, depth)) = branches.pop() {
+        let children = mail.part(at).and_then(|part| part.sub_parts()).unwrap_or_default();
+        for (number, child) in children.iter().enumerate() {
+            // Children come after their parent; anything else would be a circle.
+            let Some(slot) = paths.get_mut(*child as usize).filter(|_| *child > at) else {
+                continue;
+            };
+            let number = number + 1;
+            *slot = if depth == 0 { number.to_string() } else { format!("{path}.{number}") };
+            if depth < SANDBOX_PART_DEPTH {
+                branches.push((*child, slot.clone(), depth + 1));
+            }
+        }
+    }
+    paths
+}
+
+/// One part with its bytes.
+pub fn part(source: &[u8], id: &str) -> Option<(Part, Vec<u8>)> {
+    with_mail(source, |mail| {
+        let at = paths(mail).iter().position(|path| path == id)?;
+        let part = mail.parts.get(at)?;
+        Some((describe(part, id.to_string()), part.contents().to_vec()))
+    })
+    .flatten()
+}
+
+/// Every part that is no body, with its bytes, in the order of the message.
+pub fn for_each_part(source: &[u8], mut visit: impl FnMut(Part, &[u8])) {
+    let _ = with_mail(source, |mail| {
+        let mut paths = paths(mail);
+        for at in &mail.attachments {
+            if let Some(part) = mail.part(*at) {
+                let path = std::mem::take(&mut paths[*at as usize]);
+                visit(describe(part, path), part.contents());
+            }
+        }
+    });
+}
