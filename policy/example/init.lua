@@ -4,10 +4,11 @@
 local kumo = require 'kumo'
 local constants = require 'policy.constants'
 
--- Each module registers its own handlers.
+-- Each module registers its own handlers. Handlers of `get_queue_config` are asked in this order: the webhook's answers for
+-- its own queue only, the one in policy/queue.lua for all others.
 require 'policy.smtp'
-require 'policy.queue'
 require 'policy.webhooks'
+require 'policy.queue'
 
 kumo.on('init', function()
   -- Messages, and the journal of what happened to them.

@@ -17,6 +17,8 @@ pub mod error;
 mod events_queue;
 mod events_smtp;
 pub mod events_table;
+#[cfg(test)]
+mod example_tests;
 mod extras;
 pub mod gcra;
 pub mod headers;

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
-use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value, Variadic};
+use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 
+use super::shim::def;
 use crate::error::{Disconnect, Rejection};
 use crate::events_table;
 use crate::lua_value::{display, to_plain};
@@ -52,32 +53,28 @@ fn reject(code: i64, text: String, disconnect: Option<Disconnect>) -> Result<()>
     Err(Error::external(Rejection { code, text, disconnect }))
 }
 
-/// All arguments as one line, as `print` would show them.
-fn line(args: &MultiValue) -> String {
-    args.iter().map(display).collect::<Vec<_>>().join(" ")
+/// All arguments as one line.
+fn line(args: &MultiValue, separator: &str) -> String {
+    args.iter().map(display).collect::<Vec<_>>().join(separator)
 }
 
+/// `kumo.log_<level>` and `print`: one line of diagnostics, marked with the shard.
 fn logging(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let shard = ctx.host.shard();
-    kumo.set(
-        "log_error",
-        lua.create_function(move |_, a: MultiValue| Ok(tracing::error!(shard, "{}", line(&a))))?,
-    )?;
-    kumo.set(
-        "log_warn",
-        lua.create_function(move |_, a: MultiValue| Ok(tracing::warn!(shard, "{}", line(&a))))?,
-    )?;
-    kumo.set(
-        "log_info",
-        lua.create_function(move |_, a: MultiValue| Ok(tracing::info!(shard, "{}", line(&a))))?,
-    )?;
-    kumo.set(
-        "log_debug",
-        lua.create_function(move |_, a: MultiValue| Ok(tracing::debug!(shard, "{}", line(&a))))?,
-    )?;
-    let print = lua.create_function(move |_, a: Variadic<Value>| {
-        let text = a.iter().map(display).collect::<Vec<_>>().join("\t");
-        Ok(tracing::info!(shard, "{text}"))
-    })?;
-    lua.globals().set("print", print)
+    macro_rules! level {
+        ($name:literal, $level:ident) => {
+            def(lua, kumo, $name, move |_, args: MultiValue| {
+                tracing::$level!(shard, "{}", line(&args, " "));
+                Ok(())
+            })?
+        };
+    }
+    level!("log_error", error);
+    level!("log_warn", warn);
+    level!("log_info", info);
+    level!("log_debug", debug);
+    def(lua, &lua.globals(), "print", move |_, args: MultiValue| {
+        tracing::info!(shard, "{}", line(&args, "\t"));
+        Ok(())
+    })
 }
