@@ -98,10 +98,12 @@ struct Ends {
     local: SocketAddr,
 }
 
+type Timer = Pin<Box<dyn Future<Output = ()>>>;
+
 /// The one timer of a connection, armed for the nearest thing that can become overdue.
 struct Watch {
     link: Rc<Link>,
-    timer: Option<(u64, Pin<Box<dyn Future<Output = ()>>>)>,
+    timer: Option<(u64, Timer)>,
 }
 
 impl Watch {
@@ -116,7 +118,7 @@ impl Watch {
             let timer = match &mut self.timer {
                 Some((at, timer)) if *at <= due => timer,
                 slot => {
-                    let timer = Box::pin(sleep(Duration::from_nanos(due - now)));
+                    let timer: Timer = Box::pin(sleep(Duration::from_nanos(due - now)));
                     &mut slot.insert((due, timer)).1
                 }
             };
@@ -180,7 +182,7 @@ fn finish(response: Response, link: Rc<Link>) -> hyper::Response<Outgoing> {
     let unread = link.unread.get();
     let mut out = hyper::Response::new(Outgoing::new(body, link));
     *out.status_mut() = status;
-    *out.headers_mut() = headers;
+    *out.headers_mut() = *headers;
     if unread {
         out.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }

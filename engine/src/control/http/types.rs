@@ -135,8 +135,9 @@ pub enum Body {
 pub struct Response {
     /// The status.
     pub status: StatusCode,
-    /// The headers; Date, Content-Length and Transfer-Encoding are added.
-    pub headers: HeaderMap,
+    /// The headers; Date, Content-Length and Transfer-Encoding are added. Boxed, since a response
+    /// is often the error of a `Result` and the map is large.
+    pub headers: Box<HeaderMap>,
     /// The body.
     pub body: Body,
 }
@@ -144,7 +145,7 @@ pub struct Response {
 impl Response {
     /// A response with this status and nothing else.
     pub fn new(status: StatusCode) -> Response {
-        Response { status, headers: HeaderMap::new(), body: Body::Full(Bytes::new()) }
+        Response { status, headers: Box::default(), body: Body::Full(Bytes::new()) }
     }
 
     /// 200 with these bytes.
