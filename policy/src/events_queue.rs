@@ -58,7 +58,8 @@ impl Policy {
     pub async fn throttle_insert_ready_queue(&self, msg: &Message) -> Result<()> {
         const EVENT: &str = "throttle_insert_ready_queue";
         // An explicit nil ends the chain, returning nothing does not.
-        self.vm.chain_until(EVENT, msg.clone(), |r| !r.is_empty()).await.map(drop)
+        let lent = self.lend(EVENT, msg)?;
+        self.vm.chain_until(EVENT, lent.object(), |r| !r.is_empty()).await.map(drop)
     }
 
     /// `requeue_message`: may change the message's schedule or queue; a rejection bounces it.
@@ -72,8 +73,9 @@ impl Policy {
     ) -> Result<()> {
         const EVENT: &str = "requeue_message";
         let delay = delay.map(|d| d.as_secs_f64());
+        let lent = self.lend(EVENT, msg)?;
         self.vm
-            .chain_until(EVENT, (msg.clone(), response, context, increment, delay), |r| {
+            .chain_until(EVENT, (lent.object(), response, context, increment, delay), |r| {
                 !r.is_empty()
             })
             .await
@@ -99,7 +101,9 @@ impl Policy {
 
     /// `spool_message_enumerated`.
     pub async fn spool_message_enumerated(&self, msg: &Message) -> Result<()> {
-        self.vm.single::<()>("spool_message_enumerated", msg.clone()).await.map(drop)
+        const EVENT: &str = "spool_message_enumerated";
+        let lent = self.lend(EVENT, msg)?;
+        self.vm.single::<()>(EVENT, lent.object()).await.map(drop)
     }
 
     /// `shutdown_logging`.
@@ -110,13 +114,16 @@ impl Policy {
     /// `should_enqueue_log_record`: whether a hook gets the record in `msg`; yes when no handler has a say. `msg` carries the
     /// record as metadata `log_record`, its JSON as the body, and `LogRecord` as `reception_protocol`.
     pub async fn should_enqueue_log_record(&self, msg: &Message, hook: &str) -> Result<bool> {
-        let r = self.vm.chain("should_enqueue_log_record", (msg.clone(), hook)).await?;
+        const EVENT: &str = "should_enqueue_log_record";
+        let lent = self.lend(EVENT, msg)?;
+        let r = self.vm.chain(EVENT, (lent.object(), hook)).await?;
         Ok(!matches!(Policy::first(r), Value::Boolean(false)))
     }
 
     /// The filter event of a log file: whether it gets the record in `msg`; yes when there is no such handler.
     pub async fn log_filter(&self, event: &str, msg: &Message) -> Result<bool> {
-        let r = self.vm.single::<Value>(event, msg.clone()).await?;
+        let lent = self.lend(event, msg)?;
+        let r = self.vm.single::<Value>(event, lent.object()).await?;
         Ok(!matches!(r, Some(Value::Boolean(false))))
     }
 
@@ -186,9 +193,11 @@ pub struct LuaConnection {
 impl LuaConnection {
     /// Sends one message; the text is the response of the far side. A rejection is its refusal.
     pub async fn send(&self, msg: &Message) -> Result<String> {
-        match &self.send {
-            Some(f) => self.call(f, msg.clone()).await,
-            None => self.send_batch(std::slice::from_ref(msg)).await,
+        let lent = self.vm.lend(&self.name, msg)?;
+        match (&self.send, &self.send_batch) {
+            (Some(f), _) => self.call(f, lent.object()).await,
+            (None, Some(f)) => self.call(f, vec![lent.object()]).await,
+            (None, None) => Err(self.vm.bad_result(&self.name, "the connection has no `send`")),
         }
     }
 
@@ -199,20 +208,14 @@ impl LuaConnection {
 
     /// Sends several messages; one response for all.
     pub async fn send_batch(&self, msgs: &[Message]) -> Result<String> {
-        match &self.send_batch {
-            Some(f) => self.call(f, msgs.to_vec()).await,
-            None => match msgs {
-                [one] => self.call_send(one).await,
+        let Some(f) = &self.send_batch else {
+            return match msgs {
+                [one] => self.send(one).await,
                 _ => Err(self.vm.bad_result(&self.name, "the connection has no `send_batch`")),
-            },
-        }
-    }
-
-    async fn call_send(&self, msg: &Message) -> Result<String> {
-        match &self.send {
-            Some(f) => self.call(f, msg.clone()).await,
-            None => Err(self.vm.bad_result(&self.name, "the connection has no `send`")),
-        }
+            };
+        };
+        let lent = msgs.iter().map(|m| self.vm.lend(&self.name, m)).collect::<Result<Vec<_>>>()?;
+        self.call(f, lent.iter().map(|l| l.object()).collect::<Vec<_>>()).await
     }
 
     async fn call(&self, f: &Function, arg: impl mlua::IntoLua) -> Result<String> {

@@ -135,15 +135,16 @@ impl Policy {
 
     /// `smtp_server_data`.
     pub async fn data(&self, msg: &Message, conn: &ConnMeta) -> Result<()> {
-        self.vm.single::<()>("smtp_server_data", (msg.clone(), conn.clone())).await.map(drop)
+        const EVENT: &str = "smtp_server_data";
+        let lent = self.lend(EVENT, msg)?;
+        self.vm.single::<()>(EVENT, (lent.object(), conn.clone())).await.map(drop)
     }
 
     /// `smtp_server_message_received`.
     pub async fn message_received(&self, msg: &Message, conn: &ConnMeta) -> Result<()> {
-        self.vm
-            .single::<()>("smtp_server_message_received", (msg.clone(), conn.clone()))
-            .await
-            .map(drop)
+        const EVENT: &str = "smtp_server_message_received";
+        let lent = self.lend(EVENT, msg)?;
+        self.vm.single::<()>(EVENT, (lent.object(), conn.clone())).await.map(drop)
     }
 
     /// `smtp_server_split_transaction`: groups of recipients, one message each; `None` = the listener's `batch_handling`.
@@ -153,7 +154,9 @@ impl Policy {
         conn: &ConnMeta,
     ) -> Result<Option<Vec<Vec<String>>>> {
         const EVENT: &str = "smtp_server_split_transaction";
-        let Some(v) = self.vm.single::<Value>(EVENT, (msg.clone(), conn.clone())).await? else {
+        let lent = self.lend(EVENT, msg)?;
+        let args = (lent.object(), conn.clone());
+        let Some(v) = self.vm.single::<Value>(EVENT, args).await? else {
             return Ok(None);
         };
         if v.is_nil() {
@@ -189,7 +192,9 @@ impl Policy {
 
     /// `http_message_generated`.
     pub async fn http_message_generated(&self, msg: &Message, auth: &AuthInfo) -> Result<()> {
-        self.vm.single::<()>("http_message_generated", (msg.clone(), auth.clone())).await.map(drop)
+        const EVENT: &str = "http_message_generated";
+        let lent = self.lend(EVENT, msg)?;
+        self.vm.single::<()>(EVENT, (lent.object(), auth.clone())).await.map(drop)
     }
 
     /// The typed options in what a handler returned: an object of `make_*`, or a bare table of the same options.

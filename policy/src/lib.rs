@@ -5,7 +5,7 @@
 //! - Values: [`id`], [`address`], [`message`], [`schedule`], [`queue_name`], [`conn_meta`], [`headers`], [`time`]
 //! - Options: [`options`] (one table per constructor), [`init`] (what start-up asked for), [`events_table`]
 //! - Shared by all shards: [`shared`], [`helpers`], [`gcra`], `memo`
-//! - The VM: [`vm`] (setup and calls), `slice` (the budget of a handler), `lua_value` (conversions), [`policy`] (loading),
+//! - The VM: [`vm`] (setup and calls), `slice` (the budget of a handler), `lent` (messages as arguments), `lua_value` (conversions), [`policy`] (loading),
 //!   `events_smtp`, `events_queue` (typed events), `kumo` (what Lua sees), `extras` (helper modules)
 //! - [`error`], [`host`] (what the engine provides), [`limits`]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -29,6 +29,7 @@ pub mod init;
 mod kumo;
 #[cfg(test)]
 mod kumo_tests;
+mod lent;
 pub mod limits;
 mod lua_value;
 mod memo;

@@ -85,6 +85,11 @@ impl Message {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether this is the only handle.
+    pub fn is_unshared(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     /// Its identity.
     pub fn id(&self) -> MessageId {
         self.0 .0

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::error::PolicyError;
 use crate::host::Host;
 use crate::init::InitConfig;
+use crate::lent::Lent;
+use crate::message::Message;
 use crate::options::KeySource;
 use crate::shared::Shared;
 use crate::vm::{Mode, Phase, Vm};
@@ -74,6 +76,14 @@ impl Policy {
         match self.vm.ctx.slice.watch(load).await {
             Ok(r) => r.map_err(|e| self.vm.report("key source", &e)),
             Err(_) => Err(PolicyError::Timeout),
+        }
+    }
+
+    /// Lends a message to the handlers of an event; costs nothing when there are none.
+    pub(crate) fn lend(&self, event: &str, msg: &Message) -> Result<Lent, PolicyError> {
+        match self.vm.handles(event) {
+            true => self.vm.lend(event, msg),
+            false => Ok(Lent::default()),
         }
     }
 

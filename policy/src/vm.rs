@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use mlua::{
 use crate::error::{from_lua, PolicyError};
 use crate::host::Host;
 use crate::init::InitConfig;
+use crate::lent::Lent;
 use crate::limits::{COROUTINE_POOL_SIZE, MAX_SLICE_TIME};
+use crate::message::Message;
 use crate::shared::Shared;
 use crate::slice::Slice;
 use crate::{extras, kumo};
@@ -39,11 +42,33 @@ pub(crate) enum Phase {
     Running,
 }
 
+/// Hashes event names. They come from the policy, not from strangers: quick matters, keyed does not.
+pub(crate) type NameHash = BuildHasherDefault<NameHasher>;
+
+/// A multiplicative hash over words.
+#[derive(Default)]
+pub(crate) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word))
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 32)
+    }
+}
+
 /// What native functions of a VM share. Holds no Lua values but registry keys: those do not keep the VM alive.
 pub(crate) struct Ctx {
     pub shared: Arc<Shared>,
     pub host: Rc<dyn Host>,
-    pub handlers: RefCell<HashMap<String, Vec<RegistryKey>>>,
+    pub handlers: RefCell<HashMap<String, Vec<RegistryKey>, NameHash>>,
     pub init: RefCell<InitConfig>,
     pub phase: Cell<Phase>,
     pub slice: Rc<Slice>,
@@ -250,6 +275,12 @@ impl Vm {
             n += 1;
         }
         Ok(MultiValue::new())
+    }
+
+    /// Makes the object of a message that lives as long as a call.
+    pub fn lend(&self, event: &str, msg: &Message) -> Result<Lent, PolicyError> {
+        let object = self.lua.create_userdata(msg.clone());
+        object.map(Lent::new).map_err(|e| self.report(event, &e))
     }
 
     /// Makes a Lua error ours and logs it if it is a failure.

@@ -220,3 +220,21 @@ fn misspelt_events_are_noticed() {
     let w = world("kumo.on('smtp_server_mesage_received', function() end)");
     assert_eq!(w.shared.warnings(), ["kumo.on: `smtp_server_mesage_received` is not an event of ringmta; did you mean `smtp_server_message_received`?"]);
 }
+
+#[test]
+fn messages_are_lent_for_one_call() {
+    let w = world(
+        "kumo.on('smtp_server_data', function(m) kept = m end)
+         kumo.on('test', function() return kept:id() end)",
+    );
+    let m = message(b"body");
+    block_on(w.policy.data(&m, &ConnMeta::new())).unwrap();
+    assert_eq!(
+        std::rc::Rc::strong_count(&m.body().unwrap()),
+        2,
+        "the body is held by the message and here only"
+    );
+    assert!(m.is_unshared(), "the VM let go of the message");
+    let e = w.fire("test", ()).unwrap_err().to_string();
+    assert!(e.contains("destructed"), "{e}");
+}
