@@ -1,10 +1,30 @@
 //! The ringmta engine.
 //!
 //! # Layout (in the order of a message's way)
-//! - [`limits`]: every numeric limit, its unit and its reason
-//! - [`io`]: the seam to the outside: time, tasks, network, disk
+//! - [`start`] brings an engine up · [`shard`] one core · [`process`] what cores share · [`mesh`]
+//!   all that crosses between them
+//! - [`accept`] from a socket to a durable message · [`message`] what a message is made of
+//! - [`spool`] the durable store
+//! - [`queue`] what waits, and why
+//! - [`egress`] from a queue to the next hop
+//! - [`events`] what happened, told
+//! - [`control`] HTTP API, metrics, admin
+//! - [`sandbox`] the inbox of `ringmta dev`
+//! - [`io`] the seam to the outside · [`limits`] every numeric limit and its reason
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod accept;
+pub mod cli;
 pub mod control;
+pub mod egress;
+pub mod events;
 pub mod io;
 pub mod limits;
+pub mod mesh;
+pub mod message;
+pub mod process;
+pub mod queue;
 pub mod sandbox;
+pub mod shard;
+pub mod spool;
+pub mod start;

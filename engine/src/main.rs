@@ -1,2 +1,30 @@
-//! The ringmta engine.
-fn main() {}
+//! The `ringmta` binary.
+
+use clap::Parser;
+use ringmta::cli::args::{Cli, Command};
+use ringmta::cli::{ctl, dev, run, validate};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Diagnostics go to stderr; what is asked for goes to stdout.
+    let filter = tracing_subscriber::EnvFilter::try_from_env("KUMOD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let result = match &cli.command {
+        None if cli.validate => validate::validate(&cli.run.policy),
+        None => run::run(&cli.run),
+        Some(Command::Run(args)) => run::run(args),
+        Some(Command::Dev(args)) => dev::dev(args),
+        Some(Command::Sandbox(args)) => dev::sandbox(args),
+        Some(Command::Validate(args)) => validate::validate(&args.policy),
+        Some(Command::Ctl(args)) => ctl::ctl(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("ringmta: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,3 +1,13 @@
 //! The faces to operators: HTTP API, metrics, admin.
+//!
+//! Layout: [`http`] HTTP/1.1 over the shard's sockets · [`api`] the paths · [`admin`] orders over
+//! all shards · [`orders`] an order on one shard · [`inspect`] questions about one shard ·
+//! [`ask`] questions to all shards · [`auth`] who may.
 
+pub mod admin;
+pub mod api;
+pub mod ask;
+pub mod auth;
 pub mod http;
+pub mod inspect;
+pub mod orders;

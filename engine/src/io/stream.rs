@@ -89,22 +89,15 @@ pub enum Conn {
     Server(Box<futures_rustls::server::TlsStream<Stream>>),
     /// We are the TLS client.
     Client(Box<futures_rustls::client::TlsStream<Stream>>),
+    /// Nothing: the socket is gone, or being handed to a handshake.
+    Closed,
 }
 
 impl Conn {
-    /// The socket below.
-    pub fn stream(&self) -> &Stream {
-        match self {
-            Conn::Plain(stream) => stream,
-            Conn::Server(tls) => tls.get_ref().0,
-            Conn::Client(tls) => tls.get_ref().0,
-        }
-    }
-
     /// What TLS agreed on: (cipher suite, protocol version), when there is TLS.
     pub fn tls_info(&self) -> Option<(String, String)> {
         let state: &rustls::CommonState = match self {
-            Conn::Plain(_) => return None,
+            Conn::Plain(_) | Conn::Closed => return None,
             Conn::Server(tls) => tls.get_ref().1,
             Conn::Client(tls) => tls.get_ref().1,
         };
@@ -158,6 +151,7 @@ impl AsyncRead for Conn {
             Conn::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Conn::Server(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
             Conn::Client(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Conn::Closed => Poll::Ready(Ok(0)),
         }
     }
 }
@@ -172,6 +166,7 @@ impl AsyncWrite for Conn {
             Conn::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Conn::Server(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
             Conn::Client(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Conn::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -179,6 +174,7 @@ impl AsyncWrite for Conn {
             Conn::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Conn::Server(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
             Conn::Client(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Conn::Closed => Poll::Ready(Ok(())),
         }
     }
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -186,7 +182,16 @@ impl AsyncWrite for Conn {
             Conn::Plain(stream) => Pin::new(stream).poll_close(cx),
             Conn::Server(tls) => Pin::new(tls.as_mut()).poll_close(cx),
             Conn::Client(tls) => Pin::new(tls.as_mut()).poll_close(cx),
+            Conn::Closed => Poll::Ready(Ok(())),
         }
+    }
+}
+
+/// Takes the connection out of `conn` for a handshake and leaves a closed one.
+pub fn take(conn: &mut Conn) -> Option<Conn> {
+    match conn {
+        Conn::Closed => None,
+        _ => Some(std::mem::replace(conn, Conn::Closed)),
     }
 }
 

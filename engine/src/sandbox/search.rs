@@ -239,3 +239,92 @@ fn size(text: &str) -> Result<usize, String> {
         _ => Err(format!("`{text}` is not a size; write 500, 20K or 1M")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{Envelope, SessionInfo};
+    use super::super::store::Store;
+    use super::*;
+
+    const MAIL: &str = "From: Ann Larsen <ann@example.com>\r\nTo: bob+t1@example.org\r\n\
+        Cc: carl@example.org\r\nReply-To: help@example.com\r\nSubject: Order No. 5 is on its way\r\n\
+        Message-ID: <id-5@example.com>\r\n\r\nThe quick   brown\r\nfox. GR\u{dc}SSE a-b c:d\r\n";
+
+    fn holds(query: &str) -> bool {
+        let store = Store::new(1, usize::MAX);
+        let id = store.add(Envelope::default(), SessionInfo::default(), MAIL.as_bytes().to_vec());
+        let message = store.get(&id).unwrap();
+        Search::parse(query).unwrap_or_else(|error| panic!("{query}: {error}")).matches(&message)
+    }
+
+    #[test]
+    fn terms_that_hold() {
+        for query in [
+            "",
+            "fox quick",
+            "QUICK",
+            "gr\u{fc}sse",
+            "\"quick brown fox\"",
+            "from:ann",
+            "from:LARSEN",
+            "from:\"ann larsen\"",
+            "to:bob",
+            "cc:carl@",
+            "reply-to:help",
+            "addressed:carl",
+            "subject:\"no. 5\"",
+            "message-id:<id-5@example.com>",
+            "tag:T1",
+            "is:unread is:tagged",
+            "-is:read",
+            "!has:attachment -has:inlines",
+            "after:2020-01-01 before:2999-12-31",
+            "after:\"2020-01-01 10:30\"",
+            "after:2020-01-01T00:00:00+02:00",
+            "larger:10 smaller:1M smaller:1.5kb",
+            "a-b c:d",
+            "-dog",
+            "to:",
+            "\"quick brown",
+        ] {
+            assert!(holds(query), "{query}");
+        }
+    }
+
+    #[test]
+    fn terms_that_do_not_hold() {
+        for query in [
+            "dog",
+            "fox dog",
+            "-fox",
+            "!\"quick brown\"",
+            "from:bob",
+            "to:ann",
+            "bcc:bob",
+            "subject:fox",
+            "tag:t",
+            "is:read",
+            "-is:tagged",
+            "has:attachments",
+            "before:2020/01/01",
+            "larger:1M",
+            "smaller:10b",
+            "-from:ann fox",
+            "\"from:ann\"",
+        ] {
+            assert!(!holds(query), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_named() {
+        for query in
+            ["is:new", "has:wings", "after:soon", "before:2026-99-99", "larger:big", "smaller:-1"]
+        {
+            let error = Search::parse(query).unwrap_err();
+            let value = query.split_once(':').unwrap().1;
+            assert!(error.contains(value), "{query}: {error}");
+        }
+        assert!(Search::parse(&"x ".repeat(1000)).is_err());
+    }
+}

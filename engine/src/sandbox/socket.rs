@@ -4,7 +4,7 @@ use super::events::{typed, Inbox};
 use super::json;
 use super::store::Store;
 use crate::control::http::{header, Request, Response, StatusCode, Upgraded};
-use crate::io::{deadline, mono_nanos, sleep, Conn};
+use crate::io::{deadline, mono_nanos, Conn};
 use crate::limits;
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Error, Message};
@@ -17,6 +17,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 const WRITE: Duration = Duration::from_secs(limits::SANDBOX_SOCKET_WRITE_SECS);
+const SILENCE: Duration = Duration::from_secs(limits::SANDBOX_PING_SECS);
+const PONG: Duration = Duration::from_secs(limits::SANDBOX_PONG_SECS);
 const STATS: Duration = Duration::from_millis(limits::SANDBOX_STATS_MS);
 
 /// Answers the request that opens the websocket.
@@ -65,53 +67,58 @@ async fn talk(upgraded: Upgraded, store: &Store, inbox: &Inbox) -> Result<(), Er
     let mut socket =
         WebSocketStream::from_partially_read(upgraded.conn, early, role, Some(config)).await;
     let mut heard = mono_nanos();
-    send_stats(&mut socket, store).await?;
+    let mut stats_sent = send_stats(&mut socket, store).await?;
+    let mut stats_due = false;
     loop {
-        match next(&mut socket, inbox).await {
+        // Events go out at once; counters, which change with each of them, four times a second.
+        let wait = if stats_due { STATS.saturating_sub(since(stats_sent)) } else { SILENCE };
+        match next(&mut socket, inbox, wait).await {
             Turn::Changed => {
                 send_events(&mut socket, inbox).await?;
                 if inbox.overflowed() {
                     let _ = deadline(WRITE, socket.close(None)).await;
                     return Ok(());
                 }
-                send_stats(&mut socket, store).await?;
-                // What changes meanwhile is told in one go, so counters go out four times a
-                // second at most.
-                sleep(STATS).await;
+                stats_due = true;
             }
             Turn::Heard => heard = mono_nanos(),
             Turn::Ended => return Ok(()),
-            Turn::Silence => {
-                if mono_nanos() - heard > limits::SANDBOX_PONG_SECS * 1_000_000_000 {
-                    return Ok(());
-                }
-                send(&mut socket, Message::Ping(Default::default())).await?;
-            }
+            Turn::Nothing if stats_due => {}
+            Turn::Nothing if since(heard) > PONG => return Ok(()),
+            Turn::Nothing => send(&mut socket, Message::Ping(Default::default())).await?,
+        }
+        if stats_due && since(stats_sent) >= STATS {
+            stats_sent = send_stats(&mut socket, store).await?;
+            stats_due = false;
         }
     }
+}
+
+fn since(moment: u64) -> Duration {
+    Duration::from_nanos(mono_nanos().saturating_sub(moment))
 }
 
 enum Turn {
     Changed,
     Heard,
     Ended,
-    Silence,
+    Nothing,
 }
 
-async fn next(socket: &mut WebSocketStream<Conn>, inbox: &Inbox) -> Turn {
+async fn next(socket: &mut WebSocketStream<Conn>, inbox: &Inbox, wait: Duration) -> Turn {
     let heard = async {
         match socket.next().await {
-            // Pings are answered by the library; anything else has no meaning here.
-            Some(Ok(message)) if !message.is_close() => Turn::Heard,
+            // Pings and closes are answered by the library, at its next turn; anything else has
+            // no meaning here.
+            Some(Ok(_)) => Turn::Heard,
             _ => Turn::Ended,
         }
     };
     let (heard, changed) = (pin!(heard), pin!(inbox.changed()));
-    let silence = Duration::from_secs(limits::SANDBOX_PING_SECS);
-    match deadline(silence, select(heard, changed)).await {
+    match deadline(wait, select(heard, changed)).await {
         Ok(Either::Left((turn, _))) => turn,
         Ok(Either::Right(_)) => Turn::Changed,
-        Err(_) => Turn::Silence,
+        Err(_) => Turn::Nothing,
     }
 }
 
@@ -126,8 +133,10 @@ async fn send_events(socket: &mut WebSocketStream<Conn>, inbox: &Inbox) -> Resul
     Ok(())
 }
 
-async fn send_stats(socket: &mut WebSocketStream<Conn>, store: &Store) -> Result<(), Error> {
-    send(socket, Message::text(typed("stats", json::stats(store)).to_string())).await
+/// Sends the counters; gives back when.
+async fn send_stats(socket: &mut WebSocketStream<Conn>, store: &Store) -> Result<u64, Error> {
+    send(socket, Message::text(typed("stats", json::stats(store)).to_string())).await?;
+    Ok(mono_nanos())
 }
 
 async fn send(socket: &mut WebSocketStream<Conn>, message: Message) -> Result<(), Error> {

@@ -226,3 +226,53 @@ fn new_id() -> String {
     };
     digits(io::random_u64()).chain(digits(io::random_u64())).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(store: &Store, source: &[u8]) -> String {
+        store.add(Envelope::default(), SessionInfo::default(), source.to_vec())
+    }
+
+    #[test]
+    fn the_byte_bound_drops_the_oldest_but_never_the_newest() {
+        let store = Store::new(100, 10_000);
+        let first = add(&store, &[b'x'; 6000]);
+        let second = add(&store, &[b'y'; 6000]);
+        assert_eq!(store.totals(), (1, 1));
+        assert!(store.get(&first).is_none() && store.get(&second).is_some());
+        let huge = add(&store, &[b'z'; 50_000]);
+        assert_eq!(store.totals(), (1, 1));
+        assert!(store.get(&huge).is_some());
+        store.clear();
+        assert_eq!((store.totals(), store.bytes()), ((0, 0), 0));
+        assert_eq!((store.counters().accepted, store.counters().evicted), (3, 2));
+    }
+
+    #[test]
+    fn counts_stay_right_over_changes() {
+        let store = Store::new(3, usize::MAX);
+        let ids: Vec<String> = (0..4).map(|_| add(&store, b"Subject: x\r\n\r\n")).collect();
+        let message = store.get(&ids[3]).unwrap();
+        store.set_read(&message, true);
+        store.set_read(&message, true);
+        assert_eq!(store.totals(), (3, 2));
+        store.delete(&[ids[3].clone(), ids[3].clone(), ids[0].clone()]);
+        assert_eq!(store.totals(), (2, 2));
+        // A message that is gone may still be in someone's hands.
+        store.set_read(&message, false);
+        assert_eq!(store.totals(), (2, 2));
+    }
+
+    #[test]
+    fn a_slow_listener_is_told_that_it_lost_events() {
+        let store = Store::new(10, usize::MAX);
+        let inbox = store.hub.listen();
+        for _ in 0..=crate::limits::SANDBOX_EVENTS_QUEUED {
+            add(&store, b"x");
+        }
+        assert!(inbox.overflowed());
+        assert!(inbox.next().is_none());
+    }
+}

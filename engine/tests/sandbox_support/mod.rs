@@ -195,8 +195,8 @@ pub fn deliver(to: SocketAddr, sender: &str, recipients: &[&str], source: &str) 
     }
     smtp.send("DATA\r\n");
     assert!(smtp.line().starts_with("354 "));
-    smtp.send(source.replace("\r\n.", "\r\n.."));
-    smtp.send("\r\n.\r\n");
+    let end = if source.is_empty() || source.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" };
+    smtp.send(format!("{source}{end}"));
     let stored = smtp.line();
     assert!(stored.starts_with("250 "), "{stored}");
     smtp.send("QUIT\r\n");

@@ -94,12 +94,12 @@ pub fn percent_decode(text: &str, plus: bool) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let pair = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
         match bytes[at] {
             b'+' if plus => out.push(b' '),
-            b'%' => match pair.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-                Some(byte) => {
-                    out.push(byte);
+            b'%' => match digit(at + 1).zip(digit(at + 2)) {
+                Some((high, low)) => {
+                    out.push((high * 16 + low) as u8);
                     at += 2;
                 }
                 None => out.push(b'%'),

@@ -1,0 +1,250 @@
+//! The end-of-data rule of RFC 5321 section 4.1.1.4 and 4.5.2, and nothing else: finds
+//! `CRLF . CRLF`, takes stuffed dots away, and notes every line that breaks a rule. One pass over
+//! the bytes, however they are cut.
+//!
+//! Only CRLF ends a line. A bare CR or LF never counts as one for the final dot, so no spelling
+//! of it can smuggle a second message (CVE-2023-51764 and its kin).
+
+use memchr::memchr2;
+
+/// What to do with a CR or LF that is not part of a CRLF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareEndings {
+    /// Refuse the message.
+    Deny,
+    /// Keep them as they are (they are mended before they go out).
+    Allow,
+    /// Turn each into CRLF.
+    Fix,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    LineStart,
+    Dot,
+    DotCr,
+    InLine,
+    Cr,
+}
+
+/// Why a message that was read to its end cannot be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataFault {
+    /// More bytes than allowed.
+    TooLarge,
+    /// A line longer than allowed.
+    LineTooLong,
+    /// A CR or LF alone.
+    BareEnding,
+}
+
+/// Reads one message.
+#[derive(Debug)]
+pub struct DotReader {
+    state: State,
+    bare: BareEndings,
+    size_max: usize,
+    line_max: usize,
+    line_len: usize,
+    fault: Option<DataFault>,
+}
+
+impl DotReader {
+    /// A reader for one message of at most `size_max` bytes in lines of at most `line_max` bytes
+    /// (CRLF not counted).
+    pub fn new(bare: BareEndings, size_max: usize, line_max: usize) -> DotReader {
+        let state = State::LineStart;
+        DotReader { state, bare, size_max, line_max, line_len: 0, fault: None }
+    }
+
+    /// The first rule the message broke.
+    pub fn fault(&self) -> Option<DataFault> {
+        self.fault
+    }
+
+    /// Reads from `input`, appends the message's bytes to `body`. Returns how much was taken and
+    /// whether the end was found.
+    pub fn read(&mut self, input: &[u8], body: &mut Vec<u8>) -> (usize, bool) {
+        let mut at = 0;
+        while at < input.len() {
+            let byte = input[at];
+            match self.state {
+                State::InLine => {
+                    let rest = &input[at..];
+                    let run = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+                    self.text(&rest[..run], body);
+                    at += run;
+                    match rest.get(run) {
+                        Some(b'\r') => self.state = State::Cr,
+                        Some(_) => self.bare(b'\n', body),
+                        None => break,
+                    }
+                    at += 1;
+                }
+                State::Cr => match byte {
+                    b'\n' => {
+                        self.line_end(body);
+                        at += 1;
+                    }
+                    b'\r' => {
+                        self.bare(b'\r', body);
+                        self.state = State::Cr;
+                        at += 1;
+                    }
+                    _ => self.bare(b'\r', body),
+                },
+                State::LineStart => match byte {
+                    b'.' => {
+                        self.state = State::Dot;
+                        at += 1;
+                    }
+                    _ => self.state = State::InLine,
+                },
+                State::Dot => match byte {
+                    b'\r' => {
+                        self.state = State::DotCr;
+                        at += 1;
+                    }
+                    _ => self.state = State::InLine,
+                },
+                State::DotCr => match byte {
+                    b'\n' => return (at + 1, true),
+                    b'\r' => {
+                        self.bare(b'\r', body);
+                        self.state = State::Cr;
+                        at += 1;
+                    }
+                    _ => self.bare(b'\r', body),
+                },
+            }
+        }
+        (at, false)
+    }
+
+    fn text(&mut self, run: &[u8], body: &mut Vec<u8>) {
+        self.line_len += run.len();
+        if self.line_len > self.line_max {
+            self.note(DataFault::LineTooLong);
+        }
+        self.push(run, body);
+    }
+
+    fn line_end(&mut self, body: &mut Vec<u8>) {
+        self.push(b"\r\n", body);
+        self.line_len = 0;
+        self.state = State::LineStart;
+    }
+
+    fn bare(&mut self, byte: u8, body: &mut Vec<u8>) {
+        self.state = State::InLine;
+        match self.bare {
+            BareEndings::Deny => self.note(DataFault::BareEnding),
+            BareEndings::Allow => self.push(&[byte], body),
+            BareEndings::Fix => {
+                self.push(b"\r\n", body);
+                self.line_len = 0;
+            }
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], body: &mut Vec<u8>) {
+        if body.len() + bytes.len() > self.size_max {
+            self.note(DataFault::TooLarge);
+        }
+        // Of a message that will be refused nothing more is kept: its size is the sender's choice.
+        if self.fault.is_none() {
+            body.extend_from_slice(bytes);
+        }
+    }
+
+    fn note(&mut self, fault: DataFault) {
+        self.fault.get_or_insert(fault);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_whole(
+        wire: &[u8],
+        cut: usize,
+        bare: BareEndings,
+    ) -> (Vec<u8>, Option<DataFault>, usize) {
+        let mut reader = DotReader::new(bare, 1 << 20, 998);
+        let mut body = Vec::new();
+        let mut taken = 0;
+        for chunk in wire.chunks(cut.max(1)) {
+            let (used, done) = reader.read(chunk, &mut body);
+            taken += used;
+            if done {
+                return (body, reader.fault(), taken);
+            }
+            assert_eq!(used, chunk.len());
+        }
+        (body, reader.fault(), usize::MAX)
+    }
+
+    #[test]
+    fn finds_the_end_however_it_is_cut() {
+        let wire = b"Subject: x\r\n\r\n..stuffed\r\n.\rnot\r\n..\r\nlast\r\n.\r\nMAIL";
+        for cut in 1..wire.len() {
+            let (body, fault, taken) = read_whole(wire, cut, BareEndings::Allow);
+            assert_eq!(body, b"Subject: x\r\n\r\n.stuffed\r\n\rnot\r\n.\r\nlast\r\n", "cut {cut}");
+            assert_eq!(taken, wire.len() - 4, "cut {cut}");
+            assert_eq!(fault, None);
+        }
+    }
+
+    #[test]
+    fn an_empty_message_ends_at_once() {
+        assert_eq!(read_whole(b".\r\n", 1, BareEndings::Deny), (vec![], None, 3));
+    }
+
+    #[test]
+    fn no_other_ending_ends_the_data() {
+        for end in [
+            "\n.\n",
+            "\r.\r",
+            "\r.\n",
+            "\n.\r",
+            "\n.\r\n",
+            "\r\n.\n",
+            "\r.\r\n",
+            "\r\n.\r",
+            "\r\n\0.\r\n",
+            "\r\n.\0\r\n",
+        ] {
+            let wire = format!("a{end}MAIL FROM:<x@y>\r\n.\r\n");
+            for cut in 1..wire.len() {
+                let (_, fault, taken) = read_whole(wire.as_bytes(), cut, BareEndings::Deny);
+                assert_eq!(taken, wire.len(), "{end:?} ended the data early");
+                if !end.contains('\0') {
+                    assert_eq!(fault, Some(DataFault::BareEnding), "{end:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn fix_mends_and_allow_keeps() {
+        let wire = b"a\nb\rc\r\n.\r\n";
+        assert_eq!(read_whole(wire, 3, BareEndings::Fix).0, b"a\r\nb\r\nc\r\n");
+        assert_eq!(read_whole(wire, 3, BareEndings::Allow).0, b"a\nb\rc\r\n");
+    }
+
+    #[test]
+    fn limits_are_noted_and_bound_memory() {
+        let mut reader = DotReader::new(BareEndings::Deny, 100, 50);
+        let mut body = Vec::new();
+        reader.read(&[b'a'; 51], &mut body);
+        assert_eq!(reader.fault(), Some(DataFault::LineTooLong));
+        let mut reader = DotReader::new(BareEndings::Deny, 100, 998);
+        for _ in 0..1000 {
+            reader.read(b"0123456789\r\n", &mut body);
+        }
+        assert_eq!(reader.fault(), Some(DataFault::TooLarge));
+        assert!(body.len() <= 200);
+        assert!(reader.read(b".\r\n", &mut body).1);
+    }
+}

@@ -1,0 +1,80 @@
+//! ESMTP listeners: each shard has its own socket on the same address, and a shard with clearly
+//! more sessions than another hands new ones over.
+
+use super::reply::Refusal;
+use super::serve;
+use crate::io::stream::Accepted;
+use crate::io::{self, Listener};
+use crate::limits::ACCEPT_IMBALANCE_MAX;
+use crate::mesh::Letter;
+use crate::shard::Shard;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Opens this shard's socket of every listener. The answer is one line per socket.
+///
+/// # Errors
+/// A text naming the address and the cause.
+pub fn open_all(shard: &Rc<Shard>) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    for (index, options) in shard.process.init.esmtp_listeners.iter().enumerate() {
+        let (listener, local) = crate::start::bind(&options.listen)?;
+        lines.push(format!("smtp listener on {local}"));
+        io::spawn(accept_loop(shard.clone(), index, listener));
+    }
+    Ok(lines)
+}
+
+async fn accept_loop(shard: Rc<Shard>, index: usize, listener: Listener) {
+    while !shard.stopping.get() {
+        match io::deadline(Duration::from_millis(500), listener.accept()).await {
+            Ok(Ok(socket)) => place(&shard, socket, index),
+            Ok(Err(error)) => {
+                // Usually too many open files: what is open goes on, new ones wait in the kernel.
+                tracing::error!("accept: {error}");
+                io::sleep(Duration::from_millis(100)).await;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Keeps a fresh socket, or hands it to a shard with clearly fewer sessions.
+fn place(shard: &Rc<Shard>, socket: Accepted, listener: usize) {
+    let mine = shard.process.sessions[shard.index].load(Ordering::Relaxed);
+    if mine > ACCEPT_IMBALANCE_MAX {
+        let (other, sessions) = shard.process.emptiest_shard();
+        if other != shard.index && mine > sessions + ACCEPT_IMBALANCE_MAX {
+            let letter = Letter::Socket { socket, listener };
+            return match shard.process.inboxes[other].send(letter) {
+                Ok(()) => {}
+                Err(Letter::Socket { socket, listener }) => serve_socket(shard, socket, listener),
+                Err(_) => {}
+            };
+        }
+    }
+    serve_socket(shard, socket, listener);
+}
+
+/// Serves a socket on this shard.
+pub fn serve_socket(shard: &Rc<Shard>, socket: Accepted, listener: usize) {
+    let stream = socket.bind();
+    // A client that is gone again has no address.
+    let Ok(peer) = stream.peer_addr() else { return };
+    let process = &shard.process;
+    let open: u64 = process.sessions.iter().map(|s| s.load(Ordering::Relaxed)).sum();
+    let most = process.init.esmtp_listeners[listener].max_connections as u64;
+    if open >= most || shard.stopping.get() {
+        shard.metrics.sessions_denied.inc();
+        let refusal = if open >= most { Refusal::TooManyConnections } else { Refusal::Stopping };
+        return io::spawn(serve::turn_away(stream, refusal));
+    }
+    shard.session_count(1);
+    let shard = shard.clone();
+    io::spawn(async move {
+        serve::serve(shard.clone(), listener, stream, peer).await;
+        shard.session_count(-1);
+    });
+}

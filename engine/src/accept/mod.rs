@@ -1,0 +1,24 @@
+//! ESMTP in: from a socket to a durable message.
+//!
+//! Layout: [`listener`] sockets and balance · [`serve`] one session's I/O and policy ·
+//! [`session`] the protocol itself, without I/O, with a file per verb ([`ehlo`], [`auth`],
+//! [`mail`], [`rcpt`], [`data`]) · [`command`] the command line · [`dot_reader`] the end-of-data
+//! rule · [`reply`] the one place an error becomes a reply · [`receive`] a transaction becomes
+//! durable messages · [`relay`] who may relay · [`inject`] mail that comes over HTTP.
+
+pub mod auth;
+pub mod buffer;
+pub mod command;
+pub mod data;
+pub mod dot_reader;
+pub mod ehlo;
+pub mod inject;
+pub mod listener;
+pub mod mail;
+pub mod rcpt;
+pub mod receive;
+pub mod relay;
+pub mod reply;
+pub mod room;
+pub mod serve;
+pub mod session;

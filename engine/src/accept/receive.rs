@@ -1,0 +1,257 @@
+//! A transaction becomes durable messages.
+
+use super::reply::{Refusal, Reply};
+use super::session::{Answer, Transaction};
+use crate::egress::reply::Response;
+use crate::events::record::{Client, Kind, Record};
+use crate::io::mono_nanos;
+use crate::limits;
+use crate::message::trace::{self, Origin};
+use crate::shard::Shard;
+use crate::spool::Location;
+use ringmta_policy::{
+    BatchHandling, ConnMeta, EnvelopeAddress, HeaderBlock, Message, Policy, PolicyError,
+    TraceHeaders,
+};
+use std::rc::Rc;
+
+/// What is known of the session a message came over.
+pub struct Source<'a> {
+    /// The policy the session runs on.
+    pub policy: &'a Policy,
+    /// The session's metadata.
+    pub meta: &'a ConnMeta,
+    /// For the Received header.
+    pub origin: Origin<'a>,
+    /// Which headers are added.
+    pub trace: &'a TraceHeaders,
+    /// How recipients become messages.
+    pub batching: BatchHandling,
+    /// Id of the session, for records.
+    pub session_id: &'a str,
+}
+
+/// Runs policy over a received message and stores what comes of it. The answer is the reply to
+/// the final dot: positive only when every message is on stable storage.
+pub async fn receive(shard: &Rc<Shard>, source: &Source<'_>, transaction: Transaction) -> Answer {
+    let started = mono_nanos();
+    if let Some(refusal) = no_room(shard) {
+        return Answer::Refuse(refusal.reply());
+    }
+    let received = HeaderBlock::new(&transaction.body).fields().filter(|f| f.is("Received"));
+    if received.count() > limits::RECEIVED_HEADERS_MAX {
+        return Answer::Refuse(Refusal::Loop.reply());
+    }
+    let messages = match make_messages(shard, source, transaction).await {
+        Ok(messages) => messages,
+        Err(error) => return refuse(&error),
+    };
+    let mut accepted = Vec::with_capacity(messages.len());
+    let mut refusal = None;
+    let handled = source.policy.handles("smtp_server_message_received");
+    for message in messages {
+        if handled {
+            if let Err(error) = source.policy.message_received(&message, source.meta).await {
+                refusal = Some(refuse(&error));
+                continue;
+            }
+        }
+        accepted.push(message);
+    }
+    let partial = refusal.is_some();
+    match refusal {
+        Some(refusal) if accepted.is_empty() => return refusal,
+        _ => {}
+    }
+    let mut text = String::from(if partial { "PARTIAL ids=" } else { "OK ids=" });
+    for (at, message) in accepted.iter().enumerate() {
+        let gap = if at > 0 { " " } else { "" };
+        text.push_str(&format!("{gap}{}", message.id()));
+    }
+    match store_for(shard, accepted, Some(source)).await {
+        Ok(()) => {
+            let micros = (mono_nanos() - started) / 1000;
+            shard.metrics.accept_micros.borrow_mut().saturating_record(micros.max(1));
+            Answer::Stored(Reply::new(250, text))
+        }
+        Err(refusal) => Answer::Refuse(refusal.reply()),
+    }
+}
+
+/// Whether new mail must be turned away for now.
+pub fn no_room(shard: &Shard) -> Option<Refusal> {
+    if shard.stopping.get() {
+        Some(Refusal::Stopping)
+    } else if shard.spool.full.get() {
+        Some(Refusal::SpoolFull)
+    } else if shard.queues.resident.get() > limits::RESIDENT_BODY_HARD_BYTES {
+        Some(Refusal::MemoryFull)
+    } else {
+        None
+    }
+}
+
+/// The reply to a handler's refusal or failure.
+pub fn refuse(error: &PolicyError) -> Answer {
+    match error.rejection() {
+        Some(rejection) => {
+            let reply = Reply::new(rejection.code, rejection.text.clone());
+            if rejection.closes_session() {
+                Answer::Disconnect(reply)
+            } else {
+                Answer::Refuse(reply)
+            }
+        }
+        // The handler's own failure was logged where it happened, with file and line.
+        None => Answer::Refuse(Refusal::PolicyFailed.reply()),
+    }
+}
+
+async fn make_messages(
+    shard: &Shard,
+    source: &Source<'_>,
+    transaction: Transaction,
+) -> Result<Vec<Message>, PolicyError> {
+    let Transaction { sender, recipients, body } = transaction;
+    let policy = source.policy;
+    let mut meta = source.meta.snapshot();
+    let mut body = Rc::new(body);
+    let mut envelope = (sender, recipients);
+    let mut groups = None;
+    if policy.handles("smtp_server_data") || policy.handles("smtp_server_split_transaction") {
+        let (id, _) = shard.ids.next();
+        let (sender, recipients) = envelope;
+        let whole = Message::new(id, sender, recipients, meta, body);
+        policy.data(&whole, source.meta).await?;
+        let split = policy.split_transaction(&whole, source.meta).await?;
+        groups = split.map(|groups| parse_groups(&groups));
+        body = whole.body().unwrap_or_default();
+        envelope = (whole.sender(), whole.recipients());
+        meta = whole.take_meta();
+    }
+    let (sender, recipients) = envelope;
+    let mut groups = groups.unwrap_or_else(|| split(recipients, source.batching));
+    let mut messages = Vec::with_capacity(groups.len());
+    while let Some(group) = groups.pop() {
+        let (id, created) = shard.ids.next();
+        let head = trace::headers(source.trace, &source.origin, id, created, &group, &meta);
+        let last = groups.is_empty();
+        let own = if last { std::mem::take(&mut body) } else { body.clone() };
+        let body = Rc::new(with_headers(head, own));
+        let own_meta = if last { std::mem::take(&mut meta) } else { meta.clone() };
+        messages.push(Message::new(id, sender.clone(), group, own_meta, body));
+    }
+    messages.reverse();
+    Ok(messages)
+}
+
+/// `head` in front of `body`; the bytes move in place when nobody else holds them.
+fn with_headers(head: Vec<u8>, body: Rc<Vec<u8>>) -> Vec<u8> {
+    match Rc::try_unwrap(body) {
+        Ok(mut body) => {
+            body.splice(0..0, head);
+            body
+        }
+        Err(shared) => {
+            let mut out = head;
+            out.extend_from_slice(&shared);
+            out
+        }
+    }
+}
+
+fn split(recipients: Vec<EnvelopeAddress>, how: BatchHandling) -> Vec<Vec<EnvelopeAddress>> {
+    match how {
+        BatchHandling::BifurcateAlways => recipients.into_iter().map(|r| vec![r]).collect(),
+        BatchHandling::BatchByDomain => {
+            let mut groups: Vec<Vec<EnvelopeAddress>> = Vec::new();
+            for recipient in recipients {
+                let domain = recipient.routing_domain();
+                match groups.iter_mut().find(|group| group[0].routing_domain() == domain) {
+                    Some(group) => group.push(recipient),
+                    None => groups.push(vec![recipient]),
+                }
+            }
+            groups
+        }
+    }
+}
+
+/// Groups of addresses a handler chose; those that cannot be read are left out and logged.
+fn parse_groups(groups: &[Vec<String>]) -> Vec<Vec<EnvelopeAddress>> {
+    let parse = |text: &String| match EnvelopeAddress::parse(text) {
+        Ok(address) => Some(address),
+        Err(error) => {
+            tracing::error!("smtp_server_split_transaction: {text:?}: {error}");
+            None
+        }
+    };
+    let parsed = groups.iter().map(|group| group.iter().filter_map(parse).collect::<Vec<_>>());
+    parsed.filter(|group| !group.is_empty()).collect()
+}
+
+/// Stores messages that did not come over SMTP, and queues them.
+///
+/// # Errors
+/// Why they could not be stored.
+pub async fn store_and_queue(shard: &Rc<Shard>, messages: Vec<Message>) -> Result<(), Refusal> {
+    store_for(shard, messages, None).await
+}
+
+async fn store_for(
+    shard: &Rc<Shard>,
+    messages: Vec<Message>,
+    source: Option<&Source<'_>>,
+) -> Result<(), Refusal> {
+    let mut commits = Vec::with_capacity(messages.len());
+    for message in messages {
+        // The queue `null` is where a policy sends what it wants dropped.
+        if message.meta_str("queue", |queue| queue == Some("null")) {
+            continue;
+        }
+        let body = message.body().unwrap_or_default();
+        let commit = shard.spool.store(&message, &body).map_err(|error| error.refusal())?;
+        commits.push((message, commit));
+    }
+    let mut stored: Vec<(Message, Location)> = Vec::with_capacity(commits.len());
+    let mut failed = None;
+    for (message, commit) in commits {
+        match commit.await {
+            Ok(at) => stored.push((message, at)),
+            Err(error) => failed = Some(error.refusal()),
+        }
+    }
+    if let Some(refusal) = failed {
+        // The client will send all of it again: what was stored of it is let go.
+        for (_, at) in stored {
+            shard.spool.done(at);
+        }
+        return Err(refusal);
+    }
+    for (message, at) in stored {
+        message.clear_changes();
+        let counter = match source {
+            Some(_) => &shard.metrics.received_smtp,
+            None => &shard.metrics.received_http,
+        };
+        counter.inc();
+        record_reception(shard, &message, source);
+        shard.queues.accept(shard, message, at);
+    }
+    Ok(())
+}
+
+fn record_reception(shard: &Rc<Shard>, message: &Message, source: Option<&Source<'_>>) {
+    if !shard.events.wants(Kind::Reception) {
+        return;
+    }
+    let response = Response { code: 250, ..Response::default() };
+    let recipients = message.recipients();
+    let queue = message.queue_name().to_string();
+    let mut record = Record::of_message(Kind::Reception, message, &queue, &response);
+    record.recipients = &recipients;
+    record.client = source
+        .map(|source| Client { name: source.origin.client_name, addr: source.origin.client_addr });
+    record.session_id = source.map(|source| source.session_id);
+    shard.events.record(shard, &record, Some(message));
+}

@@ -1,0 +1,358 @@
+//! One SMTP session: moves bytes between the socket and the protocol, and asks policy what the
+//! protocol asks.
+
+use super::buffer::RecvBuf;
+use super::dot_reader::BareEndings;
+use super::receive::{self, refuse, Source};
+use super::relay::{self, Peer};
+use super::reply::{Refusal, Reply};
+use super::session::{Answer, Ask, Params, Pending, Session, Step, Transaction};
+use crate::egress::reply::{enhanced_code, Response};
+use crate::events::record::{Client, Kind, Record};
+use crate::io::{self, deadline, mono_nanos, tls, Conn, Stream};
+use crate::limits;
+use crate::message::trace::Origin;
+use crate::shard::Shard;
+use ringmta_policy::{ConnMeta, EsmtpListener, LineEndings, Policy, PolicyError};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What a session knows besides the protocol.
+struct Served {
+    shard: Rc<Shard>,
+    policy: Rc<Policy>,
+    listener: usize,
+    options: Rc<EsmtpListener>,
+    meta: ConnMeta,
+    peer: SocketAddr,
+    peer_text: String,
+    local_text: String,
+    session_id: String,
+    out: Vec<u8>,
+}
+
+/// Serves one client until it leaves.
+pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: SocketAddr) {
+    stream.set_nodelay();
+    let local = stream.local_addr().unwrap_or(peer);
+    let policy = shard.policy();
+    let options = options_for(&shard, &policy, listener, peer, local).await;
+    let meta = session_meta(&options, peer, local);
+    let session_id = shard.new_uuid();
+    let mut served = Served {
+        policy,
+        listener,
+        meta,
+        peer,
+        peer_text: peer.ip().to_string(),
+        local_text: local.to_string(),
+        session_id,
+        out: Vec::with_capacity(256),
+        options,
+        shard,
+    };
+    let rewrites = served.policy.handles("smtp_server_rewrite_response");
+    let mut session = Session::new(params(&served), rewrites);
+    let mut conn = Conn::Plain(stream);
+    let total = Duration::from_secs(limits::SESSION_TOTAL_SECS);
+    match deadline(total, served.run(&mut session, &mut conn)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!("session of {peer}: {error}"),
+        Err(_) => tracing::debug!("session of {peer}: lasted too long"),
+    }
+    let _ = deadline(Duration::from_secs(1), conn.close()).await;
+}
+
+/// Turns a client away without a session.
+pub async fn turn_away(stream: Stream, refusal: Refusal) {
+    let mut out = Vec::new();
+    refusal.reply().render(&mut out);
+    let mut conn = Conn::Plain(stream);
+    let _ = deadline(Duration::from_secs(1), conn.write_all(&out)).await;
+}
+
+async fn options_for(
+    shard: &Shard,
+    policy: &Policy,
+    listener: usize,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Rc<EsmtpListener> {
+    let base = &shard.process.init.esmtp_listeners[listener];
+    let options = if base.has_overrides() {
+        base.for_connection(peer.ip(), local.ip())
+    } else {
+        base.clone()
+    };
+    if policy.handles("smtp_server_get_dynamic_parameters") {
+        let meta = session_meta(&options, peer, local);
+        // A failure was logged where it happened; the listener's own options then hold.
+        if let Ok(Some(changed)) = policy.dynamic_parameters(&options, &meta).await {
+            return Rc::new(changed);
+        }
+    }
+    Rc::new(options)
+}
+
+fn session_meta(options: &EsmtpListener, peer: SocketAddr, local: SocketAddr) -> ConnMeta {
+    let meta = ConnMeta::new();
+    for (name, value) in &options.meta.0 {
+        meta.set(name.clone(), value.clone());
+    }
+    meta.set("reception_protocol", "ESMTP");
+    meta.set("received_via", local.to_string());
+    meta.set("received_from", peer.to_string());
+    if let Some(hostname) = &options.hostname {
+        meta.set("hostname", hostname.clone());
+    }
+    meta
+}
+
+fn params(served: &Served) -> Params {
+    let options = &served.options;
+    let process = &served.shard.process;
+    Params {
+        hostname: options.hostname.clone().unwrap_or_else(|| process.hostname.clone()),
+        banner: options.banner.clone(),
+        size_max: options.max_message_size.min(limits::MESSAGE_BYTES_MAX),
+        recipients_max: options.max_recipients_per_message,
+        messages_max: options.max_messages_per_connection,
+        line_max: options.line_length_hard_limit,
+        bare: match options.invalid_line_endings {
+            LineEndings::Deny => BareEndings::Deny,
+            LineEndings::Allow => BareEndings::Allow,
+            LineEndings::Fix => BareEndings::Fix,
+        },
+        tls: process.smtp_tls[served.listener].is_some(),
+        auth_in_clear: process.auth_in_clear,
+    }
+}
+
+impl Served {
+    async fn run(&mut self, session: &mut Session, conn: &mut Conn) -> std::io::Result<()> {
+        let mut input = RecvBuf::new();
+        let mut data_started = None;
+        loop {
+            match session.step(&mut input) {
+                Step::Read => {
+                    if self.shard.stopping.get() && !session.in_data() {
+                        session.end(Refusal::Stopping);
+                        continue;
+                    }
+                    self.flush(session, conn).await?;
+                    if !self.read(session, conn, &mut input, &mut data_started).await? {
+                        return Ok(());
+                    }
+                }
+                Step::Ask(ask) => {
+                    let answer = self.ask(session, ask).await;
+                    session.answer(answer);
+                }
+                Step::StartTls => {
+                    self.flush(session, conn).await?;
+                    self.start_tls(conn).await?;
+                    session.tls_started();
+                }
+                Step::Close => return self.flush(session, conn).await,
+            }
+        }
+    }
+
+    /// Receives more. `false` at the end of the stream. The idle time, the time for one message
+    /// and the stop all end the wait.
+    async fn read(
+        &mut self,
+        session: &mut Session,
+        conn: &mut Conn,
+        input: &mut RecvBuf,
+        data_started: &mut Option<u64>,
+    ) -> std::io::Result<bool> {
+        let mut limit = self.options.client_timeout;
+        if session.in_data() {
+            let started = *data_started.get_or_insert_with(mono_nanos);
+            let spent = Duration::from_nanos(mono_nanos() - started);
+            limit = limit.min(Duration::from_secs(limits::DATA_TOTAL_SECS).saturating_sub(spent));
+        } else {
+            *data_started = None;
+        }
+        let space = input.space(session.read_size());
+        match deadline(limit, conn.read(space)).await {
+            Ok(Ok(0)) => Ok(false),
+            Ok(Ok(count)) => {
+                input.filled(count);
+                Ok(true)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                session.end(Refusal::Timeout);
+                self.flush(session, conn).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Sends the replies that wait, in one write.
+    async fn flush(&mut self, session: &mut Session, conn: &mut Conn) -> std::io::Result<()> {
+        if !session.has_replies() {
+            return Ok(());
+        }
+        let name = session.client_name().unwrap_or("").to_string();
+        let pending: Vec<Pending> = session.replies().collect();
+        for Pending { reply, command } in pending {
+            let reply = self.rewritten(reply, command.as_deref()).await;
+            if reply.is_refusal() {
+                self.record_rejection(&reply, command, &name);
+            }
+            reply.render(&mut self.out);
+        }
+        let sent = deadline(self.options.client_timeout, conn.write_all(&self.out)).await;
+        self.out.clear();
+        if self.out.capacity() > limits::REPLY_BACKLOG_BYTES {
+            self.out = Vec::new();
+        }
+        sent?
+    }
+
+    async fn rewritten(&self, reply: Reply, command: Option<&str>) -> Reply {
+        if !self.policy.handles("smtp_server_rewrite_response") {
+            return reply;
+        }
+        let changed =
+            self.policy.rewrite_response(reply.code, &reply.text, command, &self.meta).await;
+        match changed {
+            Some((code, text)) => Reply::new(code, text),
+            None => reply,
+        }
+    }
+
+    fn record_rejection(&self, reply: &Reply, command: Option<String>, client: &str) {
+        self.shard.metrics.rejections.inc();
+        if !self.shard.events.wants(Kind::Rejection) {
+            return;
+        }
+        let (enhanced, text) = match enhanced_code(&reply.text) {
+            Some((code, len)) => (Some(code), reply.text[len..].trim_start()),
+            None => (None, reply.text.as_ref()),
+        };
+        let response = Response { code: reply.code, enhanced, content: text.into(), command };
+        let record = Record {
+            kind: Kind::Rejection,
+            id: None,
+            sender: String::new(),
+            recipients: &[],
+            queue: "",
+            size: 0,
+            response: &response,
+            num_attempts: 0,
+            via: None,
+            client: Some(Client { name: client, addr: &self.peer_text }),
+            reception_protocol: None,
+            session_id: Some(&self.session_id),
+        };
+        self.shard.events.record(&self.shard, &record, None);
+    }
+
+    async fn start_tls(&mut self, conn: &mut Conn) -> std::io::Result<()> {
+        let config = self.shard.process.smtp_tls[self.listener]
+            .clone()
+            .ok_or_else(|| std::io::Error::other("no certificate"))?;
+        *conn = match io::stream::take(conn) {
+            Some(Conn::Plain(stream)) => tls::accept(stream, config).await?,
+            _ => return Err(std::io::Error::other("TLS is already on")),
+        };
+        if let Some((cipher, version)) = conn.tls_info() {
+            self.meta.set("tls_cipher", cipher);
+            self.meta.set("tls_protocol_version", version);
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, session: &Session, ask: Ask) -> Answer {
+        let limit = self.options.data_processing_timeout;
+        match deadline(limit, self.answer(session, ask)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => refuse(&error),
+            Err(_) => {
+                tracing::error!("session of {}: policy took longer than {limit:?}", self.peer);
+                Answer::Refuse(Refusal::PolicyFailed.reply())
+            }
+        }
+    }
+
+    async fn answer(&mut self, session: &Session, ask: Ask) -> Result<Answer, PolicyError> {
+        let policy = self.policy.clone();
+        match ask {
+            Ask::Connected => policy.connection_accepted(&self.meta).await?,
+            Ask::Ehlo { domain, extensions, .. } => {
+                self.meta.set("ehlo_domain", domain.clone());
+                if policy.handles("smtp_server_ehlo") {
+                    if let Some(list) = policy.ehlo(&domain, &self.meta, extensions).await? {
+                        return Ok(Answer::Extensions(list));
+                    }
+                }
+            }
+            Ask::Auth { authz, authc, password } => {
+                return self.authenticate(&authz, &authc, &password.0).await
+            }
+            Ask::Mail(address) => policy.mail_from(&address, &self.meta).await?,
+            Ask::Rcpt(address) => {
+                let peer = Peer {
+                    ip: self.peer.ip(),
+                    listener: &self.local_text,
+                    relay_hosts: &self.options.relay_hosts,
+                    authenticated: self.meta.with("authn_id", |id| id.is_some()),
+                    meta: &self.meta,
+                };
+                let null = ringmta_policy::EnvelopeAddress::null();
+                let sender = session.sender().unwrap_or(&null);
+                if !relay::allowed(&policy, &peer, sender, &address).await? {
+                    return Ok(Answer::Refuse(Refusal::RelayDenied.reply()));
+                }
+                policy.rcpt_to(&address, &self.meta).await?;
+            }
+            Ask::Data => {
+                if let Some(refusal) = receive::no_room(&self.shard) {
+                    return Ok(Answer::Refuse(refusal.reply()));
+                }
+            }
+            Ask::Message(transaction) => return Ok(self.receive(session, transaction).await),
+        }
+        Ok(Answer::Accept)
+    }
+
+    async fn authenticate(
+        &mut self,
+        authz: &str,
+        authc: &str,
+        password: &str,
+    ) -> Result<Answer, PolicyError> {
+        match self.policy.auth_plain(authz, authc, password, &self.meta).await? {
+            Some(mut info) => {
+                info.peer_address = Some(self.peer.ip());
+                self.meta.set_auth_info(info);
+                self.meta.set("authn_id", authc);
+                self.meta.set("authz_id", authz);
+                Ok(Answer::Accept)
+            }
+            None => Ok(Answer::Refuse(Refusal::AuthFailed.reply())),
+        }
+    }
+
+    async fn receive(&self, session: &Session, transaction: Transaction) -> Answer {
+        let source = Source {
+            policy: &self.policy,
+            meta: &self.meta,
+            origin: Origin {
+                client_name: session.client_name().unwrap_or("unknown"),
+                client_addr: &self.peer_text,
+                hostname: &session.params().hostname,
+                protocol: session.protocol(),
+            },
+            trace: &self.options.trace_headers,
+            batching: self.options.batch_handling,
+            session_id: &self.session_id,
+        };
+        receive::receive(&self.shard, &source, transaction).await
+    }
+}

@@ -1,0 +1,531 @@
+//! An ESMTP server session (RFC 5321) without any I/O: bytes in, steps out.
+//!
+//! The driver calls [`Session::step`] and does what it says; a question is answered with
+//! [`Session::answer`]. Replies wait in [`Session::replies`] until the driver has nothing else
+//! to do, so that the answers to pipelined commands leave in one write (RFC 2920).
+
+use super::buffer::RecvBuf;
+use super::command::{self, Command};
+use super::dot_reader::{BareEndings, DotReader};
+use super::reply::{Refusal, Reply};
+use crate::limits;
+use ringmta_policy::EnvelopeAddress;
+
+/// What a listener allows; see the listener options of the policy.
+#[derive(Debug, Clone)]
+pub struct Params {
+    /// Our name in the banner and in replies.
+    pub hostname: String,
+    /// Text behind the name in the banner.
+    pub banner: String,
+    /// Largest message, bytes.
+    pub size_max: usize,
+    /// Most recipients of one transaction.
+    pub recipients_max: usize,
+    /// Most messages of one connection.
+    pub messages_max: usize,
+    /// Longest line of data, CRLF not counted.
+    pub line_max: usize,
+    /// What happens to bare CR and LF.
+    pub bare: BareEndings,
+    /// A certificate is at hand.
+    pub tls: bool,
+    /// AUTH may be used without TLS.
+    pub auth_in_clear: bool,
+}
+
+/// What the driver is to do next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send the replies, then receive more.
+    Read,
+    /// Ask policy, then [`Session::answer`].
+    Ask(Ask),
+    /// Send the replies, do the handshake, then [`Session::tls_started`].
+    StartTls,
+    /// Send the replies and close.
+    Close,
+}
+
+/// A question of the session.
+#[derive(Debug)]
+pub enum Ask {
+    /// A client has connected.
+    Connected,
+    /// EHLO (`extended`) or HELO. The answer may replace the extension list.
+    Ehlo {
+        /// What the client calls itself.
+        domain: String,
+        /// EHLO rather than HELO.
+        extended: bool,
+        /// Keywords we would offer.
+        extensions: Vec<String>,
+    },
+    /// Credentials of AUTH PLAIN or LOGIN.
+    Auth {
+        /// Identity to act as; may be empty.
+        authz: String,
+        /// Identity whose password is given.
+        authc: String,
+        /// Never to be logged.
+        password: Secret,
+    },
+    /// MAIL FROM.
+    Mail(EnvelopeAddress),
+    /// RCPT TO.
+    Rcpt(EnvelopeAddress),
+    /// DATA was given; recipients are known. The answer says whether data may come.
+    Data,
+    /// A whole message.
+    Message(Transaction),
+}
+
+/// A password on its way to policy; never printed.
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// The driver's answer to an [`Ask`].
+#[derive(Debug)]
+pub enum Answer {
+    /// Go on, with the usual reply.
+    Accept,
+    /// Go on, with these EHLO keywords.
+    Extensions(Vec<String>),
+    /// The message is stored; this is the reply to the final dot.
+    Stored(Reply),
+    /// Refuse with this reply; 421 also closes.
+    Refuse(Reply),
+    /// Refuse and close, whatever the code.
+    Disconnect(Reply),
+}
+
+/// A mail transaction with its data.
+#[derive(Debug)]
+pub struct Transaction {
+    /// MAIL FROM.
+    pub sender: EnvelopeAddress,
+    /// Every accepted RCPT TO.
+    pub recipients: Vec<EnvelopeAddress>,
+    /// The message, dots unstuffed.
+    pub body: Vec<u8>,
+}
+
+/// A reply that waits to be sent.
+#[derive(Debug)]
+pub struct Pending {
+    /// The reply.
+    pub reply: Reply,
+    /// The command it answers; kept for refusals and where replies may be rewritten.
+    pub command: Option<String>,
+}
+
+#[derive(Debug)]
+enum State {
+    Start,
+    Asking(Asked),
+    Command,
+    Auth(super::auth::Exchange),
+    Data(Box<DataState>),
+    Closing,
+}
+
+/// Which question is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Connected,
+    Ehlo,
+    Auth,
+    Mail,
+    Rcpt,
+    Data,
+    Message,
+}
+
+/// A message being received.
+#[derive(Debug)]
+pub(super) struct DataState {
+    pub reader: DotReader,
+    pub body: Vec<u8>,
+}
+
+/// One client's session.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) params: Params,
+    state: State,
+    replies: Vec<Pending>,
+    pub(super) greeted: Option<String>,
+    pub(super) extended: bool,
+    pub(super) tls: bool,
+    pub(super) authenticated: bool,
+    pub(super) sender: Option<EnvelopeAddress>,
+    pub(super) asked_address: Option<EnvelopeAddress>,
+    pub(super) recipients: Vec<EnvelopeAddress>,
+    pub(super) declared_size: usize,
+    pub(super) messages: usize,
+    errors: u32,
+    keep_commands: bool,
+    skipping_line: bool,
+    current: String,
+}
+
+impl Session {
+    /// A fresh session. `keep_commands`: every reply keeps its command (a rewriting handler needs
+    /// it).
+    pub fn new(params: Params, keep_commands: bool) -> Session {
+        Session {
+            params,
+            state: State::Start,
+            replies: Vec::new(),
+            greeted: None,
+            extended: false,
+            tls: false,
+            authenticated: false,
+            sender: None,
+            asked_address: None,
+            recipients: Vec::new(),
+            declared_size: 0,
+            messages: 0,
+            errors: 0,
+            keep_commands,
+            skipping_line: false,
+            current: String::new(),
+        }
+    }
+
+    /// Replies that wait to be sent, in order.
+    pub fn replies(&mut self) -> std::vec::Drain<'_, Pending> {
+        self.replies.drain(..)
+    }
+
+    /// Whether replies wait.
+    pub fn has_replies(&self) -> bool {
+        !self.replies.is_empty()
+    }
+
+    /// The client's EHLO or HELO name.
+    pub fn client_name(&self) -> Option<&str> {
+        self.greeted.as_deref()
+    }
+
+    /// The protocol name for the Received header (RFC 3848).
+    pub fn protocol(&self) -> &'static str {
+        match (self.extended, self.tls, self.authenticated) {
+            (false, ..) => "SMTP",
+            (true, false, false) => "ESMTP",
+            (true, true, false) => "ESMTPS",
+            (true, false, true) => "ESMTPA",
+            (true, true, true) => "ESMTPSA",
+        }
+    }
+
+    /// The sender of the open transaction.
+    pub fn sender(&self) -> Option<&EnvelopeAddress> {
+        self.sender.as_ref()
+    }
+
+    /// The parameters in force.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Puts other parameters in force (a handler chose them for this client).
+    pub fn set_params(&mut self, params: Params) {
+        self.params = params;
+    }
+
+    /// Whether message data is being received.
+    pub fn in_data(&self) -> bool {
+        matches!(self.state, State::Data(_))
+    }
+
+    /// Bytes worth reading at once now: small for commands, larger for data.
+    pub fn read_size(&self) -> usize {
+        match &self.state {
+            State::Data(_) => 64 * 1024,
+            _ if self.messages > 0 || self.sender.is_some() => 16 * 1024,
+            _ => limits::COMMAND_BUFFER_BYTES,
+        }
+    }
+
+    /// Goes on with what is in `input`.
+    pub fn step(&mut self, input: &mut RecvBuf) -> Step {
+        loop {
+            match &mut self.state {
+                State::Start => {
+                    return self.ask(Asked::Connected, Ask::Connected);
+                }
+                State::Closing => return Step::Close,
+                State::Asking(_) => {
+                    debug_assert!(false, "stepped before the question was answered");
+                    return Step::Close;
+                }
+                State::Data(data) => {
+                    let DataState { reader, body } = data.as_mut();
+                    let (used, done) = reader.read(input.bytes(), body);
+                    input.consume(used);
+                    if !done {
+                        return Step::Read;
+                    }
+                    if let Some(step) = self.data_done() {
+                        return step;
+                    }
+                }
+                State::Command | State::Auth(_) => match self.next_line(input) {
+                    Line::None => return Step::Read,
+                    Line::Refused => {}
+                    Line::Whole => {
+                        if let Some(step) = self.line() {
+                            if matches!(step, Step::StartTls) {
+                                input.clear();
+                            }
+                            return step;
+                        }
+                    }
+                },
+            }
+        }
+    }
+
+    /// Takes the answer to the open question.
+    pub fn answer(&mut self, answer: Answer) {
+        let State::Asking(asked) = self.state else {
+            debug_assert!(false, "answered without a question");
+            return;
+        };
+        self.state = State::Command;
+        let (reply, close) = match answer {
+            Answer::Refuse(reply) => {
+                let close = reply.code == 421;
+                (reply, close)
+            }
+            Answer::Disconnect(reply) => (reply, true),
+            other => return self.accepted(asked, other),
+        };
+        self.refused(asked);
+        self.push(reply);
+        // A client refused at the banner may only QUIT (RFC 5321 3.1); there is nothing to wait for.
+        if close || asked == Asked::Connected {
+            self.state = State::Closing;
+        }
+    }
+
+    fn accepted(&mut self, asked: Asked, answer: Answer) {
+        match asked {
+            Asked::Connected => {
+                let text = format!("{} {}", self.params.hostname, self.params.banner);
+                self.push(Reply::new(220, text));
+            }
+            Asked::Ehlo => self.after_ehlo(answer),
+            Asked::Auth => {
+                self.authenticated = true;
+                self.push(Reply::fixed(235, "2.7.0 Authentication successful"));
+            }
+            Asked::Mail => self.after_mail(),
+            Asked::Rcpt => self.after_rcpt(),
+            Asked::Data => self.after_data(),
+            Asked::Message => {
+                self.reset_transaction();
+                if let Answer::Stored(reply) = answer {
+                    self.push(reply);
+                }
+            }
+        }
+    }
+
+    fn refused(&mut self, asked: Asked) {
+        match asked {
+            Asked::Ehlo => self.greeted = None,
+            Asked::Message | Asked::Data => self.reset_transaction(),
+            _ => self.asked_address = None,
+        }
+    }
+
+    /// The handshake is done: everything learned in the clear is forgotten (RFC 3207 4.2).
+    pub fn tls_started(&mut self) {
+        self.tls = true;
+        self.greeted = None;
+        self.extended = false;
+        self.authenticated = false;
+        self.reset_transaction();
+        self.state = State::Command;
+    }
+
+    /// Ends the session with a last reply, from outside (time-out, stop).
+    pub fn end(&mut self, refusal: Refusal) {
+        self.current.clear();
+        self.push(refusal.reply());
+        self.state = State::Closing;
+    }
+
+    /// The open transaction is forgotten.
+    pub(super) fn reset_transaction(&mut self) {
+        self.sender = None;
+        self.asked_address = None;
+        self.recipients.clear();
+        self.declared_size = 0;
+    }
+
+    pub(super) fn ask(&mut self, asked: Asked, ask: Ask) -> Step {
+        self.state = State::Asking(asked);
+        Step::Ask(ask)
+    }
+
+    pub(super) fn push(&mut self, reply: Reply) {
+        let keep = self.keep_commands || reply.is_refusal();
+        let command = (keep && !self.current.is_empty()).then(|| self.current.clone());
+        self.replies.push(Pending { reply, command });
+    }
+
+    /// Refuses a command; too many of those end the session.
+    pub(super) fn refuse(&mut self, refusal: Refusal) -> Option<Step> {
+        self.push(refusal.reply());
+        self.errors += 1;
+        if self.errors >= limits::SESSION_ERRORS_MAX {
+            self.push(Refusal::TooManyErrors.reply());
+            self.state = State::Closing;
+        }
+        None
+    }
+
+    pub(super) fn enter_auth(&mut self, exchange: super::auth::Exchange) {
+        self.state = State::Auth(exchange);
+    }
+
+    pub(super) fn enter_data(&mut self, data: DataState) {
+        self.state = State::Data(Box::new(data));
+    }
+
+    pub(super) fn take_data(&mut self) -> Option<Box<DataState>> {
+        match std::mem::replace(&mut self.state, State::Command) {
+            State::Data(data) => Some(data),
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// Takes the next line into `current`. The limit holds however slowly it comes.
+    fn next_line(&mut self, input: &mut RecvBuf) -> Line {
+        let limit = match self.state {
+            State::Auth(_) => limits::AUTH_LINE_BYTES,
+            _ => limits::COMMAND_LINE_BYTES.max(self.params.line_max.min(998)),
+        };
+        let bytes = input.bytes();
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            if bytes.len() > limit {
+                let all = bytes.len();
+                input.consume(all);
+                self.skipping_line = true;
+            }
+            return Line::None;
+        };
+        let mut line = &bytes[..end];
+        if line.last() == Some(&b'\r') {
+            line = &line[..line.len() - 1];
+        }
+        let too_long = std::mem::take(&mut self.skipping_line) || line.len() > limit;
+        let text = if too_long { None } else { std::str::from_utf8(line).ok() };
+        let clean = text.filter(|text| !text.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f));
+        self.current.clear();
+        let refusal = match clean {
+            Some(text) => {
+                self.current.push_str(text);
+                None
+            }
+            None if too_long => Some(Refusal::LineTooLong),
+            None => {
+                self.current.push_str(&String::from_utf8_lossy(line).escape_debug().to_string());
+                Some(Refusal::BadSyntax)
+            }
+        };
+        input.consume(end + 1);
+        match refusal {
+            None => Line::Whole,
+            Some(refusal) => {
+                if matches!(self.state, State::Auth(_)) {
+                    self.state = State::Command;
+                    self.current.clear();
+                }
+                self.refuse(refusal);
+                Line::Refused
+            }
+        }
+    }
+
+    fn line(&mut self) -> Option<Step> {
+        if let State::Auth(_) = self.state {
+            let State::Auth(exchange) = std::mem::replace(&mut self.state, State::Command) else {
+                return None;
+            };
+            let line = std::mem::take(&mut self.current);
+            return self.auth_line(exchange, &line);
+        }
+        // The line is lent out so that the verb's handler may change the session; it comes back
+        // for the reply that may have to name it.
+        let line = std::mem::take(&mut self.current);
+        let parsed = command::parse(&line);
+        if let Command::Auth(argument) = parsed {
+            self.current.push_str("AUTH");
+            return self.on_auth(argument);
+        }
+        self.current = line.clone();
+        self.dispatch(parsed)
+    }
+
+    fn dispatch(&mut self, command: Command<'_>) -> Option<Step> {
+        match command {
+            Command::Ehlo(domain) => self.on_ehlo(domain, true),
+            Command::Helo(domain) => self.on_ehlo(domain, false),
+            Command::Mail(argument) => self.on_mail(argument),
+            Command::Rcpt(argument) => self.on_rcpt(argument),
+            Command::Data => self.on_data(),
+            Command::Auth(argument) => self.on_auth(argument),
+            Command::StartTls => self.on_starttls(),
+            Command::Rset => {
+                self.reset_transaction();
+                self.push(Reply::fixed(250, "2.0.0 OK"));
+                None
+            }
+            Command::Noop => {
+                self.push(Reply::fixed(250, "2.0.0 OK"));
+                None
+            }
+            Command::Quit => {
+                self.push(Reply::new(221, format!("2.0.0 {} closing", self.params.hostname)));
+                self.state = State::Closing;
+                None
+            }
+            Command::Http => {
+                self.push(Refusal::NotHttp.reply());
+                self.state = State::Closing;
+                None
+            }
+            Command::Unknown => self.refuse(Refusal::Unimplemented),
+            Command::BadArgument => self.refuse(Refusal::BadParameter),
+        }
+    }
+
+    fn on_starttls(&mut self) -> Option<Step> {
+        if !self.params.tls {
+            return self.refuse(Refusal::Unimplemented);
+        }
+        if self.tls {
+            return self.refuse(Refusal::BadSequence);
+        }
+        self.push(Reply::fixed(220, "2.0.0 Ready to start TLS"));
+        Some(Step::StartTls)
+    }
+}
+
+enum Line {
+    None,
+    Refused,
+    Whole,
+}

@@ -1,0 +1,190 @@
+//! What may be written on the command line.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A durable, policy-driven outbound mail engine: one shard per core on io_uring.
+#[derive(Parser, Debug)]
+#[command(name = "ringmta", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; without it, `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// As for `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Check the policy instead of running it.
+    #[arg(long)]
+    pub validate: bool,
+}
+
+/// Subcommands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the engine with a policy.
+    Run(RunArgs),
+    /// Run engine, sandbox inbox and webhook receiver on loopback, with the shipped policy.
+    Dev(DevArgs),
+    /// Run the sandbox inbox alone: takes all mail, delivers none, shows it on a web page.
+    Sandbox(SandboxArgs),
+    /// Check a policy as a start would, without opening sockets or spools.
+    Validate(ValidateArgs),
+    /// Ask a running engine, or give it orders, over its HTTP API.
+    Ctl(CtlArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Args, Debug, Clone, Default)]
+pub struct RunArgs {
+    /// Policy file.
+    #[arg(long, value_name = "FILE", default_value = "/opt/kumomta/etc/policy/init.lua")]
+    pub policy: PathBuf,
+    /// Shards; one per core unless given.
+    #[arg(long, value_name = "N")]
+    pub shards: Option<usize>,
+    /// User to become once the sockets are bound (required as root).
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Answer 250 without waiting for stable storage: mail survives a crash of the engine, not
+    /// of the machine.
+    #[arg(long)]
+    pub relaxed: bool,
+    /// Allow AUTH without TLS on every listener.
+    #[arg(long)]
+    pub auth_in_clear: bool,
+}
+
+/// Arguments of `dev`.
+#[derive(Args, Debug)]
+pub struct DevArgs {
+    /// Folder for spool, logs and the policy tree; kept between runs.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Policy file to run instead of the shipped tree.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Shards; one per core unless given.
+    #[arg(long, value_name = "N")]
+    pub shards: Option<usize>,
+    /// ESMTP address.
+    #[arg(long, default_value = "127.0.0.1:2525")]
+    pub smtp: SocketAddr,
+    /// HTTP API address.
+    #[arg(long, default_value = "127.0.0.1:8020")]
+    pub http: SocketAddr,
+    /// Sandbox SMTP address.
+    #[arg(long, default_value = "127.0.0.1:1025")]
+    pub sandbox_smtp: SocketAddr,
+    /// Sandbox web address.
+    #[arg(long, default_value = "127.0.0.1:8025")]
+    pub sandbox_web: SocketAddr,
+    /// Webhook receiver address.
+    #[arg(long, default_value = "127.0.0.1:8021")]
+    pub receiver: SocketAddr,
+}
+
+/// Arguments of `sandbox`.
+#[derive(Args, Debug)]
+pub struct SandboxArgs {
+    /// SMTP address.
+    #[arg(long, env = "MP_SMTP_BIND_ADDR", default_value = "127.0.0.1:1025")]
+    pub smtp: SocketAddr,
+    /// Web and API address.
+    #[arg(long, env = "MP_UI_BIND_ADDR", default_value = "127.0.0.1:8025")]
+    pub web: SocketAddr,
+    /// Messages kept.
+    #[arg(long, env = "MP_MAX_MESSAGES", default_value_t = 500)]
+    pub max: usize,
+}
+
+/// Arguments of `validate`.
+#[derive(Args, Debug)]
+pub struct ValidateArgs {
+    /// Policy file.
+    #[arg(long, value_name = "FILE", default_value = "/opt/kumomta/etc/policy/init.lua")]
+    pub policy: PathBuf,
+}
+
+/// Arguments of `ctl`.
+#[derive(Args, Debug)]
+pub struct CtlArgs {
+    /// HTTP listener of the engine.
+    #[arg(long, env = "KUMO_KCLI_ENDPOINT", default_value = "http://127.0.0.1:8000")]
+    pub endpoint: String,
+    /// What to ask.
+    #[command(subcommand)]
+    pub what: Ctl,
+}
+
+/// Operator commands.
+#[derive(Subcommand, Debug)]
+pub enum Ctl {
+    /// Is it alive and taking mail?
+    Alive,
+    /// All queues with what waits in them, by shard.
+    Queues,
+    /// One scheduled queue: its messages, its configuration, what holds it.
+    Queue {
+        /// campaign:tenant@domain!routing_domain
+        name: String,
+        /// Most messages to list.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// One ready queue: its hosts, connections, limits.
+    Ready {
+        /// source->site@protocol
+        name: String,
+    },
+    /// One message: where it lies and why.
+    Message {
+        /// Its id.
+        id: String,
+        /// Show the message itself too.
+        #[arg(long)]
+        body: bool,
+    },
+    /// Metrics in Prometheus' text form.
+    Metrics {
+        /// Only those whose name starts so.
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// Hold scheduled queues.
+    Suspend(OrderArgs),
+    /// Fail all mail of scheduled queues.
+    Bounce(OrderArgs),
+    /// Orders in force.
+    Orders,
+    /// End an order.
+    Cancel {
+        /// Its id.
+        id: String,
+    },
+    /// Load the policy anew.
+    Reload,
+}
+
+/// Which queues, why, and for how long.
+#[derive(Args, Debug)]
+pub struct OrderArgs {
+    /// Why.
+    #[arg(long)]
+    pub reason: String,
+    /// Domain.
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Tenant.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// Campaign.
+    #[arg(long)]
+    pub campaign: Option<String>,
+    /// How long, such as `10m` or `2 hours`.
+    #[arg(long, default_value = "5m")]
+    pub duration: String,
+    /// Really all queues, when none of domain, tenant, campaign is given.
+    #[arg(long)]
+    pub everything: bool,
+}

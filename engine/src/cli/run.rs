@@ -1,0 +1,66 @@
+//! `ringmta run`: the daemon.
+
+use super::args::RunArgs;
+use crate::io::ring;
+use crate::start::{self, Engine, Options};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Runs an engine until it is told to stop.
+///
+/// # Errors
+/// One line that names cause and cure.
+pub fn run(args: &RunArgs) -> Result<(), String> {
+    if args.user.is_none() && ring::is_root() && std::env::var_os("RINGMTA_ALLOW_ROOT").is_none() {
+        return Err("started as root: name the user to become with --user (or set \
+                    RINGMTA_ALLOW_ROOT=1 to stay root)"
+            .into());
+    }
+    let signals = signals()?;
+    let options = Options {
+        policy: Some(args.policy.clone()),
+        shards: args.shards,
+        user: args.user.clone(),
+        auth_in_clear: args.auth_in_clear,
+        relaxed: args.relaxed,
+    };
+    let engine = start::start(&options)?;
+    announce(&engine);
+    wait(engine, signals);
+    Ok(())
+}
+
+/// Takes over the signals before any thread is started.
+///
+/// # Errors
+/// When the system refuses.
+pub fn signals() -> Result<Signals, String> {
+    Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(|error| format!("signals: {error}"))
+}
+
+/// One line per socket, whatever the log filter, then that it is complete.
+pub fn announce(engine: &Engine) {
+    for line in &engine.sockets {
+        eprintln!("{line}");
+    }
+    if engine.recovered > 0 {
+        eprintln!("{} messages recovered from the spool", engine.recovered);
+    }
+    eprintln!("initialization complete");
+}
+
+/// Waits for the signal to stop, reloading at SIGHUP, then stops.
+pub fn wait(mut engine: Engine, mut signals: Signals) {
+    for signal in signals.forever() {
+        if signal == SIGHUP {
+            match engine.reload() {
+                Ok(()) => tracing::info!("policy reloaded"),
+                Err(why) => tracing::error!("policy not reloaded, the old one stays: {why}"),
+            }
+            continue;
+        }
+        eprintln!("stopping");
+        engine.stop();
+        return;
+    }
+}

@@ -1,0 +1,167 @@
+//! The HTTP API: which path does what, and who may use it.
+
+use super::admin::{self, What};
+use super::ask;
+use super::auth::{self, Access};
+use super::http::{self, Method, Options, Request, Response, StatusCode};
+use crate::accept::inject;
+use crate::io::{self, Listener};
+use crate::mesh::Inspect;
+use crate::shard::Shard;
+use ringmta_policy::HttpListener;
+use serde_json::{json, Value};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+/// Opens this shard's socket of every HTTP listener. The answer is one line per socket.
+///
+/// # Errors
+/// A text naming the address and the cause.
+pub fn open_all(shard: &Rc<Shard>) -> Result<Vec<String>, String> {
+    const CONNECTIONS: usize = 4096;
+    let mut lines = Vec::new();
+    for (index, options) in shard.process.init.http_listeners.iter().enumerate() {
+        let (listener, local) = crate::start::bind(&options.listen)?;
+        lines.push(format!("http listener on {local}"));
+        let mut limits = Options::new(options.request_body_limit, CONNECTIONS);
+        limits.tls = shard.process.http_tls[index].clone();
+        let options = Rc::new(options.clone());
+        let shard = shard.clone();
+        io::spawn(http::listen(listener, limits, move |_peer| {
+            let (shard, options) = (shard.clone(), options.clone());
+            move |request: Request| -> futures::future::LocalBoxFuture<'static, Response> {
+                let (shard, options) = (shard.clone(), options.clone());
+                Box::pin(async move { handle(&shard, &options, request).await })
+            }
+        }));
+    }
+    Ok(lines)
+}
+
+async fn handle(shard: &Rc<Shard>, listener: &HttpListener, request: Request) -> Response {
+    let path = request.path.trim_end_matches('/').to_string();
+    let access = match path.as_str() {
+        "/api/check-liveness/v1" | "" => Access::Open,
+        "/api/inject/v1" => Access::Inject,
+        _ => Access::Trusted,
+    };
+    let caller = match auth::check(shard, listener, access, &request).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal,
+    };
+    match (request.method.clone(), path.as_str()) {
+        (Method::GET, "") => Response::text(StatusCode::OK, "ringmta\n"),
+        (Method::GET, "/api/check-liveness/v1") => liveness(shard),
+        (Method::POST, "/api/inject/v1") => {
+            inject::inject(shard, listener, &caller, &request).await
+        }
+        (Method::GET, "/metrics") => {
+            let sum = ask::metrics(&shard.process).await;
+            let text = sum.prometheus(request.query.get("prefix").unwrap_or(""));
+            Response::bytes("text/plain; version=0.0.4; charset=utf-8", text)
+        }
+        (Method::GET, "/metrics.json") => {
+            let sum = ask::metrics(&shard.process).await;
+            Response::json(&sum.json(request.query.get("prefix").unwrap_or("")))
+        }
+        (_, "/api/admin/suspend/v1") => admin_path(shard, What::Suspend, &request).await,
+        (_, "/api/admin/suspend-ready-q/v1") => {
+            admin_path(shard, What::SuspendReady, &request).await
+        }
+        (_, "/api/admin/bounce/v1") => admin_path(shard, What::Bounce, &request).await,
+        (Method::POST, "/api/admin/bump-config-epoch") => {
+            shard.process.policy_shared.bump_epoch();
+            Response::text(StatusCode::OK, "OK\n")
+        }
+        (Method::POST, "/api/admin/reload/v1") => match ask::reload(&shard.process).await {
+            Ok(()) => Response::text(StatusCode::OK, "reloaded\n"),
+            Err(why) => Response::text(StatusCode::UNPROCESSABLE_ENTITY, why + "\n"),
+        },
+        (Method::GET, "/api/admin/inspect-sched-q/v1") => {
+            let most = request.query.number("limit").ok().flatten().unwrap_or(5);
+            queue_question(shard, &request, |name| Inspect::Scheduled(name, most as usize)).await
+        }
+        (Method::GET, "/api/admin/inspect-ready-q/v1") => {
+            queue_question(shard, &request, Inspect::Ready).await
+        }
+        (Method::GET, "/api/admin/inspect-message/v1") => inspect_message(shard, &request).await,
+        (Method::GET, "/api/admin/queues/v1") => {
+            Response::json(&ask::inspect(&shard.process, Inspect::Queues).await)
+        }
+        _ => Response::text(StatusCode::NOT_FOUND, format!("no such path: {path}\n")),
+    }
+}
+
+fn liveness(shard: &Shard) -> Response {
+    let unavailable = |why: &str| Response::text(StatusCode::SERVICE_UNAVAILABLE, why.to_string());
+    if !shard.process.ready.load(Ordering::Relaxed) {
+        return unavailable("starting\n");
+    }
+    match crate::accept::receive::no_room(shard) {
+        Some(refusal) => unavailable(&format!("{}\n", refusal.reply().text)),
+        None => Response::text(StatusCode::OK, "OK"),
+    }
+}
+
+async fn admin_path(shard: &Rc<Shard>, what: What, request: &Request) -> Response {
+    match request.method {
+        Method::GET => admin::list(shard, what).await,
+        Method::POST => admin::post(shard, what, request).await,
+        Method::DELETE => admin::delete(shard, request).await,
+        _ => Response::text(StatusCode::METHOD_NOT_ALLOWED, "GET, POST or DELETE\n"),
+    }
+}
+
+/// One shard's answer as it is; several are merged: messages joined, counts added.
+async fn queue_question(
+    shard: &Rc<Shard>,
+    request: &Request,
+    question: impl Fn(String) -> Inspect,
+) -> Response {
+    let Some(name) = request.query.get("queue_name") else {
+        return Response::text(StatusCode::BAD_REQUEST, "missing parameter `queue_name`\n");
+    };
+    let answers = ask::inspect(&shard.process, question(name.to_string())).await;
+    let mut answers = answers.into_iter();
+    let Some(mut sum) = answers.next() else {
+        return Response::text(StatusCode::NOT_FOUND, format!("no queue called {name}\n"));
+    };
+    for other in answers {
+        merge(&mut sum, other);
+    }
+    Response::json(&sum)
+}
+
+fn merge(sum: &mut Value, other: Value) {
+    if let (Some(messages), Some(more)) =
+        (sum["messages"].as_array_mut(), other["messages"].as_array())
+    {
+        messages.extend(more.iter().cloned());
+    }
+    for field in ["num_scheduled", "count"] {
+        if let (Some(a), Some(b)) = (sum[field].as_u64(), other[field].as_u64()) {
+            sum[field] = json!(a + b);
+        }
+    }
+    for field in ["ready_count", "connection_count", "idle_connections"] {
+        if let (Some(a), Some(b)) = (sum["state"][field].as_u64(), other["state"][field].as_u64()) {
+            sum["state"][field] = json!(a + b);
+        }
+    }
+}
+
+async fn inspect_message(shard: &Rc<Shard>, request: &Request) -> Response {
+    let Some(id) = request.query.get("id") else {
+        return Response::text(StatusCode::BAD_REQUEST, "missing parameter `id`\n");
+    };
+    let want_body = request.query.get("want_body").is_some_and(|v| v != "false");
+    let question = Inspect::Message(id.to_string(), want_body);
+    match ask::inspect(&shard.process, question).await.into_iter().next() {
+        Some(found) => Response::json(&json!({"id": id, "message": found})),
+        None => Response::text(
+            StatusCode::NOT_FOUND,
+            format!("no message {id} waits here: it was never here, or it has left\n"),
+        ),
+    }
+}

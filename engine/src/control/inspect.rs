@@ -1,0 +1,215 @@
+//! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
+
+use crate::io::{mono_nanos, unix_millis, unix_nanos};
+use crate::limits::LIST_MAX;
+use crate::mesh::Inspect;
+use crate::message::date::rfc3339;
+use crate::queue::suspend::{About, Order};
+use crate::queue::{Item, ReadyQueue, ScheduledQueue};
+use crate::shard::Shard;
+use crate::spool::{load, Location};
+use ringmta_policy::{MessageId, OptionTable};
+use serde_json::{json, Value};
+use std::rc::Rc;
+
+/// Answers one question about `shard`; `null` when it knows nothing of what was asked.
+pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
+    match question {
+        Inspect::Orders => shard.queues.orders.list(unix_millis()).iter().map(order_json).collect(),
+        Inspect::Scheduled(name, most) => scheduled(shard, &name, most),
+        Inspect::Ready(name) => ready(shard, &name),
+        Inspect::Message(id, want_body) => message(shard, &id, want_body).await,
+        Inspect::Queues => queues(shard),
+    }
+}
+
+fn order_json(order: &Order) -> Value {
+    let left = order.until_millis.saturating_sub(unix_millis());
+    let duration = ringmta_policy::format_duration(std::time::Duration::from_millis(left));
+    let expires = rfc3339(order.until_millis * 1_000_000);
+    let base = json!({"id": order.id, "reason": order.reason, "duration": duration});
+    let (kind, more) = match &order.about {
+        About::Suspend(selector) => ("suspend", json!(selector)),
+        About::SuspendReady(name) => ("suspend-ready-q", json!({"name": name, "expires": expires})),
+        About::Bounce { selector, .. } => {
+            let mut more = json!(selector);
+            more["bounced"] = json!({});
+            more["total_bounced"] = json!(0);
+            ("bounce", more)
+        }
+    };
+    let mut out = json!({"kind": kind});
+    for part in [base, more] {
+        if let (Value::Object(out), Value::Object(part)) = (&mut out, part) {
+            out.extend(part.into_iter().filter(|(_, value)| !value.is_null()));
+        }
+    }
+    out
+}
+
+fn scheduled(shard: &Shard, name: &str, most: usize) -> Value {
+    let Some(queue) = shard.queues.scheduled.borrow().get(name).cloned() else {
+        return Value::Null;
+    };
+    let mut messages = Vec::new();
+    let mut waiting = 0;
+    let most = most.min(LIST_MAX);
+    let timers = shard.queues.timers.borrow();
+    for (due, item) in timers.iter().filter(|(_, item)| Rc::ptr_eq(&item.queue, &queue)) {
+        waiting += 1;
+        if messages.len() < most {
+            messages.push(item_json(item, Some(due)));
+        }
+    }
+    for item in queue.waiting.borrow().iter() {
+        waiting += 1;
+        if messages.len() < most {
+            messages.push(item_json(item, None));
+        }
+    }
+    let suspended = shard.queues.orders.suspended(name, &queue.parts, unix_millis());
+    json!({
+        "queue_name": name,
+        "messages": messages,
+        "num_scheduled": waiting,
+        "count": queue.count.get(),
+        "queue_config": options_json(&*queue.config()),
+        "ready_queues": ready_names(&queue),
+        "suspended_until": suspended.map(|at| rfc3339(at * 1_000_000)),
+        "last_trouble": *queue.last_trouble.borrow(),
+        "delayed_metric": 0,
+        "now": rfc3339(unix_nanos()),
+    })
+}
+
+fn ready_names(queue: &ScheduledQueue) -> Vec<String> {
+    let route = queue.route.borrow();
+    route.iter().flat_map(|route| route.ready()).map(|ready| ready.name.clone()).collect()
+}
+
+fn item_json(item: &Item, due_millis: Option<u64>) -> Value {
+    json!({
+        "id": item.id.to_string(),
+        "attempts": item.attempts,
+        "created": rfc3339(item.id.created_unix_nanos()),
+        "due": due_millis.map(|due| rfc3339(due * 1_000_000)),
+        "bytes": item.at.bytes,
+    })
+}
+
+fn ready(shard: &Shard, name: &str) -> Value {
+    let Some(queue) = shard.queues.ready.borrow().get(name).cloned() else { return Value::Null };
+    ready_json(shard, &queue)
+}
+
+fn ready_json(shard: &Shard, queue: &ReadyQueue) -> Value {
+    let path = queue.path();
+    let plan = queue.plan.borrow();
+    let blocked = queue.blocked_until.get().saturating_sub(mono_nanos());
+    let suspended = shard.queues.orders.ready_suspended(&queue.name, unix_millis());
+    let hosts: Vec<_> =
+        plan.hosts.iter().map(|host| json!({"name": host.name, "addr": host.addr})).collect();
+    json!({
+        "queue_name": queue.name,
+        "mx": {"site_name": plan.site, "hosts": hosts},
+        "egress_source": queue.source_name(),
+        "egress_pool": queue.pool,
+        "protocol": if queue.constructor.is_some() { "lua" } else { "smtp_client" },
+        "state": {
+            "ready_count": queue.len(),
+            "connection_count": queue.connections.get(),
+            "connection_limited": queue.wants_lease.get(),
+            "blocked_for_ms": blocked / 1_000_000,
+            "suspended": suspended.map(|at| rfc3339(at * 1_000_000)),
+            "connections_all_shards": queue.leases(),
+            "idle_connections": queue.idle_connections(),
+            "failures_in_a_row": queue.failures.get(),
+            "last_trouble": *queue.last_trouble.borrow(),
+        },
+        "path_config": options_json(&*path),
+        "now": rfc3339(unix_nanos()),
+    })
+}
+
+fn queues(shard: &Shard) -> Value {
+    let scheduled: serde_json::Map<String, Value> = shard
+        .queues
+        .scheduled
+        .borrow()
+        .values()
+        .filter(|queue| queue.count.get() > 0)
+        .take(LIST_MAX)
+        .map(|queue| (queue.name.to_string(), queue.count.get().into()))
+        .collect();
+    let ready: serde_json::Map<String, Value> = shard
+        .queues
+        .ready
+        .borrow()
+        .values()
+        .take(LIST_MAX)
+        .map(|queue| {
+            let state = json!({"ready": queue.len(), "connections": queue.connections.get()});
+            (queue.name.clone(), state)
+        })
+        .collect();
+    json!({"scheduled": scheduled, "ready": ready})
+}
+
+/// Where the record of message `id` lies, when this shard has it.
+pub fn find(shard: &Shard, id: MessageId) -> Option<Location> {
+    with_item(shard, id, |item, _, _| item.at)
+}
+
+fn with_item<R>(
+    shard: &Shard,
+    id: MessageId,
+    tell: impl FnOnce(&Item, &str, Option<u64>) -> R,
+) -> Option<R> {
+    let timers = shard.queues.timers.borrow();
+    if let Some((due, item)) = timers.iter().find(|(_, item)| item.id == id) {
+        return Some(tell(item, "waits for its due time", Some(due)));
+    }
+    for queue in shard.queues.scheduled.borrow().values() {
+        if let Some(item) = queue.waiting.borrow().iter().find(|item| item.id == id) {
+            return Some(tell(item, "waits for a route or for room", None));
+        }
+    }
+    for queue in shard.queues.ready.borrow().values() {
+        if let Some(item) = queue.items.borrow().iter().find(|item| item.id == id) {
+            return Some(tell(item, "waits for a connection", None));
+        }
+    }
+    None
+}
+
+async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
+    let Ok(id) = id.parse::<MessageId>() else { return Value::Null };
+    let known = with_item(shard, id, |item, state, due| {
+        let mut known = item_json(item, due);
+        known["state"] = state.into();
+        known["queue"] = item.queue.name.to_string().into();
+        known["last_trouble"] = item.queue.last_trouble.borrow().clone().into();
+        known["shard"] = shard.index.into();
+        (item.at, known)
+    });
+    let Some((at, mut known)) = known else { return Value::Null };
+    match load::load(&shard.spool, at).await {
+        Ok(message) => {
+            known["sender"] = message.sender().email().into();
+            known["recipient"] =
+                message.recipients().iter().map(|r| r.email().to_string()).collect();
+            known["meta"] = message.meta(|meta| Value::Object(meta.clone()));
+            if want_body {
+                let body = message.body().unwrap_or_default();
+                known["data"] = String::from_utf8_lossy(&body).into();
+            }
+        }
+        Err(why) => known["error"] = why.into(),
+    }
+    known
+}
+
+/// All options of a table, as JSON. Secrets show as what they are, not what they hold.
+fn options_json(options: &impl OptionTable) -> Value {
+    options.fields().to_json()
+}

@@ -1,0 +1,18 @@
+//! From a ready queue to the next hop.
+//!
+//! Layout: [`dispatch`] the one place a delivery starts · [`plan`] hosts of a site · [`resolve`]
+//! DNS · [`lease`] limits over all shards · [`connect`] a connection opened · [`session`] its
+//! transactions · [`client`] and [`reply`] the protocol without I/O · [`lua`] mail that a policy's
+//! own connection takes · [`outcome`] what becomes of a message.
+
+pub mod client;
+pub mod connect;
+pub mod dispatch;
+pub mod lease;
+pub mod lua;
+pub mod outcome;
+pub mod plan;
+pub mod reply;
+pub mod resolve;
+pub mod session;
+pub mod wire;

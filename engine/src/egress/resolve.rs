@@ -1,0 +1,332 @@
+//! DNS for one shard: questions to the configured servers over UDP, then TCP when cut (RFC 1035),
+//! answers cached for their TTL, absences for their SOA's (RFC 2308), failures for a moment.
+//! Messages are made and read by hickory-proto; the exchange and the cache are ours.
+
+use crate::io::{self, deadline, mono_nanos, Conn, Stream, UdpSocket};
+use crate::limits;
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, RecordType};
+use ringmta_policy::IpLookupStrategy;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Why a name could not be resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsError {
+    /// The name does not exist.
+    NoSuchName,
+    /// The name exists, but not with this type.
+    NoData,
+    /// No usable answer; the text says why. Worth another try later.
+    Failed(String),
+}
+
+impl std::fmt::Display for DnsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DnsError::NoSuchName => f.write_str("no such domain"),
+            DnsError::NoData => f.write_str("no such record"),
+            DnsError::Failed(why) => write!(f, "DNS failed: {why}"),
+        }
+    }
+}
+
+/// Records of one answer, in the forms we use.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// MX: (preference, host without the last dot).
+    pub mx: Vec<(u16, String)>,
+    /// A and AAAA.
+    pub addresses: Vec<IpAddr>,
+    /// TXT, strings joined.
+    pub txt: Vec<String>,
+}
+
+struct Cached {
+    result: Result<Rc<Answer>, DnsError>,
+    until_nanos: u64,
+}
+
+/// A shard's resolver.
+pub struct Resolver {
+    servers: Vec<SocketAddr>,
+    cache: RefCell<HashMap<(String, RecordType), Cached>>,
+    /// Questions answered from the cache.
+    pub hits: Cell<u64>,
+    /// Questions asked.
+    pub misses: Cell<u64>,
+    /// Questions that failed.
+    pub failures: Cell<u64>,
+}
+
+impl Resolver {
+    /// Asks `servers`, or those of `/etc/resolv.conf` when empty.
+    pub fn new(servers: Vec<SocketAddr>) -> Resolver {
+        let servers = if servers.is_empty() { system_servers() } else { servers };
+        Resolver {
+            servers,
+            cache: RefCell::default(),
+            hits: Cell::new(0),
+            misses: Cell::new(0),
+            failures: Cell::new(0),
+        }
+    }
+
+    /// The MX records of `domain`, best preference first. An empty list is never returned: without
+    /// MX the domain itself is the host (RFC 5321 section 5.1), which the caller decides on
+    /// [`DnsError::NoData`].
+    ///
+    /// # Errors
+    /// See [`DnsError`].
+    pub async fn mx(&self, domain: &str) -> Result<Vec<(u16, String)>, DnsError> {
+        let mut hosts = self.lookup(domain, RecordType::MX).await?.mx.clone();
+        if hosts.is_empty() {
+            return Err(DnsError::NoData);
+        }
+        hosts.sort();
+        Ok(hosts)
+    }
+
+    /// The addresses of `host` that `strategy` allows, in its order.
+    ///
+    /// # Errors
+    /// See [`DnsError`]; one family failing while the other answers is no error.
+    pub async fn addresses(
+        &self,
+        host: &str,
+        strategy: IpLookupStrategy,
+    ) -> Result<Vec<IpAddr>, DnsError> {
+        if let Ok(literal) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            return Ok(vec![literal]);
+        }
+        let (first, second, only_if_none) = match strategy {
+            IpLookupStrategy::Ipv4Only => (RecordType::A, None, false),
+            IpLookupStrategy::Ipv6Only => (RecordType::AAAA, None, false),
+            IpLookupStrategy::Ipv4AndIpv6 => (RecordType::A, Some(RecordType::AAAA), false),
+            IpLookupStrategy::Ipv4ThenIpv6 => (RecordType::A, Some(RecordType::AAAA), true),
+            IpLookupStrategy::Ipv6ThenIpv4 => (RecordType::AAAA, Some(RecordType::A), true),
+        };
+        let mut result = self.lookup(host, first).await.map(|answer| answer.addresses.clone());
+        let found = result.as_ref().is_ok_and(|list| !list.is_empty());
+        if let Some(second) = second.filter(|_| !(found && only_if_none)) {
+            let more = self.lookup(host, second).await.map(|answer| answer.addresses.clone());
+            result = match (result, more) {
+                (Ok(mut list), Ok(more)) => {
+                    list.extend(more);
+                    Ok(list)
+                }
+                (Ok(list), Err(_)) | (Err(_), Ok(list)) => Ok(list),
+                (Err(failed @ DnsError::Failed(_)), Err(_)) => Err(failed),
+                (Err(_), Err(error)) => Err(error),
+            };
+        }
+        match result {
+            Ok(list) if list.is_empty() => Err(DnsError::NoData),
+            other => other,
+        }
+    }
+
+    /// One question, from the cache when it is there.
+    ///
+    /// # Errors
+    /// See [`DnsError`].
+    pub async fn lookup(&self, name: &str, kind: RecordType) -> Result<Rc<Answer>, DnsError> {
+        let key = (name.trim_end_matches('.').to_ascii_lowercase(), kind);
+        if let Some(cached) = self.cache.borrow().get(&key) {
+            if cached.until_nanos > mono_nanos() {
+                self.hits.set(self.hits.get() + 1);
+                return cached.result.clone();
+            }
+        }
+        self.misses.set(self.misses.get() + 1);
+        let (result, ttl_secs) = self.ask(&key.0, kind).await;
+        if matches!(result, Err(DnsError::Failed(_))) {
+            self.failures.set(self.failures.get() + 1);
+        }
+        let result = result.map(Rc::new);
+        let until_nanos =
+            mono_nanos() + u64::from(ttl_secs.min(limits::DNS_TTL_MAX_SECS)) * 1_000_000_000;
+        let mut cache = self.cache.borrow_mut();
+        if cache.len() >= limits::DNS_CACHE_ENTRIES {
+            let now = mono_nanos();
+            cache.retain(|_, cached| cached.until_nanos > now);
+            if cache.len() >= limits::DNS_CACHE_ENTRIES {
+                cache.clear();
+            }
+        }
+        cache.insert(key, Cached { result: result.clone(), until_nanos });
+        result
+    }
+
+    async fn ask(&self, name: &str, kind: RecordType) -> (Result<Answer, DnsError>, u32) {
+        let Ok(parsed) = Name::from_str(&format!("{name}.")) else {
+            return (Err(DnsError::NoSuchName), limits::DNS_NEGATIVE_SECS);
+        };
+        let mut why = "no name servers are configured".to_string();
+        for attempt in 0..limits::DNS_TRIES {
+            let Some(server) = self.servers.get(attempt % self.servers.len().max(1)) else { break };
+            match exchange(*server, &parsed, kind).await {
+                Ok(reply) => match read_answer(&reply, &parsed, kind) {
+                    (Err(DnsError::Failed(text)), _) => why = format!("{server}: {text}"),
+                    usable => return usable,
+                },
+                Err(error) => why = format!("{server}: {error}"),
+            }
+        }
+        (Err(DnsError::Failed(why)), limits::DNS_FAILURE_SECS)
+    }
+}
+
+async fn exchange(server: SocketAddr, name: &Name, kind: RecordType) -> std::io::Result<Message> {
+    let id = io::random_u64() as u16;
+    let mut question = Message::new();
+    question
+        .set_id(id)
+        .set_message_type(MessageType::Query)
+        .set_op_code(OpCode::Query)
+        .set_recursion_desired(true)
+        .add_query(Query::query(name.clone(), kind));
+    let wire = question.to_vec().map_err(std::io::Error::other)?;
+    let limit = Duration::from_millis(limits::DNS_QUERY_TIMEOUT_MS);
+    let reply = deadline(limit, over_udp(server, &wire, id, name, kind)).await??;
+    if !reply.truncated() {
+        return Ok(reply);
+    }
+    let reply = deadline(limit, over_tcp(server, &wire)).await??;
+    if answers(&reply, id, name, kind) {
+        Ok(reply)
+    } else {
+        Err(std::io::Error::other("the answer is not to our question"))
+    }
+}
+
+async fn over_udp(
+    server: SocketAddr,
+    wire: &[u8],
+    id: u16,
+    name: &Name,
+    kind: RecordType,
+) -> std::io::Result<Message> {
+    let any: SocketAddr =
+        if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any)?;
+    socket.send_to(wire, server).await?;
+    let mut buffer = vec![0; 4096];
+    loop {
+        let (size, from) = socket.recv_from(&mut buffer).await?;
+        // What others throw at the port is stepped over, not taken (RFC 5452).
+        if from != server {
+            continue;
+        }
+        if let Ok(reply) = Message::from_vec(&buffer[..size]) {
+            if answers(&reply, id, name, kind) {
+                return Ok(reply);
+            }
+        }
+    }
+}
+
+async fn over_tcp(server: SocketAddr, wire: &[u8]) -> std::io::Result<Message> {
+    let mut conn = Conn::Plain(Stream::connect(server, None).await?);
+    let mut framed = (wire.len() as u16).to_be_bytes().to_vec();
+    framed.extend_from_slice(wire);
+    conn.write_all(&framed).await?;
+    let mut received = Vec::new();
+    let mut chunk = vec![0; 4096];
+    loop {
+        let count = conn.read(&mut chunk).await?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        received.extend_from_slice(&chunk[..count]);
+        if let [a, b, rest @ ..] = received.as_slice() {
+            let size = usize::from(u16::from_be_bytes([*a, *b]));
+            if rest.len() >= size {
+                return Message::from_vec(&rest[..size]).map_err(std::io::Error::other);
+            }
+        }
+    }
+}
+
+fn answers(reply: &Message, id: u16, name: &Name, kind: RecordType) -> bool {
+    reply.id() == id
+        && reply.message_type() == MessageType::Response
+        && reply.queries().first().is_some_and(|q| q.name() == name && q.query_type() == kind)
+}
+
+/// Follows CNAMEs from the asked name and collects the records of the asked type.
+fn read_answer(reply: &Message, name: &Name, kind: RecordType) -> (Result<Answer, DnsError>, u32) {
+    let negative = reply
+        .name_servers()
+        .iter()
+        .find_map(|record| match record.data() {
+            RData::SOA(soa) => Some(record.ttl().min(soa.minimum())),
+            _ => None,
+        })
+        .unwrap_or(limits::DNS_NEGATIVE_SECS);
+    match reply.response_code() {
+        ResponseCode::NoError => {}
+        ResponseCode::NXDomain => return (Err(DnsError::NoSuchName), negative),
+        code => return (Err(DnsError::Failed(code.to_string())), limits::DNS_FAILURE_SECS),
+    }
+    let mut owner = name.clone();
+    let mut ttl = u32::MAX;
+    for _ in 0..limits::DNS_CNAME_MAX {
+        let next = reply.answers().iter().find_map(|record| match record.data() {
+            RData::CNAME(target) if record.name() == &owner => {
+                ttl = ttl.min(record.ttl());
+                Some(target.0.clone())
+            }
+            _ => None,
+        });
+        match next {
+            Some(target) => owner = target,
+            None => break,
+        }
+    }
+    let mut answer = Answer::default();
+    let mut found = false;
+    for record in reply.answers().iter().filter(|record| record.name() == &owner) {
+        if record.record_type() != kind {
+            continue;
+        }
+        found = true;
+        ttl = ttl.min(record.ttl());
+        match record.data() {
+            RData::MX(mx) => answer.mx.push((mx.preference(), host_text(mx.exchange()))),
+            RData::A(a) => answer.addresses.push(IpAddr::V4(a.0)),
+            RData::AAAA(a) => answer.addresses.push(IpAddr::V6(a.0)),
+            RData::TXT(txt) => {
+                let bytes = txt.txt_data().concat();
+                answer.txt.push(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            _ => {}
+        }
+    }
+    if found {
+        (Ok(answer), ttl.max(1))
+    } else {
+        (Err(DnsError::NoData), negative)
+    }
+}
+
+fn host_text(name: &Name) -> String {
+    name.to_utf8().trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn system_servers() -> Vec<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let listed = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next()?.parse::<IpAddr>().ok())?
+    });
+    let mut servers: Vec<SocketAddr> = listed.map(|ip| SocketAddr::new(ip, 53)).collect();
+    if servers.is_empty() {
+        servers.push(([127, 0, 0, 1], 53).into());
+    }
+    servers
+}

@@ -1,0 +1,337 @@
+//! Counters of a shard, and their sum over shards.
+//!
+//! Each shard counts in plain cells of its own. A scrape asks every shard for a [`Snapshot`] and
+//! adds them up; labels are few, so a scrape stays cheap with a million queues.
+
+use hdrhistogram::Histogram;
+use ringmta_policy::MessageId;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
+
+/// A number one shard counts up (and down, for gauges).
+#[derive(Default)]
+pub struct Counter(Cell<u64>);
+
+impl Counter {
+    /// One more.
+    pub fn inc(&self) {
+        self.add(1);
+    }
+    /// `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.set(self.0.get().wrapping_add(n));
+    }
+    /// One less.
+    pub fn dec(&self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+    /// The number.
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+}
+
+/// Deliveries of one ready queue.
+#[derive(Default, Clone, Copy)]
+struct Site {
+    delivered: u64,
+    transfail: u64,
+    failed: u64,
+}
+
+/// What a shard counts.
+pub struct Metrics {
+    /// Messages taken over SMTP.
+    pub received_smtp: Counter,
+    /// Messages taken over HTTP.
+    pub received_http: Counter,
+    /// Open SMTP sessions.
+    pub sessions: Counter,
+    /// SMTP sessions ever.
+    pub sessions_total: Counter,
+    /// Sessions turned away at the limit.
+    pub sessions_denied: Counter,
+    /// Commands refused.
+    pub rejections: Counter,
+    /// Open connections out.
+    pub egress_connections: Counter,
+    sites: RefCell<HashMap<String, Site>>,
+    /// Time from the final dot to its reply, microseconds.
+    pub accept_micros: RefCell<Histogram<u32>>,
+    /// Age of messages at delivery, microseconds.
+    pub delivery_micros: RefCell<Histogram<u32>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Metrics {
+            received_smtp: Counter::default(),
+            received_http: Counter::default(),
+            sessions: Counter::default(),
+            sessions_total: Counter::default(),
+            sessions_denied: Counter::default(),
+            rejections: Counter::default(),
+            egress_connections: Counter::default(),
+            sites: RefCell::default(),
+            accept_micros: RefCell::new(latency()),
+            delivery_micros: RefCell::new(latency()),
+        }
+    }
+}
+
+/// Latencies from 1 us to 7 days with two digits: anything longer counts as that.
+fn latency() -> Histogram<u32> {
+    const WEEK_MICROS: u64 = 7 * 86_400 * 1_000_000;
+    // The bounds are constants that hdrhistogram takes; a default histogram grows by itself.
+    Histogram::new_with_bounds(1, WEEK_MICROS, 2).unwrap_or_else(|_| {
+        let mut fallback = Histogram::<u32>::new_with_max(WEEK_MICROS, 1);
+        if let Ok(histogram) = &mut fallback {
+            histogram.auto(true);
+        }
+        fallback.unwrap_or_else(|_| unreachable_histogram())
+    })
+}
+
+fn unreachable_histogram() -> Histogram<u32> {
+    // Reached only if constants that are valid today were changed to ones that are not.
+    std::process::abort()
+}
+
+impl Metrics {
+    fn site(&self, site: &str, change: impl FnOnce(&mut Site)) {
+        let mut sites = self.sites.borrow_mut();
+        match sites.get_mut(site) {
+            Some(entry) => change(entry),
+            None => change(sites.entry(site.to_string()).or_default()),
+        }
+    }
+    /// `n` recipients delivered over `site`.
+    pub fn delivered(&self, site: &str, n: usize, id: MessageId, _provider: Option<&str>) {
+        self.site(site, |entry| entry.delivered += n as u64);
+        let age = crate::io::unix_nanos().saturating_sub(id.created_unix_nanos()) / 1000;
+        self.delivery_micros.borrow_mut().saturating_record(age.max(1));
+    }
+    /// `n` recipients deferred over `site`.
+    pub fn transfail(&self, site: &str, n: usize) {
+        self.site(site, |entry| entry.transfail += n as u64);
+    }
+    /// `n` recipients failed over `site`.
+    pub fn failed(&self, site: &str, n: usize) {
+        self.site(site, |entry| entry.failed += n as u64);
+    }
+
+    /// Adds this shard's numbers to `sum`.
+    pub fn add_to(&self, sum: &mut Snapshot) {
+        sum.count("total_messages_received", "esmtp_listener", self.received_smtp.get());
+        sum.count("total_messages_received", "http_listener", self.received_http.get());
+        sum.count("total_connection_count", "esmtp_listener", self.sessions_total.get());
+        sum.count("total_connections_denied", "esmtp_listener", self.sessions_denied.get());
+        sum.count("smtp_server_rejections", "esmtp_listener", self.rejections.get());
+        sum.gauge("connection_count", "esmtp_listener", self.sessions.get());
+        sum.gauge("connection_count", "smtp_client", self.egress_connections.get());
+        for (site, entry) in self.sites.borrow().iter() {
+            for (name, value) in [
+                ("total_messages_delivered", entry.delivered),
+                ("total_messages_transfail", entry.transfail),
+                ("total_messages_fail", entry.failed),
+            ] {
+                sum.count(name, "smtp_client", value);
+                if !site.is_empty() {
+                    sum.count(name, &format!("smtp_client:{site}"), value);
+                }
+            }
+        }
+        sum.histogram("smtpsrv_transaction_duration", &self.accept_micros.borrow());
+        sum.histogram("deliver_message_latency_rollup", &self.delivery_micros.borrow());
+    }
+}
+
+/// Numbers of one or several shards.
+#[derive(Default, Clone)]
+pub struct Snapshot {
+    counters: BTreeMap<(&'static str, String), u64>,
+    gauges: BTreeMap<(&'static str, String), u64>,
+    histograms: BTreeMap<&'static str, Option<Histogram<u32>>>,
+}
+
+/// Upper bounds of the exported histogram buckets, microseconds.
+const BUCKETS: [u64; 14] = [
+    100,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    1_000_000,
+    10_000_000,
+    60_000_000,
+    3_600_000_000,
+];
+
+impl Snapshot {
+    /// Adds to a counter with the label `service` (no label when it is empty).
+    pub fn count(&mut self, name: &'static str, service: &str, value: u64) {
+        *self.counters.entry((name, service.to_string())).or_default() += value;
+    }
+    /// Adds to a gauge, likewise.
+    pub fn gauge(&mut self, name: &'static str, service: &str, value: u64) {
+        *self.gauges.entry((name, service.to_string())).or_default() += value;
+    }
+    fn histogram(&mut self, name: &'static str, values: &Histogram<u32>) {
+        match self.histograms.entry(name).or_default() {
+            // Both were made with the same bounds, so they add up.
+            Some(sum) => drop(sum.add(values)),
+            empty => *empty = Some(values.clone()),
+        }
+    }
+    /// Adds all of `other`.
+    pub fn add(&mut self, other: &Snapshot) {
+        for ((name, service), value) in &other.counters {
+            self.count(name, service, *value);
+        }
+        for ((name, service), value) in &other.gauges {
+            self.gauge(name, service, *value);
+        }
+        for (name, values) in &other.histograms {
+            if let Some(values) = values {
+                self.histogram(name, values);
+            }
+        }
+    }
+    /// The value of a counter or gauge; 0 when it was never touched.
+    pub fn value(&self, name: &'static str, service: &str) -> u64 {
+        let key = (name, service.to_string());
+        self.counters.get(&key).or_else(|| self.gauges.get(&key)).copied().unwrap_or(0)
+    }
+
+    /// The Prometheus text form, of the metrics whose name starts with `prefix`.
+    pub fn prometheus(&self, prefix: &str) -> String {
+        let mut out = String::new();
+        for (kind, values) in [("counter", &self.counters), ("gauge", &self.gauges)] {
+            let mut last = "";
+            for ((name, service), value) in
+                values.iter().filter(|((n, _), _)| n.starts_with(prefix))
+            {
+                if std::mem::replace(&mut last, name) != *name {
+                    let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", help(name));
+                }
+                let _ = match service.as_str() {
+                    "" => writeln!(out, "{name} {value}"),
+                    service => writeln!(out, "{name}{{service=\"{}\"}} {value}", escape(service)),
+                };
+            }
+        }
+        for (name, values) in self.histograms.iter().filter(|(n, _)| n.starts_with(prefix)) {
+            let Some(values) = values else { continue };
+            let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} histogram", help(name));
+            for bound in BUCKETS {
+                let count = values.count_between(0, bound);
+                let _ = writeln!(out, "{name}_bucket{{le=\"{}\"}} {count}", bound as f64 / 1e6);
+            }
+            let _ = writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {}", values.len());
+            let _ = writeln!(out, "{name}_sum {}", values.mean() * values.len() as f64 / 1e6);
+            let _ = writeln!(out, "{name}_count {}", values.len());
+        }
+        out
+    }
+
+    /// The JSON form: name to help, type and value.
+    pub fn json(&self, prefix: &str) -> serde_json::Value {
+        let mut out = serde_json::Map::new();
+        for (kind, values) in [("counter", &self.counters), ("gauge", &self.gauges)] {
+            for ((name, service), value) in
+                values.iter().filter(|((n, _), _)| n.starts_with(prefix))
+            {
+                let entry = out.entry(*name).or_insert_with(
+                    || serde_json::json!({"help": help(name), "type": kind, "value": {}}),
+                );
+                if service.is_empty() {
+                    entry["value"] = (*value).into();
+                } else {
+                    entry["value"]["service"][service] = (*value).into();
+                }
+            }
+        }
+        for (name, values) in self.histograms.iter().filter(|(n, _)| n.starts_with(prefix)) {
+            let Some(values) = values else { continue };
+            let buckets: Vec<(f64, u64)> =
+                BUCKETS.iter().map(|b| (*b as f64 / 1e6, values.count_between(0, *b))).collect();
+            let mean = values.mean() / 1e6;
+            out.insert(
+                (*name).into(),
+                serde_json::json!({"help": help(name), "type": "histogram", "value": {
+                    "avg": mean, "bucket": buckets, "count": values.len(),
+                    "sum": mean * values.len() as f64,
+                }}),
+            );
+        }
+        out.into()
+    }
+}
+
+fn escape(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn help(name: &str) -> &'static str {
+    match name {
+        "total_messages_received" => "messages accepted, by service",
+        "total_messages_delivered" => "recipients delivered, by service",
+        "total_messages_transfail" => "attempts that failed for now, by service",
+        "total_messages_fail" => "recipients that failed for good, by service",
+        "total_connection_count" => "connections ever made, by service",
+        "total_connections_denied" => "connections turned away at a limit, by service",
+        "smtp_server_rejections" => "commands refused, by service",
+        "connection_count" => "connections open now, by service",
+        "ready_count" => "messages in ready queues, by service",
+        "scheduled_count_total" => "messages waiting for their next attempt",
+        "scheduled_queue_count" => "scheduled queues in memory",
+        "message_count" => "messages in the queues",
+        "message_data_resident_bytes" => "bytes of message bodies in memory",
+        "spool_flush_total" => "writes of message data to stable storage",
+        "spool_committed_total" => "records made durable",
+        "spool_live_bytes" => "bytes of records still needed",
+        "spool_segments" => "spool segments in use",
+        "journal_flush_total" => "journal writes to stable storage",
+        "smtpsrv_transaction_duration" => "seconds from the final dot to its reply",
+        "deliver_message_latency_rollup" => "seconds from acceptance to delivery",
+        "dns_mx_resolve_cache_hit" => "DNS questions answered from the cache",
+        "dns_mx_resolve_cache_miss" => "DNS questions asked",
+        "dns_mx_resolve_status_fail" => "DNS questions that failed",
+        "log_hook_backlog_count" => "events a log hook has not taken yet",
+        _ => "see the reference",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_add_up_and_render() {
+        let (a, b) = (Metrics::default(), Metrics::default());
+        a.received_smtp.add(3);
+        b.received_smtp.add(4);
+        a.delivered("s->d@smtp_client", 2, MessageId::new_v1(1, 0, [0; 6]), None);
+        let mut sum = Snapshot::default();
+        let mut other = Snapshot::default();
+        a.add_to(&mut sum);
+        b.add_to(&mut other);
+        sum.add(&other);
+        assert_eq!(sum.value("total_messages_received", "esmtp_listener"), 7);
+        let text = sum.prometheus("total_messages_d");
+        assert!(
+            text.contains("total_messages_delivered{service=\"smtp_client:s->d@smtp_client\"} 2")
+        );
+        assert!(!text.contains("received"));
+        assert_eq!(
+            sum.json("")["total_messages_received"]["value"]["service"]["esmtp_listener"],
+            7
+        );
+    }
+}

@@ -1,0 +1,355 @@
+//! One event as a JSON object, written without intermediate values. Field names and shapes are
+//! those existing log readers rely on.
+
+use crate::egress::outcome::Via;
+use crate::egress::reply::Response;
+use crate::message::date::rfc3339;
+use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, MessageId, Meta, Patterns};
+use std::io::Write;
+
+/// Type of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A message was accepted.
+    Reception,
+    /// A peer took it.
+    Delivery,
+    /// It failed for good.
+    Bounce,
+    /// An attempt failed.
+    TransientFailure,
+    /// It grew too old.
+    Expiration,
+    /// An operator failed it.
+    AdminBounce,
+    /// A command of a client was refused.
+    Rejection,
+}
+
+impl Kind {
+    /// Its name in records and in the policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Reception => "Reception",
+            Kind::Delivery => "Delivery",
+            Kind::Bounce => "Bounce",
+            Kind::TransientFailure => "TransientFailure",
+            Kind::Expiration => "Expiration",
+            Kind::AdminBounce => "AdminBounce",
+            Kind::Rejection => "Rejection",
+        }
+    }
+}
+
+/// Who was at the other end, when that was a client.
+#[derive(Debug, Clone)]
+pub struct Client<'a> {
+    /// Its EHLO name.
+    pub name: &'a str,
+    /// Its address.
+    pub addr: &'a str,
+}
+
+/// An event before it is written.
+pub struct Record<'a> {
+    /// Its type.
+    pub kind: Kind,
+    /// Message id, when there is a message.
+    pub id: Option<MessageId>,
+    /// Envelope sender.
+    pub sender: String,
+    /// Envelope recipients it is about.
+    pub recipients: &'a [EnvelopeAddress],
+    /// Scheduled queue.
+    pub queue: &'a str,
+    /// Bytes of the message.
+    pub size: usize,
+    /// What was answered.
+    pub response: &'a Response,
+    /// Attempts finished before this one.
+    pub num_attempts: u16,
+    /// The connection out.
+    pub via: Option<&'a Via>,
+    /// The connection in.
+    pub client: Option<Client<'a>>,
+    /// How the message came.
+    pub reception_protocol: Option<String>,
+    /// Id of the session in.
+    pub session_id: Option<&'a str>,
+}
+
+/// What a reader of records wants besides the fixed fields.
+pub struct Extras<'a> {
+    /// Metadata to include.
+    pub meta: &'a Patterns,
+    /// Headers to include.
+    pub headers: &'a Patterns,
+}
+
+impl<'a> Record<'a> {
+    /// An event about `message`.
+    pub fn of_message(
+        kind: Kind,
+        message: &Message,
+        queue: &'a str,
+        response: &'a Response,
+    ) -> Record<'a> {
+        Record {
+            kind,
+            id: Some(message.id()),
+            sender: message.sender().email().to_string(),
+            recipients: &[],
+            queue,
+            size: message.body_size(),
+            response,
+            num_attempts: 0,
+            via: None,
+            client: None,
+            reception_protocol: message.meta_str("reception_protocol", |v| v.map(String::from)),
+            session_id: None,
+        }
+    }
+
+    /// Appends the JSON object, without a line end. `now_nanos` is the time of the event.
+    pub fn encode(
+        &self,
+        out: &mut Vec<u8>,
+        node_id: &str,
+        now_nanos: u64,
+        message: Option<&Message>,
+        extras: &Extras<'_>,
+    ) {
+        let mut json = Json { out };
+        json.raw("{\"type\":");
+        json.text(self.kind.name());
+        json.raw(",\"id\":\"");
+        if let Some(id) = self.id {
+            json.show(id);
+        }
+        json.raw("\",\"sender\":");
+        json.text(&self.sender);
+        json.raw(",\"recipient\":");
+        self.put_recipients(&mut json);
+        json.raw(",\"queue\":");
+        json.text(self.queue);
+        json.raw(",\"site\":");
+        json.text(self.via.map_or("", |via| &via.site));
+        json.raw(",\"size\":");
+        json.show(self.size);
+        self.put_response(&mut json);
+        self.put_peer(&mut json);
+        self.put_times(&mut json, now_nanos);
+        json.raw(",\"num_attempts\":");
+        json.show(self.num_attempts);
+        json.raw(",\"bounce_classification\":\"Uncategorized\"");
+        self.put_egress(&mut json);
+        json.raw(",\"feedback_report\":null,\"meta\":");
+        match message {
+            Some(message) => message.meta(|meta| put_meta(&mut json, meta, extras.meta)),
+            None => json.raw("{}"),
+        }
+        json.raw(",\"headers\":");
+        put_headers(&mut json, message, extras.headers);
+        json.raw(",\"delivery_protocol\":");
+        json.optional(self.via.map(|via| via.protocol));
+        json.raw(",\"reception_protocol\":");
+        json.optional(self.reception_protocol.as_deref());
+        json.raw(",\"nodeid\":");
+        json.text(node_id);
+        if let Some((cipher, version)) = self.via.and_then(|via| via.tls.as_ref()) {
+            json.raw(",\"tls_cipher\":");
+            json.text(cipher);
+            json.raw(",\"tls_protocol_version\":");
+            json.text(version);
+        }
+        if let Some(provider) = self.via.and_then(|via| via.provider.as_deref()) {
+            json.raw(",\"provider_name\":");
+            json.text(provider);
+        }
+        if let Some(session) = self.via.map(|via| via.session_id.as_str()).or(self.session_id) {
+            json.raw(",\"session_id\":");
+            json.text(session);
+        }
+        json.raw("}");
+    }
+
+    fn put_recipients(&self, json: &mut Json<'_>) {
+        match self.recipients {
+            [] => json.raw("\"\""),
+            [one] => json.text(one.email()),
+            many => {
+                json.raw("[");
+                for (at, recipient) in many.iter().enumerate() {
+                    if at > 0 {
+                        json.raw(",");
+                    }
+                    json.text(recipient.email());
+                }
+                json.raw("]");
+            }
+        }
+    }
+
+    fn put_response(&self, json: &mut Json<'_>) {
+        let response = self.response;
+        json.raw(",\"response\":{\"code\":");
+        json.show(response.code);
+        json.raw(",\"enhanced_code\":");
+        match response.enhanced {
+            Some((class, subject, detail)) => {
+                json.raw("{\"class\":");
+                json.show(class);
+                json.raw(",\"subject\":");
+                json.show(subject);
+                json.raw(",\"detail\":");
+                json.show(detail);
+                json.raw("}");
+            }
+            None => json.raw("null"),
+        }
+        json.raw(",\"content\":");
+        json.text(&response.content);
+        json.raw(",\"command\":");
+        json.optional(response.command.as_deref());
+        json.raw("}");
+    }
+
+    fn put_peer(&self, json: &mut Json<'_>) {
+        json.raw(",\"peer_address\":");
+        let out = self.via.and_then(|via| via.peer.map(|peer| (via.host.as_str(), peer)));
+        match (out, &self.client) {
+            (Some((name, addr)), _) => {
+                json.raw("{\"name\":");
+                json.text(name);
+                json.raw(",\"addr\":\"");
+                json.show(addr);
+                json.raw("\"}");
+            }
+            (None, Some(client)) => {
+                json.raw("{\"name\":");
+                json.text(client.name);
+                json.raw(",\"addr\":");
+                json.text(client.addr);
+                json.raw("}");
+            }
+            (None, None) => json.raw("null"),
+        }
+    }
+
+    fn put_times(&self, json: &mut Json<'_>, now_nanos: u64) {
+        let created = self.id.map_or(now_nanos, |id| id.created_unix_nanos());
+        json.raw(",\"timestamp\":");
+        json.show(now_nanos / 1_000_000_000);
+        json.raw(",\"event_time\":\"");
+        json.raw(&rfc3339(now_nanos));
+        json.raw("\",\"created\":");
+        json.show(created / 1_000_000_000);
+        json.raw(",\"created_time\":\"");
+        json.raw(&rfc3339(created));
+        json.raw("\"");
+    }
+
+    fn put_egress(&self, json: &mut Json<'_>) {
+        json.raw(",\"egress_pool\":");
+        json.optional(self.via.map(|via| via.pool.as_str()));
+        json.raw(",\"egress_source\":");
+        json.optional(self.via.map(|via| via.source.as_str()));
+        json.raw(",\"source_address\":");
+        match self.via.and_then(|via| via.local) {
+            Some(local) => {
+                json.raw("{\"address\":\"");
+                json.show(local);
+                json.raw("\"}");
+            }
+            None => json.raw("null"),
+        }
+    }
+}
+
+fn put_meta(json: &mut Json<'_>, meta: &Meta, wanted: &Patterns) {
+    json.raw("{");
+    let mut first = true;
+    for (name, value) in
+        meta.iter().filter(|(name, value)| wanted.matches(name) && !value.is_null())
+    {
+        if !std::mem::take(&mut first) {
+            json.raw(",");
+        }
+        json.text(name);
+        json.raw(":");
+        // Writing JSON values to a vector cannot fail.
+        let _ = serde_json::to_writer(&mut *json.out, value);
+    }
+    json.raw("}");
+}
+
+fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns) {
+    let body = match message.and_then(Message::body) {
+        Some(body) if !wanted.is_empty() => body,
+        _ => return json.raw("{}"),
+    };
+    json.raw("{");
+    let mut first = true;
+    // Of several headers with one name the first is told: an object has each name once.
+    let mut seen: Vec<String> = Vec::new();
+    for field in HeaderBlock::new(&body).fields() {
+        let name = String::from_utf8_lossy(field.name).into_owned();
+        if !wanted.matches(&name) || seen.contains(&name) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            json.raw(",");
+        }
+        json.text(&name);
+        json.raw(":");
+        json.text(&field.decoded());
+        seen.push(name);
+    }
+    json.raw("}");
+}
+
+struct Json<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl Json<'_> {
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+    fn show(&mut self, value: impl std::fmt::Display) {
+        // Writing to a vector cannot fail.
+        let _ = write!(self.out, "{value}");
+    }
+    fn optional(&mut self, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(value),
+            None => self.raw("null"),
+        }
+    }
+    /// A JSON string. Control characters are escaped, so no peer can forge a line.
+    fn text(&mut self, text: &str) {
+        self.out.push(b'"');
+        let bytes = text.as_bytes();
+        let mut start = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            let escaped: &[u8] = match byte {
+                b'"' => b"\\\"",
+                b'\\' => b"\\\\",
+                b'\n' => b"\\n",
+                b'\r' => b"\\r",
+                b'\t' => b"\\t",
+                0..=0x1f | 0x7f => b"",
+                _ => continue,
+            };
+            self.out.extend_from_slice(&bytes[start..at]);
+            if escaped.is_empty() {
+                let _ = write!(self.out, "\\u{byte:04x}");
+            } else {
+                self.out.extend_from_slice(escaped);
+            }
+            start = at + 1;
+        }
+        self.out.extend_from_slice(&bytes[start..]);
+        self.out.push(b'"');
+    }
+}

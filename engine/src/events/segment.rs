@@ -1,0 +1,188 @@
+//! Log files: JSON lines in zstd segments.
+//!
+//! A shard collects lines in memory; every second, or sooner when much has come, they are
+//! compressed and written off the shard's thread. A segment is closed by size, by age even when
+//! nothing is written, and at stop; then it is made read-only.
+
+use crate::io;
+use crate::message::date::segment_name;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// An open segment.
+struct Open {
+    encoder: zstd::Encoder<'static, File>,
+    path: PathBuf,
+    opened_nanos: u64,
+    bytes: u64,
+}
+
+/// One series of segments: a folder and a suffix.
+pub struct Series {
+    dir: PathBuf,
+    suffix: String,
+    level: i32,
+    max_bytes: u64,
+    max_age: Duration,
+    header: String,
+    open: Option<Open>,
+}
+
+impl Series {
+    /// A series in `dir`, which is made when absent. Segments left open by a crash are marked as
+    /// finished.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or written.
+    pub fn new(
+        dir: &Path,
+        suffix: &str,
+        level: i32,
+        max_bytes: u64,
+        max_age: Duration,
+        header: &str,
+    ) -> std::io::Result<Series> {
+        std::fs::create_dir_all(dir)?;
+        Ok(Series {
+            dir: dir.to_path_buf(),
+            suffix: suffix.to_string(),
+            level,
+            max_bytes,
+            max_age,
+            header: header.to_string(),
+            open: None,
+        })
+    }
+
+    /// Writes `lines` (whole lines) and closes the segment when it is full or old. Blocking: not
+    /// for a shard's thread.
+    ///
+    /// # Errors
+    /// As the disk says; the segment is given up and the next call opens another.
+    pub fn write(&mut self, lines: &[u8], now_nanos: u64) -> std::io::Result<()> {
+        let result = self.try_write(lines, now_nanos);
+        if result.is_err() {
+            self.open = None;
+        }
+        result
+    }
+
+    fn try_write(&mut self, lines: &[u8], now_nanos: u64) -> std::io::Result<()> {
+        if !lines.is_empty() {
+            if self.open.is_none() {
+                self.open = Some(self.start(now_nanos)?);
+            }
+            if let Some(open) = &mut self.open {
+                open.encoder.write_all(lines)?;
+                // A crash leaves everything up to here readable.
+                open.encoder.flush()?;
+                open.bytes += lines.len() as u64;
+            }
+        }
+        let over = self.open.as_ref().is_some_and(|open| {
+            let age = now_nanos.saturating_sub(open.opened_nanos);
+            open.bytes >= self.max_bytes || u128::from(age) >= self.max_age.as_nanos()
+        });
+        if over {
+            self.close()?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, now_nanos: u64) -> std::io::Result<Open> {
+        let mut stamp = now_nanos;
+        loop {
+            let path = self.dir.join(format!("{}{}", segment_name(stamp), self.suffix));
+            match File::options().create_new(true).write(true).open(&path) {
+                Ok(file) => {
+                    let mut encoder = zstd::Encoder::new(file, self.level)?;
+                    if !self.header.is_empty() {
+                        writeln!(encoder, "{}", self.header.trim_end_matches('\n'))?;
+                    }
+                    return Ok(Open { encoder, path, opened_nanos: now_nanos, bytes: 0 });
+                }
+                // Another shard had the same nanosecond.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => stamp += 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends the open segment: its frame is completed and it is made read-only.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub fn close(&mut self) -> std::io::Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let file = open.encoder.finish()?;
+        drop(file);
+        mark_done(&open.path)
+    }
+}
+
+fn mark_done(path: &Path) -> std::io::Result<()> {
+    let mut permissions = std::fs::metadata(path)?.permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(path, permissions)
+}
+
+/// Marks segments that a crash left open as finished.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn finish_leftovers(dir: &Path) -> std::io::Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        let is_segment = name.len() > 15
+            && name.as_bytes()[..8].iter().all(u8::is_ascii_digit)
+            && name.as_bytes()[8] == b'-';
+        if is_segment && path.is_file() {
+            mark_done(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs `work` with the series off the shard's thread and gives the series back.
+pub async fn off_shard(
+    mut series: Series,
+    lines: Vec<u8>,
+    close: bool,
+) -> (Series, std::io::Result<()>) {
+    let now = io::unix_nanos();
+    io::ring::blocking(move || {
+        let mut result = series.write(&lines, now);
+        if close {
+            result = result.and(series.close());
+        }
+        (series, result)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_hold_the_lines_and_close_by_age() {
+        let dir = tempfile::tempdir().unwrap();
+        let age = Duration::from_secs(1);
+        let mut series = Series::new(dir.path(), ".log", 0, 1 << 30, age, "").unwrap();
+        series.write(b"{\"a\":1}\n", 1_000_000_000).unwrap();
+        series.write(b"{\"b\":2}\n", 1_500_000_000).unwrap();
+        series.write(b"", 2_000_000_000).unwrap();
+        let files: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        assert_eq!(files.len(), 1);
+        assert!(std::fs::metadata(&files[0]).unwrap().permissions().readonly());
+        let text = zstd::decode_all(File::open(&files[0]).unwrap()).unwrap();
+        assert_eq!(text, b"{\"a\":1}\n{\"b\":2}\n");
+    }
+}

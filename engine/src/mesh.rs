@@ -1,0 +1,93 @@
+//! All that crosses shards, in one enum. Messages never do, on their usual way.
+
+use crate::egress::lease;
+use crate::events::metrics::Snapshot;
+use crate::io::stream::Accepted;
+use crate::limits::MESH_INBOX_MAX;
+use crate::queue::suspend::Order;
+use crossbeam::queue::ArrayQueue;
+use futures::channel::oneshot;
+use futures::task::AtomicWaker;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Something another shard, or the main thread, sends a shard.
+pub enum Letter {
+    /// A connection lease handed over: free it and take it for a ready queue that waits.
+    Lease(Arc<lease::Shared>),
+    /// A fresh socket of a shard that has more sessions than this one.
+    Socket {
+        /// The socket.
+        socket: Accepted,
+        /// Which ESMTP listener it came in on.
+        listener: usize,
+    },
+    /// Add up your numbers.
+    Metrics(oneshot::Sender<Snapshot>),
+    /// An operator's order.
+    Order(Order, oneshot::Sender<()>),
+    /// An order ends; the answer says whether there was one.
+    Cancel(String, oneshot::Sender<bool>),
+    /// A question of the control interface, answered in JSON.
+    Inspect(Inspect, oneshot::Sender<serde_json::Value>),
+    /// Open the listeners: every shard has recovered.
+    Open(oneshot::Sender<Result<Vec<String>, String>>),
+    /// Take the policy anew; the answer is why not.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// Stop.
+    Stop,
+}
+
+/// What can be asked of a shard.
+#[derive(Debug, Clone)]
+pub enum Inspect {
+    /// Orders in force.
+    Orders,
+    /// One scheduled queue: name, most messages.
+    Scheduled(String, usize),
+    /// One ready queue.
+    Ready(String),
+    /// One message by id.
+    Message(String, bool),
+    /// All queues with their counts.
+    Queues,
+}
+
+/// A shard's letter box.
+pub struct Inbox {
+    letters: ArrayQueue<Letter>,
+    waker: AtomicWaker,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Inbox { letters: ArrayQueue::new(MESH_INBOX_MAX), waker: AtomicWaker::new() }
+    }
+}
+
+impl Inbox {
+    /// Puts a letter in; gives it back when the box is full.
+    ///
+    /// # Errors
+    /// The letter.
+    pub fn send(&self, letter: Letter) -> Result<(), Letter> {
+        self.letters.push(letter)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// The next letter, for the one task that reads this box.
+    pub async fn receive(&self) -> Letter {
+        std::future::poll_fn(|cx| {
+            if let Some(letter) = self.letters.pop() {
+                return Poll::Ready(letter);
+            }
+            self.waker.register(cx.waker());
+            match self.letters.pop() {
+                Some(letter) => Poll::Ready(letter),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,324 @@
+//! A ready queue: messages that may leave now, from one source to one site.
+
+use super::scheduled::{Item, ScheduledQueue};
+use crate::egress::lease;
+use crate::egress::plan::Plan;
+use crate::io::{self, mono_nanos};
+use ringmta_policy::{EgressPath, EgressSource, Limit, Throttle};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// One ready queue of one shard.
+pub struct ReadyQueue {
+    /// `source->site@smtp_client`.
+    pub name: String,
+    /// Pool the source was taken from.
+    pub pool: String,
+    /// Where the mail leaves from.
+    pub source: RefCell<Rc<EgressSource>>,
+    /// Domain its path is configured for.
+    pub routing_domain: String,
+    /// Hosts to try.
+    pub plan: RefCell<Rc<Plan>>,
+    /// Path configuration in force.
+    pub path: RefCell<Rc<EgressPath>>,
+    /// For mail that a policy's own connection object takes: the event that makes it.
+    pub constructor: Option<String>,
+    /// Messages, oldest first.
+    pub items: RefCell<VecDeque<Item>>,
+    /// Scheduled queues that have more for it than it had room for.
+    pub overflow: RefCell<VecDeque<Rc<ScheduledQueue>>>,
+    /// Connections of this shard, opening ones included.
+    pub connections: Cell<usize>,
+    idle: RefCell<Vec<Rc<Notify>>>,
+    /// Nothing leaves before this time (monotonic nanoseconds): a rate, or a host that is down.
+    pub blocked_until: Cell<u64>,
+    /// Failed connections in a row.
+    pub failures: Cell<u32>,
+    /// This shard waits for a lease of another.
+    pub wants_lease: Cell<bool>,
+    /// Last time it had work (monotonic nanoseconds).
+    pub last_used: Cell<u64>,
+    /// Last failure, for people who ask.
+    pub last_trouble: RefCell<String>,
+    /// Hosts whose TLS failed are spoken to in clear until then (monotonic nanoseconds).
+    pub tls_broken_until: Cell<u64>,
+    limits: PathLimits,
+    /// Counters for the metrics.
+    pub stats: Stats,
+}
+
+/// What a ready queue has done.
+#[derive(Default)]
+pub struct Stats {
+    /// Messages delivered.
+    pub delivered: Cell<u64>,
+    /// Attempts that failed for now.
+    pub transfail: Cell<u64>,
+    /// Messages that failed for good.
+    pub failed: Cell<u64>,
+    /// Connections opened.
+    pub connections: Cell<u64>,
+    /// Connections cut by the watchdog.
+    pub watchdog: Cell<u64>,
+}
+
+/// The limits of a path that hold over all shards, looked up once.
+pub struct PathLimits {
+    /// Connections and message rate of this path.
+    pub own: Arc<lease::Shared>,
+    /// Its rate of new connections.
+    pub connects: Arc<lease::Shared>,
+    /// Further ones by name.
+    pub named: RefCell<BTreeMap<String, Arc<lease::Shared>>>,
+}
+
+impl ReadyQueue {
+    /// An empty queue.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        name: String,
+        pool: &str,
+        routing_domain: &str,
+        constructor: Option<String>,
+        source: Rc<EgressSource>,
+        plan: Rc<Plan>,
+        path: Rc<EgressPath>,
+        registry: &lease::Registry,
+    ) -> ReadyQueue {
+        let limits = PathLimits {
+            own: registry.get(&format!("path:{name}")),
+            connects: registry.get(&format!("connects:{name}")),
+            named: RefCell::default(),
+        };
+        let queue = ReadyQueue {
+            name,
+            pool: pool.to_string(),
+            source: RefCell::new(source),
+            routing_domain: routing_domain.to_string(),
+            plan: RefCell::new(plan),
+            path: RefCell::new(path.clone()),
+            constructor,
+            items: RefCell::default(),
+            overflow: RefCell::default(),
+            connections: Cell::new(0),
+            idle: RefCell::default(),
+            blocked_until: Cell::new(0),
+            failures: Cell::new(0),
+            wants_lease: Cell::new(false),
+            last_used: Cell::new(mono_nanos()),
+            last_trouble: RefCell::default(),
+            tls_broken_until: Cell::new(0),
+            limits,
+            stats: Stats::default(),
+        };
+        queue.set_path(path, registry);
+        queue
+    }
+
+    /// Puts another path configuration in force.
+    pub fn set_path(&self, path: Rc<EgressPath>, registry: &lease::Registry) {
+        let mut named = self.limits.named.borrow_mut();
+        named.clear();
+        let limits = path.additional_connection_limits.keys();
+        for name in limits.chain(path.additional_message_rate_throttles.keys()) {
+            named.insert(name.clone(), registry.get(&format!("named:{name}")));
+        }
+        *self.path.borrow_mut() = path;
+    }
+
+    /// The path configuration in force.
+    pub fn path(&self) -> Rc<EgressPath> {
+        self.path.borrow().clone()
+    }
+
+    /// The source's name.
+    pub fn source_name(&self) -> String {
+        self.source.borrow().name.clone()
+    }
+
+    /// Whether a further message fits.
+    pub fn has_room(&self) -> bool {
+        self.items.borrow().len() < self.path.borrow().max_ready
+    }
+
+    /// Adds a message behind the others.
+    pub fn push(&self, item: Item) {
+        self.last_used.set(mono_nanos());
+        self.items.borrow_mut().push_back(item);
+    }
+
+    /// Puts a message back in front: it was taken but not tried.
+    pub fn push_front(&self, item: Item) {
+        self.items.borrow_mut().push_front(item);
+    }
+
+    /// Messages that wait here.
+    pub fn len(&self) -> usize {
+        self.items.borrow().len()
+    }
+
+    /// Nothing waits here.
+    pub fn is_empty(&self) -> bool {
+        self.items.borrow().is_empty()
+    }
+
+    /// Whether nothing may leave now.
+    pub fn is_blocked(&self, now: u64) -> bool {
+        self.blocked_until.get() > now
+    }
+
+    /// Connections that wait for work.
+    pub fn idle_connections(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// Wakes the connection that went idle last, if there is one: few warm connections are better
+    /// than many lukewarm ones.
+    pub fn wake_idle(&self) -> bool {
+        match self.idle.borrow_mut().pop() {
+            Some(notify) => {
+                notify.fire();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Wakes every idle connection (a stop, or a lease that others want).
+    pub fn wake_all(&self) {
+        while self.wake_idle() {}
+    }
+
+    /// Waits, as an idle connection, for work. `false` when `limit` passed without any.
+    pub async fn wait_idle(&self, limit: Duration) -> bool {
+        let notify = Rc::new(Notify::default());
+        self.idle.borrow_mut().push(notify.clone());
+        let woken = io::deadline(limit, notify.fired()).await.is_ok();
+        if !woken {
+            self.idle.borrow_mut().retain(|other| !Rc::ptr_eq(other, &notify));
+        }
+        woken || notify.set.get()
+    }
+
+    /// Takes a connection lease of every limit of this path, or of none.
+    pub fn try_lease(&self, shard: usize) -> bool {
+        let path = self.path();
+        let named = self.limits.named.borrow();
+        let wanted: Vec<(&Arc<lease::Shared>, Limit)> =
+            std::iter::once((&self.limits.own, path.connection_limit))
+                .chain(
+                    path.additional_connection_limits
+                        .iter()
+                        .filter_map(|(name, limit)| named.get(name).map(|shared| (shared, *limit))),
+                )
+                .collect();
+        for (at, (shared, limit)) in wanted.iter().enumerate() {
+            if shared.try_lease(*limit) {
+                continue;
+            }
+            for (taken, _) in &wanted[..at] {
+                // Whoever was refused in this instant tries again at the next sweep.
+                taken.free();
+            }
+            shared.wait(shard);
+            self.wants_lease.set(true);
+            return false;
+        }
+        for (shared, _) in &wanted {
+            shared.unwait(shard);
+        }
+        self.wants_lease.set(false);
+        true
+    }
+
+    /// Gives the leases of one connection back. Each entry of the answer is a shard that a lease
+    /// was handed to and must be told: (shard, limit).
+    pub fn give_back(&self, shard: usize) -> Vec<(usize, Arc<lease::Shared>)> {
+        let named = self.limits.named.borrow();
+        let path = self.path.borrow();
+        std::iter::once(&self.limits.own)
+            .chain(path.additional_connection_limits.keys().filter_map(|name| named.get(name)))
+            .filter_map(|shared| shared.give_back(shard).map(|to| (to, shared.clone())))
+            .collect()
+    }
+
+    /// Whether another shard waits for one of this path's connections.
+    pub fn is_wanted(&self, shard: usize) -> bool {
+        self.limits.own.is_wanted(shard)
+            || self.limits.named.borrow().values().any(|shared| shared.is_wanted(shard))
+    }
+
+    /// Connections out over all shards.
+    pub fn leases(&self) -> u64 {
+        self.limits.own.leases()
+    }
+
+    /// Takes one message of every rate of this path, or says how long to wait.
+    ///
+    /// # Errors
+    /// The wait.
+    pub fn try_message_rate(&self) -> Result<(), Duration> {
+        let path = self.path.borrow();
+        if path.max_message_rate.is_none() && path.additional_message_rate_throttles.is_empty() {
+            return Ok(());
+        }
+        let now = io::unix_nanos();
+        if let Some(rate) = &path.max_message_rate {
+            self.limits.own.try_rate(rate, now)?;
+        }
+        let named = self.limits.named.borrow();
+        for (name, rate) in &path.additional_message_rate_throttles {
+            if let Some(shared) = named.get(name) {
+                shared.try_rate(rate, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one connection of the connection rate, or says how long to wait.
+    ///
+    /// # Errors
+    /// The wait.
+    pub fn try_connection_rate(&self) -> Result<(), Duration> {
+        match &self.path.borrow().max_connection_rate {
+            Some(limit) => self.limits.connects.try_rate(limit, io::unix_nanos()),
+            None => Ok(()),
+        }
+    }
+
+    /// The rate configured for messages, for people who ask.
+    pub fn message_rate(&self) -> Option<Throttle> {
+        self.path.borrow().max_message_rate.clone()
+    }
+}
+
+/// A one-shot wake-up.
+#[derive(Default)]
+struct Notify {
+    set: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Notify {
+    fn fire(&self) {
+        self.set.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+    async fn fired(&self) {
+        std::future::poll_fn(|cx| {
+            if self.set.get() {
+                return Poll::Ready(());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}

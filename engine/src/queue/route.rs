@@ -1,0 +1,182 @@
+//! Finds where a scheduled queue's mail goes: its configuration, the hosts, the sources, and so
+//! the ready queues. Asked of policy and DNS once per refresh interval, never per message.
+
+use super::ready::ReadyQueue;
+use super::scheduled::{Route, ScheduledQueue};
+use crate::egress::plan::{self, Plan};
+use crate::egress::reply::Response;
+use crate::io::{self, mono_nanos};
+use crate::shard::Shard;
+use ringmta_policy::{EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig};
+use std::rc::Rc;
+
+const UNSPECIFIED: &str = "unspecified";
+
+/// Starts to find the route of `queue` anew, unless that is under way. What is known stays in
+/// force meanwhile.
+pub fn refresh(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
+    if queue.resolving.replace(true) {
+        return;
+    }
+    let (shard, queue) = (shard.clone(), queue.clone());
+    io::spawn(async move {
+        let found = find(&shard, &queue).await;
+        queue.resolving.set(false);
+        match found {
+            Ok(route) => {
+                let interval = queue.config.borrow().refresh_interval.as_nanos() as u64;
+                queue.fresh_until.set(mono_nanos() + interval);
+                *queue.route.borrow_mut() = Some(Rc::new(route));
+            }
+            Err(response) => {
+                // Known ready queues go on; without any, what waits has had its attempt.
+                queue.fresh_until.set(mono_nanos() + 1_000_000_000);
+                *queue.last_trouble.borrow_mut() = response.content.clone();
+                if queue.route.borrow().is_none() || response.is_permanent() {
+                    *queue.route.borrow_mut() = None;
+                    return crate::egress::outcome::fail_waiting(&shard, &queue, response).await;
+                }
+            }
+        }
+        shard.queues.release_waiting(&shard, &queue);
+    });
+}
+
+async fn find(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) -> Result<Route, Response> {
+    let policy = shard.policy();
+    let parts = &queue.parts;
+    let config = policy
+        .queue_config(
+            &parts.domain,
+            parts.tenant.as_deref(),
+            parts.campaign.as_deref(),
+            parts.routing_domain.as_deref(),
+        )
+        .await
+        .map_err(|error| policy_failed("get_queue_config", &error))?;
+    let config = Rc::new(config.unwrap_or_default());
+    *queue.config.borrow_mut() = config.clone();
+    let (plan, constructor) = find_plan(shard, queue, &config).await?;
+    let plan = Rc::new(plan);
+    let mut entries = Vec::new();
+    for (weight, source) in sources(&policy, &config.egress_pool).await? {
+        let target =
+            Target { queue, pool: &config.egress_pool, plan: &plan, constructor: &constructor };
+        let ready = ready_queue(shard, &policy, &target, source).await?;
+        entries.push((weight, ready));
+    }
+    if entries.is_empty() {
+        let pool = &config.egress_pool;
+        return Err(Response::internal(451, format!("egress pool `{pool}` has no usable source")));
+    }
+    Ok(Route::new(entries))
+}
+
+async fn find_plan(
+    shard: &Shard,
+    queue: &ScheduledQueue,
+    config: &QueueConfig,
+) -> Result<(Plan, Option<String>), Response> {
+    match &config.protocol {
+        Protocol::Smtp { mx_list, .. } if !mx_list.is_empty() => {
+            Ok((plan::from_list(mx_list), None))
+        }
+        Protocol::Smtp { .. } => {
+            let domain = queue.parts.delivery_domain();
+            Ok((plan::from_dns(&shard.resolver, domain).await?, None))
+        }
+        Protocol::Lua { constructor, .. } => {
+            let site = queue.parts.domain.clone();
+            Ok((Plan { site, hosts: Vec::new() }, Some(constructor.clone())))
+        }
+        Protocol::Maildir { .. } | Protocol::Xfer { .. } => {
+            Err(Response::internal(451, "this delivery protocol is not supported"))
+        }
+    }
+}
+
+async fn sources(policy: &Policy, pool: &str) -> Result<Vec<(u32, EgressSource)>, Response> {
+    let entries = if pool == UNSPECIFIED {
+        vec![(1, UNSPECIFIED.to_string())]
+    } else {
+        let found = policy
+            .egress_pool(pool)
+            .await
+            .map_err(|error| policy_failed("get_egress_pool", &error))?;
+        let found = found.ok_or_else(|| {
+            Response::internal(451, format!("egress pool `{pool}` is not defined by the policy"))
+        })?;
+        found.entries.into_iter().map(|entry| (entry.weight, entry.name)).collect()
+    };
+    let mut sources = Vec::new();
+    for (weight, name) in entries.into_iter().filter(|(weight, _)| *weight > 0) {
+        let source = if name == UNSPECIFIED {
+            None
+        } else {
+            let found = policy
+                .egress_source(&name)
+                .await
+                .map_err(|error| policy_failed("get_egress_source", &error))?;
+            Some(found.ok_or_else(|| {
+                let text = format!("egress source `{name}` is not defined by the policy");
+                Response::internal(451, text)
+            })?)
+        };
+        sources.push((weight, source.unwrap_or(EgressSource { name, ..EgressSource::default() })));
+    }
+    Ok(sources)
+}
+
+/// What the ready queues of one scheduled queue have in common.
+struct Target<'a> {
+    queue: &'a ScheduledQueue,
+    pool: &'a str,
+    plan: &'a Rc<Plan>,
+    constructor: &'a Option<String>,
+}
+
+async fn ready_queue(
+    shard: &Rc<Shard>,
+    policy: &Policy,
+    target: &Target<'_>,
+    source: EgressSource,
+) -> Result<Rc<ReadyQueue>, Response> {
+    let routing_domain = target.queue.parts.delivery_domain();
+    let path: Option<EgressPath> = policy
+        .egress_path(routing_domain, &source.name, &target.plan.site)
+        .await
+        .map_err(|error| policy_failed("get_egress_path_config", &error))?;
+    let path = Rc::new(path.unwrap_or_default());
+    let protocol = match target.constructor {
+        Some(constructor) => format!("lua:{constructor}"),
+        None => "smtp_client".to_string(),
+    };
+    let name = format!("{}->{}@{protocol}", source.name, target.plan.site);
+    let source = Rc::new(source);
+    let known = shard.queues.ready.borrow().get(&name).cloned();
+    if let Some(ready) = known {
+        ready.set_path(path, &shard.process.limits);
+        *ready.plan.borrow_mut() = target.plan.clone();
+        *ready.source.borrow_mut() = source;
+        return Ok(ready);
+    }
+    let ready = Rc::new(ReadyQueue::new(
+        name.clone(),
+        target.pool,
+        routing_domain,
+        target.constructor.clone(),
+        source,
+        target.plan.clone(),
+        path,
+        &shard.process.limits,
+    ));
+    shard.queues.ready.borrow_mut().insert(name, ready.clone());
+    Ok(ready)
+}
+
+fn policy_failed(event: &str, error: &PolicyError) -> Response {
+    match error {
+        PolicyError::Reject(rejection) => Response::internal(rejection.code, &rejection.text),
+        other => Response::internal(451, format!("{event}: {other}")),
+    }
+}

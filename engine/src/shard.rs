@@ -1,0 +1,367 @@
+//! One core: its policy, its spool partition, its queues, its connections. Everything here is
+//! owned by one thread; nothing is locked.
+
+use crate::accept;
+use crate::control;
+use crate::egress::{dispatch, lease, resolve::Resolver};
+use crate::events::hook::{self, Hook};
+use crate::events::hook_log::HookLog;
+use crate::events::metrics::{Metrics, Snapshot};
+use crate::events::{sinks, Events};
+use crate::io::{self, mono_nanos};
+use crate::limits;
+use crate::mesh::Letter;
+use crate::message::id::IdSource;
+use crate::process::Process;
+use crate::queue::{manage, Queues};
+use crate::spool::{journal, Partition};
+use futures::future::LocalBoxFuture;
+use ringmta_policy::{Host, Message, MessageId, Mode, Policy};
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One shard.
+pub struct Shard {
+    /// Its number.
+    pub index: usize,
+    /// What it shares with the others.
+    pub process: Arc<Process>,
+    policy: RefCell<Rc<Policy>>,
+    /// Its part of the spool.
+    pub spool: Rc<Partition>,
+    /// What waits for delivery.
+    pub queues: Queues,
+    /// Its resolver.
+    pub resolver: Resolver,
+    /// Where its events go.
+    pub events: Events,
+    /// Its counters.
+    pub metrics: Metrics,
+    /// Its ids.
+    pub ids: IdSource,
+    /// No new work is begun.
+    pub stopping: Cell<bool>,
+    /// The mesh task has seen the order to stop.
+    stop_seen: Cell<bool>,
+    /// Itself, for what it hands out.
+    me: RefCell<Weak<Shard>>,
+}
+
+/// Runs shard `index` until it is told to stop. `up` hears whether it came up, with the number of
+/// messages recovered.
+pub async fn run(
+    process: Arc<Process>,
+    index: usize,
+    up: futures::channel::oneshot::Sender<Result<usize, String>>,
+) {
+    let shard = match start(process, index).await {
+        Ok((shard, recovered)) => {
+            let _ = up.send(Ok(recovered));
+            shard
+        }
+        Err(why) => {
+            let _ = up.send(Err(why));
+            return;
+        }
+    };
+    read_letters(&shard).await;
+    stop(&shard).await;
+}
+
+/// Start order: partition recovered, policy loaded, queues rebuilt, egress open. Listeners are
+/// opened by a letter, when every shard has come this far.
+async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize), String> {
+    let shards = process.shards;
+    let (spool, recovered, report) = Partition::open(&process.spool, index, shards)
+        .await
+        .map_err(|error| format!("spool of shard {index}: {error}"))?;
+    for damage in &report.damage {
+        tracing::warn!("spool: {damage}");
+    }
+    if report.records > 0 {
+        let live = recovered.len();
+        tracing::info!("shard {index}: {live} of {} records wait for delivery", report.records);
+    }
+    let hooks = open_hooks(&process, index)?;
+    let events = Events::new(&process.node_id, &process.init.local_logs, hooks)?;
+    let shard = Rc::new_cyclic(|me: &Weak<Shard>| {
+        let host = Rc::new(ShardHost { shard: me.clone() });
+        Shard {
+            index,
+            policy: RefCell::new(Rc::new(Policy::empty(process.policy_shared.clone(), host))),
+            process,
+            spool,
+            queues: Queues::default(),
+            resolver: Resolver::new(Vec::new()),
+            events,
+            metrics: Metrics::default(),
+            ids: IdSource::new(index),
+            stopping: Cell::new(false),
+            stop_seen: Cell::new(false),
+            me: RefCell::new(me.clone()),
+        }
+    });
+    shard.load_policy().map_err(|error| error.to_string())?;
+    let count = recovered.len();
+    for message in recovered {
+        shard.queues.recovered(&shard, message);
+    }
+    let for_journal = shard.clone();
+    io::spawn(journal::run(shard.spool.clone(), move || {
+        let shard = for_journal.clone();
+        async move { shard.events.flush_hooks().await }
+    }));
+    io::spawn(manage::run_timers(shard.clone()));
+    io::spawn(manage::run_sweeper(shard.clone()));
+    io::spawn(sinks::run_logs(shard.clone()));
+    io::spawn(accept::room::watch_disk(shard.clone()));
+    for hook in shard.events.hooks() {
+        io::spawn(hook::run(shard.clone(), hook.clone()));
+    }
+    Ok((shard, count))
+}
+
+fn open_hooks(process: &Process, index: usize) -> Result<Vec<Rc<Hook>>, String> {
+    let base = process.spool.meta.join("hooks");
+    let open = |name: &str| {
+        let dir = base.join(name);
+        let mut orphans = Vec::new();
+        for number in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = number.path();
+            let number = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse().ok());
+            if number.is_some_and(|n: usize| n >= process.shards && n % process.shards == index) {
+                orphans.push(path);
+            }
+        }
+        let own = dir.join(index.to_string());
+        HookLog::open(own, &orphans).map_err(|error| format!("event log of hook {name}: {error}"))
+    };
+    let mut hooks = Vec::new();
+    for options in &process.init.log_hooks {
+        hooks.push(Rc::new(Hook::lua(options, open(&options.name)?)));
+    }
+    for options in &process.init.http_log_hooks {
+        hooks.push(Rc::new(Hook::http(options, open(&options.name)?)));
+    }
+    Ok(hooks)
+}
+
+async fn read_letters(shard: &Rc<Shard>) {
+    let process = shard.process.clone();
+    while !shard.stop_seen.get() {
+        let letter = process.inboxes[shard.index].receive().await;
+        shard.open_letter(letter);
+    }
+}
+
+/// Stop order, the reverse of start: no new sessions, no new deliveries, what is in flight is
+/// finished within its time, then everything noted is made durable.
+async fn stop(shard: &Rc<Shard>) {
+    shard.stopping.set(true);
+    for ready in shard.queues.ready.borrow().values() {
+        ready.wake_all();
+    }
+    let end = mono_nanos() + limits::STOP_GRACE_MS * 1_000_000;
+    let busy = || {
+        let open: usize =
+            shard.queues.ready.borrow().values().map(|ready| ready.connections.get()).sum();
+        open > 0 || shard.metrics.sessions.get() > 0 || !shard.spool.commits.is_idle()
+    };
+    while busy() && mono_nanos() < end {
+        io::sleep(Duration::from_millis(10)).await;
+    }
+    shard.spool.stopping.set(true);
+    let finish = async {
+        shard.events.flush_hooks().await;
+        if let Err(error) = shard.spool.journal.flush(&shard.spool).await {
+            tracing::error!("spool: journal at stop: {error}");
+        }
+        shard.events.write_logs(true).await;
+    };
+    if io::deadline(Duration::from_secs(2), finish).await.is_err() {
+        tracing::error!("shard {}: the disk did not answer in time at stop", shard.index);
+    }
+}
+
+impl Shard {
+    /// The policy for new sessions and events; those in flight keep the one they began with.
+    pub fn policy(&self) -> Rc<Policy> {
+        self.policy.borrow().clone()
+    }
+
+    /// Loads the policy file anew. On failure the one in force stays.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn load_policy(self: &Rc<Self>) -> Result<(), ringmta_policy::PolicyError> {
+        let Some(file) = &self.process.policy_file else { return Ok(()) };
+        let host = Rc::new(ShardHost { shard: self.me.borrow().clone() });
+        let shared = self.process.policy_shared.clone();
+        let policy = Policy::load(file, shared, host, Mode::Run)?;
+        *self.policy.borrow_mut() = Rc::new(policy);
+        for queue in self.queues.scheduled.borrow().values() {
+            queue.fresh_until.set(0);
+        }
+        Ok(())
+    }
+
+    /// A random UUID (version 4) as text.
+    pub fn new_uuid(&self) -> String {
+        let (a, b) = (io::random_u64(), io::random_u64());
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            (a >> 16) & 0xffff,
+            a & 0xfff,
+            (b >> 48) & 0x3fff | 0x8000,
+            b & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Tells shard `to` that a lease was handed to it; when it cannot be told the lease is freed.
+    pub fn hand_over_lease(&self, to: usize, limit: Arc<lease::Shared>) {
+        let Some(inbox) = self.process.inboxes.get(to) else { return limit.free() };
+        if let Err(Letter::Lease(limit)) = inbox.send(Letter::Lease(limit)) {
+            limit.free();
+        }
+    }
+
+    /// Counts this shard's part of the metrics.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut sum = Snapshot::default();
+        self.metrics.add_to(&mut sum);
+        let mut waiting = 0;
+        for ready in self.queues.ready.borrow().values() {
+            waiting += ready.len() as u64;
+            sum.gauge("ready_count", &format!("smtp_client:{}", ready.name), ready.len() as u64);
+        }
+        sum.gauge("ready_count", "smtp_client", waiting);
+        let deferred = self.queues.timers.borrow().len() as u64;
+        sum.gauge("scheduled_count_total", "", deferred);
+        sum.gauge("scheduled_queue_count", "", self.queues.scheduled.borrow().len() as u64);
+        sum.gauge("message_count", "", self.queues.total() as u64);
+        sum.gauge("message_data_resident_bytes", "", self.queues.resident.get() as u64);
+        let (segments, _, live_bytes) = self.spool.segments.totals();
+        sum.gauge("spool_segments", "", segments as u64);
+        sum.gauge("spool_live_bytes", "", live_bytes);
+        sum.count("spool_flush_total", "", self.spool.commits.flushes.get());
+        sum.count("spool_committed_total", "", self.spool.commits.committed.get());
+        sum.count("journal_flush_total", "", self.spool.journal.flushes.get());
+        sum.count("dns_mx_resolve_cache_hit", "", self.resolver.hits.get());
+        sum.count("dns_mx_resolve_cache_miss", "", self.resolver.misses.get());
+        sum.count("dns_mx_resolve_status_fail", "", self.resolver.failures.get());
+        for hook in self.events.hooks() {
+            sum.gauge("log_hook_backlog_count", &hook.name, hook.log.backlog.get());
+        }
+        sum
+    }
+
+    fn open_letter(self: &Rc<Self>, letter: Letter) {
+        match letter {
+            Letter::Lease(limit) => {
+                limit.free();
+                let waiting: Vec<_> = self
+                    .queues
+                    .ready
+                    .borrow()
+                    .values()
+                    .filter(|ready| ready.wants_lease.get())
+                    .cloned()
+                    .collect();
+                for ready in waiting {
+                    dispatch::kick(self, &ready);
+                }
+            }
+            Letter::Socket { socket, listener } => {
+                accept::listener::serve_socket(self, socket, listener);
+            }
+            Letter::Metrics(answer) => drop(answer.send(self.snapshot())),
+            Letter::Order(order, answer) => {
+                control::orders::apply(self, order);
+                let _ = answer.send(());
+            }
+            Letter::Cancel(id, answer) => {
+                let _ = answer.send(self.queues.orders.cancel(&id));
+            }
+            Letter::Inspect(question, answer) => {
+                let shard = self.clone();
+                io::spawn(async move {
+                    let _ = answer.send(control::inspect::answer(&shard, question).await);
+                });
+            }
+            Letter::Open(answer) => {
+                let smtp = accept::listener::open_all(self);
+                let http = smtp.and_then(|mut lines| {
+                    lines.extend(control::api::open_all(self)?);
+                    Ok(lines)
+                });
+                let _ = answer.send(http);
+            }
+            Letter::Reload(answer) => {
+                let _ = answer.send(self.load_policy().map_err(|error| error.to_string()));
+            }
+            Letter::Stop => self.stop_seen.set(true),
+        }
+    }
+
+    /// Counts a session in or out, for the balance between shards.
+    pub fn session_count(&self, delta: i64) {
+        let counter = &self.process.sessions[self.index];
+        if delta > 0 {
+            self.metrics.sessions.inc();
+            self.metrics.sessions_total.inc();
+            counter.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.metrics.sessions.dec();
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What a policy may ask of its shard.
+struct ShardHost {
+    shard: Weak<Shard>,
+}
+
+impl Host for ShardHost {
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(io::sleep(duration))
+    }
+    fn now_unix_nanos(&self) -> u64 {
+        io::unix_nanos()
+    }
+    fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
+        io::spawn(task);
+    }
+    fn new_message_id(&self) -> MessageId {
+        match self.shard.upgrade() {
+            Some(shard) => shard.ids.next().0,
+            // Only while the shard is being made, before any message can be.
+            None => IdSource::new(0).next().0,
+        }
+    }
+    fn load_body(&self, id: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
+        let shard = self.shard.upgrade();
+        Box::pin(async move {
+            let shard = shard.ok_or("the shard is stopping")?;
+            let at = control::inspect::find(&shard, id).ok_or("no such message")?;
+            let message = crate::spool::load::load(&shard.spool, at).await?;
+            message.body().ok_or_else(|| "the message has no body".to_string())
+        })
+    }
+    fn inject(&self, message: Message) -> LocalBoxFuture<'static, Result<(), String>> {
+        let shard = self.shard.upgrade();
+        Box::pin(async move {
+            let shard = shard.ok_or("the shard is stopping")?;
+            accept::receive::store_and_queue(&shard, vec![message])
+                .await
+                .map_err(|refusal| refusal.reply().text.into_owned())
+        })
+    }
+    fn shard(&self) -> usize {
+        self.shard.upgrade().map_or(0, |shard| shard.index)
+    }
+}

@@ -1,0 +1,179 @@
+//! One write to stable storage for every message that waits.
+//!
+//! Sessions append their record to the open batch and wait. While one batch is being written the
+//! next one forms; so latency stays near one write, and the cost per message falls as load
+//! rises, without any delay made on purpose.
+
+use super::record::{self, NewRecord};
+use super::segment::DATA_START;
+use super::{Location, Partition, StoreError};
+use crate::io::{self, Block};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_START_BYTES, BLOCK_BYTES, SEGMENT_BYTES};
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Where a batch ended up: (segment sequence, byte offset of its start).
+type Placed = (u32, u64);
+
+#[derive(Default)]
+struct Outcome {
+    result: RefCell<Option<Result<Placed, StoreError>>>,
+    waiting: RefCell<Vec<Waker>>,
+}
+
+struct Batch {
+    block: Block,
+    /// (start, bytes) of each record.
+    records: Vec<(u32, u32)>,
+    outcome: Rc<Outcome>,
+}
+
+impl Batch {
+    fn new(bytes: usize) -> Batch {
+        Batch { block: Block::with_capacity(bytes), records: Vec::new(), outcome: Rc::default() }
+    }
+}
+
+/// The batches of one shard.
+#[derive(Default)]
+pub struct GroupCommit {
+    open: RefCell<Option<Batch>>,
+    sealed: RefCell<std::collections::VecDeque<Batch>>,
+    flusher: RefCell<Option<Waker>>,
+    last_bytes: Cell<usize>,
+    /// Writes to stable storage so far.
+    pub flushes: Cell<u64>,
+    /// Records made durable so far.
+    pub committed: Cell<u64>,
+}
+
+/// A record that is on its way to stable storage. Ready when it is there, or when it is known
+/// that it is not. The result decides the sender's reply.
+#[must_use = "the result of a store decides the SMTP reply"]
+pub struct Commit {
+    outcome: Rc<Outcome>,
+    start: u32,
+    bytes: u32,
+}
+
+impl Future for Commit {
+    type Output = Result<Location, StoreError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(result) = self.outcome.result.borrow().as_ref() {
+            return Poll::Ready(match result {
+                Ok((segment, base)) => {
+                    Ok(record::location(*segment, *base, self.start, self.bytes))
+                }
+                Err(error) => Err(error.clone()),
+            });
+        }
+        self.outcome.waiting.borrow_mut().push(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl GroupCommit {
+    /// Appends a record to the open batch.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] for one that no segment could hold.
+    pub fn append(&self, new: &NewRecord<'_>) -> Result<Commit, StoreError> {
+        let size = new.body.len() + record::HEADER_BYTES + 64 * 1024;
+        if size as u64 > SEGMENT_BYTES - DATA_START {
+            return Err(StoreError::TooLarge);
+        }
+        let mut open = self.open.borrow_mut();
+        let full = open.as_ref().is_some_and(|batch| {
+            let grown = batch.block.len() + new.body.len() + record::HEADER_BYTES;
+            grown > BATCH_BYTES_MAX && !batch.records.is_empty()
+        });
+        if full {
+            self.sealed.borrow_mut().extend(open.take());
+        }
+        let batch = open.get_or_insert_with(|| {
+            Batch::new(self.last_bytes.get().clamp(BATCH_START_BYTES, BATCH_BYTES_MAX))
+        });
+        let (start, bytes) = record::append(&mut batch.block, new);
+        batch.records.push((start, bytes));
+        let commit = Commit { outcome: batch.outcome.clone(), start, bytes };
+        drop(open);
+        if let Some(waker) = self.flusher.borrow_mut().take() {
+            waker.wake();
+        }
+        Ok(commit)
+    }
+
+    /// Whether anything waits to be written.
+    pub fn is_idle(&self) -> bool {
+        self.open.borrow().is_none() && self.sealed.borrow().is_empty()
+    }
+
+    fn next(&self) -> Option<Batch> {
+        self.sealed.borrow_mut().pop_front().or_else(|| self.open.borrow_mut().take())
+    }
+
+    async fn wait_for_records(&self) {
+        std::future::poll_fn(|cx| {
+            if !self.is_idle() {
+                return Poll::Ready(());
+            }
+            *self.flusher.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn finish(&self, batch: Batch, result: Result<Placed, StoreError>) {
+        *batch.outcome.result.borrow_mut() = Some(result);
+        for waker in batch.outcome.waiting.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+/// Writes batches for ever; one task per shard.
+pub async fn run(partition: Rc<Partition>) {
+    let commits = &partition.commits;
+    loop {
+        commits.wait_for_records().await;
+        // Every session that has a message ready in this turn of the loop joins the batch first.
+        io::yield_now().await;
+        let Some(mut batch) = commits.next() else { continue };
+        let mut block = std::mem::replace(&mut batch.block, Block::with_capacity(BLOCK_BYTES));
+        commits.last_bytes.set(block.len());
+        let result = write(&partition, &mut batch, &mut block).await;
+        if let Err(error) = &result {
+            tracing::error!("spool: {} messages refused: {error}", batch.records.len());
+        }
+        commits.finish(batch, result);
+    }
+}
+
+/// Puts one batch into the active segment, or a fresh one when it does not fit.
+async fn write(
+    partition: &Partition,
+    batch: &mut Batch,
+    block: &mut Block,
+) -> Result<Placed, StoreError> {
+    let padded = io::file::round_up(block.len()) as u64;
+    let (segment, at) = partition.segments.place(padded).await?;
+    for (start, _) in &batch.records {
+        record::seal(block.tail_mut(*start as usize), segment.sequence, segment.salt);
+    }
+    let block = std::mem::replace(block, Block::with_capacity(BLOCK_BYTES));
+    if let Err(error) = segment.file.write_at(block, at).await {
+        // Linux drops dirty pages after a failed write-out: this segment is not written again.
+        partition.segments.abandon(segment.sequence);
+        return Err(error.into());
+    }
+    let bytes: u64 = batch.records.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
+    partition.segments.added(segment.sequence, batch.records.len() as u32, bytes);
+    partition.commits.flushes.set(partition.commits.flushes.get() + 1);
+    let committed = partition.commits.committed.get() + batch.records.len() as u64;
+    partition.commits.committed.set(committed);
+    Ok((segment.sequence, at))
+}

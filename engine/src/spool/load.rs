@@ -1,0 +1,29 @@
+//! A message read back from its segment.
+
+use super::record::{self, Found};
+use super::{Location, Partition};
+use ringmta_policy::Message;
+use std::rc::Rc;
+
+/// Reads the message at `at`.
+///
+/// # Errors
+/// A text that says what stood in the way: the disk, or damage.
+pub async fn load(partition: &Partition, at: Location) -> Result<Message, String> {
+    let segment = partition
+        .segments
+        .segment(at.segment)
+        .ok_or_else(|| format!("segment {} is not there", at.segment))?;
+    let bytes = segment
+        .file
+        .read_at(u64::from(at.offset), at.bytes as usize)
+        .await
+        .map_err(|error| format!("{}: {error}", segment.path.display()))?;
+    if record::probe(&bytes, segment.sequence, segment.salt) != Found::Record(at.bytes as usize) {
+        return Err(format!("{} offset {}: damaged record", segment.path.display(), at.offset));
+    }
+    let stored = record::parse(&bytes)
+        .map_err(|fault| format!("{} offset {}: {fault}", segment.path.display(), at.offset))?;
+    let body = Rc::new(stored.body.to_vec());
+    Ok(Message::new(stored.id, stored.sender, stored.recipients, stored.meta, body))
+}

@@ -1,0 +1,207 @@
+//! A shard's part of the spool.
+
+use super::group_commit::{Commit, GroupCommit};
+use super::journal::Journal;
+use super::reclaim::{AttemptState, Segments};
+use super::record::NewRecord;
+use super::recover::{self, Found, Recovered, Report};
+use super::{Location, StoreError};
+use crate::io::File;
+use ringmta_policy::{Message, MessageId};
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Where the spools are and how they are written.
+#[derive(Debug, Clone)]
+pub struct SpoolPaths {
+    /// The spool named `data`.
+    pub data: PathBuf,
+    /// The spool named `meta`.
+    pub meta: PathBuf,
+    /// Wait for stable storage (the default). Without it a message survives the process, not
+    /// the machine.
+    pub durable: bool,
+}
+
+/// One shard's partition of both spools.
+pub struct Partition {
+    /// Batches on their way to disk.
+    pub commits: GroupCommit,
+    /// Data segments.
+    pub segments: Segments,
+    /// What happened since.
+    pub journal: Journal,
+    /// Set while the disk is short of space: new mail is refused.
+    pub full: Cell<bool>,
+    /// Set at stop.
+    pub stopping: Cell<bool>,
+}
+
+impl Partition {
+    /// Opens partition `shard` and recovers it; partitions of shards that exist no more
+    /// (numbers from `shards` up, taken in turn) are adopted. Nothing may be delivered before
+    /// this returns.
+    ///
+    /// # Errors
+    /// When a folder cannot be made or read, or what was adopted cannot be stored.
+    pub async fn open(
+        paths: &SpoolPaths,
+        shard: usize,
+        shards: usize,
+    ) -> std::io::Result<(Rc<Partition>, Vec<Recovered>, Report)> {
+        let data = make_dir(&paths.data, shard)?;
+        let meta = make_dir(&paths.meta, shard)?;
+        let found = recover::read(&data, &meta).await?;
+        let partition = Rc::new(Partition {
+            commits: GroupCommit::default(),
+            segments: Segments::new(data, paths.durable),
+            journal: Journal::new(meta, paths.durable),
+            full: Cell::new(false),
+            stopping: Cell::new(false),
+        });
+        let (mut live, mut report) = partition.take_over(found);
+        partition.journal.rotate(&partition).await?;
+        crate::io::spawn(super::group_commit::run(partition.clone()));
+        for orphan in orphans(&paths.data, shard, shards)? {
+            let known = live.iter().map(|message: &Recovered| message.id).collect();
+            let adopted = partition.adopt(&orphan.0, &paths.meta.join(orphan.1), &known).await?;
+            live.extend(adopted.0);
+            report.records += adopted.1.records;
+            report.damage.extend(adopted.1.damage);
+        }
+        Ok((partition, live, report))
+    }
+
+    fn take_over(&self, found: Found) -> (Vec<Recovered>, Report) {
+        self.journal.set_number(found.journal_number);
+        self.segments.note_sequence(found.last_sequence);
+        for entry in found.in_use {
+            self.segments.adopt(entry);
+        }
+        for path in found.spare {
+            self.segments.adopt_spare(path);
+        }
+        (found.live, found.report)
+    }
+
+    /// Stores every live message of another partition in this one, then removes the other.
+    /// What an adoption cut short by a crash has already copied (`known`) is not copied again;
+    /// nothing can have been delivered in between.
+    async fn adopt(
+        &self,
+        data: &Path,
+        meta: &Path,
+        known: &HashSet<MessageId>,
+    ) -> std::io::Result<(Vec<Recovered>, Report)> {
+        std::fs::create_dir_all(meta)?;
+        let found = recover::read(data, meta).await?;
+        let mut live = Vec::with_capacity(found.live.len());
+        for mut message in found.live {
+            if known.contains(&message.id) {
+                continue;
+            }
+            let entry = found
+                .in_use
+                .iter()
+                .find(|entry| entry.segment.sequence == message.at.segment)
+                .ok_or_else(|| std::io::Error::other("segment of an adopted message is gone"))?;
+            message.at = self.copy_record(&entry.segment.file, &message).await?;
+            if let Some(state) = message.state {
+                self.attempted(message.at, state);
+            }
+            live.push(message);
+        }
+        self.journal.flush(self).await?;
+        std::fs::remove_dir_all(data)?;
+        std::fs::remove_dir_all(meta)?;
+        tracing::info!("spool: adopted {} messages of {}", live.len(), data.display());
+        Ok((live, found.report))
+    }
+
+    async fn copy_record(&self, file: &File, message: &Recovered) -> std::io::Result<Location> {
+        let at = message.at;
+        let bytes = file.read_at(u64::from(at.offset), at.bytes as usize).await?;
+        let stored = super::record::parse(&bytes).map_err(std::io::Error::other)?;
+        let new = NewRecord {
+            id: stored.id,
+            created_nanos: stored.created_nanos,
+            sender: &stored.sender,
+            recipients: &stored.recipients,
+            meta: &stored.meta,
+            body: stored.body,
+        };
+        let failed = |error: StoreError| std::io::Error::other(error.to_string());
+        self.commits.append(&new).map_err(failed)?.await.map_err(failed)
+    }
+
+    /// Starts to store a message; await the result before answering for it.
+    ///
+    /// # Errors
+    /// At once when the disk is known to be full or the message can never fit.
+    pub fn store(&self, message: &Message, body: &[u8]) -> Result<Commit, StoreError> {
+        if self.stopping.get() {
+            return Err(StoreError::Stopping);
+        }
+        if self.full.get() {
+            return Err(StoreError::Full);
+        }
+        self.store_regardless(message, body)
+    }
+
+    /// As [`Partition::store`], for a message already accepted whose record must be written anew.
+    ///
+    /// # Errors
+    /// When the message can never fit.
+    pub fn store_regardless(&self, message: &Message, body: &[u8]) -> Result<Commit, StoreError> {
+        let sender = message.sender();
+        message.with_recipients(|recipients| {
+            message.meta(|meta| {
+                self.commits.append(&NewRecord {
+                    id: message.id(),
+                    created_nanos: message.id().created_unix_nanos(),
+                    sender: &sender,
+                    recipients,
+                    meta,
+                    body,
+                })
+            })
+        })
+    }
+
+    /// The message at `at` needs no further delivery.
+    pub fn done(&self, at: Location) {
+        self.journal.done(at);
+    }
+
+    /// The message at `at` waits for its next attempt.
+    pub fn attempted(&self, at: Location, state: AttemptState) {
+        self.segments.attempted(at, state);
+        self.journal.attempted(at, state);
+    }
+}
+
+fn make_dir(base: &Path, shard: usize) -> std::io::Result<PathBuf> {
+    let dir = base.join(shard.to_string());
+    std::fs::create_dir_all(&dir).map_err(|error| {
+        std::io::Error::new(error.kind(), format!("{}: {error}", dir.display()))
+    })?;
+    Ok(dir)
+}
+
+/// Partition folders of shards that do not run now and fall to `shard`: (data folder, name).
+fn orphans(base: &Path, shard: usize, shards: usize) -> std::io::Result<Vec<(PathBuf, String)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(base)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("").to_string();
+        if let Ok(number) = name.parse::<usize>() {
+            if number >= shards && number % shards == shard && path.is_dir() {
+                found.push((path, name));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}

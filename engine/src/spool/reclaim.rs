@@ -1,0 +1,221 @@
+//! Which segments are still needed, and where the next batch goes.
+
+use super::segment::{self, Segment, DATA_START};
+use super::{Location, StoreError};
+use crate::limits::{SEGMENTS_SPARE_MAX, SEGMENT_BYTES};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+
+/// How a message that is still waiting was last seen by the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptState {
+    /// Finished attempts.
+    pub attempts: u16,
+    /// When it is due, unix milliseconds.
+    pub due_millis: u64,
+}
+
+/// What is known of one segment in use.
+pub struct InUse {
+    /// The open file and its identity.
+    pub segment: Segment,
+    /// Records not yet done.
+    pub live: u32,
+    /// Their bytes.
+    pub live_bytes: u64,
+    /// Offsets of the records that are done: a checkpoint writes them down.
+    pub done: Vec<u32>,
+    /// Attempts and due times of waiting records, by offset.
+    pub attempts: HashMap<u32, AttemptState>,
+    /// A write failed here: nothing more is written to it.
+    pub abandoned: bool,
+}
+
+/// The segments of a shard.
+pub struct Segments {
+    dir: PathBuf,
+    durable: bool,
+    in_use: RefCell<BTreeMap<u32, InUse>>,
+    active: Cell<Option<u32>>,
+    write_at: Cell<u64>,
+    spare: RefCell<Vec<PathBuf>>,
+    next_sequence: Cell<u32>,
+    next_file: Cell<u32>,
+}
+
+impl Segments {
+    /// No segments yet.
+    pub fn new(dir: PathBuf, durable: bool) -> Segments {
+        Segments {
+            dir,
+            durable,
+            in_use: RefCell::default(),
+            active: Cell::new(None),
+            write_at: Cell::new(0),
+            spare: RefCell::default(),
+            next_sequence: Cell::new(1),
+            next_file: Cell::new(1),
+        }
+    }
+
+    /// Takes over a segment found at start.
+    pub fn adopt(&self, found: InUse) {
+        self.note_file(&found.segment.path);
+        let sequence = found.segment.sequence;
+        self.next_sequence.set(self.next_sequence.get().max(sequence + 1));
+        self.in_use.borrow_mut().insert(sequence, found);
+    }
+
+    /// Takes over a file found at start that holds nothing needed.
+    pub fn adopt_spare(&self, path: PathBuf) {
+        self.note_file(&path);
+        self.spare.borrow_mut().push(path);
+    }
+
+    /// Says which sequence numbers were ever used, so that none is used again.
+    pub fn note_sequence(&self, sequence: u32) {
+        self.next_sequence.set(self.next_sequence.get().max(sequence.saturating_add(1)));
+    }
+
+    fn note_file(&self, path: &std::path::Path) {
+        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("");
+        let number = name.rsplit('-').next().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+        self.next_file.set(self.next_file.get().max(number + 1));
+    }
+
+    /// Where a batch of `bytes` (whole blocks) goes.
+    ///
+    /// # Errors
+    /// When a new segment is needed and cannot be made.
+    pub async fn place(&self, bytes: u64) -> Result<(Segment, u64), StoreError> {
+        let at = self.write_at.get();
+        let fits = at + bytes <= SEGMENT_BYTES;
+        let active = self.active.get().filter(|_| fits).and_then(|sequence| {
+            let in_use = self.in_use.borrow();
+            in_use.get(&sequence).filter(|entry| !entry.abandoned).map(|e| e.segment.clone())
+        });
+        let segment = match active {
+            Some(segment) => segment,
+            None => self.roll().await?,
+        };
+        let at = self.write_at.get();
+        self.write_at.set(at + bytes);
+        Ok((segment, at))
+    }
+
+    async fn roll(&self) -> Result<Segment, StoreError> {
+        let previous = self.active.take();
+        let spare = self.spare.borrow_mut().pop();
+        let path = spare.unwrap_or_else(|| {
+            let number = self.next_file.get();
+            self.next_file.set(number + 1);
+            self.dir.join(segment::file_name(number))
+        });
+        let sequence = self.next_sequence.get();
+        let started = Segment::start(path.clone(), sequence, self.durable).await;
+        let segment = match started {
+            Ok(segment) => segment,
+            Err(error) => {
+                // A half-made file of a full disk must give its space back.
+                let _ = std::fs::remove_file(&path);
+                self.active.set(previous);
+                return Err(error.into());
+            }
+        };
+        self.next_sequence.set(sequence + 1);
+        let entry = InUse {
+            segment: segment.clone(),
+            live: 0,
+            live_bytes: 0,
+            done: Vec::new(),
+            attempts: HashMap::new(),
+            abandoned: false,
+        };
+        self.in_use.borrow_mut().insert(sequence, entry);
+        self.active.set(Some(sequence));
+        self.write_at.set(DATA_START);
+        if let Some(previous) = previous {
+            self.recycle_if_empty(previous);
+        }
+        Ok(segment)
+    }
+
+    /// No further batch goes to this segment.
+    pub fn abandon(&self, sequence: u32) {
+        if let Some(entry) = self.in_use.borrow_mut().get_mut(&sequence) {
+            entry.abandoned = true;
+        }
+        if self.active.get() == Some(sequence) {
+            self.active.set(None);
+        }
+        self.recycle_if_empty(sequence);
+    }
+
+    /// Counts records that are now durable.
+    pub fn added(&self, sequence: u32, records: u32, bytes: u64) {
+        if let Some(entry) = self.in_use.borrow_mut().get_mut(&sequence) {
+            entry.live += records;
+            entry.live_bytes += bytes;
+        }
+    }
+
+    /// Notes the state of a record that goes on waiting.
+    pub fn attempted(&self, at: Location, state: AttemptState) {
+        if let Some(entry) = self.in_use.borrow_mut().get_mut(&at.segment) {
+            entry.attempts.insert(at.offset, state);
+        }
+    }
+
+    /// A record is not needed any more, and the journal says so durably.
+    pub fn released(&self, at: Location) {
+        let mut in_use = self.in_use.borrow_mut();
+        let Some(entry) = in_use.get_mut(&at.segment) else { return };
+        entry.live = entry.live.saturating_sub(1);
+        entry.live_bytes = entry.live_bytes.saturating_sub(u64::from(at.bytes));
+        entry.done.push(at.offset);
+        entry.attempts.remove(&at.offset);
+        let empty = entry.live == 0;
+        drop(in_use);
+        if empty {
+            self.recycle_if_empty(at.segment);
+        }
+    }
+
+    fn recycle_if_empty(&self, sequence: u32) {
+        if self.active.get() == Some(sequence) {
+            return;
+        }
+        let mut in_use = self.in_use.borrow_mut();
+        if in_use.get(&sequence).is_none_or(|entry| entry.live > 0) {
+            return;
+        }
+        let Some(entry) = in_use.remove(&sequence) else { return };
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SEGMENTS_SPARE_MAX && !entry.abandoned {
+            spare.push(entry.segment.path);
+        } else if let Err(error) = std::fs::remove_file(&entry.segment.path) {
+            tracing::warn!("spool: cannot remove {}: {error}", entry.segment.path.display());
+        }
+    }
+
+    /// The open file of a segment in use.
+    pub fn segment(&self, sequence: u32) -> Option<Segment> {
+        self.in_use.borrow().get(&sequence).map(|entry| entry.segment.clone())
+    }
+
+    /// Calls `each` for every segment in use.
+    pub fn for_each(&self, mut each: impl FnMut(u32, &InUse)) {
+        for (sequence, entry) in self.in_use.borrow().iter() {
+            each(*sequence, entry);
+        }
+    }
+
+    /// Totals: (segments in use, live records, live bytes).
+    pub fn totals(&self) -> (usize, u64, u64) {
+        let in_use = self.in_use.borrow();
+        let live = in_use.values().map(|entry| u64::from(entry.live)).sum();
+        let bytes = in_use.values().map(|entry| entry.live_bytes).sum();
+        (in_use.len(), live, bytes)
+    }
+}

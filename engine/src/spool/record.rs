@@ -1,0 +1,193 @@
+//! One message as bytes in a segment: header, envelope, metadata, body, under one CRC-32C.
+//!
+//! ```text
+//!  0 magic  4 crc of all that follows  8 total bytes  12 version  13..16 zero
+//! 16 segment sequence  20 segment salt  24 created, unix ns  32 id (16 bytes)
+//! 48 envelope bytes  52 metadata bytes  56 body bytes  60 zero
+//! ```
+//! Numbers are little-endian. Sequence and salt tie a record to one use of its segment file, so
+//! that what an earlier use left behind is never taken for a message.
+
+use super::Location;
+use crate::io::Block;
+use crate::limits::{META_BYTES_MAX, RECORD_RECIPIENTS_MAX};
+use ringmta_policy::{EnvelopeAddress, MessageId, Meta};
+
+/// Bytes of the header.
+pub const HEADER_BYTES: usize = 64;
+const MAGIC: u32 = 0x3152_4d52;
+const VERSION: u8 = 1;
+/// Records start at multiples of this.
+pub const ALIGN: usize = 8;
+
+/// A message as it goes to disk.
+pub struct NewRecord<'a> {
+    /// Its id.
+    pub id: MessageId,
+    /// When it was accepted, unix nanoseconds.
+    pub created_nanos: u64,
+    /// Envelope sender.
+    pub sender: &'a EnvelopeAddress,
+    /// Envelope recipients.
+    pub recipients: &'a [EnvelopeAddress],
+    /// Metadata.
+    pub meta: &'a Meta,
+    /// The message.
+    pub body: &'a [u8],
+}
+
+/// Appends `record` to `block` and returns (start, bytes). Sequence, salt and checksum are put in
+/// by [`seal`], when it is known which segment the block goes to.
+pub fn append(block: &mut Block, record: &NewRecord<'_>) -> (u32, u32) {
+    block.pad_to(ALIGN);
+    let start = block.len();
+    block.reserve(HEADER_BYTES + record.body.len() + 1024);
+    block.extend(&[0; HEADER_BYTES]);
+    put_envelope(block, record.sender, record.recipients);
+    let envelope_end = block.len();
+    // A map of JSON values always has a JSON form.
+    let meta = serde_json::to_vec(record.meta).unwrap_or_else(|_| b"{}".to_vec());
+    block.extend(&meta);
+    block.extend(record.body);
+    let total = block.len() - start;
+    let header = block.tail_mut(start);
+    put_u32(header, 0, MAGIC);
+    put_u32(header, 8, total as u32);
+    header[12] = VERSION;
+    header[24..32].copy_from_slice(&record.created_nanos.to_le_bytes());
+    header[32..48].copy_from_slice(&record.id.0);
+    put_u32(header, 48, (envelope_end - start - HEADER_BYTES) as u32);
+    put_u32(header, 52, meta.len() as u32);
+    put_u32(header, 56, record.body.len() as u32);
+    (start as u32, total as u32)
+}
+
+/// Binds the record at the start of `bytes` to a segment and puts its checksum in.
+pub fn seal(bytes: &mut [u8], segment: u32, salt: u32) {
+    let total = get_u32(bytes, 8) as usize;
+    put_u32(bytes, 16, segment);
+    put_u32(bytes, 20, salt);
+    let crc = crc32c::crc32c(&bytes[8..total]);
+    put_u32(bytes, 4, crc);
+}
+
+fn put_envelope(block: &mut Block, sender: &EnvelopeAddress, recipients: &[EnvelopeAddress]) {
+    block.extend(&(recipients.len() as u32).to_le_bytes());
+    for address in std::iter::once(sender).chain(recipients) {
+        let text = address.email();
+        block.extend(&(text.len() as u16).to_le_bytes());
+        block.extend(text.as_bytes());
+    }
+}
+
+/// A record read back.
+#[derive(Debug, Clone)]
+pub struct StoredRecord<'a> {
+    /// Its id.
+    pub id: MessageId,
+    /// When it was accepted, unix nanoseconds.
+    pub created_nanos: u64,
+    /// Envelope sender.
+    pub sender: EnvelopeAddress,
+    /// Envelope recipients.
+    pub recipients: Vec<EnvelopeAddress>,
+    /// Metadata.
+    pub meta: Meta,
+    /// The message.
+    pub body: &'a [u8],
+}
+
+/// What stands at a place in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// A whole record of so many bytes.
+    Record(usize),
+    /// Nothing of this use of the segment.
+    Nothing,
+    /// A record of this use that is damaged or was never finished.
+    Damaged,
+}
+
+/// Looks at the start of `bytes`.
+pub fn probe(bytes: &[u8], segment: u32, salt: u32) -> Found {
+    if bytes.len() < HEADER_BYTES
+        || get_u32(bytes, 0) != MAGIC
+        || get_u32(bytes, 16) != segment
+        || get_u32(bytes, 20) != salt
+    {
+        return Found::Nothing;
+    }
+    let total = get_u32(bytes, 8) as usize;
+    let whole = total >= HEADER_BYTES
+        && total <= bytes.len()
+        && crc32c::crc32c(&bytes[8..total]) == get_u32(bytes, 4)
+        && bytes[12] == VERSION;
+    if whole {
+        Found::Record(total)
+    } else {
+        Found::Damaged
+    }
+}
+
+/// Reads the record at the start of `bytes`, which [`probe`] has found whole.
+///
+/// # Errors
+/// What is wrong with its inner form.
+pub fn parse(bytes: &[u8]) -> Result<StoredRecord<'_>, &'static str> {
+    let header = bytes.get(..HEADER_BYTES).ok_or("record is cut")?;
+    let sizes = [48, 52, 56].map(|at| get_u32(header, at) as usize);
+    if sizes[1] > META_BYTES_MAX {
+        return Err("metadata too large");
+    }
+    let envelope_end = HEADER_BYTES + sizes[0];
+    let meta_end = envelope_end + sizes[1];
+    let body_end = meta_end + sizes[2];
+    let envelope = bytes.get(HEADER_BYTES..envelope_end).ok_or("envelope is cut")?;
+    let meta = bytes.get(envelope_end..meta_end).ok_or("metadata is cut")?;
+    let body = bytes.get(meta_end..body_end).ok_or("body is cut")?;
+    let (sender, recipients) = parse_envelope(envelope)?;
+    let meta = serde_json::from_slice(meta).map_err(|_| "metadata is not JSON")?;
+    let mut id = [0; 16];
+    id.copy_from_slice(&header[32..48]);
+    let created_nanos = u64::from_le_bytes(array(&header[24..32]));
+    Ok(StoredRecord { id: MessageId(id), created_nanos, sender, recipients, meta, body })
+}
+
+fn parse_envelope(bytes: &[u8]) -> Result<(EnvelopeAddress, Vec<EnvelopeAddress>), &'static str> {
+    let count = bytes.get(..4).map(|b| get_u32(b, 0) as usize).ok_or("envelope is cut")?;
+    if count > RECORD_RECIPIENTS_MAX {
+        return Err("too many recipients");
+    }
+    let mut rest = &bytes[4..];
+    let mut next = || {
+        let len = rest.get(..2).map(|b| u16::from_le_bytes([b[0], b[1]]) as usize)?;
+        let text = rest.get(2..2 + len)?;
+        rest = &rest[2 + len..];
+        EnvelopeAddress::parse(std::str::from_utf8(text).ok()?).ok()
+    };
+    let sender = next().ok_or("sender cannot be read")?;
+    let mut recipients = Vec::with_capacity(count);
+    for _ in 0..count {
+        recipients.push(next().ok_or("recipient cannot be read")?);
+    }
+    Ok((sender, recipients))
+}
+
+fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
+    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+fn get_u32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn array(bytes: &[u8]) -> [u8; 8] {
+    let mut out = [0; 8];
+    out.copy_from_slice(bytes);
+    out
+}
+
+/// A location in `segment` of what [`append`] returned, for a block written at `base`.
+pub fn location(segment: u32, base: u64, start: u32, bytes: u32) -> Location {
+    Location { segment, offset: (base + u64::from(start)) as u32, bytes }
+}

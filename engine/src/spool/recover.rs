@@ -1,0 +1,231 @@
+//! A partition read at start: which messages are still to be delivered.
+
+use super::journal::{self, Replay};
+use super::reclaim::{AttemptState, InUse};
+use super::record::{self, StoredRecord};
+use super::segment::{self, Item, Segment};
+use super::Location;
+use crate::io::File;
+use crate::limits::BLOCK_BYTES;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// A message found at start.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// Where its record lies.
+    pub at: Location,
+    /// Its id.
+    pub id: ringmta_policy::MessageId,
+    /// When it was accepted, unix nanoseconds.
+    pub created_nanos: u64,
+    /// Scheduled queue it belongs to.
+    pub queue: String,
+    /// Attempts and due time, when one was made.
+    pub state: Option<AttemptState>,
+}
+
+/// What recovery saw, for the log and for people.
+#[derive(Debug, Default, Clone)]
+pub struct Report {
+    /// Segment files read.
+    pub segments: usize,
+    /// Whole records found.
+    pub records: usize,
+    /// Of these, not needed any more.
+    pub done: usize,
+    /// Of these, older copies of another.
+    pub superseded: usize,
+    /// Damage, each with file and offset.
+    pub damage: Vec<String>,
+}
+
+/// A partition as found on disk.
+#[derive(Default)]
+pub struct Found {
+    /// Messages to deliver.
+    pub live: Vec<Recovered>,
+    /// Segments that hold any.
+    pub in_use: Vec<InUse>,
+    /// Files free for reuse.
+    pub spare: Vec<PathBuf>,
+    /// Highest sequence number seen.
+    pub last_sequence: u32,
+    /// Number of the newest journal file.
+    pub journal_number: u32,
+    /// For the log.
+    pub report: Report,
+}
+
+/// Reads a partition. Damage is reported and stepped over; it never hides an undamaged message.
+///
+/// # Errors
+/// When a folder or file cannot be read at all.
+pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
+    let mut found = Found::default();
+    let replay = read_journal(meta, &mut found).await?;
+    let mut newest: HashMap<ringmta_policy::MessageId, usize> = HashMap::new();
+    for path in segment::list(data)? {
+        read_segment(path, &replay, &mut newest, &mut found).await?;
+    }
+    drop_superseded(&mut found);
+    found.live.sort_by_key(|message| message.at);
+    Ok(found)
+}
+
+async fn read_journal(meta: &Path, found: &mut Found) -> std::io::Result<Replay> {
+    let mut files = Vec::new();
+    for name in ["journal-0.log", "journal-1.log"] {
+        let path = meta.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let bytes = read_file(&path).await?;
+        match journal::parse_header(&bytes) {
+            Some((number, salt)) => files.push((number, salt, path, bytes)),
+            None => tracing::info!("spool: {} holds no journal", path.display()),
+        }
+    }
+    files.sort_by_key(|(number, ..)| *number);
+    let mut replay = Replay::default();
+    for (number, salt, path, bytes) in files {
+        found.journal_number = found.journal_number.max(number);
+        if let Some(at) = replay.read(&bytes, salt) {
+            found.report.damage.push(format!("{} offset {at}: torn frame", path.display()));
+        }
+    }
+    Ok(replay)
+}
+
+async fn read_segment(
+    path: PathBuf,
+    replay: &Replay,
+    newest: &mut HashMap<ringmta_policy::MessageId, usize>,
+    found: &mut Found,
+) -> std::io::Result<()> {
+    found.report.segments += 1;
+    let file = File::open(&path, true).await?;
+    let bytes = read_all(&file).await?;
+    let Some((sequence, salt)) = segment::parse_header(&bytes) else {
+        if bytes.iter().take(BLOCK_BYTES).any(|byte| *byte != 0) {
+            found.report.damage.push(format!("{} offset 0: bad segment header", path.display()));
+        }
+        found.spare.push(path);
+        return Ok(());
+    };
+    found.last_sequence = found.last_sequence.max(sequence);
+    let segment = Segment { file, path, sequence, salt };
+    let mut entry = InUse {
+        segment,
+        live: 0,
+        live_bytes: 0,
+        done: Vec::new(),
+        attempts: HashMap::new(),
+        abandoned: true,
+    };
+    let mut items = Vec::new();
+    segment::scan(&bytes, sequence, salt, |item| items.push(item));
+    for item in items {
+        match item {
+            Item::Damage(at) => {
+                let text = format!("{} offset {at}: torn record", entry.segment.path.display());
+                found.report.damage.push(text);
+            }
+            Item::Record(at, total) => {
+                found.report.records += 1;
+                let place = Location { segment: sequence, offset: at as u32, bytes: total as u32 };
+                if replay.done.contains(&(sequence, at as u32)) {
+                    found.report.done += 1;
+                    entry.done.push(at as u32);
+                    continue;
+                }
+                match record::parse(&bytes[at..at + total]) {
+                    Ok(stored) => take_record(place, &stored, replay, newest, found, &mut entry),
+                    Err(fault) => {
+                        let path = entry.segment.path.display();
+                        found.report.damage.push(format!("{path} offset {at}: {fault}"));
+                    }
+                }
+            }
+        }
+    }
+    if entry.live == 0 {
+        found.spare.push(entry.segment.path);
+    } else {
+        found.in_use.push(entry);
+    }
+    Ok(())
+}
+
+fn take_record(
+    at: Location,
+    stored: &StoredRecord<'_>,
+    replay: &Replay,
+    newest: &mut HashMap<ringmta_policy::MessageId, usize>,
+    found: &mut Found,
+    entry: &mut InUse,
+) {
+    let state = replay.attempts.get(&(at.segment, at.offset)).copied();
+    let queue = crate::queue::name::of(&stored.meta, &stored.recipients).to_string();
+    let created_nanos = stored.created_nanos;
+    let message = Recovered { at, id: stored.id, created_nanos, queue, state };
+    entry.live += 1;
+    entry.live_bytes += u64::from(at.bytes);
+    if let Some(state) = state {
+        entry.attempts.insert(at.offset, state);
+    }
+    match newest.get(&stored.id) {
+        Some(index) if found.live[*index].at > at => found.live.push(message),
+        _ => {
+            newest.insert(stored.id, found.live.len());
+            found.live.push(message);
+        }
+    }
+}
+
+/// A record written anew (its envelope or metadata changed) supersedes the older one with the
+/// same id, should the crash have come before the older one was declared done.
+fn drop_superseded(found: &mut Found) {
+    let mut newest: HashMap<ringmta_policy::MessageId, Location> = HashMap::new();
+    for message in &found.live {
+        let at = newest.entry(message.id).or_insert(message.at);
+        *at = (*at).max(message.at);
+    }
+    let mut stale = Vec::new();
+    found.live.retain(|message| {
+        let keep = newest.get(&message.id) == Some(&message.at);
+        if !keep {
+            stale.push(message.at);
+        }
+        keep
+    });
+    found.report.superseded += stale.len();
+    for at in stale {
+        if let Some(entry) =
+            found.in_use.iter_mut().find(|entry| entry.segment.sequence == at.segment)
+        {
+            entry.live -= 1;
+            entry.live_bytes -= u64::from(at.bytes);
+            entry.done.push(at.offset);
+            entry.attempts.remove(&at.offset);
+        }
+    }
+}
+
+async fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
+    read_all(&File::open_read(path).await?).await
+}
+
+async fn read_all(file: &File) -> std::io::Result<Vec<u8>> {
+    const CHUNK: usize = 4 * 1024 * 1024;
+    let size = file.size().await? as usize;
+    let mut bytes = Vec::with_capacity(size);
+    while bytes.len() < size {
+        let chunk = file.read_at(bytes.len() as u64, CHUNK.min(size - bytes.len())).await?;
+        if chunk.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,114 @@
+//! One segment file: a header block, then batches of records, each batch at a block boundary.
+
+use super::record::{self, Found};
+use crate::io::{self, Block, File};
+use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES};
+use std::path::{Path, PathBuf};
+
+const MAGIC: u32 = 0x3153_4d52;
+const VERSION: u32 = 1;
+
+/// Where records start in a segment.
+pub const DATA_START: u64 = BLOCK_BYTES as u64;
+
+/// One use of a segment file.
+#[derive(Clone)]
+pub struct Segment {
+    /// The open file.
+    pub file: File,
+    /// Its name.
+    pub path: PathBuf,
+    /// Order of this use among all of the partition.
+    pub sequence: u32,
+    /// Random number of this use; records carry it.
+    pub salt: u32,
+}
+
+impl Segment {
+    /// Makes or reuses the file at `path` for `sequence`: its header says so durably before any
+    /// record can follow.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub async fn start(path: PathBuf, sequence: u32, durable: bool) -> std::io::Result<Segment> {
+        let file = if path.exists() {
+            File::open(&path, durable).await?
+        } else {
+            File::create(&path, SEGMENT_BYTES, durable).await?
+        };
+        let salt = io::random_u64() as u32;
+        file.write_at(header(sequence, salt), 0).await?;
+        Ok(Segment { file, path, sequence, salt })
+    }
+}
+
+fn header(sequence: u32, salt: u32) -> Block {
+    let mut fields = Vec::with_capacity(20);
+    for number in [MAGIC, VERSION, sequence, salt] {
+        fields.extend_from_slice(&number.to_le_bytes());
+    }
+    let crc = crc32c::crc32c(&fields);
+    fields.extend_from_slice(&crc.to_le_bytes());
+    let mut block = Block::with_capacity(BLOCK_BYTES);
+    block.extend(&fields);
+    block
+}
+
+/// Reads a segment header: (sequence, salt), or `None` for a file that is not one.
+pub fn parse_header(bytes: &[u8]) -> Option<(u32, u32)> {
+    let number =
+        |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let whole =
+        number(0)? == MAGIC && number(4)? == VERSION && number(16)? == crc32c::crc32c(&bytes[..16]);
+    whole.then_some((number(8)?, number(12)?))
+}
+
+/// One thing found by [`scan`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// A whole record at (offset, bytes).
+    Record(usize, usize),
+    /// A damaged record at this offset.
+    Damage(usize),
+}
+
+/// Finds every record in the bytes of a whole segment file. Behind damage it goes on at the next
+/// block, so that one bad record hides no other batch.
+pub fn scan(bytes: &[u8], sequence: u32, salt: u32, mut found: impl FnMut(Item)) {
+    let mut at = BLOCK_BYTES;
+    while at + record::HEADER_BYTES <= bytes.len() {
+        match record::probe(&bytes[at..], sequence, salt) {
+            Found::Record(total) => {
+                found(Item::Record(at, total));
+                at += total.div_ceil(record::ALIGN) * record::ALIGN;
+            }
+            Found::Damaged => {
+                found(Item::Damage(at));
+                at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
+            }
+            Found::Nothing => at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES,
+        }
+    }
+}
+
+/// The segment files of a partition folder, by number.
+///
+/// # Errors
+/// As readdir(3).
+pub fn list(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+        if name.starts_with("segment-") && name.ends_with(".dat") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The name of segment file number `number`.
+pub fn file_name(number: u32) -> String {
+    format!("segment-{number:08}.dat")
+}

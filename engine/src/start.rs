@@ -1,0 +1,416 @@
+//! Brings an engine up: checks the machine, runs the policy's `init`, starts the shards, opens
+//! the listeners when all of them have recovered, and stops them again.
+
+use crate::io::{ring, tls, Listener};
+use crate::limits;
+use crate::mesh::{Inbox, Letter};
+use crate::process::Process;
+use crate::shard;
+use crate::spool::partition::SpoolPaths;
+use futures::channel::oneshot;
+use futures::executor::block_on;
+use futures::future::LocalBoxFuture;
+use ringmta_policy::{
+    EsmtpListener, Host, InitConfig, KeySource, Message, MessageId, Mode, Policy, Shared,
+};
+use rustls::ServerConfig;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The policy file.
+    pub policy: Option<PathBuf>,
+    /// Shards; one per core when not given.
+    pub shards: Option<usize>,
+    /// User to become once the sockets are bound.
+    pub user: Option<String>,
+    /// AUTH may be used without TLS.
+    pub auth_in_clear: bool,
+    /// Do not wait for stable storage.
+    pub relaxed: bool,
+}
+
+/// A running engine.
+pub struct Engine {
+    /// What its shards share.
+    pub process: Arc<Process>,
+    /// One line per socket.
+    pub sockets: Vec<String>,
+    /// Messages found in the spool.
+    pub recovered: usize,
+    threads: Vec<JoinHandle<std::io::Result<()>>>,
+    _lock: std::fs::File,
+}
+
+/// Starts an engine. Each failure is one line that names the cause and the cure.
+///
+/// # Errors
+/// That line.
+pub fn start(options: &Options) -> Result<Engine, String> {
+    check_ring()?;
+    let shared = Shared::new(limits::HELPER_THREADS);
+    let cores = ring::cores();
+    let shards = options.shards.unwrap_or(cores.len()).clamp(1, limits::SHARDS_MAX);
+    ring::rlimits();
+    let policy = load_policy(options.policy.as_deref(), &shared)?;
+    let init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
+    let init = resolve_ports(init)?;
+    let spool = spool_paths(&init, options.relaxed)?;
+    let lock = lock_spool(&spool)?;
+    let process = Process {
+        shards,
+        hostname: hostname(),
+        node_id: node_id(&spool.meta),
+        policy_file: options.policy.clone(),
+        policy_shared: shared,
+        limits: crate::egress::lease::Registry::default(),
+        inboxes: (0..shards).map(|_| Inbox::default()).collect(),
+        sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+        smtp_tls: listeners_tls(&policy, init.esmtp_listeners.iter().map(smtp_certificate))?,
+        http_tls: http_tls(&policy, &init)?,
+        tls_verify: tls::client_config(true)?,
+        tls_any: tls::client_config(false)?,
+        http_agent: ureq::Agent::new_with_defaults(),
+        ready: false.into(),
+        auth_in_clear: options.auth_in_clear,
+        spool,
+        init,
+    };
+    drop(policy);
+    let mut engine = start_shards(Arc::new(process), &cores, lock)?;
+    engine.open(options.user.as_deref())?;
+    Ok(engine)
+}
+
+fn check_ring() -> Result<(), String> {
+    ring::probe().map_err(|error| {
+        let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+        let cure = match (disabled.as_deref().map(str::trim), error.raw_os_error()) {
+            (Ok("1" | "2"), _) => "run `sysctl kernel.io_uring_disabled=0`",
+            (_, Some(libc::ENOMEM)) => {
+                "raise the locked-memory limit (`ulimit -l`, systemd LimitMEMLOCK=infinity)"
+            }
+            (_, Some(libc::EPERM | libc::EACCES)) => {
+                "the container's seccomp profile forbids io_uring: allow io_uring_setup, \
+                 io_uring_enter and io_uring_register"
+            }
+            (_, Some(libc::ENOSYS)) => "the kernel has no io_uring: use Linux 5.8 or later",
+            _ => "Linux 5.8 or later with io_uring is needed",
+        };
+        format!("io_uring cannot be used: {error}; {cure}")
+    })
+}
+
+fn load_policy(file: Option<&Path>, shared: &Arc<Shared>) -> Result<Policy, String> {
+    let host = Rc::new(StartHost);
+    match file {
+        Some(file) => {
+            Policy::load(file, shared.clone(), host, Mode::Run).map_err(|error| error.to_string())
+        }
+        None => Ok(Policy::empty(shared.clone(), host)),
+    }
+}
+
+/// Settles which port 0 becomes, and refuses an address where someone listens: our shards share
+/// theirs, so the system would let two engines share one and give each a part of the mail.
+fn resolve_ports(mut init: InitConfig) -> Result<InitConfig, String> {
+    let smtp = init.esmtp_listeners.iter_mut().map(|listener| &mut listener.listen);
+    let http = init.http_listeners.iter_mut().map(|listener| &mut listener.listen);
+    for listen in smtp.chain(http) {
+        let addr: SocketAddr = listen
+            .parse()
+            .map_err(|_| format!("listen = {listen:?}: not an address like 127.0.0.1:2525"))?;
+        if addr.port() == 0 {
+            let bound = std::net::TcpListener::bind(addr).and_then(|probe| probe.local_addr());
+            *listen = bound.map_err(|error| cannot_listen(addr, &error))?.to_string();
+        } else if someone_listens(addr) {
+            return Err(cannot_listen(addr, &std::io::ErrorKind::AddrInUse.into()));
+        }
+    }
+    Ok(init)
+}
+
+/// Asked by connecting, not by binding: a bind is also refused for a minute after a stop, by the
+/// connections in TIME_WAIT.
+fn someone_listens(addr: SocketAddr) -> bool {
+    let mut target = addr;
+    if addr.ip().is_unspecified() {
+        target.set_ip(match addr {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    std::net::TcpStream::connect_timeout(&target, Duration::from_millis(300)).is_ok()
+}
+
+/// Binds one shard's socket to `listen`.
+///
+/// # Errors
+/// One line that names cause and cure.
+pub fn bind(listen: &str) -> Result<(Listener, SocketAddr), String> {
+    let addr: SocketAddr = listen.parse().map_err(|error| format!("{listen}: {error}"))?;
+    let listener = Listener::bind(addr).map_err(|error| cannot_listen(addr, &error))?;
+    let local = listener.local_addr().map_err(|error| cannot_listen(addr, &error))?;
+    Ok((listener, local))
+}
+
+/// One line on why an address cannot be had.
+pub fn cannot_listen(addr: SocketAddr, error: &std::io::Error) -> String {
+    let cure = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!("another program has port {}: stop it or choose another port", addr.port())
+        }
+        std::io::ErrorKind::PermissionDenied => format!(
+            "port {} is privileged: start as root with --user, or give the binary \
+             CAP_NET_BIND_SERVICE",
+            addr.port()
+        ),
+        std::io::ErrorKind::AddrNotAvailable => {
+            format!("{} is no address of this host", addr.ip())
+        }
+        _ => "check the address".into(),
+    };
+    format!("cannot listen on {addr}: {error}; {cure}")
+}
+
+fn spool_paths(init: &InitConfig, relaxed: bool) -> Result<SpoolPaths, String> {
+    let find = |name: &str| {
+        let found = init.spools.iter().find(|spool| spool.name == name);
+        found.map(|spool| spool.path.clone()).ok_or_else(|| {
+            format!("the policy defines no spool `{name}`: call kumo.define_spool in init")
+        })
+    };
+    Ok(SpoolPaths { data: find("data")?, meta: find("meta")?, durable: !relaxed })
+}
+
+/// One engine per spool, and a spool that can be written: both are known before any mail comes.
+fn lock_spool(spool: &SpoolPaths) -> Result<std::fs::File, String> {
+    for path in [&spool.data, &spool.meta] {
+        let unwritable = |error: std::io::Error| {
+            format!("spool {} cannot be written: {error}; check its owner and mode", path.display())
+        };
+        std::fs::create_dir_all(path).map_err(unwritable)?;
+        let probe = path.join(".probe");
+        std::fs::write(&probe, b"probe").map_err(unwritable)?;
+        std::fs::remove_file(&probe).map_err(unwritable)?;
+    }
+    ring::lock_file(&spool.data.join("lock")).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => format!(
+            "spool {} is in use by another ringmta: stop it or name another spool folder",
+            spool.data.display()
+        ),
+        _ => format!("spool {}: {error}", spool.data.display()),
+    })
+}
+
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_string())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".into())
+}
+
+/// The id of this installation: from the environment, or kept beside the spool.
+fn node_id(meta: &Path) -> String {
+    if let Ok(id) = std::env::var("KUMO_NODE_ID") {
+        return id;
+    }
+    let file =
+        std::env::var_os("KUMO_NODE_ID_PATH").map_or_else(|| meta.join("node-id"), PathBuf::from);
+    if let Ok(id) = std::fs::read_to_string(&file) {
+        return id.trim().to_string();
+    }
+    let (a, b) = (crate::io::random_u64(), crate::io::random_u64());
+    let id = format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        a >> 32,
+        (a >> 16) & 0xffff,
+        a & 0xfff,
+        (b >> 48) & 0x3fff | 0x8000,
+        b & 0xffff_ffff_ffff
+    );
+    if let Err(error) = std::fs::write(&file, format!("{id}\n")) {
+        tracing::warn!("node id cannot be kept in {}: {error}", file.display());
+    }
+    id
+}
+
+type Certificate<'a> = (Option<&'a KeySource>, Option<&'a KeySource>, Option<String>);
+
+fn smtp_certificate(listener: &EsmtpListener) -> Certificate<'_> {
+    let certificate = listener.tls_certificate.as_ref();
+    (certificate, listener.tls_private_key.as_ref(), listener.hostname.clone())
+}
+
+fn http_tls(policy: &Policy, init: &InitConfig) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
+    let mut configs = Vec::new();
+    for listener in &init.http_listeners {
+        if !listener.use_tls {
+            configs.push(None);
+            continue;
+        }
+        let certificate = (
+            listener.tls_certificate.as_ref(),
+            listener.tls_private_key.as_ref(),
+            listener.hostname.clone(),
+        );
+        configs.push(Some(listener_tls(policy, certificate)?));
+    }
+    Ok(configs)
+}
+
+fn listeners_tls<'a>(
+    policy: &Policy,
+    certificates: impl Iterator<Item = Certificate<'a>>,
+) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
+    certificates.map(|certificate| listener_tls(policy, certificate).map(Some)).collect()
+}
+
+fn listener_tls(
+    policy: &Policy,
+    (certificate, key, name): Certificate<'_>,
+) -> Result<Arc<ServerConfig>, String> {
+    let load = |source: &KeySource| {
+        block_on(policy.load_key(source)).map_err(|error| format!("TLS: {error}"))
+    };
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => tls::server_config(&load(certificate)?, &load(key)?),
+        (None, None) => {
+            let (certificate, key) = tls::self_signed(&name.unwrap_or_else(hostname))?;
+            tls::server_config(certificate.as_bytes(), key.as_bytes())
+        }
+        _ => Err("TLS: tls_certificate and tls_private_key are needed together".into()),
+    }
+}
+
+fn start_shards(
+    process: Arc<Process>,
+    cores: &[usize],
+    lock: std::fs::File,
+) -> Result<Engine, String> {
+    let mut threads = Vec::new();
+    let mut waiting = Vec::new();
+    for index in 0..process.shards {
+        let (sender, receiver) = oneshot::channel();
+        let process = process.clone();
+        // More shards than cores cannot have a core each.
+        let core = (process.shards <= cores.len()).then(|| cores[index % cores.len()]);
+        let thread = ring::run_shard(&format!("shard-{index}"), core, move || {
+            shard::run(process, index, sender)
+        });
+        threads.push(thread.map_err(|error| format!("shard {index}: {error}"))?);
+        waiting.push(receiver);
+    }
+    let mut engine = Engine { process, sockets: Vec::new(), recovered: 0, threads, _lock: lock };
+    for receiver in waiting {
+        match block_on(receiver) {
+            Ok(Ok(recovered)) => engine.recovered += recovered,
+            Ok(Err(why)) => {
+                engine.stop();
+                return Err(why);
+            }
+            Err(_) => {
+                engine.stop();
+                return Err("a shard's ring could not be set up; raise the locked-memory limit \
+                            (`ulimit -l`, systemd LimitMEMLOCK=infinity)"
+                    .into());
+            }
+        }
+    }
+    Ok(engine)
+}
+
+impl Engine {
+    fn open(&mut self, user: Option<&str>) -> Result<(), String> {
+        for shard in 0..self.process.shards {
+            let (sender, receiver) = oneshot::channel();
+            let sent = self.process.inboxes[shard].send(Letter::Open(sender)).is_ok();
+            let opened = if sent { block_on(receiver).ok() } else { None };
+            match opened {
+                Some(Ok(lines)) if shard == 0 => self.sockets = lines,
+                Some(Ok(_)) => {}
+                Some(Err(why)) => {
+                    self.stop();
+                    return Err(why);
+                }
+                None => {
+                    self.stop();
+                    return Err(format!("shard {shard} did not come up"));
+                }
+            }
+        }
+        if let Some(user) = user {
+            if let Err(error) = ring::become_user(user) {
+                self.stop();
+                return Err(format!("--user {user}: {error}"));
+            }
+        }
+        self.process.ready.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Stops every shard: what is in flight is finished within its time, the rest stays durable.
+    pub fn stop(&mut self) {
+        self.process.ready.store(false, Ordering::Relaxed);
+        for inbox in &self.process.inboxes {
+            let _ = inbox.send(Letter::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!("shard: {error}"),
+                Err(_) => tracing::error!("a shard has panicked"),
+            }
+        }
+    }
+
+    /// Loads the policy anew on every shard.
+    ///
+    /// # Errors
+    /// What is wrong with it; the policy in force stays.
+    pub fn reload(&self) -> Result<(), String> {
+        for inbox in &self.process.inboxes {
+            let (sender, receiver) = oneshot::channel();
+            if inbox.send(Letter::Reload(sender)).is_ok() {
+                block_on(receiver).map_err(|_| "a shard did not answer")??;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the policy may ask for while `init` runs, before there is any shard.
+pub struct StartHost;
+
+impl Host for StartHost {
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'static, ()> {
+        // Nothing else runs on this thread yet: it may as well wait here.
+        Box::pin(async move { std::thread::sleep(duration) })
+    }
+    fn now_unix_nanos(&self) -> u64 {
+        crate::io::unix_nanos()
+    }
+    fn spawn(&self, _task: LocalBoxFuture<'static, ()>) {
+        tracing::error!("the policy started a task while init ran; it is not run");
+    }
+    fn new_message_id(&self) -> MessageId {
+        crate::message::id::IdSource::new(0).next().0
+    }
+    fn load_body(&self, _id: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
+        Box::pin(async { Err("the spool is not open during init".to_string()) })
+    }
+    fn inject(&self, _message: Message) -> LocalBoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Err("mail cannot be injected during init".to_string()) })
+    }
+    fn shard(&self) -> usize {
+        0
+    }
+}
