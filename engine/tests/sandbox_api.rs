@@ -1,5 +1,7 @@
 //! The sandbox's API on a real shard, field by field as Mailpit's clients read it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod sandbox_support;
 
 use sandbox_support::{deliver, get, request, sandbox, Client};

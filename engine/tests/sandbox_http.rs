@@ -1,5 +1,7 @@
 //! The HTTP glue on a real shard: what well-behaved, broken, slow and greedy clients get.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod sandbox_support;
 
 use futures::FutureExt;

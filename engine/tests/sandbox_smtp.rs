@@ -1,5 +1,7 @@
 //! The sandbox's SMTP side, its websocket, its bounds and its webhook receiver, on a real shard.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod sandbox_support;
 
 use ringmta::sandbox::{self, SandboxConfig};

@@ -147,8 +147,9 @@ function step(by) {
 }
 async function remove(id) {
   const at = S.rows.indexOf(id), next = S.rows[at + 1] || S.rows[at - 1];
-  await send('DELETE', '/api/v1/messages', { IDs: [id] });
+  // Move on first: the event of the deletion may be here before the answer.
   if (S.sel === id) { if (next && at >= 0 && innerWidth > 820) open(next, true); else leave(true); }
+  await send('DELETE', '/api/v1/messages', { IDs: [id] });
 }
 async function unread(id) {
   await send('PUT', '/api/v1/messages', { Read: false, IDs: [id] });
