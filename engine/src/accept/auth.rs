@@ -26,7 +26,10 @@ impl std::fmt::Debug for Exchange {
 
 impl Session {
     pub(super) fn on_auth(&mut self, argument: &str) -> Option<Step> {
-        if self.authenticated || self.sender.is_some() || self.greeted.is_none() {
+        if self.authenticated {
+            return self.refuse(Refusal::AuthTwice);
+        }
+        if self.sender.is_some() || self.greeted.is_none() {
             return self.refuse(Refusal::BadSequence);
         }
         if !self.tls && !self.params.auth_in_clear {

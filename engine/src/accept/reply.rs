@@ -75,6 +75,8 @@ pub enum Refusal {
     TooManyErrors,
     /// AUTH where TLS is required for it.
     AuthNeedsTls,
+    /// AUTH by a client that has authenticated.
+    AuthTwice,
     /// Wrong name or password.
     AuthFailed,
     /// A mechanism we do not offer.
@@ -127,6 +129,7 @@ impl Refusal {
             Refusal::TooManyConnections => (421, "4.3.2 Too many connections, try again later"),
             Refusal::TooManyErrors => (421, "4.7.0 Too many errors, closing connection"),
             Refusal::AuthNeedsTls => (524, "5.7.11 AUTH needs TLS: use STARTTLS first"),
+            Refusal::AuthTwice => (503, "5.5.1 Already authenticated"),
             Refusal::AuthFailed => (535, "5.7.8 Authentication credentials invalid"),
             Refusal::AuthMechanism => (504, "5.5.4 AUTH mechanism not available"),
             Refusal::AuthSyntax => (501, "5.5.2 AUTH response cannot be read"),
