@@ -106,7 +106,11 @@ async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize)
     });
     shard.load_policy().map_err(|error| error.to_string())?;
     let count = recovered.len();
-    for message in recovered {
+    let enumerate = shard.policy().handles("spool_message_enumerated");
+    for mut message in recovered {
+        if enumerate {
+            enumerated(&shard, &mut message).await?;
+        }
         shard.queues.recovered(&shard, message);
     }
     let for_journal = shard.clone();
@@ -122,6 +126,19 @@ async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize)
         io::spawn(hook::run(shard.clone(), hook.clone()));
     }
     Ok((shard, count))
+}
+
+/// Shows policy a message found in the spool; it may steer it to another queue. A handler that
+/// fails ends the start: it would do the same to every message.
+async fn enumerated(
+    shard: &Rc<Shard>,
+    found: &mut crate::spool::recover::Recovered,
+) -> Result<(), String> {
+    let message = crate::spool::load::load(&shard.spool, found.at).await?;
+    let seen = shard.policy().spool_message_enumerated(&message).await;
+    seen.map_err(|error| error.to_string())?;
+    found.queue = message.queue_name().to_string();
+    Ok(())
 }
 
 fn open_hooks(process: &Process, index: usize) -> Result<Vec<Rc<Hook>>, String> {
@@ -299,11 +316,27 @@ impl Shard {
                     Ok(lines)
                 });
                 let _ = answer.send(http);
+                self.start_policy_tasks();
             }
             Letter::Reload(answer) => {
                 let _ = answer.send(self.load_policy().map_err(|error| error.to_string()));
             }
             Letter::Stop => self.stop_seen.set(true),
+        }
+    }
+
+    /// Tasks the policy asked for in `init` run once per process, on the first shard.
+    fn start_policy_tasks(self: &Rc<Self>) {
+        if self.index != 0 {
+            return;
+        }
+        for (event, args) in self.process.init.spawn_tasks.clone() {
+            let shard = self.clone();
+            io::spawn(async move {
+                if let Err(error) = shard.policy().call_user_event(&event, args).await {
+                    tracing::error!("task {event} ended: {error}");
+                }
+            });
         }
     }
 

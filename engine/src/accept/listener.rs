@@ -8,7 +8,6 @@ use crate::io::{self, Listener};
 use crate::limits::ACCEPT_IMBALANCE_MAX;
 use crate::mesh::Letter;
 use crate::shard::Shard;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -28,15 +27,14 @@ pub fn open_all(shard: &Rc<Shard>) -> Result<Vec<String>, String> {
 }
 
 async fn accept_loop(shard: Rc<Shard>, index: usize, listener: Listener) {
-    while !shard.stopping.get() {
-        match io::deadline(Duration::from_millis(500), listener.accept()).await {
-            Ok(Ok(socket)) => place(&shard, socket, index),
-            Ok(Err(error)) => {
+    loop {
+        match listener.accept().await {
+            Ok(socket) => place(&shard, socket, index),
+            Err(error) => {
                 // Usually too many open files: what is open goes on, new ones wait in the kernel.
                 tracing::error!("accept: {error}");
                 io::sleep(Duration::from_millis(100)).await;
             }
-            Err(_) => {}
         }
     }
 }

@@ -1,18 +1,19 @@
-//! Watches the free space of the spools: new mail is refused in time, and taken again when there
+//! Watches the free space of the spools and log folders: new mail is refused in time, and taken again when there
 //! is room, without anyone's help.
 
 use crate::io::{self, ring};
 use crate::limits::DISK_FREE_CHECK_SECS;
 use crate::shard::Shard;
-use ringmta_policy::Spool;
+use ringmta_policy::{InitConfig, MinFree};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Looks at the disks for ever; one task per shard.
 pub async fn watch_disk(shard: Rc<Shard>) {
     loop {
-        let spools = shard.process.init.spools.clone();
-        let short = ring::blocking(move || spools.iter().find_map(what_is_short)).await;
+        let watched = watched(&shard.process.init);
+        let short = ring::blocking(move || watched.iter().find_map(what_is_short)).await;
         let was_full = shard.spool.full.replace(short.is_some());
         match short {
             Some(what) if !was_full => tracing::error!("{what}: new mail is refused with 452"),
@@ -23,15 +24,23 @@ pub async fn watch_disk(shard: Rc<Shard>) {
     }
 }
 
-fn what_is_short(spool: &Spool) -> Option<String> {
-    let (free, total, inodes_free, inodes) = ring::disk_free(&spool.path).ok()?;
-    if spool.min_free_space.is_below(free, total) {
-        let mib = free >> 20;
-        return Some(format!("spool {}: only {mib} MiB free", spool.path.display()));
+/// A folder and what must stay free where it is: bytes, inodes.
+type Watched = (PathBuf, MinFree, MinFree);
+
+fn watched(init: &InitConfig) -> Vec<Watched> {
+    let spools = init.spools.iter().map(|s| (s.path.clone(), s.min_free_space, s.min_free_inodes));
+    let logs = init.local_logs.iter();
+    spools.chain(logs.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes))).collect()
+}
+
+fn what_is_short((path, space, inodes): &Watched) -> Option<String> {
+    let (free, total, inodes_free, inodes_total) = ring::disk_free(path).ok()?;
+    if space.is_below(free, total) {
+        return Some(format!("{}: only {} MiB free", path.display(), free >> 20));
     }
     // Some filesystems have no fixed number of inodes and say 0.
-    if inodes > 0 && spool.min_free_inodes.is_below(inodes_free, inodes) {
-        return Some(format!("spool {}: only {inodes_free} inodes free", spool.path.display()));
+    if inodes_total > 0 && inodes.is_below(inodes_free, inodes_total) {
+        return Some(format!("{}: only {inodes_free} inodes free", path.display()));
     }
     None
 }

@@ -94,6 +94,7 @@ fn make(shard: &Shard, what: What, posted: Posted) -> Result<Order, String> {
 fn end(posted: &Posted) -> Result<u64, String> {
     if let Some(expires) = &posted.expires {
         return ringmta_policy::time::parse_rfc3339(expires)
+            .map(|nanos| nanos / 1_000_000)
             .ok_or_else(|| format!("expires: {expires:?} is not an RFC 3339 time"));
     }
     let millis = match &posted.duration {

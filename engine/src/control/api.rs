@@ -5,12 +5,11 @@ use super::ask;
 use super::auth::{self, Access};
 use super::http::{self, Method, Options, Request, Response, StatusCode};
 use crate::accept::inject;
-use crate::io::{self, Listener};
+use crate::io;
 use crate::mesh::Inspect;
 use crate::shard::Shard;
 use ringmta_policy::HttpListener;
 use serde_json::{json, Value};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 

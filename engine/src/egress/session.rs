@@ -217,7 +217,7 @@ impl<'a> Session<'a> {
                 return Err(why);
             }
         };
-        self.note_refused(&mut transaction, answer.refused);
+        self.note_refused(&mut transaction, answer.refused).await;
         if !answer.go_ahead || answer.accepted.is_empty() {
             return self.without_data(transaction, answer.go_ahead).await;
         }
@@ -311,13 +311,14 @@ impl<'a> Session<'a> {
 
     /// Makes records of refused recipients: 5xx ends their delivery, 4xx defers it. 552 to a
     /// recipient is often a full mailbox: transient (RFC 5321 section 4.5.3.1.10).
-    fn note_refused(&self, t: &mut Transaction, refused: Vec<(EnvelopeAddress, Response)>) {
+    async fn note_refused(&self, t: &mut Transaction, refused: Vec<(EnvelopeAddress, Response)>) {
         let mut deferred: Vec<(EnvelopeAddress, Response)> = Vec::new();
         for (recipient, mut response) in refused {
             let is_rcpt = response.command.as_deref().is_some_and(|c| c.starts_with("RCPT"));
             if response.code == 552 && is_rcpt {
                 response.code = 452;
             }
+            let response = self.rewritten(t, response).await;
             if response.is_permanent() {
                 let one = std::slice::from_ref(&recipient);
                 outcome::bounce(self.shard, &self.via, &t.delivery, one, &response);
@@ -379,7 +380,7 @@ impl<'a> Session<'a> {
                     self.note_closing(&response);
                     let who =
                         if replies == 1 { &accepted[..] } else { &accepted[settled..=settled] };
-                    self.settle_data(&mut transaction, who, response);
+                    self.settle_data(&mut transaction, who, response).await;
                     settled += 1;
                 }
                 Err(why) => result = Err(why),
@@ -412,8 +413,14 @@ impl<'a> Session<'a> {
     }
 
     /// The answer to the final dot.
-    fn settle_data(&self, t: &mut Transaction, who: &[EnvelopeAddress], mut response: Response) {
+    async fn settle_data(
+        &self,
+        t: &mut Transaction,
+        who: &[EnvelopeAddress],
+        mut response: Response,
+    ) {
         response.command = Some(".\r\n".into());
+        let response = self.rewritten(t, response).await;
         if response.is_positive() {
             outcome::delivered(self.shard, &self.via, &t.delivery, who, &response);
         } else if response.is_permanent() {
@@ -423,6 +430,27 @@ impl<'a> Session<'a> {
             t.deferred.extend_from_slice(who);
             t.deferral = Some(response);
         }
+    }
+
+    /// The peer's answer as policy wants it read.
+    async fn rewritten(&self, t: &Transaction, mut response: Response) -> Response {
+        let policy = self.shard.policy();
+        if policy.handles("smtp_client_rewrite_delivery_status") {
+            let text = format!("{} {}", response.code, response.content);
+            let parts = &t.delivery.item.queue.parts;
+            let code = policy.rewrite_delivery_status(
+                &text,
+                &parts.domain,
+                parts.tenant.as_deref(),
+                parts.campaign.as_deref(),
+                parts.routing_domain.as_deref(),
+            );
+            // A failure was logged where it happened; the peer's own word then stands.
+            if let Ok(Some(code)) = code.await {
+                response.code = code;
+            }
+        }
+        response
     }
 
     /// What comes behind a transaction: its remaining recipients, or the next message.

@@ -58,13 +58,13 @@ pub async fn run(shard: Rc<Shard>, hook: Rc<Hook>) {
     let mut connection = None;
     let mut waited = Duration::ZERO;
     loop {
-        if hook.log.has_pending() {
-            hook.log.flush().await;
-        }
+        hook.log.wait().await;
+        // Events come in herds: a short wait makes one flush and one batch of them.
+        io::sleep(IDLE).await;
+        hook.log.flush().await;
         let backlog = hook.log.backlog.get() as usize;
-        if backlog == 0 || (backlog < fewest && waited < patience) {
-            waited = if backlog == 0 { Duration::ZERO } else { waited + IDLE };
-            io::sleep(IDLE).await;
+        if backlog < fewest && waited < patience {
+            waited += IDLE;
             continue;
         }
         waited = Duration::ZERO;

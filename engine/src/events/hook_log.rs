@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// A place in the log: (segment number, byte offset).
@@ -22,6 +23,7 @@ pub struct HookLog {
     end: Cell<Position>,
     cursor: Cell<Position>,
     busy: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
     /// Events appended and not yet taken.
     pub backlog: Cell<u64>,
 }
@@ -48,6 +50,7 @@ impl HookLog {
             end: Cell::new(end),
             cursor: Cell::new(cursor),
             busy: Cell::new(false),
+            reader: RefCell::default(),
             backlog: Cell::new(0),
         };
         log.backlog.set(log.count_waiting()?);
@@ -100,6 +103,21 @@ impl HookLog {
         encode(&mut pending);
         pending.push(b'\n');
         self.backlog.set(self.backlog.get() + 1);
+        if let Some(waker) = self.reader.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until there is something to read.
+    pub async fn wait(&self) {
+        std::future::poll_fn(|cx| {
+            if self.backlog.get() > 0 {
+                return Poll::Ready(());
+            }
+            *self.reader.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Whether events wait to be made durable.

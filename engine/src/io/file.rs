@@ -70,6 +70,14 @@ pub fn round_up(bytes: usize) -> usize {
     bytes.div_ceil(BLOCK_BYTES) * BLOCK_BYTES
 }
 
+/// To be called once per folder before files in it are opened: see the real world's reason.
+///
+/// # Errors
+/// As the disk says.
+pub async fn learn_device(dir: &Path) -> io::Result<()> {
+    deadline(DISK, ring::learn_device(dir)).await?
+}
+
 /// A file opened for direct I/O. Cheap to clone; closed when the last clone goes.
 #[derive(Clone)]
 pub struct File {

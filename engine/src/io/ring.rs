@@ -434,6 +434,24 @@ impl RingFile {
     }
 }
 
+/// Lets the executor learn how the disk under `dir` wants to be driven. It probes polled I/O once
+/// per device with a read of the first file it opens; were that an empty file, the read would
+/// succeed without touching the disk, and every later read would fail with EOPNOTSUPP.
+pub async fn learn_device(dir: &Path) -> io::Result<()> {
+    let path = dir.join(".probe-device");
+    let written = path.clone();
+    blocking(move || {
+        use std::io::Write;
+        let mut file = std::fs::File::create(&written)?;
+        file.write_all(&[1; limits::BLOCK_BYTES])?;
+        file.sync_all()
+    })
+    .await?;
+    let opened = DmaFile::open(&path).await.map_err(io::Error::from)?;
+    opened.close().await.map_err(io::Error::from)?;
+    std::fs::remove_file(&path)
+}
+
 /// Makes the entries of a directory durable.
 pub async fn sync_dir(path: &Path) -> io::Result<()> {
     let dir = glommio::io::Directory::open(path).await.map_err(io::Error::from)?;

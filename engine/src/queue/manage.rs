@@ -106,6 +106,15 @@ impl Queues {
                 return self.defer(shard, item, unix_millis() + wait.as_millis() as u64 + 1);
             }
         }
+        if shard.policy().handles("throttle_insert_ready_queue") {
+            let shard = shard.clone();
+            return io::spawn(async move { throttled(&shard, item).await });
+        }
+        self.insert_ready(shard, item);
+    }
+
+    fn insert_ready(&self, shard: &Rc<Shard>, item: Item) {
+        let queue = item.queue.clone();
         let route = queue.route.borrow().clone();
         let Some(ready) = route.and_then(|route| route.pick()) else {
             queue.waiting.borrow_mut().push_back(item);
@@ -224,6 +233,32 @@ impl Queues {
                 || idle < Duration::from_secs(600)
         });
     }
+}
+
+/// Asks policy whether a due message may move on; one whose due time it pushed out waits.
+async fn throttled(shard: &Rc<Shard>, mut item: Item) {
+    if item.loaded.is_none() {
+        match crate::spool::load::load(&shard.spool, item.at).await {
+            Ok(message) => {
+                message.set_num_attempts(item.attempts);
+                item.loaded = Some(Box::new(Loaded::new(message, &shard.queues.resident)));
+            }
+            Err(why) => {
+                tracing::error!("message {} cannot be read: {why}", item.id);
+                return shard.queues.defer(shard, item, unix_millis() + 60_000);
+            }
+        }
+    }
+    let message = item.loaded.as_ref().map(|loaded| loaded.message.clone());
+    if let Some(message) = message {
+        message.set_due(None);
+        // A failure was logged where it happened; it holds no mail back.
+        let _ = shard.policy().throttle_insert_ready_queue(&message).await;
+        if let Some(due) = message.due().filter(|due| *due > unix_millis()) {
+            return shard.queues.defer(shard, item, due);
+        }
+    }
+    shard.queues.insert_ready(shard, item);
 }
 
 /// Expiry holds wherever a message lies.

@@ -6,7 +6,7 @@ use super::reclaim::{AttemptState, Segments};
 use super::record::NewRecord;
 use super::recover::{self, Found, Recovered, Report};
 use super::{Location, StoreError};
-use crate::io::File;
+use crate::io::{self, File};
 use ringmta_policy::{Message, MessageId};
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -53,6 +53,8 @@ impl Partition {
     ) -> std::io::Result<(Rc<Partition>, Vec<Recovered>, Report)> {
         let data = make_dir(&paths.data, shard)?;
         let meta = make_dir(&paths.meta, shard)?;
+        io::file::learn_device(&data).await?;
+        io::file::learn_device(&meta).await?;
         let found = recover::read(&data, &meta).await?;
         let partition = Rc::new(Partition {
             commits: GroupCommit::default(),

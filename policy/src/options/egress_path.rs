@@ -23,9 +23,9 @@ option_table! {
         /// Further message rates by name, shared by all paths that name them.
         additional_message_rate_throttles: BTreeMap<String, Throttle> = BTreeMap::new(),
         /// Rate at which this source may be chosen.
-        source_selection_rate: Option<Throttle> = None,
+        source_selection_rate: Option<Throttle> = None; Support::Refused,
         /// Further selection rates by name.
-        additional_source_selection_rates: BTreeMap<String, Throttle> = BTreeMap::new(),
+        additional_source_selection_rates: BTreeMap<String, Throttle> = BTreeMap::new(); Support::Refused,
         /// Messages sent over one connection before it is closed.
         max_deliveries_per_connection: usize = 1024,
         /// Recipients in one transaction.
@@ -33,17 +33,17 @@ option_table! {
         /// Messages waiting for a connection.
         max_ready: usize = 1024,
         /// Failed connections in a row after which the whole site waits for a retry.
-        consecutive_connection_failures_before_delay: usize = 100,
+        consecutive_connection_failures_before_delay: usize = 100; Support::NoEffect("when no host of a site can be reached, what waits is delayed at once"),
         /// Open as many connections as the limit allows at once.
         aggressive_connection_opening: bool = false,
         /// What to do when a connection ends in the middle of its work.
-        reconnect_strategy: ReconnectStrategy = ReconnectStrategy::ConnectNextHost,
+        reconnect_strategy: ReconnectStrategy = ReconnectStrategy::ConnectNextHost; Support::NoEffect("each connection tries the hosts in order until one takes it"),
         /// Go on with the next host after a transport error.
-        try_next_host_on_transport_error: bool = false,
+        try_next_host_on_transport_error: bool = false; Support::NoEffect("each connection tries the hosts in order until one takes it"),
         /// A connection without progress for this long is cut (duration).
-        dispatcher_progress_watchdog_timeout: Option<Duration> = None,
+        dispatcher_progress_watchdog_timeout: Option<Duration> = None; Support::NoEffect("every wait of a connection has a deadline of its own"),
         /// Time a connection may take to finish at shutdown (duration).
-        system_shutdown_timeout: Option<Duration> = None,
+        system_shutdown_timeout: Option<Duration> = None; Support::NoEffect("a stop takes five seconds at most"),
         /// Wake-ups of dispatchers.
         dispatcher_wakeup_strategy: Option<String> = None; Support::NoEffect(PER_SHARD),
         /// Wake-ups of queue maintenance.
@@ -95,9 +95,9 @@ option_table! {
         /// Use OpenSSL.
         tls_prefer_openssl: bool = false; Support::Refused,
         /// Client certificate chain (PEM).
-        tls_certificate: Option<KeySource> = None,
+        tls_certificate: Option<KeySource> = None; Support::Refused,
         /// Private key (PEM) of the client certificate.
-        tls_private_key: Option<KeySource> = None,
+        tls_private_key: Option<KeySource> = None; Support::Refused,
         /// OpenSSL ciphers.
         openssl_cipher_list: Option<String> = None; Support::Refused,
         /// OpenSSL TLS 1.3 suites.
@@ -105,7 +105,7 @@ option_table! {
         /// OpenSSL flags.
         openssl_options: Option<String> = None; Support::Refused,
         /// Cipher suites to offer; empty = all.
-        rustls_cipher_suites: Vec<String> = Vec::new(),
+        rustls_cipher_suites: Vec<String> = Vec::new(); Support::Refused,
         /// Hosts whose TLS failed are spoken to in the clear for this long (duration); only for opportunistic TLS.
         remember_broken_tls: Option<Duration> = None,
         /// Reconnect without TLS at once when an opportunistic handshake fails.

@@ -29,7 +29,7 @@ option_table! {
         /// CA that client certificates must chain to.
         tls_required_client_ca: Option<KeySource> = None; Support::Refused,
         /// Keep accepted mail in memory until its first transient failure. Not durable.
-        deferred_spool: bool = false,
+        deferred_spool: bool = false; Support::NoEffect("every message is on stable storage before its 250"),
         /// Answer before the policy has seen the message.
         deferred_queue: bool = false; Support::Refused,
         /// Which trace headers are added.
@@ -51,9 +51,9 @@ option_table! {
         /// Longest line (octets, without CRLF); 500 5.2.3 beyond.
         line_length_hard_limit: usize = 998,
         /// Offer XCLIENT.
-        allow_xclient: bool = false,
+        allow_xclient: bool = false; Support::Refused,
         /// Expect a HAProxy PROXY header on every connection.
-        require_proxy_protocol: bool = false,
+        require_proxy_protocol: bool = false; Support::Refused,
         /// Other options for some client networks.
         peer: CidrMap<Overrides> = CidrMap::default(),
         /// Other options for some local addresses; applied after `peer`.
@@ -168,9 +168,9 @@ option_table! {
         /// Peers that may relay mail from the domain.
         relay_from: CidrSet = CidrSet::default(),
         /// What to do with delivery status notifications to the domain.
-        log_oob: ReportHandling = ReportHandling::Ignore,
+        log_oob: ReportHandling = ReportHandling::Ignore; Support::Refused,
         /// What to do with feedback reports to the domain.
-        log_arf: ReportHandling = ReportHandling::Ignore,
+        log_arf: ReportHandling = ReportHandling::Ignore; Support::Refused,
         /// How long the answer may be kept (duration).
         ttl: Option<Duration> = None; Support::NoEffect("the event is asked once per transaction"),
     }

@@ -27,7 +27,7 @@ option_table! {
         /// Other settings for single record types, or for `Any` other.
         per_record: BTreeMap<String, RecordParams> = BTreeMap::new(),
         /// Event that decides which records are written.
-        filter_event: Option<String> = None,
+        filter_event: Option<String> = None; Support::Refused,
         /// Free space below which new mail is refused.
         min_free_space: MinFree = MinFree::Percent(10.0),
         /// Free inodes below which new mail is refused.
