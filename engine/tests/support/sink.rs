@@ -1,6 +1,7 @@
 //! A next hop that behaves as it is told and keeps what it is sent, byte for byte.
 
 use super::{wait, PATIENCE};
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -53,13 +54,29 @@ struct Shared {
     behaviour: Mutex<Behaviour>,
     changed: Condvar,
     messages: Mutex<Vec<Received>>,
-    commands: Mutex<Vec<(usize, String)>>,
+    /// Command lines with the number of their connection; an empty line is its beginning.
+    commands: Mutex<Vec<(usize, String, Instant)>>,
     open: AtomicUsize,
     most_open: AtomicUsize,
     total: AtomicUsize,
     stop: AtomicBool,
     /// What no engine may ever send; a test with any of it fails.
     violations: Mutex<Vec<String>>,
+}
+
+impl Shared {
+    fn note(&self, connection: usize, line: String) {
+        let mut commands = self.commands.lock().unwrap();
+        commands.push((connection, line, Instant::now()));
+    }
+}
+
+/// The most of these spans that overlap.
+pub fn most_at_once(spans: &[(Instant, Instant)]) -> usize {
+    let at = |moment: Instant| {
+        spans.iter().filter(|(from, to)| *from <= moment && moment <= *to).count()
+    };
+    spans.iter().map(|(from, _)| at(*from)).max().unwrap_or(0)
 }
 
 /// A running sink. It ends when this goes.
@@ -105,6 +122,7 @@ impl Sink {
                 let number = state.total.fetch_add(1, Ordering::SeqCst) + 1;
                 let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
                 state.most_open.fetch_max(open, Ordering::SeqCst);
+                state.note(number, String::new());
                 std::thread::spawn(move || {
                     let _ = Connection::new(stream, number, &state).run();
                     state.open.fetch_sub(1, Ordering::SeqCst);
@@ -146,7 +164,22 @@ impl Sink {
 
     /// Every command line, in order, with the number of its connection.
     pub fn commands(&self) -> Vec<(usize, String)> {
-        self.shared.commands.lock().unwrap().clone()
+        let commands = self.shared.commands.lock().unwrap();
+        let said = commands.iter().filter(|(_, line, _)| !line.is_empty());
+        said.map(|(connection, line, _)| (*connection, line.clone())).collect()
+    }
+
+    /// For each connection, when it was made and when its last MAIL came: while it was surely in
+    /// use. (Its end is not told: a slow sink may notice that long after the engine.)
+    pub fn spans(&self) -> Vec<(Instant, Instant)> {
+        let mut spans: BTreeMap<usize, (Instant, Instant)> = BTreeMap::new();
+        for (connection, line, at) in self.shared.commands.lock().unwrap().iter() {
+            let span = spans.entry(*connection).or_insert((*at, *at));
+            if line.starts_with("MAIL") {
+                span.1 = *at;
+            }
+        }
+        spans.into_values().collect()
     }
 
     /// How many command lines begin so.
@@ -248,7 +281,7 @@ impl<'a> Connection<'a> {
             }
             self.check_line(&line);
             let text = String::from_utf8_lossy(&line).trim_end().to_string();
-            self.shared.commands.lock().unwrap().push((self.number, text.clone()));
+            self.shared.note(self.number, text.clone());
             if !self.command(&text)? {
                 return Ok(());
             }

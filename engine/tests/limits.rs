@@ -1,0 +1,187 @@
+//! Limits hold over all shards together, and nobody starves under them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+use support::sink::most_at_once;
+use support::{message, wait, Engine, Sink, Site};
+
+/// Submits `count` messages over many connections, so that every shard accepts some.
+fn submit(engine: &Engine, domain: &str, count: usize) {
+    let mut clients: Vec<_> = (0..count.min(32)).map(|_| engine.greeted()).collect();
+    let connections = clients.len();
+    for n in 0..count {
+        let to = format!("u{n}@{domain}");
+        let reply = clients[n % connections].transaction("a@src.test", &[&to], &message("limit"));
+        assert_eq!(reply.code, 250, "{reply:?}");
+    }
+}
+
+/// Shards that have messages waiting.
+fn shards_with_mail(engine: &Engine) -> usize {
+    let queues = engine.get("/api/admin/queues/v1").json();
+    let shards = queues.as_array().unwrap().iter();
+    let busy = shards.filter(|shard| shard["scheduled"].as_object().is_some_and(|q| !q.is_empty()));
+    busy.count()
+}
+
+fn recipients(sink: &Sink) -> BTreeSet<String> {
+    sink.messages().into_iter().flat_map(|message| message.to).collect()
+}
+
+#[test]
+fn one_connection_for_two_shards() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = Site::to(sink.addr);
+    site.path = "connection_limit = 1,".into();
+    let engine = site.start(2);
+    submit(&engine, "dst.test", 200);
+    wait("mail waiting on both shards", || shards_with_mail(&engine) == 2);
+    sink.set(|behaviour| behaviour.hold_dots = false);
+    sink.wait_messages(200);
+    engine.wait_empty();
+    assert_eq!(recipients(&sink).len(), 200, "everybody got theirs");
+    assert!(sink.connections() >= 2, "both shards had a turn");
+    assert_eq!(most_at_once(&sink.spans()), 1);
+}
+
+#[test]
+fn fewer_connections_than_shards() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.path = "connection_limit = 2, max_deliveries_per_connection = 5,".into();
+    let engine = site.start(4);
+    submit(&engine, "dst.test", 300);
+    sink.wait_messages(300);
+    engine.wait_empty();
+    assert_eq!(recipients(&sink).len(), 300);
+    assert!(most_at_once(&sink.spans()) <= 2);
+}
+
+#[test]
+fn what_is_allowed_is_used() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = Site::to(sink.addr);
+    site.path = "connection_limit = 5,".into();
+    let engine = site.start(2);
+    submit(&engine, "dst.test", 100);
+    wait("five connections", || sink.open() == 5);
+    sink.set(|behaviour| behaviour.hold_dots = false);
+    sink.wait_messages(100);
+    engine.wait_empty();
+    assert!(most_at_once(&sink.spans()) <= 5);
+}
+
+#[test]
+fn one_named_limit_for_several_sites() {
+    let sinks = [Sink::start(), Sink::start(), Sink::start()];
+    let mut site = Site::new();
+    for (n, sink) in sinks.iter().enumerate() {
+        site.routes.push((format!("d{n}.test"), sink.addr));
+    }
+    site.path = "additional_connection_limits = { provider = 1 },".into();
+    let engine = site.start(2);
+    for n in 0..sinks.len() {
+        submit(&engine, &format!("d{n}.test"), 40);
+    }
+    for sink in &sinks {
+        sink.wait_messages(40);
+    }
+    engine.wait_empty();
+    let spans: Vec<_> = sinks.iter().flat_map(Sink::spans).collect();
+    assert_eq!(most_at_once(&spans), 1, "one connection for all sites together");
+}
+
+#[test]
+fn a_site_that_hangs_does_not_hold_up_another() {
+    let (stuck, free) = (Sink::start(), Sink::start());
+    stuck.set(|behaviour| behaviour.stall = Some(support::Phase::Banner));
+    let mut site = Site::new();
+    site.routes = vec![("stuck.test".into(), stuck.addr), ("free.test".into(), free.addr)];
+    site.path = "connection_limit = 2,".into();
+    let engine = site.start(1);
+    submit(&engine, "stuck.test", 50);
+    submit(&engine, "free.test", 50);
+    free.wait_messages(50);
+    stuck.set(|behaviour| behaviour.stall = None);
+    stuck.wait_messages(50);
+    engine.wait_empty();
+}
+
+/// `count` messages at `per_second` with a burst of `burst` cannot take less than this.
+fn least(count: u32, burst: u32, per_second: f64) -> Duration {
+    Duration::from_secs_f64(f64::from(count - burst) / per_second)
+}
+
+#[test]
+fn message_rate_of_a_path() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.path = "max_message_rate = '40/s',".into();
+    let engine = site.start(2);
+    let begin = Instant::now();
+    submit(&engine, "dst.test", 60);
+    let last = sink.wait_messages(60).iter().map(|message| message.at).max().unwrap();
+    assert!(last - begin >= least(60, 1, 40.0), "{:?}", last - begin);
+    engine.wait_empty();
+}
+
+#[test]
+fn message_rate_shared_by_name() {
+    let sinks = [Sink::start(), Sink::start()];
+    let mut site = Site::new();
+    site.routes = vec![("d0.test".into(), sinks[0].addr), ("d1.test".into(), sinks[1].addr)];
+    site.path = "additional_message_rate_throttles = { provider = '40/s,max_burst=10' },".into();
+    let engine = site.start(2);
+    let begin = Instant::now();
+    submit(&engine, "d0.test", 35);
+    submit(&engine, "d1.test", 35);
+    let last = |sink: &Sink| sink.wait_messages(35).iter().map(|m| m.at).max().unwrap();
+    let last = last(&sinks[0]).max(last(&sinks[1]));
+    assert!(last - begin >= least(70, 10, 40.0), "{:?}", last - begin);
+    engine.wait_empty();
+}
+
+#[test]
+fn message_rate_of_a_scheduled_queue() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.queue = "max_message_rate = '20/s',".into();
+    let engine = site.start(2);
+    let begin = Instant::now();
+    submit(&engine, "dst.test", 40);
+    let last = sink.wait_messages(40).iter().map(|message| message.at).max().unwrap();
+    assert!(last - begin >= least(40, 1, 20.0), "{:?}", last - begin);
+    engine.wait_empty();
+}
+
+#[test]
+fn connection_rate() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.path = "max_connection_rate = '10/s', max_deliveries_per_connection = 1,".into();
+    let engine = site.start(2);
+    let begin = Instant::now();
+    submit(&engine, "dst.test", 20);
+    let last = sink.wait_messages(20).iter().map(|message| message.at).max().unwrap();
+    assert!(last - begin >= least(20, 1, 10.0), "{:?}", last - begin);
+    engine.wait_empty();
+}
+
+#[test]
+fn more_mail_than_a_ready_queue_holds() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = Site::to(sink.addr);
+    site.path = "max_ready = 4, connection_limit = 1,".into();
+    let engine = site.start(2);
+    submit(&engine, "dst.test", 100);
+    sink.set(|behaviour| behaviour.hold_dots = false);
+    sink.wait_messages(100);
+    engine.wait_empty();
+    assert_eq!(recipients(&sink).len(), 100);
+}
