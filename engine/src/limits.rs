@@ -35,8 +35,8 @@ pub const DATA_BUFFER_KEEP_BYTES: usize = 16 * 1024;
 pub const SESSION_ERRORS_MAX: u32 = 20;
 /// Reply bytes that may wait in memory for a client that does not read.
 pub const REPLY_BACKLOG_BYTES: usize = 64 * 1024;
-/// Longest a session may take over the start of one command line, whatever it trickles.
-pub const SESSION_LINE_SECS: u64 = 300;
+/// A session that says nothing for this long gives its receive buffer back.
+pub const SESSION_QUIET_SECS: u64 = 5;
 /// Longest a whole session may last.
 pub const SESSION_TOTAL_SECS: u64 = 24 * 3600;
 /// Longest a client may take to send one message.
@@ -132,8 +132,6 @@ pub const DNS_CNAME_MAX: usize = 8;
 
 /// An event segment file (feeds hooks) is closed at this size.
 pub const EVENT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
-/// Log bytes waiting for the writer before records are flushed early.
-pub const LOG_PENDING_BYTES: usize = 256 * 1024;
 /// Open log segments are cut at least this often when the policy sets no duration.
 pub const LOG_SEGMENT_SECS: u64 = 60;
 /// Hook retry: first pause.

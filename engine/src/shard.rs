@@ -16,7 +16,7 @@ use crate::process::Process;
 use crate::queue::{manage, Queues};
 use crate::spool::{journal, Partition};
 use futures::future::LocalBoxFuture;
-use ringmta_policy::{Host, Message, MessageId, Mode, Policy};
+use ringmta_policy::{EsmtpListener, Host, Message, MessageId, Mode, Policy};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
@@ -30,6 +30,8 @@ pub struct Shard {
     /// What it shares with the others.
     pub process: Arc<Process>,
     policy: RefCell<Rc<Policy>>,
+    /// ESMTP listeners' options, by index.
+    pub listeners: Vec<Rc<EsmtpListener>>,
     /// Its part of the spool.
     pub spool: Rc<Partition>,
     /// What waits for delivery.
@@ -92,6 +94,7 @@ async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize)
         Shard {
             index,
             policy: RefCell::new(Rc::new(Policy::empty(process.policy_shared.clone(), host))),
+            listeners: process.init.esmtp_listeners.iter().cloned().map(Rc::new).collect(),
             process,
             spool,
             queues: Queues::default(),

@@ -40,9 +40,6 @@ impl RecvBuf {
     /// Room to receive into: at least a command buffer, `want` bytes when data is expected.
     pub fn space(&mut self, want: usize) -> &mut [u8] {
         let want = want.max(COMMAND_BUFFER_BYTES);
-        if self.start == self.end && self.data.len() > DATA_BUFFER_KEEP_BYTES.max(want) {
-            self.data = Vec::new();
-        }
         if self.data.len() - self.end < want / 2 {
             self.data.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -52,6 +49,13 @@ impl RecvBuf {
             }
         }
         &mut self.data[self.end..]
+    }
+
+    /// Gives memory back: the session has gone quiet.
+    pub fn shrink(&mut self) {
+        if self.start == self.end && self.data.len() > DATA_BUFFER_KEEP_BYTES {
+            self.data = Vec::new();
+        }
     }
 
     /// Says how many bytes of the space were filled.
@@ -91,6 +95,7 @@ mod tests {
         let mut buf = RecvBuf::new();
         buf.push(&vec![1; 200_000]);
         buf.consume(200_000);
+        buf.shrink();
         buf.space(0);
         assert!(buf.data.len() <= DATA_BUFFER_KEEP_BYTES);
     }

@@ -79,9 +79,9 @@ async fn options_for(
     peer: SocketAddr,
     local: SocketAddr,
 ) -> Rc<EsmtpListener> {
-    let base = &shard.process.init.esmtp_listeners[listener];
+    let base = &shard.listeners[listener];
     let options = if base.has_overrides() {
-        base.for_connection(peer.ip(), local.ip())
+        Rc::new(base.for_connection(peer.ip(), local.ip()))
     } else {
         base.clone()
     };
@@ -92,7 +92,7 @@ async fn options_for(
             return Rc::new(changed);
         }
     }
-    Rc::new(options)
+    options
 }
 
 fn session_meta(options: &EsmtpListener, peer: SocketAddr, local: SocketAddr) -> ConnMeta {
@@ -176,8 +176,16 @@ impl Served {
         } else {
             *data_started = None;
         }
+        // A session that goes quiet first gives its buffer back, then waits out its time.
+        let first = limit.min(Duration::from_secs(limits::SESSION_QUIET_SECS));
         let space = input.space(session.read_size());
-        match deadline(limit, conn.read(space)).await {
+        let mut received = deadline(first, conn.read(space)).await;
+        if received.is_err() && first < limit {
+            input.shrink();
+            let space = input.space(session.read_size());
+            received = deadline(limit - first, conn.read(space)).await;
+        }
+        match received {
             Ok(Ok(0)) => Ok(false),
             Ok(Ok(count)) => {
                 input.filled(count);

@@ -3,7 +3,7 @@
 use super::client::Capabilities;
 use super::plan::{shuffle_equals, PlanHost};
 use super::reply::Response;
-use super::wire::Wire;
+use super::wire::{Broken, Wire};
 use crate::io::{deadline, mono_nanos, tls, Conn, Stream};
 use crate::limits::CANDIDATE_HOSTS_MAX;
 use crate::queue::ReadyQueue;
@@ -169,6 +169,12 @@ enum Failed {
 impl From<String> for Failed {
     fn from(why: String) -> Failed {
         Failed::Other(Trouble::Broken(why))
+    }
+}
+
+impl From<Broken> for Failed {
+    fn from(why: Broken) -> Failed {
+        Failed::Other(Trouble::Broken(why.to_string()))
     }
 }
 

@@ -470,7 +470,7 @@ impl<'a> Session<'a> {
             if let Some(next) = next {
                 self.untouched(next);
             }
-            return Err("the peer is closing".into());
+            return Err(Broken::Wrong("the peer is closing".into()));
         }
         Ok(next)
     }
@@ -492,8 +492,8 @@ impl<'a> Session<'a> {
     }
 
     /// The connection broke before the peer took any of the envelope.
-    async fn broke(&self, mut t: Transaction, why: &str) {
-        if self.deliveries > 0 && t.deferral.is_none() && !why.contains("no whole reply") {
+    async fn broke(&self, mut t: Transaction, why: &Broken) {
+        if self.deliveries > 0 && t.deferral.is_none() && matches!(why, Broken::Lost(_)) {
             // A connection kept open may have died while idle: that is no attempt.
             return self.untouched(t);
         }
@@ -517,7 +517,7 @@ impl<'a> Session<'a> {
             }
             Err(why) => {
                 tracing::debug!("{}: {}: {why}", self.ready.name, self.via.host);
-                *self.ready.last_trouble.borrow_mut() = why;
+                *self.ready.last_trouble.borrow_mut() = why.to_string();
             }
         }
     }

@@ -4,8 +4,24 @@ use super::reply::{ReplyReader, Response};
 use crate::io::{deadline, Conn};
 use std::time::Duration;
 
-/// A failure of the connection itself, in words that end up in a record.
-pub type Broken = String;
+/// A failure of the connection itself; its words end up in a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The peer has gone, or the network failed.
+    Lost(String),
+    /// The peer is there but did not do its part in time.
+    Late(String),
+    /// The peer does not speak SMTP, or said it is closing.
+    Wrong(String),
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Broken::Lost(why) | Broken::Late(why) | Broken::Wrong(why) => f.write_str(why),
+        }
+    }
+}
 
 /// A connection and what has been received over it.
 pub struct Wire {
@@ -28,8 +44,8 @@ impl Wire {
     pub async fn send(&mut self, data: &[u8], limit: Duration, phase: &str) -> Result<(), Broken> {
         match deadline(limit, self.conn.write_all(data)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(format!("{phase}: {error}")),
-            Err(_) => Err(format!("{phase}: could not send within {limit:?}")),
+            Ok(Err(error)) => Err(Broken::Lost(format!("{phase}: {error}"))),
+            Err(_) => Err(Broken::Late(format!("{phase}: could not send within {limit:?}"))),
         }
     }
 
@@ -40,20 +56,22 @@ impl Wire {
     pub async fn reply(&mut self, limit: Duration, phase: &str) -> Result<Response, Broken> {
         match deadline(limit, self.read_reply()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(why)) => Err(format!("{phase}: {why}")),
-            Err(_) => Err(format!("{phase}: no whole reply within {limit:?}")),
+            Ok(Err(Broken::Wrong(why))) => Err(Broken::Wrong(format!("{phase}: {why}"))),
+            Ok(Err(broken)) => Err(Broken::Lost(format!("{phase}: {broken}"))),
+            Err(_) => Err(Broken::Late(format!("{phase}: no whole reply within {limit:?}"))),
         }
     }
 
     async fn read_reply(&mut self) -> Result<Response, Broken> {
         loop {
-            if let Some(response) = self.reader.next_reply().map_err(|fault| fault.to_string())? {
+            let reply = self.reader.next_reply();
+            if let Some(response) = reply.map_err(|fault| Broken::Wrong(fault.to_string()))? {
                 return Ok(response);
             }
             match self.conn.read(&mut self.chunk).await {
-                Ok(0) => return Err("connection closed by the peer".into()),
+                Ok(0) => return Err(Broken::Lost("connection closed by the peer".into())),
                 Ok(count) => self.reader.push(&self.chunk[..count]),
-                Err(error) => return Err(error.to_string()),
+                Err(error) => return Err(Broken::Lost(error.to_string())),
             }
         }
     }

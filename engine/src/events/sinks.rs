@@ -7,7 +7,7 @@ use crate::io;
 use crate::limits;
 use crate::shard::Shard;
 use ringmta_policy::{LocalLogs, LogRecordSelect, Message};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ pub struct Events {
     node_id: String,
     logs: Vec<Log>,
     hooks: Vec<Rc<Hook>>,
-    hurry: Cell<bool>,
 }
 
 /// One `configure_local_logs`: a series per folder and suffix.
@@ -40,7 +39,7 @@ impl Events {
     /// A text naming the folder that cannot be written.
     pub fn new(node_id: &str, logs: &[LocalLogs], hooks: Vec<Rc<Hook>>) -> Result<Events, String> {
         let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
-        Ok(Events { node_id: node_id.to_string(), logs, hooks, hurry: Cell::new(false) })
+        Ok(Events { node_id: node_id.to_string(), logs, hooks })
     }
 
     /// Whether anyone wants events of this type; asked before one is put together.
@@ -59,9 +58,6 @@ impl Events {
             let extras = Extras { meta: &log.select.meta, headers: &log.select.headers };
             record.encode(&mut pending, &self.node_id, now, message, &extras);
             pending.push(b'\n');
-            if pending.len() > limits::LOG_PENDING_BYTES {
-                self.hurry.set(true);
-            }
         }
         for hook in self.hooks.iter().filter(|hook| hook.select.wants(kind)) {
             let extras = Extras { meta: &hook.select.meta, headers: &hook.select.headers };
@@ -79,6 +75,12 @@ impl Events {
     /// The hooks.
     pub fn hooks(&self) -> &[Rc<Hook>] {
         &self.hooks
+    }
+
+    /// Whether lines wait to be written.
+    pub fn has_lines(&self) -> bool {
+        let mut series = self.logs.iter().flat_map(|log| &log.series);
+        series.any(|series| !series.pending.borrow().is_empty())
     }
 
     /// Writes what waits. With `close` every open segment is ended.
@@ -126,15 +128,16 @@ fn open_log(options: &LocalLogs) -> Result<Log, String> {
     Ok(Log { select, series, special })
 }
 
-/// Writes log files for ever; one task per shard.
+/// Writes log files for ever; one task per shard. A quiet shard wakes once a second, to close
+/// segments by age.
 pub async fn run_logs(shard: Rc<Shard>) {
-    const TICK: Duration = Duration::from_millis(250);
-    let mut ticks = 0;
+    const QUIET: Duration = Duration::from_secs(1);
+    const BUSY: Duration = Duration::from_millis(250);
+    let mut pause = QUIET;
     loop {
-        io::sleep(TICK).await;
-        ticks += 1;
-        if ticks % 4 == 0 || shard.events.hurry.take() {
-            shard.events.write_logs(false).await;
-        }
+        io::sleep(pause).await;
+        let busy = shard.events.has_lines();
+        shard.events.write_logs(false).await;
+        pause = if busy { BUSY } else { QUIET };
     }
 }

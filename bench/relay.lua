@@ -1,0 +1,23 @@
+-- The relay that is measured: durable spool, log files, every message to one next hop.
+local kumo = require 'kumo'
+
+kumo.on('init', function()
+  local dir = os.getenv 'BENCH_DIR'
+  kumo.define_spool { name = 'data', path = dir .. '/data', min_free_space = '1%' }
+  kumo.define_spool { name = 'meta', path = dir .. '/meta', min_free_space = '1%' }
+  kumo.configure_local_logs { log_dir = dir .. '/log', max_segment_duration = '10s' }
+  kumo.start_esmtp_listener { listen = os.getenv 'BENCH_SMTP', relay_hosts = { '127.0.0.1' } }
+  kumo.start_http_listener { listen = os.getenv 'BENCH_HTTP' }
+end)
+
+kumo.on('get_queue_config', function()
+  return kumo.make_queue_config {
+    retry_interval = '2s',
+    max_retry_interval = '5s',
+    protocol = { smtp = { mx_list = { os.getenv 'BENCH_SINK' } } },
+  }
+end)
+
+kumo.on('get_egress_path_config', function()
+  return kumo.make_egress_path { prohibited_hosts = {}, enable_tls = 'Disabled' }
+end)
