@@ -242,14 +242,7 @@ fn a_next_hop_that_was_down_gets_its_mail_when_it_is_up() {
         "{content}"
     );
     assert_eq!((&record["response"]["code"], &record["peer_address"]), (&400.into(), &().into()));
-    let mut up = None;
-    wait("the port of the next hop", || {
-        if std::net::TcpListener::bind(addr).is_ok() {
-            up = Some(Sink::on(addr));
-        }
-        up.is_some()
-    });
-    let up = up.unwrap();
+    let up = Sink::on(addr);
     up.wait_messages(20);
     engine.wait_empty();
     let expected: Vec<String> = (0..20).map(|n| format!("u{n:02}@dst.test")).collect();
@@ -354,6 +347,34 @@ fn a_next_hop_that_knows_only_helo() {
     engine.accept("a@src.test", &["u@dst.test"], &message("helo"));
     assert_eq!(without_trace(&sink.wait_messages(1)[0].data), message("helo"));
     assert!(sink.count_commands("HELO ") >= 1);
+}
+
+#[test]
+fn next_hops_of_one_name_at_two_addresses_are_not_mixed_up() {
+    let sinks = [Sink::start(), Sink::start()];
+    let mut site = Site::new();
+    let hop = |n: usize| format!("{{ {{ name = 'mx.test', addr = '{}' }} }}", sinks[n].addr);
+    site.queue = format!(
+        "protocol = {{ smtp = {{ mx_list = domain == 'd0.test' and {} or {} }} }},",
+        hop(0),
+        hop(1)
+    );
+    let engine = site.start(1);
+    for sink in &sinks {
+        sink.set(|behaviour| behaviour.hold_dots = true);
+    }
+    for n in 0..20 {
+        engine.accept("a@src.test", &[&format!("u{n}@d{}.test", n % 2)], &message("name"));
+    }
+    for sink in &sinks {
+        sink.set(|behaviour| behaviour.hold_dots = false);
+    }
+    for (n, sink) in sinks.iter().enumerate() {
+        let domain = format!("@d{n}.test");
+        let received = sink.wait_messages(10);
+        assert!(received.iter().all(|m| m.to[0].ends_with(&domain)), "{received:?}");
+    }
+    engine.wait_empty();
 }
 
 #[test]

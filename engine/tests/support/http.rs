@@ -3,7 +3,7 @@
 use super::PATIENCE;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -102,7 +102,7 @@ impl Receiver {
     }
 
     pub fn on(addr: SocketAddr) -> Receiver {
-        let listener = TcpListener::bind(addr).unwrap();
+        let listener = super::listen(addr);
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             hits: Mutex::default(),

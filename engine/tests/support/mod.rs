@@ -18,6 +18,7 @@ pub use mail::{corpus, message, without_trace};
 pub use sink::{Phase, Received, Sink};
 pub use smtp::Smtp;
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,12 @@ pub fn wait_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < end, "waited {PATIENCE:?} in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Listens on `addr`. A port that was just given up may be held a moment longer, by a child that
+/// another test is starting.
+pub fn listen(addr: SocketAddr) -> TcpListener {
+    wait_some(&format!("port {addr}"), || TcpListener::bind(addr).ok())
 }
 
 /// The program called `name`, where a package brings it; a test that needs it says so and ends.

@@ -3,7 +3,7 @@
 use super::{wait, PATIENCE};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
@@ -91,7 +91,7 @@ impl Sink {
     }
 
     pub fn on(addr: SocketAddr) -> Sink {
-        let listener = TcpListener::bind(addr).unwrap();
+        let listener = super::listen(addr);
         let addr = listener.local_addr().unwrap();
         let behaviour = Behaviour {
             offers: vec!["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"],

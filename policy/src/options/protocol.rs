@@ -104,11 +104,12 @@ impl OptionValue for MxEntry {
                 "invalid value: string {addr:?}, expected an IP address, with a port if need be"
             ));
         }
-        Ok(MxEntry { name: name.to_owned(), addr: at.addr, port: at.port, given: name.to_owned() })
+        // The address names the site: hosts of one name at several addresses are several sites.
+        Ok(MxEntry { name: name.to_owned(), addr: at.addr, port: at.port, given: addr.to_owned() })
     }
     fn to_plain(&self) -> Plain {
         match self.addr {
-            Some(addr) if self.name == self.given => {
+            Some(addr) if self.name != addr.to_string() => {
                 let addr = self
                     .port
                     .map(|p| SocketAddr::new(addr, p).to_string())
