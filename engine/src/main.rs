@@ -3,14 +3,24 @@
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
 use ringmta::cli::{ctl, dev, run, validate};
+use std::io::IsTerminal;
 use std::process::ExitCode;
+
+/// Several allocations per message, from one thread each: the system's allocator spends a tenth of
+/// the engine's time on them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     // Diagnostics go to stderr; what is asked for goes to stdout.
     let filter = tracing_subscriber::EnvFilter::try_from_env("KUMOD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     let result = match &cli.command {
         None if cli.validate => validate::validate(&cli.run.policy),
         None => run::run(&cli.run),

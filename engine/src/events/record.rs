@@ -3,7 +3,7 @@
 
 use crate::egress::outcome::Via;
 use crate::egress::reply::Response;
-use crate::message::date::rfc3339;
+use crate::message::date::push_rfc3339;
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, MessageId, Meta, Patterns};
 use std::io::Write;
 
@@ -241,11 +241,11 @@ impl<'a> Record<'a> {
         json.raw(",\"timestamp\":");
         json.show(now_nanos / 1_000_000_000);
         json.raw(",\"event_time\":\"");
-        json.raw(&rfc3339(now_nanos));
+        push_rfc3339(json.out, now_nanos);
         json.raw("\",\"created\":");
         json.show(created / 1_000_000_000);
         json.raw(",\"created_time\":\"");
-        json.raw(&rfc3339(created));
+        push_rfc3339(json.out, created);
         json.raw("\"");
     }
 
