@@ -204,17 +204,22 @@ async fn store_for(
     source: Option<&Source<'_>>,
 ) -> Result<(), Refusal> {
     let mut commits = Vec::with_capacity(messages.len());
+    let mut failed = None;
     for message in messages {
         // The queue `null` is where a policy sends what it wants dropped.
         if message.meta_str("queue", |queue| queue == Some("null")) {
             continue;
         }
         let body = message.body().unwrap_or_default();
-        let commit = shard.spool.store(&message, &body).map_err(|error| error.refusal())?;
-        commits.push((message, commit));
+        match shard.spool.store(&message, &body) {
+            Ok(commit) => commits.push((message, commit)),
+            Err(error) => {
+                failed = Some(error.refusal());
+                break;
+            }
+        }
     }
     let mut stored: Vec<(Message, Location)> = Vec::with_capacity(commits.len());
-    let mut failed = None;
     for (message, commit) in commits {
         match commit.await {
             Ok(at) => stored.push((message, at)),

@@ -6,6 +6,7 @@ use crate::io::{self, mono_nanos, unix_millis};
 use crate::limits;
 use crate::queue::retry::is_expired;
 use crate::queue::scheduled::Loaded;
+use crate::queue::ready::Leases;
 use crate::queue::{Item, ReadyQueue};
 use crate::shard::Shard;
 use crate::spool::load;
@@ -35,9 +36,7 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
         }
         return;
     }
-    if !ready.try_lease(shard.index) {
-        return;
-    }
+    let Some(leases) = ready.try_lease(shard.index) else { return };
     ready.connections.set(connections + 1);
     let (shard, ready) = (shard.clone(), ready.clone());
     io::spawn(async move {
@@ -46,14 +45,14 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
         } else {
             session::run(&shard, &ready).await;
         }
-        closed(&shard, &ready);
+        closed(&shard, &ready, leases);
     });
 }
 
 /// A connection has ended: its leases go back, and what still waits moves on.
-fn closed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
+fn closed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: Leases) {
     ready.connections.set(ready.connections.get().saturating_sub(1));
-    for (to, limit) in ready.give_back(shard.index) {
+    for (to, limit) in leases.give_back(shard.index) {
         shard.hand_over_lease(to, limit);
     }
     if !ready.is_empty() {

@@ -4,7 +4,7 @@ use super::scheduled::{Item, ScheduledQueue};
 use crate::egress::lease;
 use crate::egress::plan::Plan;
 use crate::io::{self, mono_nanos};
-use ringmta_policy::{EgressPath, EgressSource, Limit, Throttle};
+use ringmta_policy::{EgressPath, EgressSource, Throttle};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -65,6 +65,19 @@ pub struct Stats {
     pub connections: Cell<u64>,
     /// Connections cut by the watchdog.
     pub watchdog: Cell<u64>,
+}
+
+/// The leases of one connection: exactly what was taken, whatever the configuration is by the time
+/// they go back.
+pub struct Leases(Vec<Arc<lease::Shared>>);
+
+impl Leases {
+    /// Gives them back. Each entry of the answer is a shard that a lease was handed to and must be
+    /// told: (shard, limit).
+    pub fn give_back(self, shard: usize) -> Vec<(usize, Arc<lease::Shared>)> {
+        let told = |shared: Arc<lease::Shared>| shared.give_back(shard).map(|to| (to, shared));
+        self.0.into_iter().filter_map(told).collect()
+    }
 }
 
 /// The limits of a path that hold over all shards, looked up once.
@@ -206,45 +219,29 @@ impl ReadyQueue {
     }
 
     /// Takes a connection lease of every limit of this path, or of none.
-    pub fn try_lease(&self, shard: usize) -> bool {
+    pub fn try_lease(&self, shard: usize) -> Option<Leases> {
         let path = self.path();
         let named = self.limits.named.borrow();
-        let wanted: Vec<(&Arc<lease::Shared>, Limit)> =
-            std::iter::once((&self.limits.own, path.connection_limit))
-                .chain(
-                    path.additional_connection_limits
-                        .iter()
-                        .filter_map(|(name, limit)| named.get(name).map(|shared| (shared, *limit))),
-                )
-                .collect();
-        for (at, (shared, limit)) in wanted.iter().enumerate() {
-            if shared.try_lease(*limit) {
+        let own = std::iter::once((&self.limits.own, path.connection_limit));
+        let others = path
+            .additional_connection_limits
+            .iter()
+            .filter_map(|(name, limit)| named.get(name).map(|shared| (shared, *limit)));
+        let mut taken = Vec::with_capacity(1 + path.additional_connection_limits.len());
+        for (shared, limit) in own.chain(others) {
+            if shared.try_lease(limit) {
+                taken.push(shared.clone());
                 continue;
             }
-            for (taken, _) in &wanted[..at] {
-                // Whoever was refused in this instant tries again at the next sweep.
-                taken.free();
-            }
+            // Whoever was refused in this instant tries again at the next sweep.
+            taken.iter().for_each(|shared: &Arc<lease::Shared>| shared.free());
             shared.wait(shard);
             self.wants_lease.set(true);
-            return false;
+            return None;
         }
-        for (shared, _) in &wanted {
-            shared.unwait(shard);
-        }
+        taken.iter().for_each(|shared| shared.unwait(shard));
         self.wants_lease.set(false);
-        true
-    }
-
-    /// Gives the leases of one connection back. Each entry of the answer is a shard that a lease
-    /// was handed to and must be told: (shard, limit).
-    pub fn give_back(&self, shard: usize) -> Vec<(usize, Arc<lease::Shared>)> {
-        let named = self.limits.named.borrow();
-        let path = self.path.borrow();
-        std::iter::once(&self.limits.own)
-            .chain(path.additional_connection_limits.keys().filter_map(|name| named.get(name)))
-            .filter_map(|shared| shared.give_back(shard).map(|to| (to, shared.clone())))
-            .collect()
+        Some(Leases(taken))
     }
 
     /// Whether another shard waits for one of this path's connections.
