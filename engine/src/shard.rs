@@ -304,7 +304,7 @@ impl Shard {
                 let _ = answer.send(());
             }
             Letter::Cancel(id, answer) => {
-                let _ = answer.send(self.queues.orders.cancel(&id));
+                let _ = answer.send(control::orders::cancel(self, &id));
             }
             Letter::Inspect(question, answer) => {
                 let shard = self.clone();

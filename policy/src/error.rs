@@ -162,7 +162,9 @@ fn with_location(message: &str, traceback: &str) -> String {
     if has_location(message) {
         return message.to_owned();
     }
-    let frame = traceback.lines().map(str::trim).find(|l| has_location(l) && !l.starts_with("[C]"));
+    // Frames of the glue under functions that wait say nothing to a policy's author.
+    let glue = |l: &str| l.starts_with("[C]") || l.starts_with("[string \"?\"]");
+    let frame = traceback.lines().map(str::trim).find(|l| has_location(l) && !glue(l));
     match frame.and_then(|l| l.split_once(": in ").map(|(at, _)| at)) {
         Some(at) => format!("{at}: {message}"),
         None => message.to_owned(),
@@ -198,5 +200,7 @@ mod tests {
         assert_eq!(with_location("bad", trace), "init.lua:12: bad");
         assert_eq!(with_location("a.lua:1: bad", trace), "a.lua:1: bad");
         assert_eq!(with_location("bad", ""), "bad");
+        let trace = "stack traceback:\n\t[string \"?\"]:28: in method 'send'\n\ta.lua:3: in x";
+        assert_eq!(with_location("bad", trace), "a.lua:3: bad");
     }
 }

@@ -1,13 +1,13 @@
 //! The budget of a handler between two waits: one that loops is stopped, the shard lives.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Instant;
 
-use mlua::{HookTriggers, Lua, VmState};
+use mlua::{Debug, HookTriggers, Lua, VmState};
 
 use crate::limits::{HOOK_EVERY_INSTRUCTIONS, MAX_SLICE_INSTRUCTIONS, MAX_SLICE_TIME};
 
@@ -17,11 +17,12 @@ pub(crate) struct Slice {
     started: Cell<Option<Instant>>,
     instructions: Cell<u64>,
     overruns: Cell<u32>,
+    place: RefCell<String>,
 }
 
-/// The handler used up its budget.
+/// The handler used up its budget. Holds where it was stopped, as `file:line`; empty when unknown.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Overrun;
+pub(crate) struct Overrun(pub String);
 
 impl Slice {
     fn begin(&self) {
@@ -32,7 +33,7 @@ impl Slice {
 
     /// Called by the VM every [`HOOK_EVERY_INSTRUCTIONS`]. The clock is first read at the first call: a handler shorter than
     /// that costs no clock read at all.
-    fn tick(&self) -> mlua::Result<VmState> {
+    fn tick(&self, debug: &Debug<'_>) -> mlua::Result<VmState> {
         let n = self.instructions.get() + HOOK_EVERY_INSTRUCTIONS as u64;
         self.instructions.set(n);
         let started = self.started.get().unwrap_or_else(|| {
@@ -47,6 +48,9 @@ impl Slice {
         // does not reach us: an error in turn unwinds those.
         let overruns = self.overruns.get();
         self.overruns.set(overruns.wrapping_add(1).max(1));
+        if overruns == 0 {
+            *self.place.borrow_mut() = place(debug);
+        }
         if overruns.is_multiple_of(2) {
             Ok(VmState::Yield)
         } else {
@@ -58,7 +62,7 @@ impl Slice {
     pub fn install(self: &Rc<Slice>, lua: &Lua) -> mlua::Result<()> {
         let slice = self.clone();
         let every = HookTriggers::new().every_nth_instruction(HOOK_EVERY_INSTRUCTIONS);
-        lua.set_global_hook(every, move |_, _| slice.tick())
+        lua.set_global_hook(every, move |_, debug| slice.tick(debug))
     }
 
     /// Runs a handler's future under the budget.
@@ -68,10 +72,18 @@ impl Slice {
             self.begin();
             let polled = fut.as_mut().poll(cx);
             if self.overruns.get() > 0 {
-                return Poll::Ready(Err(Overrun));
+                return Poll::Ready(Err(Overrun(self.place.take())));
             }
             polled.map(Ok)
         })
         .await
+    }
+}
+
+fn place(debug: &Debug<'_>) -> String {
+    let source = debug.source();
+    match (source.short_src, debug.current_line()) {
+        (Some(file), Some(line)) => format!("{file}:{line}"),
+        _ => String::new(),
     }
 }

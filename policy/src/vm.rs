@@ -20,7 +20,7 @@ use crate::lent::Lent;
 use crate::limits::{COROUTINE_POOL_SIZE, MAX_SLICE_TIME};
 use crate::message::Message;
 use crate::shared::Shared;
-use crate::slice::Slice;
+use crate::slice::{Overrun, Slice};
 use crate::{extras, kumo};
 
 /// What a policy is loaded for.
@@ -229,9 +229,9 @@ impl Vm {
         match self.ctx.slice.watch(f.call_async::<R>(args)).await {
             Ok(Ok(r)) => Ok(r),
             Ok(Err(e)) => Err(self.report(event, &e)),
-            Err(_) => {
+            Err(Overrun(place)) => {
                 let shard = self.ctx.shard();
-                tracing::error!(event, shard, "the handler ran for {MAX_SLICE_TIME:?} or more without waiting and was stopped");
+                tracing::error!(event, shard, "{place}: the handler ran for {MAX_SLICE_TIME:?} or more without waiting and was stopped");
                 Err(PolicyError::Timeout)
             }
         }

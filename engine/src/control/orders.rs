@@ -7,6 +7,23 @@ use crate::queue::Item;
 use crate::shard::Shard;
 use std::rc::Rc;
 
+/// Ends an order; what it held goes on. `false` when there is none of that id.
+pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
+    let Some(order) = shard.queues.orders.cancel(id) else { return false };
+    if matches!(order.about, About::Bounce { .. }) {
+        return true;
+    }
+    // A message that happens to be due in the same instant goes early; one that another order
+    // holds as well is held again at its dispatch.
+    let due_of = |item: &Item| dispatch::held_until(item, order.until_millis);
+    let held = shard.queues.timers.borrow_mut().take_due_at(due_of);
+    let now = unix_millis();
+    for item in held {
+        shard.queues.defer(shard, item, now);
+    }
+    true
+}
+
 /// Puts `order` in force. A bounce also takes what waits now, wherever it lies; a suspension is
 /// seen at the next dispatch.
 pub fn apply(shard: &Rc<Shard>, order: Order) {

@@ -123,11 +123,18 @@ fn admit(shard: &Rc<Shard>, ready: &ReadyQueue, item: Item) -> Option<Item> {
     let held = orders.suspended(&item.queue.name, &item.queue.parts, now);
     match held.or_else(|| orders.ready_suspended(&ready.name, now)) {
         Some(until) => {
-            shard.queues.defer(shard, item, until);
+            let due = held_until(&item, until);
+            shard.queues.defer(shard, item, due);
             None
         }
         None => Some(item),
     }
+}
+
+/// When a message held until `until_millis` is looked at again: then, or at the end of its life.
+pub fn held_until(item: &Item, until_millis: u64) -> u64 {
+    let max_age = item.queue.config.borrow().max_age.as_millis() as u64;
+    until_millis.min(item.created_millis().saturating_add(max_age).saturating_add(1))
 }
 
 /// The item with its message, read back from the spool when it is not in memory.

@@ -83,12 +83,11 @@ impl Orders {
         self.list.borrow_mut().push(order);
     }
 
-    /// Ends an order. `false` when there is none of that id.
-    pub fn cancel(&self, id: &str) -> bool {
+    /// Ends an order and gives it back; `None` when there is none of that id.
+    pub fn cancel(&self, id: &str) -> Option<Order> {
         let mut list = self.list.borrow_mut();
-        let before = list.len();
-        list.retain(|order| order.id != id);
-        list.len() != before
+        let at = list.iter().position(|order| order.id == id)?;
+        Some(list.remove(at))
     }
 
     /// Ends what is over.
@@ -169,6 +168,6 @@ mod tests {
         assert_eq!(orders.suspended("d", &parts, 100), None);
         orders.expire(100);
         assert!(orders.is_empty());
-        assert!(!orders.cancel("1"));
+        assert!(orders.cancel("1").is_none());
     }
 }

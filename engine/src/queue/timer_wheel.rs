@@ -69,11 +69,20 @@ impl<T> TimerWheel<T> {
 
     /// Takes out every item for which `wanted` says so.
     pub fn take_where(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<T> {
+        self.take(|_, item| wanted(item))
+    }
+
+    /// Takes out every item that lies where `due_of` says it was put.
+    pub fn take_due_at(&mut self, due_of: impl Fn(&T) -> u64) -> Vec<T> {
+        self.take(|tick, item| tick == due_of(item).div_ceil(TIMER_TICK_MS))
+    }
+
+    fn take(&mut self, mut wanted: impl FnMut(u64, &T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
-        self.ticks.retain(|_, items| {
+        self.ticks.retain(|tick, items| {
             let mut at = 0;
             while at < items.len() {
-                if wanted(&items[at]) {
+                if wanted(*tick, &items[at]) {
                     taken.push(items.swap_remove(at));
                 } else {
                     at += 1;
@@ -107,5 +116,7 @@ mod tests {
         assert_eq!(wheel.len(), 2);
         assert_eq!(wheel.take_where(|due| *due == 4999), [4999]);
         assert_eq!(wheel.len(), 1);
+        assert!(wheel.take_due_at(|_| 4999 - TIMER_TICK_MS).is_empty());
+        assert_eq!(wheel.take_due_at(|due| *due), [5000]);
     }
 }
