@@ -44,7 +44,7 @@ fi
 "$bin/ringmta" run --policy bench/relay.lua --shards "$shards" > "$work/engine.out" 2>&1 & engine=$!
 pids+=("$engine")
 for _ in $(seq 100); do
-  grep -q 'initialization complete' "$work/engine.out" && break
+  grep -qs 'initialization complete' "$work/engine.out" && break
   kill -0 "$engine" 2>/dev/null || { cat "$work/engine.out"; exit 1; }
   sleep 0.1
 done

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# All checks in order, each with its time. On a fresh machine with Rust, a C compiler, Python and apt.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+step() {
+  local name=$1 start; shift
+  start=$(date +%s)
+  printf '\n== %s\n' "$name"
+  "$@"
+  printf '== %s: %s s\n' "$name" $(($(date +%s) - start))
+}
+step 'peers' ci/peers.sh
+step 'format' cargo fmt --all --check
+step 'clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
+step 'tests' cargo test --workspace --locked
+step 'crash campaign' ci/crash_campaign.sh --rounds 5 --profile dev
