@@ -3,7 +3,7 @@
 
 use crate::accept;
 use crate::control;
-use crate::egress::{dispatch, lease, resolve::Resolver};
+use crate::egress::{dispatch, lease, questions, resolve::Resolver};
 use crate::events::hook::{self, Hook};
 use crate::events::hook_log::HookLog;
 use crate::events::metrics::{Metrics, Snapshot};
@@ -16,7 +16,10 @@ use crate::process::Process;
 use crate::queue::{manage, Queues};
 use crate::spool::{journal, Partition};
 use futures::future::LocalBoxFuture;
-use ringmta_policy::{EsmtpListener, Host, Message, MessageId, Mode, Policy};
+use ringmta_policy::{
+    ApiCall, DnsFailure, DnsQuestion, DnsResult, EsmtpListener, Host, Message, MessageId, Mode,
+    Policy,
+};
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering;
@@ -88,7 +91,10 @@ async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize)
         tracing::info!("shard {index}: {live} of {} records wait for delivery", report.records);
     }
     let hooks = open_hooks(&process, index)?;
-    let events = Events::new(&process.node_id, &process.init.local_logs, hooks)?;
+    let events = Events::new(&process.node_id, &process.init.local_logs, hooks)?
+        .with_classifier(process.init.bounce_classifier.clone());
+    let resolver = Resolver::new(process.init.name_servers.clone())
+        .with_zones(process.policy_shared.zones());
     let shard = Rc::new_cyclic(|me: &Weak<Shard>| {
         let host = Rc::new(ShardHost { shard: me.clone() });
         Shard {
@@ -98,7 +104,7 @@ async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize)
             process,
             spool,
             queues: Queues::default(),
-            resolver: Resolver::new(Vec::new()),
+            resolver,
             events,
             metrics: Metrics::default(),
             ids: IdSource::new(index),
@@ -395,6 +401,24 @@ impl Host for ShardHost {
             accept::receive::store_and_queue(&shard, vec![message])
                 .await
                 .map_err(|refusal| refusal.reply().text.into_owned())
+        })
+    }
+    fn dns(&self, question: DnsQuestion) -> LocalBoxFuture<'static, DnsResult> {
+        let shard = self.shard.upgrade();
+        Box::pin(async move {
+            let gone = || DnsFailure::Failed("the shard is stopping".into());
+            let shard = shard.ok_or_else(gone)?;
+            questions::ask(&shard.resolver, &question).await
+        })
+    }
+    fn dns_blocking(&self, question: DnsQuestion) -> Box<dyn FnOnce() -> DnsResult + Send> {
+        Box::new(move || questions::ask_blocking(&question))
+    }
+    fn api(&self, call: ApiCall) -> LocalBoxFuture<'static, Result<serde_json::Value, String>> {
+        let shard = self.shard.upgrade();
+        Box::pin(async move {
+            let shard = shard.ok_or("the shard is stopping")?;
+            control::policy_calls::answer(&shard, call).await
         })
     }
     fn shard(&self) -> usize {

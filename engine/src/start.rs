@@ -1,6 +1,7 @@
 //! Brings an engine up: checks the machine, runs the policy's `init`, starts the shards, opens
 //! the listeners when all of them have recovered, and stops them again.
 
+use crate::egress::questions;
 use crate::io::{ring, tls, Listener};
 use crate::limits;
 use crate::mesh::{Inbox, Letter};
@@ -11,7 +12,8 @@ use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
 use ringmta_policy::{
-    EsmtpListener, Host, InitConfig, KeySource, Message, MessageId, Mode, Policy, Shared,
+    DnsQuestion, DnsResult, EsmtpListener, Host, InitConfig, KeySource, Message, MessageId, Mode,
+    Policy, Shared,
 };
 use rustls::ServerConfig;
 use std::net::SocketAddr;
@@ -409,6 +411,13 @@ impl Host for StartHost {
     }
     fn inject(&self, _message: Message) -> LocalBoxFuture<'static, Result<(), String>> {
         Box::pin(async { Err("mail cannot be injected during init".to_string()) })
+    }
+    fn dns(&self, question: DnsQuestion) -> LocalBoxFuture<'static, DnsResult> {
+        // As with sleep: it may as well wait here.
+        Box::pin(async move { questions::ask_blocking(&question) })
+    }
+    fn dns_blocking(&self, question: DnsQuestion) -> Box<dyn FnOnce() -> DnsResult + Send> {
+        Box::new(move || questions::ask_blocking(&question))
     }
     fn shard(&self) -> usize {
         0

@@ -236,7 +236,7 @@ fn helper_modules() {
          local ip, port = utils.split_ip_port('[::1]:25') utils.assert_eq({ip, port}, {'::1', 25})
          local domains = require 'policy-extras.listener_domains'
          kumo.on('get_listener_domain', domains:setup{{
-           ['example.com'] = {relay_to=true}, ['*.example.com'] = {log_oob=true, relay_from_authz={'me'}},
+           ['example.com'] = {relay_to=true}, ['*.example.com'] = {relay_from_authz={'me'}},
            listener = {['1.2.3.4:25'] = {['example.com'] = {relay_to=false}}} }})
          require('policy-extras.sources'):setup{{ source={ip1={ehlo_domain='h'}}, pool={p={ip1={weight=2}}} }}
          local queue = require('policy-extras.queue'):setup{{ tenant_header='X-T', remove_tenant_header=true,

@@ -9,6 +9,7 @@ const MODULES: &[(&str, &str)] = &[
     ("log_hooks", include_str!("../lua/policy-extras/log_hooks.lua")),
     ("policy_utils", include_str!("../lua/policy-extras/policy_utils.lua")),
     ("queue", include_str!("../lua/policy-extras/queue.lua")),
+    ("shaping", include_str!("../lua/policy-extras/shaping.lua")),
     ("sources", include_str!("../lua/policy-extras/sources.lua")),
 ];
 

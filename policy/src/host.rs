@@ -5,8 +5,37 @@ use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 
+use crate::dns::{DnsFailure, DnsQuestion, DnsResult};
 use crate::id::MessageId;
 use crate::message::Message;
+
+/// What `kumo.api` asks of the engine; requests have the form of the HTTP API.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ApiCall {
+    /// Orders in force of a kind.
+    List(OrderKind),
+    /// A new order.
+    Place(OrderKind, serde_json::Value),
+    /// Ends an order by its id.
+    Delete(OrderKind, String),
+    /// Injects mail: the body of `POST /api/inject/v1`.
+    Inject(serde_json::Value),
+}
+
+/// What an operator's order does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderKind {
+    /// Fails the mail of scheduled queues.
+    Bounce,
+    /// Holds scheduled queues.
+    Suspend,
+    /// Holds one ready queue.
+    SuspendReadyQ,
+}
+
+fn no_dns() -> DnsFailure {
+    DnsFailure::Failed("there is no resolver here".into())
+}
 
 /// The world outside a policy, provided by the shard it runs on.
 pub trait Host {
@@ -22,6 +51,18 @@ pub trait Host {
     fn load_body(&self, id: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>>;
     /// Queues a message made by the policy; completes when it is durable.
     fn inject(&self, message: Message) -> LocalBoxFuture<'static, Result<(), String>>;
+    /// Asks the DNS. Not called while a policy is being loaded: a shard runs nothing else then.
+    fn dns(&self, _question: DnsQuestion) -> LocalBoxFuture<'static, DnsResult> {
+        Box::pin(async { Err(no_dns()) })
+    }
+    /// The same as a job that waits on a thread of its own, for loading.
+    fn dns_blocking(&self, _question: DnsQuestion) -> Box<dyn FnOnce() -> DnsResult + Send> {
+        Box::new(|| Err(no_dns()))
+    }
+    /// Carries out an operator's call of `kumo.api`.
+    fn api(&self, _call: ApiCall) -> LocalBoxFuture<'static, Result<serde_json::Value, String>> {
+        Box::pin(async { Err("the engine is not running yet".to_owned()) })
+    }
     /// Number of the shard, for log lines.
     fn shard(&self) -> usize;
 }

@@ -1,5 +1,9 @@
 //! What a policy asked for at start-up.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::classify::ClassifierRules;
 use crate::options::{EsmtpListener, HttpListener, HttpLogHook, LocalLogs, LogHook, Spool};
 
 /// The outcome of `pre_init` and `init`.
@@ -27,4 +31,8 @@ pub struct InitConfig {
     pub memory_hard_limit: Option<u64>,
     /// MTA-STS policies are asked for; `None` = the default, yes.
     pub mta_sts_enabled: Option<bool>,
+    /// Name servers to ask; empty = those of the system.
+    pub name_servers: Vec<SocketAddr>,
+    /// Rules that sort failures into categories.
+    pub bounce_classifier: Option<Arc<ClassifierRules>>,
 }

@@ -11,8 +11,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod address;
+pub mod classify;
 pub mod conn_meta;
 pub mod dkim;
+pub mod dns;
 pub mod error;
 mod events_queue;
 mod events_smtp;
@@ -41,6 +43,9 @@ pub mod plain;
 pub mod policy;
 pub mod queue_name;
 pub mod schedule;
+pub mod shaping;
+#[cfg(test)]
+mod shaping_tests;
 pub mod shared;
 mod slice;
 #[cfg(test)]
@@ -49,15 +54,18 @@ pub mod time;
 pub mod vm;
 #[cfg(test)]
 mod vm_tests;
+pub mod zones;
 
 pub use address::{AddressError, EnvelopeAddress};
+pub use classify::{ClassifierRules, ShardClassifier};
 pub use conn_meta::{AuthInfo, ConnMeta};
+pub use dns::{site_name, DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult};
 pub use error::{Disconnect, LuaFailure, PolicyError, Rejection};
 pub use events_queue::LuaConnection;
 pub use gcra::{Gcra, GcraSpec};
 pub use headers::HeaderBlock;
 pub use helpers::Helpers;
-pub use host::Host;
+pub use host::{ApiCall, Host, OrderKind};
 pub use id::MessageId;
 pub use init::InitConfig;
 pub use message::{Changes, Message, Meta};
@@ -68,3 +76,4 @@ pub use queue_name::QueueName;
 pub use schedule::Scheduling;
 pub use shared::Shared;
 pub use vm::Mode;
+pub use zones::Zones;

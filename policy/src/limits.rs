@@ -37,3 +37,9 @@ pub const MAX_POLICY_FILE_BYTES: u64 = 256 * 1024 * 1024;
 pub const SUGGESTION_DISTANCE: usize = 3;
 /// Values in one tree of plain data; more is refused before memory is.
 pub const MAX_VALUE_NODES: usize = 2_000_000;
+/// Texts of failures each shard remembers the category of.
+pub const CLASSIFIER_CACHE_ENTRIES: usize = 1024;
+/// Memory the compiled rules of the bounce classifier may take.
+pub const MAX_RULE_PROGRAM_BYTES: usize = 256 * 1024 * 1024;
+/// Domains looked up at once while shaping rules are loaded.
+pub const SHAPING_LOOKUPS: usize = 32;

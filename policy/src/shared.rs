@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::gcra::Gcra;
 use crate::helpers::Helpers;
 use crate::memo::MemoStore;
+use crate::zones::Zones;
 
 /// Process-wide state of the policy host. One per process, handed to every VM.
 pub struct Shared {
@@ -15,6 +16,7 @@ pub struct Shared {
     throttles: RwLock<HashMap<String, Arc<Gcra>>>,
     memos: RwLock<HashMap<String, Arc<MemoStore>>>,
     warned: Mutex<HashSet<String>>,
+    zones: RwLock<Option<Arc<Zones>>>,
 }
 
 impl Shared {
@@ -26,6 +28,7 @@ impl Shared {
             throttles: RwLock::default(),
             memos: RwLock::default(),
             warned: Mutex::default(),
+            zones: RwLock::default(),
         })
     }
 
@@ -59,6 +62,16 @@ impl Shared {
     pub(crate) fn memo(&self, name: &str, capacity: usize) -> Arc<MemoStore> {
         let mut memos = self.memos.write().unwrap_or_else(PoisonError::into_inner);
         memos.entry(name.to_owned()).or_insert_with(|| Arc::new(MemoStore::new(capacity))).clone()
+    }
+
+    /// The zones of a test, when the policy set some: all DNS questions are answered from them.
+    pub fn zones(&self) -> Option<Arc<Zones>> {
+        self.zones.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers DNS questions from these zones from now on.
+    pub fn set_zones(&self, zones: Zones) {
+        *self.zones.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(zones));
     }
 
     /// Logs a warning once per process.

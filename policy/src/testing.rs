@@ -12,7 +12,7 @@ use mlua::{IntoLuaMulti, Value};
 
 use crate::address::EnvelopeAddress;
 use crate::error::PolicyError;
-use crate::host::Host;
+use crate::host::{ApiCall, Host};
 use crate::id::MessageId;
 use crate::message::{Message, Meta};
 use crate::policy::Policy;
@@ -29,6 +29,7 @@ pub(crate) struct FakeHost {
     pub tasks: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
     pub bodies: RefCell<HashMap<MessageId, Rc<Vec<u8>>>>,
     pub injected: RefCell<Vec<Message>>,
+    pub calls: RefCell<Vec<ApiCall>>,
 }
 
 impl FakeHost {
@@ -39,6 +40,7 @@ impl FakeHost {
             tasks: RefCell::default(),
             bodies: RefCell::default(),
             injected: RefCell::default(),
+            calls: RefCell::default(),
         })
     }
 }
@@ -78,6 +80,10 @@ impl Host for HostHandle {
     fn inject(&self, message: Message) -> LocalBoxFuture<'static, Result<(), String>> {
         self.0.injected.borrow_mut().push(message);
         Box::pin(async { Ok(()) })
+    }
+    fn api(&self, call: ApiCall) -> LocalBoxFuture<'static, Result<serde_json::Value, String>> {
+        self.0.calls.borrow_mut().push(call);
+        Box::pin(async { Ok(serde_json::json!({"id": "order-1"})) })
     }
     fn shard(&self) -> usize {
         3

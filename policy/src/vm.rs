@@ -13,6 +13,7 @@ use mlua::{
     FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table,
 };
 
+use crate::dns::{DnsQuestion, DnsResult};
 use crate::error::{from_lua, PolicyError};
 use crate::host::Host;
 use crate::init::InitConfig;
@@ -92,6 +93,17 @@ impl Ctx {
         match self.phase.get() {
             Phase::Loading => self.shared.helpers().run(move || std::thread::sleep(d)).await,
             _ => self.host.sleep(d).await,
+        }
+    }
+
+    /// Asks the DNS: the zones of a test when there are some, else the engine's resolver.
+    pub async fn dns(&self, question: DnsQuestion) -> DnsResult {
+        if let Some(zones) = self.shared.zones() {
+            return zones.answer(&question);
+        }
+        match self.phase.get() {
+            Phase::Loading => self.shared.helpers().run(self.host.dns_blocking(question)).await,
+            _ => self.host.dns(question).await,
         }
     }
 

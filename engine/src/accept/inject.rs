@@ -15,6 +15,7 @@ use minijinja::Environment;
 use ringmta_policy::{AuthInfo, EnvelopeAddress, HttpListener, Message, Meta, TraceHeaders};
 use serde::Deserialize;
 use serde_json::{json, Map, Value};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 #[derive(Deserialize)]
@@ -135,28 +136,49 @@ pub async fn inject(
         Ok(injection) => injection,
         Err(error) => return json_error(&error),
     };
-    let unusable = |text: String| Response::text(StatusCode::UNPROCESSABLE_ENTITY, text + "\n");
-    if let Err(text) = check(&injection) {
-        return unusable(text);
+    match run(shard, &injection, caller, request.peer, request.local).await {
+        Ok(answer) => Response::json(&answer),
+        Err(text) => Response::text(StatusCode::UNPROCESSABLE_ENTITY, text + "\n"),
     }
-    let sender = match EnvelopeAddress::parse(&injection.envelope_sender) {
-        Ok(sender) => sender,
-        Err(error) => return unusable(format!("envelope_sender: {error}")),
-    };
+}
+
+/// Injects for the policy itself.
+///
+/// # Errors
+/// What is wrong with the request.
+pub async fn inject_value(shard: &Rc<Shard>, request: Value) -> Result<Value, String> {
+    if let Some(refusal) = no_room(shard) {
+        return Err(refusal.reply().text.into_owned());
+    }
+    let injection = serde_json::from_value(request).map_err(|error| error.to_string())?;
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    run(shard, &injection, &AuthInfo::default(), nowhere, nowhere).await
+}
+
+async fn run(
+    shard: &Rc<Shard>,
+    injection: &Injection,
+    caller: &AuthInfo,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> Result<Value, String> {
+    check(injection)?;
+    let sender = EnvelopeAddress::parse(&injection.envelope_sender)
+        .map_err(|error| format!("envelope_sender: {error}"))?;
     let mut failed = Vec::new();
     let mut errors = Vec::new();
     let mut success_count = 0;
     for recipient in &injection.recipients {
-        match one(shard, &injection, &sender, recipient, caller, request).await {
+        match one(shard, injection, &sender, recipient, caller, (peer, local)).await {
             Ok(()) => success_count += 1,
-            Err(Trouble::Content(text)) => return unusable(text),
+            Err(Trouble::Content(text)) => return Err(text),
             Err(Trouble::Recipient(text)) => {
                 errors.push(format!("{}: {text}", recipient.email));
                 failed.push(recipient.email.clone());
             }
         }
     }
-    Response::json(&json!({
+    Ok(json!({
         "success_count": success_count,
         "fail_count": failed.len(),
         "failed_recipients": failed,
@@ -195,7 +217,7 @@ async fn one(
     sender: &EnvelopeAddress,
     recipient: &Recipient,
     caller: &AuthInfo,
-    request: &Request,
+    (peer, local): (SocketAddr, SocketAddr),
 ) -> Result<(), Trouble> {
     let of_recipient = |text: String| Trouble::Recipient(text);
     let to = EnvelopeAddress::parse(&recipient.email)
@@ -209,14 +231,14 @@ async fn one(
     }
     let mut meta: Meta = recipient.metadata.clone();
     meta.insert("reception_protocol".into(), "HTTP".into());
-    meta.insert("received_from".into(), request.peer.to_string().into());
-    meta.insert("received_via".into(), request.local.to_string().into());
+    meta.insert("received_from".into(), peer.to_string().into());
+    meta.insert("received_via".into(), local.to_string().into());
     if let Some(id) = caller.identities.first() {
         meta.insert("http_auth".into(), id.clone().into());
     }
     let (id, created) = shard.ids.next();
     let recipients = vec![to];
-    let peer = request.peer.ip().to_string();
+    let peer = peer.ip().to_string();
     let origin = Origin {
         client_name: &peer,
         client_addr: &peer,

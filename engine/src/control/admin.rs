@@ -55,16 +55,28 @@ pub async fn post(shard: &Rc<Shard>, what: What, request: &Request) -> Response 
         Ok(posted) => posted,
         Err(error) => return json_error(&error),
     };
-    let order = match make(shard, what, posted) {
-        Ok(order) => order,
-        Err(text) => return Response::text(StatusCode::UNPROCESSABLE_ENTITY, text + "\n"),
-    };
+    match place(shard, what, posted).await {
+        Ok(answer) => Response::json(&answer),
+        Err(text) => Response::text(StatusCode::UNPROCESSABLE_ENTITY, text + "\n"),
+    }
+}
+
+async fn place(shard: &Rc<Shard>, what: What, posted: Posted) -> Result<Value, String> {
+    let order = make(shard, what, posted)?;
     ask::order(&shard.process, &order).await;
     tracing::info!("order {}: {what:?} {}", order.id, order.reason);
-    match what {
-        What::Bounce => Response::json(&json!({"id": order.id, "bounced": {}, "total_bounced": 0})),
-        _ => Response::json(&json!({"id": order.id})),
-    }
+    Ok(match what {
+        What::Bounce => json!({"id": order.id, "bounced": {}, "total_bounced": 0}),
+        _ => json!({"id": order.id}),
+    })
+}
+
+/// The same as [`post`], from a value.
+///
+/// # Errors
+/// What is wrong with it.
+pub async fn place_value(shard: &Rc<Shard>, what: What, order: Value) -> Result<Value, String> {
+    place(shard, what, serde_json::from_value(order).map_err(|error| error.to_string())?).await
 }
 
 /// What is wrong with a body: 400 when it is no JSON, 422 when it is not what is wanted.
@@ -112,6 +124,11 @@ fn end(posted: &Posted) -> Result<u64, String> {
 
 /// GET: the orders in force. Every shard has the same; one answer is enough.
 pub async fn list(shard: &Rc<Shard>, what: What) -> Response {
+    Response::json(&list_value(shard, what).await)
+}
+
+/// The orders in force.
+pub async fn list_value(shard: &Rc<Shard>, what: What) -> Value {
     let answers = ask::inspect(&shard.process, Inspect::Orders).await;
     let kind = match what {
         What::Suspend => "suspend",
@@ -126,7 +143,7 @@ pub async fn list(shard: &Rc<Shard>, what: What) -> Response {
         }
         order
     });
-    Response::json(&Value::Array(wanted.collect()))
+    Value::Array(wanted.collect())
 }
 
 /// DELETE: ends an order.

@@ -11,3 +11,4 @@ pub mod auth;
 pub mod http;
 pub mod inspect;
 pub mod orders;
+pub mod policy_calls;

@@ -12,6 +12,7 @@ pub mod lease;
 pub mod lua;
 pub mod outcome;
 pub mod plan;
+pub mod questions;
 pub mod reply;
 pub mod resolve;
 pub mod session;

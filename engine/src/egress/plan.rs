@@ -3,7 +3,7 @@
 use super::resolve::{DnsError, Resolver};
 use crate::egress::reply::Response;
 use crate::io::random_u64;
-use ringmta_policy::MxEntry;
+use ringmta_policy::{site_name, MxEntry};
 use std::net::IpAddr;
 
 /// One host to try.
@@ -116,46 +116,9 @@ pub fn shuffle_equals(hosts: &mut [PlanHost]) {
     hosts.sort_by_key(|host| host.preference);
 }
 
-/// One name for a set of hosts, equal for equal sets: labels that differ become alternatives,
-/// labels that some hosts lack become optional, e.g. `(alt1|alt2)?.mx.example`.
-pub fn site_name(names: &[&str]) -> String {
-    let mut sorted: Vec<&str> = names.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    let split: Vec<Vec<&str>> = sorted.iter().map(|name| name.rsplit('.').collect()).collect();
-    let depth = split.iter().map(Vec::len).max().unwrap_or(0);
-    let mut parts = Vec::with_capacity(depth);
-    for level in (0..depth).rev() {
-        let mut labels: Vec<&str> = Vec::new();
-        let mut missing = false;
-        for name in &split {
-            match name.get(level) {
-                Some(label) if !labels.contains(label) => labels.push(label),
-                Some(_) => {}
-                None => missing = true,
-            }
-        }
-        let label = match (labels.as_slice(), missing) {
-            ([one], false) => (*one).to_string(),
-            (many, false) => format!("({})", many.join("|")),
-            (many, true) => format!("({})?", many.join("|")),
-        };
-        parts.push(label);
-    }
-    parts.join(".")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn site_names() {
-        assert_eq!(site_name(&["mx.example"]), "mx.example");
-        assert_eq!(site_name(&["mx2.example", "mx1.example"]), "(mx1|mx2).example");
-        let google = ["alt2.g.l.test", "g.l.test", "alt1.g.l.test"];
-        assert_eq!(site_name(&google), "(alt1|alt2)?.g.l.test");
-    }
 
     #[test]
     fn ports() {

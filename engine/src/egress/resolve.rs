@@ -6,12 +6,13 @@ use crate::io::{self, deadline, mono_nanos, Conn, Stream, UdpSocket};
 use crate::limits;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
-use ringmta_policy::IpLookupStrategy;
+use ringmta_policy::{DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, Zones};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a name could not be resolved.
@@ -42,7 +43,7 @@ pub struct Answer {
     pub mx: Vec<(u16, String)>,
     /// A and AAAA.
     pub addresses: Vec<IpAddr>,
-    /// TXT, strings joined.
+    /// TXT, strings joined; names of PTR.
     pub txt: Vec<String>,
 }
 
@@ -54,6 +55,8 @@ struct Cached {
 /// A shard's resolver.
 pub struct Resolver {
     servers: Vec<SocketAddr>,
+    /// Answers of a test instead of those of servers.
+    zones: Option<Arc<Zones>>,
     cache: RefCell<HashMap<(String, RecordType), Cached>>,
     /// Questions answered from the cache.
     pub hits: Cell<u64>,
@@ -69,11 +72,17 @@ impl Resolver {
         let servers = if servers.is_empty() { system_servers() } else { servers };
         Resolver {
             servers,
+            zones: None,
             cache: RefCell::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
             failures: Cell::new(0),
         }
+    }
+
+    /// Answers from these zones, when there are some, and asks nobody.
+    pub fn with_zones(self, zones: Option<Arc<Zones>>) -> Resolver {
+        Resolver { zones, ..self }
     }
 
     /// The MX records of `domain`, best preference first. An empty list is never returned: without
@@ -163,6 +172,9 @@ impl Resolver {
     }
 
     async fn ask(&self, name: &str, kind: RecordType) -> (Result<Answer, DnsError>, u32) {
+        if let Some(zones) = &self.zones {
+            return (from_zones(zones, name, kind), 1);
+        }
         let Ok(parsed) = Name::from_str(&format!("{name}.")) else {
             return (Err(DnsError::NoSuchName), limits::DNS_NEGATIVE_SECS);
         };
@@ -181,8 +193,58 @@ impl Resolver {
     }
 }
 
-async fn exchange(server: SocketAddr, name: &Name, kind: RecordType) -> std::io::Result<Message> {
-    let id = io::random_u64() as u16;
+fn from_zones(zones: &Zones, name: &str, kind: RecordType) -> Result<Answer, DnsError> {
+    let kind = match kind {
+        RecordType::A => DnsKind::Addresses(IpLookupStrategy::Ipv4Only),
+        RecordType::AAAA => DnsKind::Addresses(IpLookupStrategy::Ipv6Only),
+        RecordType::MX => DnsKind::Mx,
+        RecordType::PTR => DnsKind::Ptr,
+        _ => DnsKind::Txt,
+    };
+    match zones.answer(&DnsQuestion { name: name.to_string(), kind }) {
+        Ok(found) => Ok(Answer { mx: found.mx, addresses: found.addresses, txt: found.texts }),
+        Err(DnsFailure::NoSuchName) => Err(DnsError::NoSuchName),
+        Err(DnsFailure::NoData) => Err(DnsError::NoData),
+        Err(DnsFailure::Failed(why)) => Err(DnsError::Failed(why)),
+    }
+}
+
+/// A question ready to be sent, for whoever brings a socket of another kind.
+pub struct Question {
+    id: u16,
+    name: Name,
+    kind: RecordType,
+    /// The message.
+    pub wire: Vec<u8>,
+}
+
+impl Question {
+    /// Asks for `kind` of `name`.
+    ///
+    /// # Errors
+    /// The name cannot be one.
+    pub fn new(name: &str, kind: RecordType) -> std::io::Result<Question> {
+        let name = Name::from_str(&format!("{}.", name.trim_end_matches('.')))
+            .map_err(std::io::Error::other)?;
+        let id = io::random_u64() as u16;
+        let wire = question(id, &name, kind)?;
+        Ok(Question { id, name, kind, wire })
+    }
+
+    /// Reads what came back.
+    ///
+    /// # Errors
+    /// It is no answer to this question.
+    pub fn read(&self, wire: &[u8]) -> std::io::Result<Result<Answer, DnsError>> {
+        let reply = Message::from_vec(wire).map_err(std::io::Error::other)?;
+        if !answers(&reply, self.id, &self.name, self.kind) {
+            return Err(std::io::Error::other("the answer is not to our question"));
+        }
+        Ok(read_answer(&reply, &self.name, self.kind).0)
+    }
+}
+
+fn question(id: u16, name: &Name, kind: RecordType) -> std::io::Result<Vec<u8>> {
     let mut question = Message::new();
     question
         .set_id(id)
@@ -190,7 +252,12 @@ async fn exchange(server: SocketAddr, name: &Name, kind: RecordType) -> std::io:
         .set_op_code(OpCode::Query)
         .set_recursion_desired(true)
         .add_query(Query::query(name.clone(), kind));
-    let wire = question.to_vec().map_err(std::io::Error::other)?;
+    question.to_vec().map_err(std::io::Error::other)
+}
+
+async fn exchange(server: SocketAddr, name: &Name, kind: RecordType) -> std::io::Result<Message> {
+    let id = io::random_u64() as u16;
+    let wire = question(id, name, kind)?;
     let limit = Duration::from_millis(limits::DNS_QUERY_TIMEOUT_MS);
     let reply = deadline(limit, over_udp(server, &wire, id, name, kind)).await??;
     if !reply.truncated() {
@@ -304,6 +371,7 @@ fn read_answer(reply: &Message, name: &Name, kind: RecordType) -> (Result<Answer
                 let bytes = txt.txt_data().concat();
                 answer.txt.push(String::from_utf8_lossy(&bytes).into_owned());
             }
+            RData::PTR(ptr) => answer.txt.push(host_text(&ptr.0)),
             _ => {}
         }
     }
@@ -318,7 +386,8 @@ fn host_text(name: &Name) -> String {
     name.to_utf8().trim_end_matches('.').to_ascii_lowercase()
 }
 
-fn system_servers() -> Vec<SocketAddr> {
+/// The servers of `/etc/resolv.conf`, never none.
+pub fn system_servers() -> Vec<SocketAddr> {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let listed = text.lines().filter_map(|line| {
         let mut words = line.split_whitespace();

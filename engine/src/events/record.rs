@@ -27,6 +27,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it tells of a failure, which has a category.
+    pub fn is_failure(self) -> bool {
+        !matches!(self, Kind::Reception | Kind::Delivery)
+    }
+
     /// Its name in records and in the policy.
     pub fn name(self) -> &'static str {
         match self {
@@ -84,6 +89,8 @@ pub struct Extras<'a> {
     pub meta: &'a Patterns,
     /// Headers to include.
     pub headers: &'a Patterns,
+    /// Category of a failure.
+    pub category: &'a str,
 }
 
 impl<'a> Record<'a> {
@@ -141,7 +148,8 @@ impl<'a> Record<'a> {
         self.put_times(&mut json, now_nanos);
         json.raw(",\"num_attempts\":");
         json.show(self.num_attempts);
-        json.raw(",\"bounce_classification\":\"Uncategorized\"");
+        json.raw(",\"bounce_classification\":");
+        json.text(extras.category);
         self.put_egress(&mut json);
         json.raw(",\"feedback_report\":null,\"meta\":");
         match message {

@@ -6,9 +6,11 @@ use super::segment::{self, Series};
 use crate::io;
 use crate::limits;
 use crate::shard::Shard;
-use ringmta_policy::{LocalLogs, LogRecordSelect, Message};
+use ringmta_policy::classify::UNCATEGORIZED;
+use ringmta_policy::{ClassifierRules, LocalLogs, LogRecordSelect, Message, ShardClassifier};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The event sinks of one shard.
@@ -16,6 +18,8 @@ pub struct Events {
     node_id: String,
     logs: Vec<Log>,
     hooks: Vec<Rc<Hook>>,
+    /// Sorts failures, when the policy gave rules for it.
+    classifier: Option<ShardClassifier>,
 }
 
 /// One `configure_local_logs`: a series per folder and suffix.
@@ -39,7 +43,12 @@ impl Events {
     /// A text naming the folder that cannot be written.
     pub fn new(node_id: &str, logs: &[LocalLogs], hooks: Vec<Rc<Hook>>) -> Result<Events, String> {
         let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
-        Ok(Events { node_id: node_id.to_string(), logs, hooks })
+        Ok(Events { node_id: node_id.to_string(), logs, hooks, classifier: None })
+    }
+
+    /// Sorts failures by these rules, when there are some.
+    pub fn with_classifier(self, rules: Option<Arc<ClassifierRules>>) -> Events {
+        Events { classifier: rules.map(ShardClassifier::new), ..self }
     }
 
     /// Whether anyone wants events of this type; asked before one is put together.
@@ -52,15 +61,23 @@ impl Events {
     pub fn record(&self, _shard: &Rc<Shard>, record: &Record<'_>, message: Option<&Message>) {
         let now = io::unix_nanos();
         let kind = record.kind.name();
+        let response = record.response;
+        let category = match &self.classifier {
+            Some(rules) if record.kind.is_failure() => {
+                let enhanced = response.enhanced.map(|(a, b, c)| (a as u8, b as u16, c as u16));
+                rules.classify(response.code, enhanced, &response.content)
+            }
+            _ => UNCATEGORIZED,
+        };
         for log in self.logs.iter().filter(|log| log.select.wants(kind)) {
             let at = log.special.iter().find(|(name, _)| name == kind).map_or(0, |(_, at)| *at);
             let mut pending = log.series[at].pending.borrow_mut();
-            let extras = Extras { meta: &log.select.meta, headers: &log.select.headers };
+            let extras = Extras { meta: &log.select.meta, headers: &log.select.headers, category };
             record.encode(&mut pending, &self.node_id, now, message, &extras);
             pending.push(b'\n');
         }
         for hook in self.hooks.iter().filter(|hook| hook.select.wants(kind)) {
-            let extras = Extras { meta: &hook.select.meta, headers: &hook.select.headers };
+            let extras = Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
             hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
         }
     }

@@ -1,9 +1,12 @@
 //! The `kumo` module, one file per family of functions.
 
 mod address_header;
+mod api;
+mod classifier;
 pub(crate) mod core;
 mod digest;
 mod dkim_lua;
+pub(crate) mod dns;
 mod encode;
 mod fs;
 mod http;
@@ -16,7 +19,8 @@ mod memoize;
 mod msg;
 pub(crate) mod objects;
 mod regex;
-mod serde;
+pub(crate) mod serde;
+mod shaping;
 mod shim;
 mod string;
 mod throttle;
@@ -54,5 +58,8 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     regex::register(lua, &kumo)?;
     invoke::register(lua, &kumo)?;
     fs::register(lua, &kumo)?;
+    api::register(lua, &kumo)?;
+    shaping::register(lua, &kumo)?;
+    classifier::register(lua, &kumo, ctx)?;
     Ok(kumo)
 }

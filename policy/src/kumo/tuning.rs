@@ -119,5 +119,6 @@ fn settings(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
             Ok(())
         })?;
     }
+    super::dns::register(lua, &dns, ctx)?;
     kumo.set("dns", dns)
 }

@@ -77,6 +77,16 @@ words! {
         ConnectNextHost,
     }
 
+    /// What is done about a finding.
+    pub enum Severity {
+        /// Nothing.
+        Ignore,
+        /// It is listed as a warning.
+        Warn,
+        /// It is listed as an error.
+        Error,
+    }
+
     /// Address families looked up for a next hop, in order of preference.
     pub enum IpLookupStrategy {
         /// Both, mixed.

@@ -1,0 +1,33 @@
+//! `kumo.api`: what the policy asks of the control interface, without HTTP in between.
+
+use super::admin::{self, What};
+use super::ask;
+use crate::accept::inject;
+use crate::shard::Shard;
+use ringmta_policy::{ApiCall, OrderKind};
+use serde_json::{json, Value};
+use std::rc::Rc;
+
+fn what(kind: OrderKind) -> What {
+    match kind {
+        OrderKind::Bounce => What::Bounce,
+        OrderKind::Suspend => What::Suspend,
+        OrderKind::SuspendReadyQ => What::SuspendReady,
+    }
+}
+
+/// Carries out one call.
+///
+/// # Errors
+/// Why it cannot be done.
+pub async fn answer(shard: &Rc<Shard>, call: ApiCall) -> Result<Value, String> {
+    match call {
+        ApiCall::List(kind) => Ok(admin::list_value(shard, what(kind)).await),
+        ApiCall::Place(kind, order) => admin::place_value(shard, what(kind), order).await,
+        ApiCall::Delete(_, id) => match ask::cancel(&shard.process, &id).await {
+            true => Ok(json!({"id": id})),
+            false => Err("no such order".into()),
+        },
+        ApiCall::Inject(request) => inject::inject_value(shard, request).await,
+    }
+}

@@ -1,0 +1,131 @@
+//! DNS as a policy sees it: questions, answers, and the name of a site.
+
+use std::net::IpAddr;
+
+use crate::options::IpLookupStrategy;
+
+/// What is asked about a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsKind {
+    /// Mail exchangers.
+    Mx,
+    /// Addresses, of the families the strategy allows.
+    Addresses(IpLookupStrategy),
+    /// Texts.
+    Txt,
+    /// Names of an address, asked under its reverse name.
+    Ptr,
+}
+
+/// One question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsQuestion {
+    /// The name.
+    pub name: String,
+    /// What about it.
+    pub kind: DnsKind,
+}
+
+/// What was found; only the list that was asked for is filled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsAnswer {
+    /// Preference and host (without the last dot), best first.
+    pub mx: Vec<(u16, String)>,
+    /// Addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Texts of TXT records, names of PTR records.
+    pub texts: Vec<String>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsFailure {
+    /// The name does not exist.
+    NoSuchName,
+    /// The name has no such record.
+    NoData,
+    /// No usable answer: may work later.
+    Failed(String),
+}
+
+impl std::fmt::Display for DnsFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            DnsFailure::NoSuchName => f.write_str("no such domain"),
+            DnsFailure::NoData => f.write_str("no such record"),
+            DnsFailure::Failed(why) => write!(f, "DNS failed: {why}"),
+        }
+    }
+}
+
+/// An answer or why there is none.
+pub type DnsResult = Result<DnsAnswer, DnsFailure>;
+
+/// One name for a set of hosts, equal for equal sets: labels that differ become alternatives, labels that some hosts lack
+/// become optional, e.g. `(alt1|alt2)?.mx.example`. Ready queues and shaping rules are both keyed by it.
+pub fn site_name(names: &[&str]) -> String {
+    let mut sorted: Vec<&str> = names.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let split: Vec<Vec<&str>> = sorted.iter().map(|name| name.rsplit('.').collect()).collect();
+    let depth = split.iter().map(Vec::len).max().unwrap_or(0);
+    let mut parts = Vec::with_capacity(depth);
+    for level in (0..depth).rev() {
+        let mut labels: Vec<&str> = Vec::new();
+        let mut missing = false;
+        for name in &split {
+            match name.get(level) {
+                Some(label) if !labels.contains(label) => labels.push(label),
+                Some(_) => {}
+                None => missing = true,
+            }
+        }
+        let label = match (labels.as_slice(), missing) {
+            ([one], false) => (*one).to_string(),
+            (many, false) => format!("({})", many.join("|")),
+            (many, true) => format!("({})?", many.join("|")),
+        };
+        parts.push(label);
+    }
+    parts.join(".")
+}
+
+/// The address with its parts in reverse order, as DNS lists are asked: `4.3.2.1`, or nibbles for IPv6.
+pub fn reverse_ip(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(a) => {
+            let [a, b, c, d] = a.octets();
+            format!("{d}.{c}.{b}.{a}")
+        }
+        IpAddr::V6(a) => {
+            let nibbles = a.octets().into_iter().rev().flat_map(|o| [o & 15, o >> 4]);
+            nibbles.map(|n| format!("{n:x}")).collect::<Vec<_>>().join(".")
+        }
+    }
+}
+
+/// The name PTR records of an address are found under.
+pub fn ptr_host(ip: IpAddr) -> String {
+    let tail = if ip.is_ipv4() { "in-addr" } else { "ip6" };
+    format!("{}.{tail}.arpa", reverse_ip(ip))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn site_names() {
+        assert_eq!(site_name(&["mx.example"]), "mx.example");
+        assert_eq!(site_name(&["mx2.example", "mx1.example"]), "(mx1|mx2).example");
+        let google = ["alt2.g.l.test", "g.l.test", "alt1.g.l.test"];
+        assert_eq!(site_name(&google), "(alt1|alt2)?.g.l.test");
+    }
+
+    #[test]
+    fn reverse_names() {
+        assert_eq!(ptr_host("192.0.2.7".parse().unwrap()), "7.2.0.192.in-addr.arpa");
+        let six = reverse_ip("2001:db8::1".parse().unwrap());
+        assert!(six.starts_with("1.0.0.0.") && six.ends_with("8.b.d.0.1.0.0.2"), "{six}");
+    }
+}
