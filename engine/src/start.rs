@@ -189,7 +189,7 @@ fn spool_paths(init: &InitConfig, relaxed: bool) -> Result<SpoolPaths, String> {
             format!("the policy defines no spool `{name}`: call kumo.define_spool in init")
         })
     };
-    Ok(SpoolPaths { data: find("data")?, meta: find("meta")?, durable: !relaxed })
+    Ok(SpoolPaths::new(find("data")?, find("meta")?, !relaxed))
 }
 
 /// One engine per spool, and a spool that can be written: both are known before any mail comes.

@@ -1,6 +1,7 @@
 //! Direct-I/O files: what the spool is written with.
 
 use super::ring::{self, RingBlock, RingFile};
+use super::sim::{self, file::SimFile};
 use super::time::deadline;
 use crate::limits::{BLOCK_BYTES, DISK_TIMEOUT_SECS};
 use std::io;
@@ -11,14 +12,43 @@ const DISK: Duration = Duration::from_secs(DISK_TIMEOUT_SECS);
 
 /// An aligned, append-only buffer. Its capacity is whole disk blocks.
 pub struct Block {
-    inner: RingBlock,
+    inner: Memory,
     len: usize,
+}
+
+enum Memory {
+    /// Aligned for direct I/O.
+    Ring(RingBlock),
+    /// In a simulated world.
+    Sim(Vec<u8>),
+}
+
+impl Memory {
+    fn new(bytes: usize) -> Memory {
+        if sim::active() {
+            Memory::Sim(vec![0; bytes])
+        } else {
+            Memory::Ring(RingBlock::new(bytes))
+        }
+    }
+    fn capacity(&self) -> usize {
+        match self {
+            Memory::Ring(block) => block.capacity(),
+            Memory::Sim(bytes) => bytes.len(),
+        }
+    }
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Memory::Ring(block) => block.bytes_mut(),
+            Memory::Sim(bytes) => bytes,
+        }
+    }
 }
 
 impl Block {
     /// A buffer of at least `bytes`, rounded up to whole blocks.
     pub fn with_capacity(bytes: usize) -> Block {
-        Block { inner: RingBlock::new(round_up(bytes.max(BLOCK_BYTES))), len: 0 }
+        Block { inner: Memory::new(round_up(bytes.max(BLOCK_BYTES))), len: 0 }
     }
 
     /// Bytes appended so far.
@@ -44,7 +74,7 @@ impl Block {
         if need <= self.inner.capacity() {
             return;
         }
-        let mut grown = RingBlock::new(round_up(need.max(self.inner.capacity() * 2)));
+        let mut grown = Memory::new(round_up(need.max(self.inner.capacity() * 2)));
         grown.bytes_mut()[..self.len].copy_from_slice(&self.inner.bytes_mut()[..self.len]);
         self.inner = grown;
     }
@@ -75,13 +105,81 @@ pub fn round_up(bytes: usize) -> usize {
 /// # Errors
 /// As the disk says.
 pub async fn learn_device(dir: &Path) -> io::Result<()> {
+    if sim::active() {
+        return Ok(());
+    }
     deadline(DISK, ring::learn_device(dir)).await?
+}
+
+/// Makes the entries of a folder durable.
+///
+/// # Errors
+/// As fsync(2); `TimedOut` past the disk deadline.
+pub async fn sync_dir(dir: &Path) -> io::Result<()> {
+    if sim::active() {
+        return deadline(DISK, sim::file::sync_dir(dir)).await?;
+    }
+    deadline(DISK, ring::sync_dir(dir)).await?
 }
 
 /// A file opened for direct I/O. Cheap to clone; closed when the last clone goes.
 #[derive(Clone)]
 pub struct File {
-    inner: RingFile,
+    inner: Inner,
+}
+
+#[derive(Clone)]
+enum Inner {
+    Ring(RingFile),
+    Sim(SimFile),
+}
+
+impl Inner {
+    async fn open(path: &Path, create: Option<u64>, durable: bool) -> io::Result<Inner> {
+        if sim::active() {
+            return Ok(Inner::Sim(SimFile::open(path, create, durable).await?));
+        }
+        Ok(Inner::Ring(RingFile::open(path, create, durable).await?))
+    }
+
+    async fn open_read(path: &Path) -> io::Result<Inner> {
+        if sim::active() {
+            return Ok(Inner::Sim(SimFile::open(path, None, false).await?));
+        }
+        Ok(Inner::Ring(RingFile::open_read(path).await?))
+    }
+
+    async fn write_at(&self, memory: Memory, bytes: usize, at: u64) -> io::Result<()> {
+        match (self, memory) {
+            (Inner::Ring(file), Memory::Ring(block)) => file.write_at(block, bytes, at).await,
+            (Inner::Sim(file), Memory::Sim(mut memory)) => {
+                memory.truncate(bytes);
+                file.write_at(memory, at).await
+            }
+            _ => Err(io::Error::other("a block of one world, a file of another")),
+        }
+    }
+
+    async fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        match self {
+            Inner::Ring(file) => file.read_at(at, bytes).await,
+            Inner::Sim(file) => file.read_at(at, bytes).await,
+        }
+    }
+
+    async fn sync(&self) -> io::Result<()> {
+        match self {
+            Inner::Ring(file) => file.sync().await,
+            Inner::Sim(file) => file.sync().await,
+        }
+    }
+
+    async fn size(&self) -> io::Result<u64> {
+        match self {
+            Inner::Ring(file) => file.size().await,
+            Inner::Sim(file) => file.size().await,
+        }
+    }
 }
 
 impl File {
@@ -91,14 +189,11 @@ impl File {
     /// # Errors
     /// As open(2), fallocate(2), fsync(2); `TimedOut` past the disk deadline.
     pub async fn create(path: &Path, bytes: u64, durable: bool) -> io::Result<File> {
-        let make = async {
-            let inner = RingFile::open(path, Some(bytes), durable).await?;
-            if let Some(dir) = path.parent() {
-                ring::sync_dir(dir).await?;
-            }
-            Ok(File { inner })
-        };
-        deadline(DISK, make).await?
+        let inner = deadline(DISK, Inner::open(path, Some(bytes), durable)).await??;
+        if let Some(dir) = path.parent() {
+            sync_dir(dir).await?;
+        }
+        Ok(File { inner })
     }
 
     /// Opens an existing file for reading and writing.
@@ -106,7 +201,7 @@ impl File {
     /// # Errors
     /// As open(2).
     pub async fn open(path: &Path, durable: bool) -> io::Result<File> {
-        let inner = deadline(DISK, RingFile::open(path, None, durable)).await??;
+        let inner = deadline(DISK, Inner::open(path, None, durable)).await??;
         Ok(File { inner })
     }
 
@@ -115,7 +210,7 @@ impl File {
     /// # Errors
     /// As open(2).
     pub async fn open_read(path: &Path) -> io::Result<File> {
-        let inner = deadline(DISK, RingFile::open_read(path)).await??;
+        let inner = deadline(DISK, Inner::open_read(path)).await??;
         Ok(File { inner })
     }
 

@@ -1,18 +1,23 @@
 //! The one seam between the engine and the outside: time, tasks, randomness, network and disk.
 //!
-//! [`ring`] is the real world (glommio, and the only file that names it). Everything else in the
-//! engine uses the types of this module, so another world can be put underneath.
+//! [`ring`] is the real world (glommio, and the only file that names it), [`sim`] is one made from
+//! a seed. Everything else in the engine uses the types of this module and cannot tell them apart.
 //!
-//! Layout: `ring` real world · `time` deadlines and clocks · `stream` TCP, plain or TLS ·
-//! `tls` rustls configurations · `file` direct-I/O files.
+//! Layout: `ring` real world · `sim` simulated world · `time` deadlines and clocks · `stream` TCP,
+//! plain or TLS · `tls` rustls configurations · `file` direct-I/O files · `fs` names and folders ·
+//! `hash` maps whose order can be repeated.
 
 pub mod file;
+pub mod fs;
+pub mod hash;
 pub mod ring;
+pub mod sim;
 pub mod stream;
 pub mod time;
 pub mod tls;
 
 pub use file::{Block, File};
+pub use hash::{Map, Set};
 pub use stream::{Conn, Listener, Stream, UdpSocket};
 pub use time::{deadline, mono_nanos, sleep, unix_millis, unix_nanos, TimedOut};
 
@@ -21,12 +26,27 @@ use std::future::Future;
 
 /// Starts a task on this shard's executor; it runs until it ends or the shard stops.
 pub fn spawn(future: impl Future<Output = ()> + 'static) {
+    if sim::active() {
+        return sim::here().spawn(future);
+    }
     ring::spawn(future);
 }
 
 /// Lets every other runnable task of the shard go first.
 pub async fn yield_now() {
+    if sim::active() {
+        return sim::exec::yield_now().await;
+    }
     ring::yield_now().await;
+}
+
+/// Runs a closure that may block beside the shard; in a simulated world, at once.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    if sim::active() {
+        sim::exec::yield_now().await;
+        return work();
+    }
+    ring::blocking(work).await
 }
 
 thread_local! {
@@ -36,6 +56,9 @@ thread_local! {
 /// A pseudo-random number (xorshift64*, seeded from the system per shard): for jitter and
 /// weighted choices, never for secrets.
 pub fn random_u64() -> u64 {
+    if sim::active() {
+        return sim::here().rng.next();
+    }
     RNG.with(|cell| {
         let mut x = cell.get();
         x ^= x >> 12;

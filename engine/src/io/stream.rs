@@ -1,6 +1,9 @@
 //! Sockets: TCP streams (plain or TLS), listeners, UDP.
 
 use super::ring::{RingAccepted, RingListener, RingStream, RingUdp};
+use super::sim;
+use super::sim::stream::{SimAccepted, SimListener, SimStream};
+use super::sim::udp::SimUdp;
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +14,8 @@ use std::task::{Context, Poll};
 pub enum Stream {
     /// On the real network.
     Ring(RingStream),
+    /// In a simulated world.
+    Sim(SimStream),
 }
 
 impl Stream {
@@ -19,6 +24,9 @@ impl Stream {
     /// # Errors
     /// As connect(2) and bind(2).
     pub async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<Stream> {
+        if sim::active() {
+            return Ok(Stream::Sim(SimStream::connect(to, from).await?));
+        }
         Ok(Stream::Ring(RingStream::connect(to, from).await?))
     }
     /// The other end.
@@ -28,6 +36,7 @@ impl Stream {
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Stream::Ring(stream) => stream.peer_addr(),
+            Stream::Sim(stream) => stream.peer_addr(),
         }
     }
     /// Our end.
@@ -37,12 +46,14 @@ impl Stream {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Stream::Ring(stream) => stream.local_addr(),
+            Stream::Sim(stream) => stream.local_addr(),
         }
     }
     /// Turns Nagle's algorithm off.
     pub fn set_nodelay(&self) {
         match self {
             Stream::Ring(stream) => stream.set_nodelay(),
+            Stream::Sim(_) => {}
         }
     }
 }
@@ -55,6 +66,7 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Ring(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Sim(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -67,16 +79,19 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Stream::Ring(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Sim(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Ring(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Sim(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Stream::Ring(stream) => Pin::new(stream).poll_close(cx),
+            Stream::Sim(stream) => Pin::new(stream).poll_close(cx),
         }
     }
 }
@@ -199,12 +214,16 @@ pub fn take(conn: &mut Conn) -> Option<Conn> {
 pub enum Listener {
     /// On the real network.
     Ring(RingListener),
+    /// In a simulated world.
+    Sim(SimListener),
 }
 
 /// An accepted socket that may still go to another shard.
 pub enum Accepted {
     /// On the real network.
     Ring(RingAccepted),
+    /// In a simulated world.
+    Sim(SimAccepted),
 }
 
 impl Listener {
@@ -213,6 +232,9 @@ impl Listener {
     /// # Errors
     /// As bind(2) and listen(2).
     pub fn bind(addr: SocketAddr) -> io::Result<Listener> {
+        if sim::active() {
+            return Ok(Listener::Sim(SimListener::bind(addr)?));
+        }
         Ok(Listener::Ring(RingListener::bind(addr)?))
     }
     /// The next connection.
@@ -222,6 +244,7 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Listener::Ring(listener) => Ok(Accepted::Ring(listener.accept().await?)),
+            Listener::Sim(listener) => Ok(Accepted::Sim(listener.accept().await?)),
         }
     }
     /// Our address, with the real port.
@@ -231,6 +254,7 @@ impl Listener {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Listener::Ring(listener) => listener.local_addr(),
+            Listener::Sim(listener) => Ok(listener.local_addr()),
         }
     }
 }
@@ -240,6 +264,7 @@ impl Accepted {
     pub fn bind(self) -> Stream {
         match self {
             Accepted::Ring(accepted) => Stream::Ring(accepted.bind()),
+            Accepted::Sim(accepted) => Stream::Sim(accepted.bind()),
         }
     }
 }
@@ -248,6 +273,8 @@ impl Accepted {
 pub enum UdpSocket {
     /// On the real network.
     Ring(RingUdp),
+    /// In a simulated world.
+    Sim(SimUdp),
 }
 
 impl UdpSocket {
@@ -256,6 +283,9 @@ impl UdpSocket {
     /// # Errors
     /// As bind(2).
     pub fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
+        if sim::active() {
+            return Ok(UdpSocket::Sim(SimUdp::bind(addr)?));
+        }
         Ok(UdpSocket::Ring(RingUdp::bind(addr)?))
     }
     /// Sends one datagram.
@@ -265,6 +295,7 @@ impl UdpSocket {
     pub async fn send_to(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
         match self {
             UdpSocket::Ring(socket) => socket.send_to(data, to).await,
+            UdpSocket::Sim(socket) => socket.send_to(data, to).await,
         }
     }
     /// Receives one datagram.
@@ -274,6 +305,7 @@ impl UdpSocket {
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         match self {
             UdpSocket::Ring(socket) => socket.recv_from(buf).await,
+            UdpSocket::Sim(socket) => socket.recv_from(buf).await,
         }
     }
 }

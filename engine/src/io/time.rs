@@ -1,6 +1,6 @@
 //! Clocks and deadlines.
 
-use super::ring;
+use super::{ring, sim};
 use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
@@ -24,11 +24,17 @@ impl From<TimedOut> for std::io::Error {
 
 /// Monotonic clock, nanoseconds since an arbitrary start.
 pub fn mono_nanos() -> u64 {
+    if sim::active() {
+        return sim::here().exec.now();
+    }
     ring::mono_nanos()
 }
 
 /// Wall clock, nanoseconds since 1970.
 pub fn unix_nanos() -> u64 {
+    if sim::active() {
+        return sim::here().exec.unix_nanos();
+    }
     ring::unix_nanos()
 }
 
@@ -39,6 +45,9 @@ pub fn unix_millis() -> u64 {
 
 /// Waits for `duration`.
 pub async fn sleep(duration: Duration) {
+    if sim::active() {
+        return sim::exec::sleep(duration).await;
+    }
     ring::sleep(duration).await;
 }
 
@@ -51,7 +60,7 @@ pub async fn deadline<F: Future>(limit: Duration, future: F) -> Result<F::Output
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        let timer = timer.get_or_insert_with(|| Box::pin(ring::sleep(limit)));
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         match timer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(TimedOut)),
             Poll::Pending => Poll::Pending,

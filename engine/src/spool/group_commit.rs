@@ -8,7 +8,7 @@ use super::record::{self, NewRecord};
 use super::segment::DATA_START;
 use super::{Location, Partition, StoreError};
 use crate::io::{self, Block};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_START_BYTES, BLOCK_BYTES, SEGMENT_BYTES};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_START_BYTES, BLOCK_BYTES};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
@@ -38,8 +38,9 @@ impl Batch {
 }
 
 /// The batches of one shard.
-#[derive(Default)]
 pub struct GroupCommit {
+    segment_bytes: u64,
+    batch_bytes: usize,
     open: RefCell<Option<Batch>>,
     sealed: RefCell<std::collections::VecDeque<Batch>>,
     flusher: RefCell<Option<Waker>>,
@@ -77,19 +78,35 @@ impl Future for Commit {
 }
 
 impl GroupCommit {
+    /// No batches yet, for segments of `segment_bytes`.
+    pub fn new(segment_bytes: u64) -> GroupCommit {
+        // A batch must fit a segment, or it could go nowhere.
+        let room = (segment_bytes - DATA_START) as usize;
+        GroupCommit {
+            segment_bytes,
+            batch_bytes: BATCH_BYTES_MAX.min(room / 2),
+            open: RefCell::default(),
+            sealed: RefCell::default(),
+            flusher: RefCell::default(),
+            last_bytes: Cell::new(0),
+            flushes: Cell::new(0),
+            committed: Cell::new(0),
+        }
+    }
+
     /// Appends a record to the open batch.
     ///
     /// # Errors
     /// [`StoreError::TooLarge`] for one that no segment could hold.
     pub fn append(&self, new: &NewRecord<'_>) -> Result<Commit, StoreError> {
         let size = new.body.len() + record::HEADER_BYTES + 64 * 1024;
-        if size as u64 > SEGMENT_BYTES - DATA_START {
+        if size as u64 > self.segment_bytes - DATA_START {
             return Err(StoreError::TooLarge);
         }
         let mut open = self.open.borrow_mut();
         let full = open.as_ref().is_some_and(|batch| {
             let grown = batch.block.len() + new.body.len() + record::HEADER_BYTES;
-            grown > BATCH_BYTES_MAX && !batch.records.is_empty()
+            grown > self.batch_bytes && !batch.records.is_empty()
         });
         if full {
             self.sealed.borrow_mut().extend(open.take());

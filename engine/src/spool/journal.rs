@@ -7,10 +7,9 @@
 
 use super::reclaim::AttemptState;
 use super::{Location, Partition};
-use crate::io::{self, Block, File};
-use crate::limits::{self, BLOCK_BYTES, JOURNAL_BYTES};
+use crate::io::{self, Block, File, Map, Set};
+use crate::limits::{self, BLOCK_BYTES};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -29,6 +28,7 @@ const ATTEMPT: u8 = 2;
 pub struct Journal {
     dir: PathBuf,
     durable: bool,
+    file_bytes: u64,
     file: RefCell<Option<File>>,
     number: Cell<u32>,
     salt: Cell<u32>,
@@ -43,16 +43,18 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// An empty journal in `dir`; [`Journal::rotate`] opens its first file.
-    pub fn new(dir: PathBuf, durable: bool) -> Journal {
+    /// An empty journal in `dir` with files of about `file_bytes`; [`Journal::rotate`] opens its
+    /// first.
+    pub fn new(dir: PathBuf, durable: bool, file_bytes: u64) -> Journal {
         Journal {
             dir,
             durable,
+            file_bytes,
             file: RefCell::default(),
             number: Cell::new(0),
             salt: Cell::new(0),
             write_at: Cell::new(0),
-            rotate_at: Cell::new(JOURNAL_BYTES),
+            rotate_at: Cell::new(file_bytes),
             pending: RefCell::default(),
             releases: RefCell::default(),
             waker: RefCell::default(),
@@ -152,8 +154,8 @@ impl Journal {
         let number = self.number.get() + 1;
         let path = self.dir.join(format!("journal-{}.log", number % 2));
         let snapshot = checkpoint(partition);
-        let room = JOURNAL_BYTES.max(2 * snapshot.len() as u64 + BLOCK_BYTES as u64 * 4);
-        let file = if path.exists() {
+        let room = self.file_bytes.max(2 * snapshot.len() as u64 + BLOCK_BYTES as u64 * 4);
+        let file = if io::fs::exists(&path) {
             File::open(&path, self.durable).await?
         } else {
             File::create(&path, room, self.durable).await?
@@ -258,9 +260,9 @@ pub fn parse_header(bytes: &[u8]) -> Option<(u32, u32)> {
 #[derive(Debug, Default)]
 pub struct Replay {
     /// Records not needed any more.
-    pub done: HashSet<(u32, u32)>,
+    pub done: Set<(u32, u32)>,
     /// Last known attempts of the others.
-    pub attempts: HashMap<(u32, u32), AttemptState>,
+    pub attempts: Map<(u32, u32), AttemptState>,
     /// Frames read.
     pub frames: usize,
 }

@@ -7,6 +7,7 @@ use super::record::NewRecord;
 use super::recover::{self, Found, Recovered, Report};
 use super::{Location, StoreError};
 use crate::io::{self, File};
+use crate::limits::{JOURNAL_BYTES, SEGMENT_BYTES};
 use ringmta_policy::{Message, MessageId};
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -23,6 +24,18 @@ pub struct SpoolPaths {
     /// Wait for stable storage (the default). Without it a message survives the process, not
     /// the machine.
     pub durable: bool,
+    /// Size of a data segment, [`SEGMENT_BYTES`] but for tests.
+    pub segment_bytes: u64,
+    /// Size at which a journal file is followed by the next, [`JOURNAL_BYTES`] but for tests.
+    pub journal_bytes: u64,
+}
+
+impl SpoolPaths {
+    /// Spools of the usual sizes.
+    pub fn new(data: PathBuf, meta: PathBuf, durable: bool) -> SpoolPaths {
+        let (segment_bytes, journal_bytes) = (SEGMENT_BYTES, JOURNAL_BYTES);
+        SpoolPaths { data, meta, durable, segment_bytes, journal_bytes }
+    }
 }
 
 /// One shard's partition of both spools.
@@ -51,21 +64,21 @@ impl Partition {
         shard: usize,
         shards: usize,
     ) -> std::io::Result<(Rc<Partition>, Vec<Recovered>, Report)> {
-        let data = make_dir(&paths.data, shard)?;
-        let meta = make_dir(&paths.meta, shard)?;
+        let data = make_dir(&paths.data, shard).await?;
+        let meta = make_dir(&paths.meta, shard).await?;
         io::file::learn_device(&data).await?;
         io::file::learn_device(&meta).await?;
         let found = recover::read(&data, &meta).await?;
         let partition = Rc::new(Partition {
-            commits: GroupCommit::default(),
-            segments: Segments::new(data, paths.durable),
-            journal: Journal::new(meta, paths.durable),
+            commits: GroupCommit::new(paths.segment_bytes),
+            segments: Segments::new(data, paths.durable, paths.segment_bytes),
+            journal: Journal::new(meta, paths.durable, paths.journal_bytes),
             full: Cell::new(false),
             stopping: Cell::new(false),
         });
         let (mut live, mut report) = partition.take_over(found);
         partition.journal.rotate(&partition).await?;
-        crate::io::spawn(super::group_commit::run(partition.clone()));
+        io::spawn(super::group_commit::run(partition.clone()));
         for orphan in orphans(&paths.data, shard, shards)? {
             let known = live.iter().map(|message: &Recovered| message.id).collect();
             let adopted = partition.adopt(&orphan.0, &paths.meta.join(orphan.1), &known).await?;
@@ -97,7 +110,7 @@ impl Partition {
         meta: &Path,
         known: &HashSet<MessageId>,
     ) -> std::io::Result<(Vec<Recovered>, Report)> {
-        std::fs::create_dir_all(meta)?;
+        io::fs::create_dir_all(meta).await?;
         let found = recover::read(data, meta).await?;
         let mut live = Vec::with_capacity(found.live.len());
         for mut message in found.live {
@@ -116,8 +129,8 @@ impl Partition {
             live.push(message);
         }
         self.journal.flush(self).await?;
-        std::fs::remove_dir_all(data)?;
-        std::fs::remove_dir_all(meta)?;
+        io::fs::remove_dir_all(data).await?;
+        io::fs::remove_dir_all(meta).await?;
         tracing::info!("spool: adopted {} messages of {}", live.len(), data.display());
         Ok((live, found.report))
     }
@@ -184,9 +197,9 @@ impl Partition {
     }
 }
 
-fn make_dir(base: &Path, shard: usize) -> std::io::Result<PathBuf> {
+async fn make_dir(base: &Path, shard: usize) -> std::io::Result<PathBuf> {
     let dir = base.join(shard.to_string());
-    std::fs::create_dir_all(&dir).map_err(|error| {
+    io::fs::create_dir_all(&dir).await.map_err(|error| {
         std::io::Error::new(error.kind(), format!("{}: {error}", dir.display()))
     })?;
     Ok(dir)
@@ -195,11 +208,10 @@ fn make_dir(base: &Path, shard: usize) -> std::io::Result<PathBuf> {
 /// Partition folders of shards that do not run now and fall to `shard`: (data folder, name).
 fn orphans(base: &Path, shard: usize, shards: usize) -> std::io::Result<Vec<(PathBuf, String)>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(base)? {
-        let path = entry?.path();
+    for path in io::fs::read_dir(base)? {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("").to_string();
         if let Ok(number) = name.parse::<usize>() {
-            if number >= shards && number % shards == shard && path.is_dir() {
+            if number >= shards && number % shards == shard && io::fs::is_dir(&path) {
                 found.push((path, name));
             }
         }

@@ -2,9 +2,10 @@
 
 use super::segment::{self, Segment, DATA_START};
 use super::{Location, StoreError};
-use crate::limits::{SEGMENTS_SPARE_MAX, SEGMENT_BYTES};
+use crate::io::{fs, Map};
+use crate::limits::SEGMENTS_SPARE_MAX;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How a message that is still waiting was last seen by the journal.
@@ -27,7 +28,7 @@ pub struct InUse {
     /// Offsets of the records that are done: a checkpoint writes them down.
     pub done: Vec<u32>,
     /// Attempts and due times of waiting records, by offset.
-    pub attempts: HashMap<u32, AttemptState>,
+    pub attempts: Map<u32, AttemptState>,
     /// A write failed here: nothing more is written to it.
     pub abandoned: bool,
 }
@@ -36,6 +37,7 @@ pub struct InUse {
 pub struct Segments {
     dir: PathBuf,
     durable: bool,
+    segment_bytes: u64,
     in_use: RefCell<BTreeMap<u32, InUse>>,
     active: Cell<Option<u32>>,
     write_at: Cell<u64>,
@@ -46,10 +48,11 @@ pub struct Segments {
 
 impl Segments {
     /// No segments yet.
-    pub fn new(dir: PathBuf, durable: bool) -> Segments {
+    pub fn new(dir: PathBuf, durable: bool, segment_bytes: u64) -> Segments {
         Segments {
             dir,
             durable,
+            segment_bytes,
             in_use: RefCell::default(),
             active: Cell::new(None),
             write_at: Cell::new(0),
@@ -90,7 +93,7 @@ impl Segments {
     /// When a new segment is needed and cannot be made.
     pub async fn place(&self, bytes: u64) -> Result<(Segment, u64), StoreError> {
         let at = self.write_at.get();
-        let fits = at + bytes <= SEGMENT_BYTES;
+        let fits = at + bytes <= self.segment_bytes;
         let active = self.active.get().filter(|_| fits).and_then(|sequence| {
             let in_use = self.in_use.borrow();
             in_use.get(&sequence).filter(|entry| !entry.abandoned).map(|e| e.segment.clone())
@@ -113,12 +116,13 @@ impl Segments {
             self.dir.join(segment::file_name(number))
         });
         let sequence = self.next_sequence.get();
-        let started = Segment::start(path.clone(), sequence, self.durable).await;
+        let started =
+            Segment::start(path.clone(), sequence, self.segment_bytes, self.durable).await;
         let segment = match started {
             Ok(segment) => segment,
             Err(error) => {
                 // A half-made file of a full disk must give its space back.
-                let _ = std::fs::remove_file(&path);
+                let _ = fs::remove_file(&path);
                 self.active.set(previous);
                 return Err(error.into());
             }
@@ -129,7 +133,7 @@ impl Segments {
             live: 0,
             live_bytes: 0,
             done: Vec::new(),
-            attempts: HashMap::new(),
+            attempts: Map::default(),
             abandoned: false,
         };
         self.in_use.borrow_mut().insert(sequence, entry);
@@ -194,7 +198,7 @@ impl Segments {
         let mut spare = self.spare.borrow_mut();
         if spare.len() < SEGMENTS_SPARE_MAX && !entry.abandoned {
             spare.push(entry.segment.path);
-        } else if let Err(error) = std::fs::remove_file(&entry.segment.path) {
+        } else if let Err(error) = fs::remove_file(&entry.segment.path) {
             tracing::warn!("spool: cannot remove {}: {error}", entry.segment.path.display());
         }
     }

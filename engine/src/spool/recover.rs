@@ -5,9 +5,8 @@ use super::reclaim::{AttemptState, InUse};
 use super::record::{self, StoredRecord};
 use super::segment::{self, Item, Segment};
 use super::Location;
-use crate::io::File;
+use crate::io::{fs, File, Map};
 use crate::limits::BLOCK_BYTES;
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// A message found at start.
@@ -64,7 +63,7 @@ pub struct Found {
 pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
     let mut found = Found::default();
     let replay = read_journal(meta, &mut found).await?;
-    let mut newest: HashMap<ringmta_policy::MessageId, usize> = HashMap::new();
+    let mut newest: Map<ringmta_policy::MessageId, usize> = Map::default();
     for path in segment::list(data)? {
         read_segment(path, &replay, &mut newest, &mut found).await?;
     }
@@ -77,7 +76,7 @@ async fn read_journal(meta: &Path, found: &mut Found) -> std::io::Result<Replay>
     let mut files = Vec::new();
     for name in ["journal-0.log", "journal-1.log"] {
         let path = meta.join(name);
-        if !path.exists() {
+        if !fs::exists(&path) {
             continue;
         }
         let bytes = read_file(&path).await?;
@@ -100,7 +99,7 @@ async fn read_journal(meta: &Path, found: &mut Found) -> std::io::Result<Replay>
 async fn read_segment(
     path: PathBuf,
     replay: &Replay,
-    newest: &mut HashMap<ringmta_policy::MessageId, usize>,
+    newest: &mut Map<ringmta_policy::MessageId, usize>,
     found: &mut Found,
 ) -> std::io::Result<()> {
     found.report.segments += 1;
@@ -120,7 +119,7 @@ async fn read_segment(
         live: 0,
         live_bytes: 0,
         done: Vec::new(),
-        attempts: HashMap::new(),
+        attempts: Map::default(),
         abandoned: true,
     };
     let mut items = Vec::new();
@@ -161,7 +160,7 @@ fn take_record(
     at: Location,
     stored: &StoredRecord<'_>,
     replay: &Replay,
-    newest: &mut HashMap<ringmta_policy::MessageId, usize>,
+    newest: &mut Map<ringmta_policy::MessageId, usize>,
     found: &mut Found,
     entry: &mut InUse,
 ) {
@@ -186,7 +185,7 @@ fn take_record(
 /// A record written anew (its envelope or metadata changed) supersedes the older one with the
 /// same id, should the crash have come before the older one was declared done.
 fn drop_superseded(found: &mut Found) {
-    let mut newest: HashMap<ringmta_policy::MessageId, Location> = HashMap::new();
+    let mut newest: Map<ringmta_policy::MessageId, Location> = Map::default();
     for message in &found.live {
         let at = newest.entry(message.id).or_insert(message.at);
         *at = (*at).max(message.at);

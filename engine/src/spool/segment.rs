@@ -2,7 +2,7 @@
 
 use super::record::{self, Found};
 use crate::io::{self, Block, File};
-use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES};
+use crate::limits::BLOCK_BYTES;
 use std::path::{Path, PathBuf};
 
 const MAGIC: u32 = 0x3153_4d52;
@@ -25,16 +25,21 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes or reuses the file at `path` for `sequence`: its header says so durably before any
-    /// record can follow.
+    /// Makes (of `bytes`) or reuses the file at `path` for `sequence`: its header says so durably
+    /// before any record can follow.
     ///
     /// # Errors
     /// As the disk says.
-    pub async fn start(path: PathBuf, sequence: u32, durable: bool) -> std::io::Result<Segment> {
-        let file = if path.exists() {
+    pub async fn start(
+        path: PathBuf,
+        sequence: u32,
+        bytes: u64,
+        durable: bool,
+    ) -> std::io::Result<Segment> {
+        let file = if io::fs::exists(&path) {
             File::open(&path, durable).await?
         } else {
-            File::create(&path, SEGMENT_BYTES, durable).await?
+            File::create(&path, bytes, durable).await?
         };
         let salt = io::random_u64() as u32;
         file.write_at(header(sequence, salt), 0).await?;
@@ -97,14 +102,12 @@ pub fn scan(bytes: &[u8], sequence: u32, salt: u32, mut found: impl FnMut(Item))
 /// As readdir(3).
 pub fn list(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
+    for path in io::fs::read_dir(dir)? {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
         if name.starts_with("segment-") && name.ends_with(".dat") {
             found.push(path);
         }
     }
-    found.sort();
     Ok(found)
 }
 
