@@ -1,0 +1,161 @@
+//! Delivery by the DNS, against a name server of the test's own.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::rdata::{A, CNAME, MX};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use support::{message, Sink, Site};
+
+/// A name server on UDP and TCP with the zones of this file. It ends with the process.
+struct NameServer {
+    addr: SocketAddr,
+    questions: Arc<AtomicUsize>,
+}
+
+impl NameServer {
+    fn start() -> NameServer {
+        // One port for both: what is free for TCP is tried for UDP.
+        let (tcp, udp) = loop {
+            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+            if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+                break (tcp, udp);
+            }
+        };
+        let addr = tcp.local_addr().unwrap();
+        let questions = Arc::new(AtomicUsize::new(0));
+        let counted = questions.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok((size, from)) = udp.recv_from(&mut buffer) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                // What someone else might throw at the port: it must be stepped over.
+                udp.send_to(b"noise", from).unwrap();
+                udp.send_to(&answer(&buffer[..size], true), from).unwrap();
+            }
+        });
+        std::thread::spawn(move || {
+            for stream in tcp.incoming() {
+                let mut stream = stream.unwrap();
+                let mut size = [0; 2];
+                stream.read_exact(&mut size).unwrap();
+                let mut question = vec![0; usize::from(u16::from_be_bytes(size))];
+                stream.read_exact(&mut question).unwrap();
+                let reply = answer(&question, false);
+                stream.write_all(&(reply.len() as u16).to_be_bytes()).unwrap();
+                stream.write_all(&reply).unwrap();
+            }
+        });
+        NameServer { addr, questions }
+    }
+}
+
+fn answer(question: &[u8], over_udp: bool) -> Vec<u8> {
+    let question = Message::from_vec(question).unwrap();
+    let query = question.queries()[0].clone();
+    let mut reply = Message::new();
+    reply.set_id(question.id()).set_message_type(MessageType::Response).add_query(query.clone());
+    let name = query.name().to_ascii();
+    let mx = |preference, host: &str| RData::MX(MX::new(preference, Name::from_str(host).unwrap()));
+    let here = |last| RData::A(A(Ipv4Addr::new(127, 0, 0, last)));
+    let data = match (name.as_str(), query.query_type()) {
+        ("gone.test.", _) => {
+            reply.set_response_code(ResponseCode::NXDomain);
+            vec![]
+        }
+        ("broken.test.", _) => {
+            reply.set_response_code(ResponseCode::ServFail);
+            vec![]
+        }
+        ("null.test.", RecordType::MX) => vec![mx(0, ".")],
+        // The better host is down: the other one gets the mail.
+        ("two.test.", RecordType::MX) => vec![mx(10, "down.test."), mx(20, "up.test.")],
+        ("down.test.", RecordType::A) => vec![here(9)],
+        ("up.test." | "bare.test.", RecordType::A) => vec![here(1)],
+        ("large.test.", RecordType::MX) if over_udp => {
+            reply.set_truncated(true);
+            vec![]
+        }
+        ("large.test.", RecordType::MX) => vec![mx(10, "alias.test.")],
+        ("alias.test.", RecordType::A) => {
+            let target = CNAME(Name::from_str("up.test.").unwrap());
+            let owner = query.name().clone();
+            reply.add_answer(Record::from_rdata(owner, 60, RData::CNAME(target)));
+            reply.add_answer(Record::from_rdata(Name::from_str("up.test.").unwrap(), 60, here(1)));
+            vec![]
+        }
+        _ => vec![],
+    };
+    for rdata in data {
+        reply.add_answer(Record::from_rdata(query.name().clone(), 60, rdata));
+    }
+    reply.to_vec().unwrap()
+}
+
+fn site(server: &NameServer, sink: &Sink) -> Site {
+    let mut site = Site::new();
+    site.init = format!("kumo.dns.configure_resolver {{ name_servers = {{ '{}' }} }}", server.addr);
+    site.path = format!("smtp_port = {}, ip_lookup_strategy = 'Ipv4Only',", sink.addr.port());
+    site.queue = "retry_interval = '1s', max_age = '1 hour',".into();
+    site
+}
+
+#[test]
+fn mail_goes_to_the_mx_and_to_the_next_one_when_the_first_is_down() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let site = site(&server, &sink);
+    let engine = site.start(1);
+    for domain in ["two.test", "bare.test", "large.test"] {
+        engine.accept("a@src.test", &[&format!("u@{domain}")], &message(domain));
+    }
+    sink.wait_messages(3);
+    let record = |domain: &str| {
+        let queue = domain.to_string();
+        site.wait_record("Delivery", |r| r["queue"] == queue.as_str())
+    };
+    assert_eq!(record("two.test")["peer_address"]["name"], "up.test");
+    assert_eq!(record("two.test")["site"], "unspecified->(down|up).test@smtp_client");
+    assert_eq!(record("bare.test")["site"], "unspecified->bare.test@smtp_client");
+    assert_eq!(record("large.test")["peer_address"]["name"], "alias.test");
+}
+
+#[test]
+fn domains_that_take_no_mail_bounce_at_once() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let site = site(&server, &sink);
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@null.test"], &message("null"));
+    engine.accept("a@src.test", &["u@gone.test"], &message("gone"));
+    let null = site.wait_record("Bounce", |r| r["queue"] == "null.test");
+    assert_eq!(null["response"]["code"], 556);
+    assert_eq!(null["response"]["enhanced_code"]["detail"], 10);
+    let gone = site.wait_record("Bounce", |r| r["queue"] == "gone.test");
+    assert_eq!(gone["response"]["code"], 550);
+    engine.wait_empty();
+}
+
+#[test]
+fn a_failing_name_server_delays_and_answers_are_cached() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let site = site(&server, &sink);
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@broken.test"], &message("broken"));
+    let failed = site.wait_record("TransientFailure", |r| r["queue"] == "broken.test");
+    assert_eq!(failed["response"]["code"], 451);
+    engine.accept("a@src.test", &["u@bare.test"], &message("one"));
+    sink.wait_messages(1);
+    let asked = server.questions.load(Ordering::Relaxed);
+    for _ in 0..5 {
+        engine.accept("a@src.test", &["u@bare.test"], &message("more"));
+    }
+    sink.wait_messages(6);
+    // Only the broken domain may have been asked for again meanwhile.
+    let again = server.questions.load(Ordering::Relaxed) - asked;
+    assert!(again <= 3, "{again} questions for answers that were in the cache");
+}
