@@ -11,6 +11,7 @@
 //! - [`control`] HTTP API, metrics, admin
 //! - [`sandbox`] the inbox of `ringmta dev`
 //! - [`io`] the seam to the outside · [`limits`] every numeric limit and its reason
+//! - [`simulation`] runs of all this in worlds made from a seed
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod accept;
@@ -26,5 +27,6 @@ pub mod process;
 pub mod queue;
 pub mod sandbox;
 pub mod shard;
+pub mod simulation;
 pub mod spool;
 pub mod start;
