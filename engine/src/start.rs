@@ -350,7 +350,8 @@ impl Engine {
             }
         }
         if let Some(user) = user {
-            if let Err(error) = ring::become_user(user) {
+            let given = give_files(&self.process, user);
+            if let Err(error) = given.and_then(|()| ring::become_user(user)) {
                 self.stop();
                 return Err(format!("--user {user}: {error}"));
             }
@@ -387,6 +388,43 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Spool and logs become the user's: what was made as root could not be written any more.
+fn give_files(process: &Process, user: &str) -> std::io::Result<()> {
+    let (uid, gid) = ring::user_ids(user)?;
+    if !ring::is_root() {
+        return Ok(());
+    }
+    let logs = process.init.local_logs.iter().flat_map(|log| {
+        let special = log.per_record.values().filter_map(|record| record.log_dir.as_deref());
+        special.chain([log.log_dir.as_path()])
+    });
+    // A folder that holds anything but segments (`/var/log` itself?) is not ours to give.
+    let ours = logs.filter(|folder| crate::events::segment::only_segments(folder));
+    for folder in ours.chain([process.spool.data.as_path(), process.spool.meta.as_path()]) {
+        give_tree(folder, uid, gid)?;
+    }
+    Ok(())
+}
+
+fn give_tree(path: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
+    use std::os::unix::fs::{lchown, MetadataExt};
+    let meta = match std::fs::symlink_metadata(path) {
+        Ok(meta) => meta,
+        // A shard has just recycled or renamed it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if (meta.uid(), meta.gid()) != (uid, gid) {
+        lchown(path, Some(uid), Some(gid))?;
+    }
+    if meta.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_tree(&entry?.path(), uid, gid)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the policy may ask for while `init` runs, before there is any shard.

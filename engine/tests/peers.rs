@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use support::{program, wait, without_trace, Sink, Site};
+use support::{is_root, program, wait, without_trace, Sink, Site};
 
 const ONE_USER: &str = "
 kumo.on('smtp_server_auth_plain', function(authz, authc, password)
@@ -70,11 +70,6 @@ fn swaks_with_login_and_tls() {
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output().unwrap();
-    id.stdout.starts_with(b"0\n")
 }
 
 /// Postfix's sink, which keeps each message as a file in `folder`.

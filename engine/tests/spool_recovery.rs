@@ -195,6 +195,47 @@ fn a_second_engine_on_the_same_spool_is_refused() {
 }
 
 #[test]
+fn an_engine_that_has_given_up_root_goes_on_writing() {
+    if !support::is_root() {
+        return println!("skipped: only root can give up root");
+    }
+    let sink = Sink::start();
+    let mut site = Site::for_everyone();
+    site.default_route = Some(sink.addr);
+    site.args.extend(["--user".into(), "nobody".into()]);
+    let body = format!("Subject: big\r\n\r\n{}", format!("{}\r\n", "x".repeat(76)).repeat(26_000));
+    let mut sent = 0;
+    for round in 0..2 {
+        let engine = site.start(2);
+        let status = format!("/proc/{}/task", engine.pid());
+        for task in std::fs::read_dir(status).unwrap().flatten() {
+            let Ok(text) = std::fs::read_to_string(task.path().join("status")) else { continue };
+            // The kernel's own workers act with the rights of whoever gives them work.
+            if text.starts_with("Name:\tiou-") {
+                continue;
+            }
+            let uids = text.lines().find(|line| line.starts_with("Uid:")).unwrap().to_string();
+            assert!(!uids.split_whitespace().any(|uid| uid == "0"), "still root: {uids}");
+        }
+        // More than the segments that were made while it was root.
+        let mut client = engine.greeted();
+        for _ in 0..80 {
+            let to = format!("u{sent:03}@dst.test");
+            let reply = client.transaction("a@src.test", &[&to], body.as_bytes());
+            assert_eq!(reply.code, 250, "round {round}: {reply:?}");
+            sent += 1;
+        }
+        wait("what was sent so far", || sink.count() >= sent);
+        engine.wait_empty();
+        let failed: Vec<_> =
+            engine.stderr().into_iter().filter(|line| line.contains("ERROR")).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+        wait("the log files", || site.records_of("Delivery").len() >= sent);
+        assert!(engine.terminate().success());
+    }
+}
+
+#[test]
 fn a_torn_tail_of_the_spool_costs_only_what_was_never_acknowledged() {
     let (sink, site) = waiting_site();
     let engine = site.start(1);

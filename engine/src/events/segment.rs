@@ -138,15 +138,25 @@ pub fn finish_leftovers(dir: &Path) -> std::io::Result<()> {
     }
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-        let is_segment = name.len() > 15
-            && name.as_bytes()[..8].iter().all(u8::is_ascii_digit)
-            && name.as_bytes()[8] == b'-';
-        if is_segment && path.is_file() {
+        if is_segment(&path) {
             mark_done(&path)?;
         }
     }
     Ok(())
+}
+
+/// Whether `dir` is there and holds nothing but segments.
+pub fn only_segments(dir: &Path) -> bool {
+    std::fs::read_dir(dir)
+        .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| is_segment(&e.path()))))
+}
+
+fn is_segment(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    name.len() > 15
+        && name.as_bytes()[..8].iter().all(u8::is_ascii_digit)
+        && name.as_bytes()[8] == b'-'
+        && path.is_file()
 }
 
 /// Runs `work` with the series off the shard's thread and gives the series back.

@@ -159,15 +159,10 @@ pub fn rlimits() -> (u64, u64) {
 /// # Errors
 /// Unknown user, or as setuid(2).
 pub fn become_user(user: &str) -> io::Result<()> {
+    let (uid, gid) = user_ids(user)?;
     let name = std::ffi::CString::new(user)?;
-    // SAFETY: getpwnam returns a pointer to static storage or null; it is read before any other
-    // call that could replace it, at start, with one thread running.
+    // SAFETY: plain system calls; the name outlives its use.
     unsafe {
-        let entry = libc::getpwnam(name.as_ptr());
-        if entry.is_null() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no such user: {user}")));
-        }
-        let (uid, gid) = ((*entry).pw_uid, (*entry).pw_gid);
         if libc::getuid() == uid {
             return Ok(());
         }
@@ -179,6 +174,23 @@ pub fn become_user(user: &str) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// User and group number of `user`.
+///
+/// # Errors
+/// When there is no such user.
+pub fn user_ids(user: &str) -> io::Result<(u32, u32)> {
+    let name = std::ffi::CString::new(user)?;
+    // SAFETY: getpwnam returns a pointer to static storage or null; it is read at once, and only
+    // the starting thread of the engine asks for users.
+    unsafe {
+        let entry = libc::getpwnam(name.as_ptr());
+        if entry.is_null() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no such user: {user}")));
+        }
+        Ok(((*entry).pw_uid, (*entry).pw_gid))
+    }
 }
 
 /// Keeps CAP_NET_BIND_SERVICE over the change of user, so that a reload can bind port 25.

@@ -47,7 +47,11 @@ impl Site {
     /// A fresh one whose mail goes nowhere.
     pub fn new() -> Site {
         // Beside the build's output: a disk, where /tmp may be memory without O_DIRECT.
-        let dir = TempDir::with_prefix_in("site-", env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Site::in_folder(Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    fn in_folder(folder: &Path) -> Site {
+        let dir = TempDir::with_prefix_in("site-", folder).unwrap();
         Site {
             dir: Arc::new(dir),
             listener: String::new(),
@@ -62,6 +66,15 @@ impl Site {
             env: Vec::new(),
             args: vec!["--auth-in-clear".into()],
         }
+    }
+
+    /// A fresh one that any user of this machine may enter and write to.
+    pub fn for_everyone() -> Site {
+        use std::os::unix::fs::PermissionsExt;
+        let site = Site::in_folder(&std::env::temp_dir());
+        let everyone = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(site.dir(), everyone).unwrap();
+        site
     }
 
     /// A fresh one whose mail goes to `next_hop`.

@@ -48,6 +48,12 @@ pub fn listen(addr: SocketAddr) -> TcpListener {
     wait_some(&format!("port {addr}"), || TcpListener::bind(addr).ok())
 }
 
+/// Whether the tests run as root; a test that needs that says so and ends.
+pub fn is_root() -> bool {
+    let id = std::process::Command::new("id").arg("-u").output().unwrap();
+    id.stdout.starts_with(b"0\n")
+}
+
 /// The program called `name`, where a package brings it; a test that needs it says so and ends.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
