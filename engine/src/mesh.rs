@@ -25,7 +25,7 @@ pub enum Letter {
     /// Add up your numbers.
     Metrics(oneshot::Sender<Snapshot>),
     /// An operator's order.
-    Order(Order, oneshot::Sender<()>),
+    Order(Box<Order>, oneshot::Sender<()>),
     /// An order ends; the answer says whether there was one.
     Cancel(String, oneshot::Sender<bool>),
     /// A question of the control interface, answered in JSON.

@@ -93,8 +93,8 @@ async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize)
     let hooks = open_hooks(&process, index)?;
     let events = Events::new(&process.node_id, &process.init.local_logs, hooks)?
         .with_classifier(process.init.bounce_classifier.clone());
-    let resolver = Resolver::new(process.init.name_servers.clone())
-        .with_zones(process.policy_shared.zones());
+    let resolver =
+        Resolver::new(process.init.name_servers.clone()).with_zones(process.policy_shared.zones());
     let shard = Rc::new_cyclic(|me: &Weak<Shard>| {
         let host = Rc::new(ShardHost { shard: me.clone() });
         Shard {
@@ -306,7 +306,7 @@ impl Shard {
             }
             Letter::Metrics(answer) => drop(answer.send(self.snapshot())),
             Letter::Order(order, answer) => {
-                control::orders::apply(self, order);
+                control::orders::apply(self, *order);
                 let _ = answer.send(());
             }
             Letter::Cancel(id, answer) => {

@@ -48,7 +48,7 @@ pub async fn inspect(process: &Process, question: Inspect) -> Vec<Value> {
 
 /// Puts an order in force everywhere.
 pub async fn order(process: &Process, order: &Order) {
-    all(process, |answer| Letter::Order(order.clone(), answer)).await;
+    all(process, |answer| Letter::Order(Box::new(order.clone()), answer)).await;
 }
 
 /// Ends an order everywhere; `false` when no shard had it.

@@ -4,9 +4,9 @@
 use super::{lua, outcome, session};
 use crate::io::{self, mono_nanos, unix_millis};
 use crate::limits;
+use crate::queue::ready::Leases;
 use crate::queue::retry::is_expired;
 use crate::queue::scheduled::Loaded;
-use crate::queue::ready::Leases;
 use crate::queue::{Item, ReadyQueue};
 use crate::shard::Shard;
 use crate::spool::load;

@@ -64,7 +64,7 @@ impl Events {
         let response = record.response;
         let category = match &self.classifier {
             Some(rules) if record.kind.is_failure() => {
-                let enhanced = response.enhanced.map(|(a, b, c)| (a as u8, b as u16, c as u16));
+                let enhanced = response.enhanced;
                 rules.classify(response.code, enhanced, &response.content)
             }
             _ => UNCATEGORIZED,
@@ -77,7 +77,8 @@ impl Events {
             pending.push(b'\n');
         }
         for hook in self.hooks.iter().filter(|hook| hook.select.wants(kind)) {
-            let extras = Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
+            let extras =
+                Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
             hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
         }
     }

@@ -75,7 +75,8 @@ pub fn rfc3339(unix_nanos: u64) -> String {
 pub fn push_rfc3339(out: &mut Vec<u8>, unix_nanos: u64) {
     let c = civil(unix_nanos / 1_000_000_000);
     push_digits(out, c.year.unsigned_abs(), 4);
-    let fields = [(b'-', c.month), (b'-', c.day), (b'T', c.hour), (b':', c.minute), (b':', c.second)];
+    let fields =
+        [(b'-', c.month), (b'-', c.day), (b'T', c.hour), (b':', c.minute), (b':', c.second)];
     for (mark, value) in fields {
         out.push(mark);
         push_digits(out, u64::from(value), 2);

@@ -290,7 +290,7 @@ impl ReadyQueue {
 
     /// The rate configured for messages, for people who ask.
     pub fn message_rate(&self) -> Option<Throttle> {
-        self.path.borrow().max_message_rate.clone()
+        self.path.borrow().max_message_rate
     }
 }
 
