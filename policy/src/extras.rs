@@ -13,6 +13,11 @@ const MODULES: &[(&str, &str)] = &[
     ("sources", include_str!("../lua/policy-extras/sources.lua")),
 ];
 
+/// Whether a module of this name is in the binary.
+pub(crate) fn has(name: &str) -> bool {
+    name.strip_prefix("policy-extras.").is_some_and(|n| MODULES.iter().any(|(m, _)| *m == n))
+}
+
 /// Adds a searcher behind the usual ones: a module on disk wins over the one in the binary.
 pub(crate) fn register(lua: &Lua) -> Result<()> {
     let package: Table = lua.globals().get("package")?;

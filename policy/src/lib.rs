@@ -15,6 +15,7 @@ pub mod classify;
 pub mod conn_meta;
 pub mod dkim;
 pub mod dns;
+pub mod document;
 pub mod error;
 mod events_queue;
 mod events_smtp;
@@ -51,6 +52,9 @@ mod slice;
 #[cfg(test)]
 mod testing;
 pub mod time;
+pub mod validate;
+#[cfg(test)]
+mod validate_tests;
 pub mod vm;
 #[cfg(test)]
 mod vm_tests;

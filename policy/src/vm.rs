@@ -22,6 +22,7 @@ use crate::limits::{COROUTINE_POOL_SIZE, MAX_SLICE_TIME};
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::slice::{Overrun, Slice};
+use crate::validate::Finding;
 use crate::{extras, kumo};
 
 /// What a policy is loaded for.
@@ -74,6 +75,11 @@ pub(crate) struct Ctx {
     pub phase: Cell<Phase>,
     pub slice: Rc<Slice>,
     pub validation_failed: Cell<bool>,
+    pub mode: Mode,
+    /// Everything wrong that was found so far; only filled while validating.
+    pub problems: RefCell<Vec<Finding>>,
+    /// Where the handlers of an event were registered.
+    pub registrars: RefCell<HashMap<String, Vec<String>, NameHash>>,
     pub vm: RefCell<Weak<Vm>>,
 }
 
@@ -172,6 +178,9 @@ impl Vm {
             phase: Cell::new(Phase::Loading),
             slice: Rc::default(),
             validation_failed: Cell::new(false),
+            mode,
+            problems: RefCell::default(),
+            registrars: RefCell::default(),
             vm: RefCell::default(),
         });
         lua.set_app_data(ctx.clone());

@@ -258,6 +258,11 @@ struct Response {
     body: Vec<u8>,
 }
 
+/// An answer without content, to see what such an object has.
+pub(crate) fn empty_response() -> impl UserData {
+    Response { status: http::StatusCode::OK, headers: BTreeMap::new(), body: Vec::new() }
+}
+
 impl UserData for Response {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("status_code", |_, r, ()| Ok(r.status.as_u16()));

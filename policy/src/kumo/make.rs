@@ -9,7 +9,8 @@ use super::objects::{Made, OptionObject};
 use crate::lua_value::to_plain;
 use crate::options::*;
 use crate::plain::Plain;
-use crate::vm::Ctx;
+use crate::validate::{Finding, Grade};
+use crate::vm::{Ctx, Mode};
 
 /// Reads an option table given to `call`; warnings are logged once per process.
 pub(crate) fn options<T: OptionTable>(ctx: &Ctx, v: &Plain) -> Result<T> {
@@ -17,6 +18,36 @@ pub(crate) fn options<T: OptionTable>(ctx: &Ctx, v: &Plain) -> Result<T> {
     let parsed = T::parse(v, &mut notes);
     notes.warnings.iter().for_each(|w| ctx.shared.warn_once(w));
     parsed.map_err(|e| mlua::Error::runtime(format!("{}: {e}", T::CALL)))
+}
+
+/// As [`options`]; while validating, everything that is wrong is noted with its place, and the call goes on without a result.
+fn checked<T: OptionTable>(lua: &Lua, ctx: &Ctx, v: &Plain) -> Result<Option<T>> {
+    if ctx.mode != Mode::Validate {
+        return options(ctx, v).map(Some);
+    }
+    let problems = T::problems(v);
+    if problems.is_empty() {
+        return options(ctx, v).map(Some);
+    }
+    let (file, line) = place(lua).unwrap_or_default();
+    let finding = |e: String| Finding::at(&file, line, Grade::Error, format!("{}: {e}", T::CALL));
+    ctx.problems.borrow_mut().extend(problems.into_iter().map(finding));
+    Ok(None)
+}
+
+/// File and line of the Lua code that is calling.
+pub(crate) fn place(lua: &Lua) -> Option<(String, usize)> {
+    /// Calls of helpers within helpers that are looked through.
+    const DEPTH: usize = 16;
+    (0..DEPTH).find_map(|level| {
+        lua.inspect_stack(level, |d| {
+            let line = d.current_line()?;
+            // `short_src` would be cut to sixty characters.
+            let source = d.source().source?.into_owned();
+            Some((source.trim_start_matches(['@', '=']).to_owned(), line))
+        })
+        .flatten()
+    })
 }
 
 fn constructor<T: OptionTable>(
@@ -27,8 +58,8 @@ fn constructor<T: OptionTable>(
     prepare: fn(Plain) -> Plain,
 ) -> Result<()> {
     let ctx = ctx.clone();
-    let f = lua.create_function(move |_, v: Value| {
-        let typed: T = options(&ctx, &prepare(to_plain(&v)?))?;
+    let f = lua.create_function(move |lua, v: Value| {
+        let typed: T = checked(lua, &ctx, &prepare(to_plain(&v)?))?.unwrap_or_default();
         Ok(OptionObject(Arc::new(Made::new(typed))))
     })?;
     kumo.set(name, f)
@@ -42,9 +73,9 @@ fn at_init<T: OptionTable>(
     store: fn(&mut crate::InitConfig, T) -> std::result::Result<(), String>,
 ) -> Result<()> {
     let ctx = ctx.clone();
-    let f = lua.create_function(move |_, v: Value| {
+    let f = lua.create_function(move |lua, v: Value| {
         ctx.require_init(name)?;
-        let typed: T = options(&ctx, &to_plain(&v)?)?;
+        let Some(typed) = checked(lua, &ctx, &to_plain(&v)?)? else { return Ok(()) };
         store(&mut ctx.init.borrow_mut(), typed)
             .map_err(|e| mlua::Error::runtime(format!("kumo.{name}: {e}")))
     })?;

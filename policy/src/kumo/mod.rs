@@ -2,30 +2,35 @@
 
 mod address_header;
 mod api;
-mod classifier;
+pub(crate) mod classifier;
+mod conformance;
 pub(crate) mod core;
 mod digest;
 mod dkim_lua;
 pub(crate) mod dns;
 mod encode;
 mod fs;
-mod http;
+mod glob;
+pub(crate) mod http;
 mod import;
 mod invoke;
 mod keys;
 pub(crate) mod make;
 mod maps;
-mod memoize;
+pub(crate) mod memoize;
 mod msg;
 pub(crate) mod objects;
+pub(crate) mod refused;
 mod regex;
+mod regex_map;
 pub(crate) mod serde;
 mod shaping;
 mod shim;
 mod string;
+mod template;
 mod throttle;
 mod time;
-mod tuning;
+pub(crate) mod tuning;
 mod userdata;
 mod uuid;
 
@@ -61,5 +66,7 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     api::register(lua, &kumo)?;
     shaping::register(lua, &kumo)?;
     classifier::register(lua, &kumo, ctx)?;
+    regex_map::register(lua, &kumo)?;
+    refused::register(lua, &kumo)?;
     Ok(kumo)
 }

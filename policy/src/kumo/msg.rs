@@ -20,6 +20,7 @@ impl UserData for Message {
         content(fields);
         headers(fields);
         super::import::methods(fields);
+        super::conformance::methods(fields);
         super::dkim_lua::methods(fields);
     }
 

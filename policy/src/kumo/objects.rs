@@ -33,6 +33,9 @@ pub(crate) fn to_plain(u: &AnyUserData) -> Result<Plain> {
     if let Ok(s) = u.borrow::<super::shaping::ShapingObject>() {
         return Ok(Plain::Object(s.0.clone()));
     }
+    if let Ok(m) = u.borrow::<super::regex_map::RegexMapObject>() {
+        return Ok(Plain::Object(m.0.clone()));
+    }
     let name = u.type_name().ok().flatten().unwrap_or_else(|| "object".into());
     Err(mlua::Error::runtime(format!("a {name} cannot be turned into plain data")))
 }

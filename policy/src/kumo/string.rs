@@ -32,5 +32,6 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     def(lua, &t, "trim_end", |_, s: String| Ok(s.trim_end().to_owned()))?;
     def(lua, &t, "starts_with", |_, (s, p): (String, String)| Ok(s.starts_with(&p)))?;
     def(lua, &t, "ends_with", |_, (s, p): (String, String)| Ok(s.ends_with(&p)))?;
+    super::template::register(lua, &t)?;
     kumo.set("string", t)
 }

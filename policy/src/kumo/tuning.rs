@@ -28,12 +28,28 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("set_lruttl_cache_capacity", "caches are sized by the engine"),
     ("set_memory_low_thresh", "bodies leave memory by one budget per shard"),
     ("set_config_monitor_globs", "the engine watches the policy's files itself"),
+    ("configure_accounting_db_path", "volumes are in the metrics and the event log"),
     ("enable_memory_callstack_tracking", "there is no allocation profiler in the engine"),
     ("suspend_delivery_when_spool_unhealthy", "outcomes are journalled before they count"),
 ];
 
 const SHARDS: &str = "ringmta runs one shard per core and has no thread pools";
 const ONE_VM: &str = "each shard keeps one Lua VM";
+
+/// Why a call such as `kumo.set_smtpsrv_threads` does nothing here.
+pub(crate) fn no_effect(path: &str) -> Option<&'static str> {
+    let below = path.strip_prefix("kumo.")?;
+    if below == "dkim.set_signing_threads" {
+        return Some("each shard signs its own mail");
+    }
+    if below.strip_prefix("dns.").is_some_and(|n| NO_EFFECT_DNS.contains(&n)) {
+        return Some("each shard resolves and caches on its own");
+    }
+    NO_EFFECT.iter().find(|(name, _)| *name == below).map(|(_, why)| *why)
+}
+
+const NO_EFFECT_DNS: [&str; 3] =
+    ["set_mx_concurrency_limit", "set_mx_timeout", "set_mx_negative_cache_ttl"];
 
 pub(super) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     for (name, why) in NO_EFFECT {
@@ -56,7 +72,47 @@ pub(super) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         c.validation_failed.set(true);
         Ok(())
     })?;
-    def(lua, kumo, "traceback", |lua, level: Option<usize>| lua.traceback(None, level.unwrap_or(1)))
+    inspection(lua, kumo, ctx)
+}
+
+/// What a policy may ask about itself and its host.
+fn inspection(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
+    /// Frames shown at most.
+    const FRAMES: usize = 64;
+    def(lua, kumo, "traceback", |lua, level: Option<usize>| {
+        let frames = lua.create_table()?;
+        for level in level.unwrap_or(1)..FRAMES {
+            let frame = lua.inspect_stack(level, |d| {
+                let (source, names) = (d.source(), d.names());
+                let text = |t: Option<std::borrow::Cow<'_, str>>| t.map(|t| t.into_owned());
+                (
+                    text(source.short_src),
+                    text(source.source),
+                    source.what,
+                    d.current_line(),
+                    text(names.name),
+                )
+            });
+            let Some((short_src, source, what, line, name)) = frame else { break };
+            let t = lua.create_table()?;
+            t.set("short_src", short_src)?;
+            t.set("source", source)?;
+            t.set("what", what)?;
+            t.set("currentline", line)?;
+            t.set("name", name)?;
+            frames.push(t)?;
+        }
+        Ok(frames)
+    })?;
+    let c = ctx.clone();
+    def(lua, kumo, "get_event_registrars", move |_, event: String| {
+        Ok(c.registrars.borrow().get(&event).cloned().unwrap_or_default())
+    })?;
+    let c = ctx.clone();
+    def(lua, kumo, "get_memory_hard_limit", move |_, ()| Ok(c.init.borrow().memory_hard_limit))?;
+    let c = ctx.clone();
+    def(lua, kumo, "get_memory_soft_limit", move |_, ()| Ok(c.init.borrow().memory_soft_limit))?;
+    def(lua, kumo, "eval_config_monitor_globs", |lua, ()| lua.create_table())
 }
 
 /// Usable CPUs, as the operator says or as the system does.
@@ -110,7 +166,7 @@ fn settings(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         c.init.borrow_mut().mta_sts_enabled = Some(on);
         Ok(())
     })?;
-    for name in ["set_mx_concurrency_limit", "set_mx_timeout", "set_mx_negative_cache_ttl"] {
+    for name in NO_EFFECT_DNS {
         let shared = ctx.shared.clone();
         def(lua, &dns, name, move |_, _: Value| {
             shared.warn_once(&format!(

@@ -106,6 +106,30 @@ pub trait OptionTable: Sized + Clone + Default + Send + Sync + std::fmt::Debug +
         Ok(out)
     }
 
+    /// Everything that is wrong with a table, where [`OptionTable::parse`] stops at the first.
+    fn problems(value: &Plain) -> Vec<String> {
+        let fields = match value {
+            Plain::Object(o) => o.fields(),
+            _ => None,
+        };
+        let mut out = Vec::new();
+        if let Plain::Map(items) = fields.as_ref().unwrap_or(value) {
+            for item in items.iter() {
+                let one = Plain::Map(std::sync::Arc::new(vec![item.clone()]));
+                out.extend(Self::default().apply(&one, &mut Notes::default()).err());
+            }
+            for def in Self::OPTIONS.iter().filter(|d| d.support == Support::Required) {
+                if value.get(def.name).is_none_or(Plain::is_nil) {
+                    out.push(format!("missing field `{}` ({})", def.name, def.type_name));
+                }
+            }
+        }
+        if out.is_empty() {
+            out.extend(Self::parse(value, &mut Notes::default()).err());
+        }
+        out
+    }
+
     /// Reads the options present in `value` over the current ones.
     fn apply(&mut self, value: &Plain, notes: &mut Notes) -> Result<(), String> {
         let object_fields = match value {

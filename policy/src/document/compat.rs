@@ -1,0 +1,304 @@
+//! `COMPAT.md`: the contract's entries against what the VM really has.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::rc::Rc;
+
+use futures::future::LocalBoxFuture;
+use mlua::{IntoLua, Lua, Table, Value};
+
+use super::{one_line, tables};
+use crate::events_table::EVENTS;
+use crate::host::Host;
+use crate::id::MessageId;
+use crate::kumo::{refused, tuning};
+use crate::message::{Message, Meta};
+use crate::options::Support;
+use crate::policy::Policy;
+use crate::shared::Shared;
+use crate::{ConnMeta, EnvelopeAddress};
+
+const SURFACE: &str = include_str!("../../contract/surface.txt");
+
+/// Events of the contract that are not fired, and why.
+const OTHER_EVENTS: [(&str, &str); 5] = [
+    ("tsa_init", "there is no automation daemon"),
+    ("tsa_load_shaping_data", "there is no automation daemon"),
+    ("proxy_init", "there is no proxy server"),
+    ("proxy_server_auth_rfc1929", "there is no proxy server"),
+    ("log_disposition_<name>", "records are told after they are durable"),
+];
+
+/// Events that have a definition, so that handlers are taken, but no moment in the engine yet.
+const NOT_FIRED: [(&str, &str); 5] = [
+    ("rebind_message", "there is no rebind order yet"),
+    ("xfer_message_received", "messages stay on the node that accepted them"),
+    ("get_acl_definition", "access is by trusted address or credentials"),
+    ("smtp_server_message_deferred_inject", "deferred_queue is refused"),
+    ("shutdown_logging", "logs are closed by the engine"),
+];
+
+/// A host for a VM in which nothing is run.
+struct NoHost;
+
+impl Host for NoHost {
+    fn sleep(&self, _: std::time::Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+    fn now_unix_nanos(&self) -> u64 {
+        0
+    }
+    fn spawn(&self, _: LocalBoxFuture<'static, ()>) {}
+    fn new_message_id(&self) -> MessageId {
+        MessageId::new_v1(0, 0, [0; 6])
+    }
+    fn load_body(&self, _: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
+        Box::pin(async { Err("nothing is stored".to_owned()) })
+    }
+    fn inject(&self, _: Message) -> LocalBoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Err("nothing is sent".to_owned()) })
+    }
+    fn shard(&self) -> usize {
+        0
+    }
+}
+
+/// A VM without a policy.
+pub(super) fn bare() -> Result<Lua, String> {
+    let file = std::env::temp_dir().join(format!("ringmta-generate-{}.lua", std::process::id()));
+    std::fs::write(&file, "require 'kumo'").map_err(|e| e.to_string())?;
+    let policy = Policy::load(Path::new(&file), Shared::new(1), Rc::new(NoHost), crate::Mode::Run);
+    let _ = std::fs::remove_file(&file);
+    Ok(policy.map_err(|e| e.to_string())?.vm.lua.clone())
+}
+
+/// A module by its name, or a table below it.
+pub(super) fn module(lua: &Lua, name: &str) -> Option<Table> {
+    let require: mlua::Function = lua.globals().get("require").ok()?;
+    let (first, rest) = match name.strip_prefix("kumo.") {
+        Some(rest) => ("kumo", rest),
+        None => (name, ""),
+    };
+    let mut at: Table = require.call(first).ok()?;
+    for part in rest.split('.').filter(|p| !p.is_empty()) {
+        at = at.get(part).ok()?;
+    }
+    Some(at)
+}
+
+/// An object of a kind, to ask what it has.
+fn sample(lua: &Lua, kind: &str) -> Option<Value> {
+    let made =
+        |code: &str| lua.load(format!("local kumo = require 'kumo' return {code}")).eval().ok();
+    let address = || EnvelopeAddress::parse("a@b.test").ok();
+    let message = || -> Option<Message> {
+        let body = b"From: A <a@b.test>\r\n\r\nx".to_vec();
+        let id = MessageId::new_v1(0, 0, [0; 6]);
+        Some(Message::new(id, address()?, vec![address()?], Meta::new(), Rc::new(body)))
+    };
+    match kind {
+        "Message" => message()?.into_lua(lua).ok(),
+        "EnvelopeAddress" => address()?.into_lua(lua).ok(),
+        "ConnMeta" => ConnMeta::new().into_lua(lua).ok(),
+        "AddressHeader" => {
+            let m = message()?.into_lua(lua).ok()?;
+            lua.load("local m = ... return m:from_header()").call(m).ok()
+        }
+        "Throttle" => made("kumo.make_throttle('x', '1/s')"),
+        "Shaping" => {
+            let shaping = std::sync::Arc::new(crate::shaping::Shaping::default());
+            crate::plain::Portable::to_lua(shaping, lua).ok()
+        }
+        "HttpClient" => made("kumo.http.build_client {}"),
+        "HttpRequest" => made("kumo.http.build_client({}):get 'http://127.0.0.1/'"),
+        "HttpResponse" => crate::kumo::http::empty_response().into_lua(lua).ok(),
+        "Regex" => made("kumo.regex.compile 'x'"),
+        "Time" => made("kumo.time.now()"),
+        _ => None,
+    }
+}
+
+/// How an entry stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Same,
+    Differs,
+    NoEffect,
+    Refused,
+    Absent,
+}
+
+impl State {
+    const ALL: [State; 5] =
+        [State::Same, State::Differs, State::NoEffect, State::Refused, State::Absent];
+
+    fn word(self) -> &'static str {
+        match self {
+            State::Same => "same",
+            State::Differs => "differs",
+            State::NoEffect => "no effect",
+            State::Refused => "refused",
+            State::Absent => "absent",
+        }
+    }
+}
+
+struct Entry {
+    family: String,
+    tier: char,
+    name: String,
+    state: State,
+    note: String,
+}
+
+/// The list, held against the VM.
+fn entries(lua: &Lua) -> Vec<Entry> {
+    let mut out: Vec<Entry> = Vec::new();
+    let mut family = String::new();
+    let mut has: Box<dyn Fn(&str) -> bool> = Box::new(|_| false);
+    for line in SURFACE.lines().filter(|l| !l.is_empty() && !l.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            family = name.to_owned();
+            has = lookup(lua, name);
+            continue;
+        }
+        let mut words = line.split(' ');
+        let tier = words.next().and_then(|w| w.chars().next()).unwrap_or('C');
+        if tier == '!' {
+            let name = words.next().unwrap_or("");
+            let note: Vec<&str> = words.collect();
+            let mine = out.iter_mut().filter(|e| e.family == family && e.name == name);
+            for e in mine.filter(|e| e.state == State::Same) {
+                e.state = State::Differs;
+                e.note = note.join(" ");
+            }
+            continue;
+        }
+        for name in words {
+            let whole = format!("{family}.{name}");
+            let (state, note) = match (refused::why(&whole), tuning::no_effect(&whole)) {
+                (Some(why), _) => (State::Refused, why),
+                (_, Some(why)) => (State::NoEffect, why),
+                _ if has(name) => (State::Same, ""),
+                _ => (State::Absent, why_absent(&family)),
+            };
+            let note = note.to_owned();
+            out.push(Entry { family: family.clone(), tier, name: name.to_owned(), state, note });
+        }
+    }
+    out
+}
+
+fn lookup(lua: &Lua, family: &str) -> Box<dyn Fn(&str) -> bool> {
+    if let Some(t) = module(lua, family) {
+        return Box::new(move |name| t.get::<Value>(name).is_ok_and(|v| !v.is_nil()));
+    }
+    if let Some(object) = sample(lua, family) {
+        let lua = lua.clone();
+        return Box::new(move |name| {
+            let found =
+                lua.load("local o, n = ... return o[n]").call::<Value>((object.clone(), name));
+            found.is_ok_and(|v| !v.is_nil())
+        });
+    }
+    Box::new(|_| false)
+}
+
+fn why_absent(family: &str) -> &'static str {
+    match family {
+        "tsa" => "there is no automation daemon",
+        "proxy" => "there is no proxy server",
+        "redis" | "sqlite" => "no client is built in yet",
+        "WebSocketStream" => "there is no websocket client",
+        "kumo.aaa" => "access is by trusted address or credentials",
+        "kumo.spf" | "kumo.dmarc" | "policy-extras.mail_auth" => "this is an outbound engine",
+        _ => "not written yet",
+    }
+}
+
+pub(super) fn page() -> Result<String, String> {
+    let lua = bare()?;
+    let entries = entries(&lua);
+    let mut out = String::from(
+        "<!-- Generated by `cargo run -p ringmta-policy --example generate`: do not edit. -->\n\n\
+         # Compatibility\n\n\
+         Every function, method, field, event and option a policy tree may use, and how it stands here. What is called \"same\" was \
+         found in the running VM; \"refused\" raises an error that says why; \"no effect\" is taken with one warning.\n\n\
+         ## Functions, methods and fields\n\n",
+    );
+    counts(&mut out, &entries);
+    let mut family = "";
+    for e in &entries {
+        if e.family != family {
+            family = &e.family;
+            let _ = write!(
+                out,
+                "\n### {family}\n\n| name | tier | state | note |\n|---|---|---|---|\n"
+            );
+        }
+        let _ = writeln!(out, "| `{}` | {} | {} | {} |", e.name, e.tier, e.state.word(), e.note);
+    }
+    events(&mut out);
+    options(&mut out);
+    Ok(out)
+}
+
+fn counts(out: &mut String, entries: &[Entry]) {
+    let mut by: BTreeMap<(char, State), usize> = BTreeMap::new();
+    for e in entries {
+        *by.entry((e.tier, e.state)).or_default() += 1;
+    }
+    let words: Vec<&str> = State::ALL.iter().map(|s| s.word()).collect();
+    let _ = writeln!(out, "| tier | all | {} |\n|---|---|---|---|---|---|---|", words.join(" | "));
+    for tier in ['A', 'B', 'C'] {
+        let n: Vec<usize> =
+            State::ALL.iter().map(|s| by.get(&(tier, *s)).copied().unwrap_or(0)).collect();
+        let text: Vec<String> = n.iter().map(usize::to_string).collect();
+        let _ = writeln!(out, "| {tier} | {} | {} |", n.iter().sum::<usize>(), text.join(" | "));
+    }
+}
+
+fn events(out: &mut String) {
+    out.push_str("\n## Events\n\n| event | state | note |\n|---|---|---|\n");
+    for e in EVENTS {
+        match NOT_FIRED.iter().find(|(name, _)| *name == e.name) {
+            Some((_, why)) => {
+                let _ = writeln!(out, "| `{}` | not fired | {why} |", e.name);
+            }
+            None => {
+                let _ = writeln!(out, "| `{}` | same | {} |", e.name, one_line(e.doc));
+            }
+        }
+    }
+    for (name, why) in OTHER_EVENTS {
+        let _ = writeln!(out, "| `{name}` | absent | {why} |");
+    }
+}
+
+fn options(out: &mut String) {
+    out.push_str(
+        "\n## Options\n\nOptions that are not listed work as the reference says.\n\n\
+         | table | options | honoured | no effect | refused |\n|---|---|---|---|---|\n",
+    );
+    let mut rest = String::from("\n| table | option | state | note |\n|---|---|---|---|\n");
+    for t in tables() {
+        let (mut quiet, mut refused) = (0, 0);
+        for def in t.options {
+            let (state, note) = match def.support {
+                Support::NoEffect(why) => ("no effect", why),
+                Support::Refused => ("refused", "any value but the default"),
+                _ => continue,
+            };
+            match def.support {
+                Support::Refused => refused += 1,
+                _ => quiet += 1,
+            }
+            let _ = writeln!(rest, "| `{}` | `{}` | {state} | {note} |", t.call, def.name);
+        }
+        let all = t.options.len();
+        let honoured = all - quiet - refused;
+        let _ = writeln!(out, "| `{}` | {all} | {honoured} | {quiet} | {refused} |", t.call);
+    }
+    out.push_str(&rest);
+}

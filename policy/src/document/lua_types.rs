@@ -1,0 +1,119 @@
+//! Annotations for lua-language-server.
+
+use std::fmt::Write;
+
+use mlua::{Table, Value};
+
+use super::{default_text, one_line, tables};
+use crate::events_table::EVENTS;
+use crate::kumo::refused;
+use crate::options::{OptionDef, Support};
+
+const HEAD: &str = "---@meta\n-- Generated from the option tables of ringmta: do not edit.\n\n";
+
+/// The nearest type the annotations have for the words of an option's type.
+fn lua_type(def: &OptionDef) -> String {
+    let words = def.type_name;
+    if let Some(list) = words.strip_prefix("one of ") {
+        return list.split_whitespace().collect::<Vec<_>>().join("|");
+    }
+    for (start, kind) in [
+        ("a boolean", "boolean"),
+        ("a whole number", "integer"),
+        ("a number", "number"),
+        ("a string", "string"),
+        ("a path", "string"),
+        ("a duration", "number|string"),
+        ("a sequence", "any[]"),
+        ("a map", "table<string, any>"),
+        ("an IP address", "string"),
+    ] {
+        if words.starts_with(start) {
+            return kind.into();
+        }
+    }
+    "any".into()
+}
+
+/// One class per option table.
+pub(super) fn options() -> String {
+    let mut out = HEAD.to_owned();
+    for t in tables() {
+        let _ = writeln!(out, "---Options of `{}`.\n---@class kumo.{}", t.call, t.class);
+        for def in t.options {
+            let optional = if def.support == Support::Required { "" } else { "?" };
+            let mut doc = one_line(def.doc);
+            let default = default_text(def);
+            if !default.is_empty() {
+                let _ = write!(doc, " Default: {default}.");
+            }
+            match def.support {
+                Support::Refused => doc.push_str(" Not supported yet."),
+                Support::NoEffect(why) => {
+                    let _ = write!(doc, " No effect: {why}.");
+                }
+                _ => {}
+            }
+            let _ = writeln!(out, "---@field {}{optional} {} {doc}", def.name, lua_type(def));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// The module: functions as the VM has them, events as overloads of `kumo.on`.
+pub(super) fn kumo() -> Result<String, String> {
+    let mut out = HEAD.to_owned();
+    out.push_str("---@class kumo\nlocal kumo = {}\n\n");
+    for e in EVENTS {
+        let args = e.args.split(", ").filter(|a| !a.is_empty()).map(|a| match a {
+            "..." => "...: any".to_owned(),
+            a => format!("{a}: any"),
+        });
+        let args: Vec<String> = args.collect();
+        let _ = writeln!(
+            out,
+            "---{}.\n---@overload fun(event: '{}', handler: fun({}): any)",
+            one_line(e.doc),
+            e.name,
+            args.join(", ")
+        );
+    }
+    out.push_str("---@param event string\n---@param handler function\nfunction kumo.on(event, handler) end\n\n");
+    let vm = super::compat::bare()?;
+    let module: Table = super::compat::module(&vm, "kumo").ok_or("the module kumo")?;
+    functions("kumo", &module, &mut out);
+    out.push_str("return kumo\n");
+    Ok(out)
+}
+
+fn functions(path: &str, t: &Table, out: &mut String) {
+    let mut items: Vec<(String, Value)> =
+        t.pairs::<String, Value>().filter_map(Result::ok).collect();
+    items.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, value) in items {
+        let whole = format!("{path}.{name}");
+        match value {
+            Value::Table(inner) => {
+                let _ = writeln!(out, "{whole} = {{}}\n");
+                functions(&whole, &inner, out);
+            }
+            Value::Function(_) if whole == "kumo.on" => {}
+            Value::Function(_) => {
+                let table = tables().into_iter().find(|t| t.call == whole);
+                let (param, args) = match &table {
+                    Some(t) => (format!("---@param options kumo.{}\n", t.class), "options"),
+                    None => (String::new(), "..."),
+                };
+                if let Some(why) = refused::why(&whole) {
+                    let _ = writeln!(out, "---@deprecated Not supported: {why}.");
+                }
+                let _ = writeln!(out, "{param}function {whole}({args}) end\n");
+            }
+            Value::String(_) => {
+                let _ = writeln!(out, "---@type string\n{whole} = ''\n");
+            }
+            _ => {}
+        }
+    }
+}

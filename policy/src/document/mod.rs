@@ -1,0 +1,95 @@
+//! What is generated from the option tables and the live VM: annotations for editors, reference pages, and the table of what is
+//! the same as in the contract, what differs and what is missing. Nothing here can claim what the VM does not have.
+
+mod compat;
+mod lua_types;
+mod reference;
+
+use std::path::PathBuf;
+
+use crate::options::*;
+
+/// One option table: the function that takes it, and its options.
+pub struct TableDef {
+    /// `kumo.make_queue_config`.
+    pub call: &'static str,
+    /// Name of the class in annotations.
+    pub class: &'static str,
+    /// Its options.
+    pub options: &'static [OptionDef],
+}
+
+fn table<T: OptionTable>(class: &'static str) -> TableDef {
+    TableDef { call: T::CALL, class, options: T::OPTIONS }
+}
+
+/// All option tables.
+pub fn tables() -> Vec<TableDef> {
+    vec![
+        table::<EsmtpListener>("EsmtpListenerOptions"),
+        table::<HttpListener>("HttpListenerOptions"),
+        table::<Spool>("SpoolOptions"),
+        table::<LocalLogs>("LocalLogsOptions"),
+        table::<RecordParams>("RecordOptions"),
+        table::<LogHook>("LogHookOptions"),
+        table::<HttpLogHook>("HttpLogHookOptions"),
+        table::<QueueConfig>("QueueOptions"),
+        table::<EgressPath>("EgressPathOptions"),
+        table::<EgressSource>("EgressSourceOptions"),
+        table::<EgressPool>("EgressPoolOptions"),
+        table::<PoolEntry>("PoolEntryOptions"),
+        table::<ListenerDomain>("ListenerDomainOptions"),
+        table::<DkimSigner>("DkimSignerOptions"),
+        table::<crate::kumo::classifier::BounceClassifier>("BounceClassifierOptions"),
+        table::<crate::kumo::dns::ResolverConfig>("ResolverOptions"),
+        table::<crate::kumo::memoize::MemoizeParams>("MemoizeOptions"),
+        table::<crate::kumo::http::ClientParams>("HttpClientOptions"),
+        table::<crate::shaping::ShapingOptions>("ShapingOptions"),
+    ]
+}
+
+/// Every generated file, by its path below the repository, with its text.
+pub fn files() -> Result<Vec<(PathBuf, String)>, String> {
+    let mut out = vec![(PathBuf::from("COMPAT.md"), compat::page()?)];
+    out.push(("policy/types/kumo.lua".into(), lua_types::kumo()?));
+    out.push(("policy/types/options.lua".into(), lua_types::options()));
+    out.extend(reference::pages());
+    Ok(out)
+}
+
+/// Default of an option as a policy would write it; nothing when there is none.
+fn default_text(def: &OptionDef) -> String {
+    let json = (def.default)();
+    match &json {
+        crate::plain::Plain::Nil => String::new(),
+        crate::plain::Plain::List(l) if l.is_empty() => "{}".into(),
+        other => match other.to_json() {
+            serde_json::Value::String(s) if s.is_empty() => String::new(),
+            v => v.to_string(),
+        },
+    }
+}
+
+/// One line of documentation.
+fn one_line(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// The committed files are what `cargo run -p ringmta-policy --example generate` would write.
+    #[test]
+    fn generated_files_are_up_to_date() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for (path, text) in super::files().unwrap() {
+            let committed = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
+            assert!(
+                committed == text,
+                "{} is not what is generated: run `cargo run -p ringmta-policy --example generate`",
+                path.display()
+            );
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Reference pages: one per option table, one for events.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use super::{default_text, one_line, tables, TableDef};
+use crate::events_table::EVENTS;
+use crate::options::Support;
+
+const NOTE: &str = "<!-- Generated from the option tables: do not edit. -->\n\n";
+
+/// File name of a table's page.
+fn file(t: &TableDef) -> String {
+    format!("{}.md", t.call.trim_start_matches("kumo."))
+}
+
+pub(super) fn pages() -> Vec<(PathBuf, String)> {
+    let folder = PathBuf::from("policy/reference");
+    let mut out = vec![(folder.join("README.md"), index()), (folder.join("events.md"), events())];
+    out.extend(tables().iter().map(|t| (folder.join(file(t)), page(t))));
+    out
+}
+
+fn index() -> String {
+    let mut out = format!("{NOTE}# Policy reference\n\n- [Events](events.md)\n");
+    for t in tables() {
+        let _ = writeln!(out, "- [`{}`]({}): {} options", t.call, file(&t), t.options.len());
+    }
+    out
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+fn page(t: &TableDef) -> String {
+    let mut out = format!(
+        "{NOTE}# `{}`\n\n| option | type | default | since | what it does |\n|---|---|---|---|---|\n",
+        t.call
+    );
+    for def in t.options {
+        let mut doc = one_line(def.doc);
+        match def.support {
+            Support::Required => doc.push_str(" **Required.**"),
+            Support::Refused => doc.push_str(" **Refused** unless it is the default."),
+            Support::NoEffect(why) => {
+                let _ = write!(doc, " *No effect*: {why}.");
+            }
+            Support::Honoured => {}
+        }
+        let default = default_text(def);
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {} | {} |",
+            def.name,
+            cell(def.type_name),
+            cell(&default),
+            def.since,
+            cell(&doc)
+        );
+    }
+    out
+}
+
+fn events() -> String {
+    let mut out =
+        format!("{NOTE}# Events\n\n| event | arguments | handlers | when |\n|---|---|---|---|\n");
+    for e in EVENTS {
+        let many = if e.multi { "in order, until one answers" } else { "the last registered" };
+        let _ = writeln!(out, "| `{}` | {} | {many} | {} |", e.name, e.args, one_line(e.doc));
+    }
+    out
+}

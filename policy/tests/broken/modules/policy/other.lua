@@ -1,0 +1,2 @@
+local kumo = require 'kumo'
+return { sign = kumo.dkim.rsa_sha_signer }

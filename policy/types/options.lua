@@ -1,0 +1,275 @@
+---@meta
+-- Generated from the option tables of ringmta: do not edit.
+
+---Options of `kumo.start_esmtp_listener`.
+---@class kumo.EsmtpListenerOptions
+---@field listen? string Address and port to listen on. Default: "127.0.0.1:2025".
+---@field max_connections? integer Connections open at once; more are answered 421 4.3.2. Default: 32768.
+---@field hostname? string Name in the banner and in trace headers; the host's name when absent.
+---@field relay_hosts? any[] Peers that may relay without authentication. Default: ["127.0.0.1","::1"].
+---@field banner? string Text behind the host name in the greeting. Default: "KumoMTA".
+---@field batch_handling? 'BifurcateAlways'|'BatchByDomain' How the recipients of one transaction become messages. Default: "BifurcateAlways".
+---@field tls_certificate? any Certificate chain (PEM); self-signed when absent.
+---@field tls_private_key? any Private key (PEM) of the certificate.
+---@field tls_required_client_ca? any CA that client certificates must chain to. Not supported yet.
+---@field deferred_spool? boolean Keep accepted mail in memory until its first transient failure. Not durable. Default: false. No effect: every message is on stable storage before its 250.
+---@field deferred_queue? boolean Answer before the policy has seen the message. Default: false. Not supported yet.
+---@field trace_headers? any Which trace headers are added. Default: {"header_name":"X-KumoRef","include_meta_names":{},"received_header":true,"supplemental_header":true}.
+---@field client_timeout? number|string How long a silent client is waited for (duration). Default: 60.
+---@field data_processing_timeout? number|string How long receiving and processing one message may take (duration). Default: 300.
+---@field max_messages_per_connection? integer Messages taken from one connection. Default: 10000.
+---@field max_recipients_per_message? integer Recipients of one transaction; more are answered 452 4.5.3. Default: 1024.
+---@field max_message_size? integer Largest message (bytes); 552 5.3.4 beyond. Default: 20971520.
+---@field data_buffer_size? integer Read buffer during DATA (bytes). Default: 131072. No effect: buffers are sized by the engine.
+---@field invalid_line_endings? 'Deny'|'Allow'|'Fix' What to do with bare CR or LF in DATA. Default: "Deny".
+---@field line_length_hard_limit? integer Longest line (octets, without CRLF); 500 5.2.3 beyond. Default: 998.
+---@field allow_xclient? boolean Offer XCLIENT. Default: false. Not supported yet.
+---@field require_proxy_protocol? boolean Expect a HAProxy PROXY header on every connection. Default: false. Not supported yet.
+---@field peer? table<string, any> Other options for some client networks. Default: {}.
+---@field via? table<string, any> Other options for some local addresses; applied after `peer`. Default: {}.
+---@field meta? table<string, any> Metadata every connection starts with. Default: {}.
+
+---Options of `kumo.start_http_listener`.
+---@class kumo.HttpListenerOptions
+---@field listen? string Address and port to listen on. Default: "127.0.0.1:8000".
+---@field hostname? string Name the listener reports; the host's name when absent.
+---@field use_tls? boolean Serve over TLS. Default: false.
+---@field tls_certificate? any Certificate chain (PEM); self-signed when absent.
+---@field tls_private_key? any Private key (PEM) of the certificate.
+---@field request_body_limit? integer Largest request body (bytes, after decompression). Default: 2097152.
+---@field trusted_hosts? any[] Peers that need no credentials. Default: ["127.0.0.1","::1"].
+
+---Options of `kumo.define_spool`.
+---@class kumo.SpoolOptions
+---@field name string `data` or `meta`.
+---@field path string Folder.
+---@field kind? string Storage kind. No effect: ringmta has one storage: an append-only log with group commit.
+---@field flush? boolean Sync every write. No effect: every accepted message is on stable storage before it is acknowledged.
+---@field min_free_space? any Free space below which new mail is refused (percent, bytes, or "10MB"). Default: "10%".
+---@field min_free_inodes? any Free inodes below which new mail is refused (percent or count). Default: "10%".
+---@field rocks_params? any Tuning of another storage. No effect: ringmta has one storage: an append-only log with group commit.
+
+---Options of `kumo.configure_local_logs`.
+---@class kumo.LocalLogsOptions
+---@field log_dir string Folder.
+---@field max_file_size? integer Uncompressed bytes after which a segment is closed. Default: 1000000000.
+---@field max_segment_duration? number|string Age at which a segment is closed, even when nothing is written (duration).
+---@field compression_level? integer zstd level; 0 = its default. Default: 0.
+---@field back_pressure? integer Records that may wait to be written. Default: 128000. No effect: records are written by the shard that makes them.
+---@field meta? any[] Metadata to put into records; a trailing `*` matches the rest. Default: {}.
+---@field headers? any[] Headers to put into records; a trailing `*` matches the rest. Default: {}.
+---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.
+---@field filter_event? string Event that decides which records are written. Not supported yet.
+---@field min_free_space? any Free space below which new mail is refused. Default: "10%".
+---@field min_free_inodes? any Free inodes below which new mail is refused. Default: "10%".
+
+---Options of `per_record`.
+---@class kumo.RecordOptions
+---@field enable? boolean Write records of this type. Default: true.
+---@field suffix? string Appended to segment names.
+---@field log_dir? string Folder, when it differs.
+---@field template? string Template of the text to write instead of JSON. Not supported yet.
+---@field segment_header? string First line of each segment.
+
+---Options of `kumo.configure_log_hook`.
+---@class kumo.LogHookOptions
+---@field name string Its name; the policy recognises the hook by it.
+---@field back_pressure? integer Records that may wait. Default: 128000. No effect: hooks read the durable event log with a cursor.
+---@field meta? any[] Metadata to put into records; a trailing `*` matches the rest. Default: {}.
+---@field headers? any[] Headers to put into records; a trailing `*` matches the rest. Default: {}.
+---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.
+---@field deferred_spool? boolean Keep log messages in memory. Default: false. No effect: hooks read the durable event log with a cursor.
+---@field constructor? string Event that makes the connection records are sent over; `make.<name>` by default.
+---@field batch_size? integer Records per `send_batch`. Default: 1.
+---@field min_batch_size? integer Fewer are sent only after `max_batch_latency`. Default: 1.
+---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 0.
+
+---Options of `kumo.configure_http_log_hook`.
+---@class kumo.HttpLogHookOptions
+---@field name string Its name.
+---@field url string Where batches are posted.
+---@field request_headers? table<string, any> Headers of each request. Default: {}.
+---@field batch_size? integer Records per request. Default: 100.
+---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 1.
+---@field timeout? number|string Deadline of one request (duration). Default: 60.
+---@field meta? any[] Metadata to put into records; a trailing `*` matches the rest. Default: {}.
+---@field headers? any[] Headers of the message to put into records; a trailing `*` matches the rest. Default: {}.
+---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.
+
+---Options of `kumo.make_queue_config`.
+---@class kumo.QueueOptions
+---@field egress_pool? string Pool of sources the mail leaves from. Default: "unspecified".
+---@field retry_interval? number|string Wait before the second attempt (duration); doubles each time. Default: 1200.
+---@field max_retry_interval? number|string Longest wait between attempts (duration).
+---@field max_age? number|string Age at which a message expires (duration). Default: 604800.
+---@field max_message_rate? any Rate at which messages may leave this queue.
+---@field protocol? any How the mail is delivered. Default: {"smtp":{"treat_mx_list_as_secure":false}}.
+---@field reap_interval? number|string An empty queue is forgotten after this (duration). Default: 600.
+---@field refresh_interval? number|string The event is asked again after this (duration). Default: 60.
+---@field refresh_strategy? 'Ttl'|'Epoch' What makes the event be asked again. Default: "Ttl".
+---@field strategy? string Queue data structure. No effect: ringmta has one timer wheel per shard.
+---@field timerwheel_tick_interval? number|string Tick of the timer wheel (duration). No effect: ringmta has one timer wheel per shard.
+---@field provider_name? string Name of the mailbox provider, for limits and metrics.
+---@field shrink_policy? any What is dropped from memory between attempts. No effect: deferred messages always leave memory.
+
+---Options of `kumo.make_egress_path`.
+---@class kumo.EgressPathOptions
+---@field connection_limit? any Connections open at once. Default: 32.
+---@field additional_connection_limits? table<string, any> Further connection limits by name, shared by all paths that name them. Default: {}.
+---@field max_connection_rate? any Rate of new connections.
+---@field max_message_rate? any Rate of messages.
+---@field additional_message_rate_throttles? table<string, any> Further message rates by name, shared by all paths that name them. Default: {}.
+---@field source_selection_rate? any Rate at which this source may be chosen. Not supported yet.
+---@field additional_source_selection_rates? table<string, any> Further selection rates by name. Default: {}. Not supported yet.
+---@field max_deliveries_per_connection? integer Messages sent over one connection before it is closed. Default: 1024.
+---@field max_recipients_per_batch? integer Recipients in one transaction. Default: 100.
+---@field max_ready? integer Messages waiting for a connection. Default: 1024.
+---@field consecutive_connection_failures_before_delay? integer Failed connections in a row after which the whole site waits for a retry. Default: 100. No effect: when no host of a site can be reached, what waits is delayed at once.
+---@field aggressive_connection_opening? boolean Open as many connections as the limit allows at once. Default: false.
+---@field reconnect_strategy? 'TerminateSession'|'ReconnectSameHost'|'ConnectNextHost' What to do when a connection ends in the middle of its work. Default: "ConnectNextHost". No effect: each connection tries the hosts in order until one takes it.
+---@field try_next_host_on_transport_error? boolean Go on with the next host after a transport error. Default: false. No effect: each connection tries the hosts in order until one takes it.
+---@field dispatcher_progress_watchdog_timeout? number|string A connection without progress for this long is cut (duration). No effect: every wait of a connection has a deadline of its own.
+---@field system_shutdown_timeout? number|string Time a connection may take to finish at shutdown (duration). No effect: a stop takes five seconds at most.
+---@field dispatcher_wakeup_strategy? string Wake-ups of dispatchers. No effect: ringmta runs one shard per core and wakes queues itself.
+---@field maintainer_wakeup_strategy? string Wake-ups of queue maintenance. No effect: ringmta runs one shard per core and wakes queues itself.
+---@field readyq_pool_name? string Thread pool. No effect: ringmta runs one shard per core and wakes queues itself.
+---@field low_memory_reduction_policy? string What is dropped when memory is low. No effect: memory is governed by one budget per shard.
+---@field no_memory_reduction_policy? string What is dropped when memory is out. No effect: memory is governed by one budget per shard.
+---@field refresh_interval? number|string The event is asked again after this (duration). Default: 60.
+---@field refresh_strategy? 'Ttl'|'Epoch' What makes the event be asked again. Default: "Ttl".
+---@field provider_name? string Name of the mailbox provider, for limits and metrics.
+---@field smtp_port? integer Port of the next hop. Default: 25.
+---@field ehlo_domain? string Name given in EHLO; the source's, else the host's.
+---@field use_lmtp? boolean Speak LMTP. Default: false.
+---@field enable_pipelining? boolean Use PIPELINING when offered. Default: true.
+---@field enable_rset? boolean Send RSET between transactions where it is useful. Default: true.
+---@field ignore_8bit_checks? boolean Send 8-bit mail even when the host does not offer it. Default: false.
+---@field prohibited_hosts? any[] Addresses that are never connected to; a message whose hosts are all here is bounced. Default: ["127.0.0.0/8","::1","0.0.0.0","::"].
+---@field skip_hosts? any[] Addresses that are left out of the plan. Default: {}.
+---@field ip_lookup_strategy? 'Ipv4AndIpv6'|'Ipv4Only'|'Ipv6Only'|'Ipv6ThenIpv4'|'Ipv4ThenIpv6' Address families used. Default: "Ipv4AndIpv6".
+---@field smtp_auth_plain_username? string User for AUTH PLAIN.
+---@field smtp_auth_plain_password? any Password for AUTH PLAIN.
+---@field allow_smtp_auth_plain_without_tls? boolean Send credentials in the clear. Default: false.
+---@field allow_smtp_auth_plain_without_valid_certificate? boolean Send credentials to a host whose certificate is not valid. Default: false.
+---@field enable_tls? 'Opportunistic'|'OpportunisticInsecure'|'Required'|'RequiredInsecure'|'Disabled' Use of TLS. Default: "Opportunistic".
+---@field enable_mta_sts? boolean Honour MTA-STS policies (RFC 8461). Default: true.
+---@field enable_dane? boolean Honour TLSA records (RFC 7672). Default: false. Not supported yet.
+---@field tls_prefer_openssl? boolean Use OpenSSL. Default: false. Not supported yet.
+---@field tls_certificate? any Client certificate chain (PEM). Not supported yet.
+---@field tls_private_key? any Private key (PEM) of the client certificate. Not supported yet.
+---@field openssl_cipher_list? string OpenSSL ciphers. Not supported yet.
+---@field openssl_cipher_suites? string OpenSSL TLS 1.3 suites. Not supported yet.
+---@field openssl_options? string OpenSSL flags. Not supported yet.
+---@field rustls_cipher_suites? any[] Cipher suites to offer; empty = all. Default: {}. Not supported yet.
+---@field remember_broken_tls? number|string Hosts whose TLS failed are spoken to in the clear for this long (duration); only for opportunistic TLS.
+---@field opportunistic_tls_reconnect_on_failed_handshake? boolean Reconnect without TLS at once when an opportunistic handshake fails. Default: false.
+---@field connect_timeout? number|string TCP connect (duration). Default: 60.
+---@field banner_timeout? number|string Greeting (duration). Default: 60.
+---@field ehlo_timeout? number|string EHLO (duration). Default: 300.
+---@field mail_from_timeout? number|string MAIL FROM (duration). Default: 300.
+---@field rcpt_to_timeout? number|string RCPT TO (duration). Default: 300.
+---@field data_timeout? number|string DATA until 354 (duration). Default: 300.
+---@field data_dot_timeout? number|string The final dot (duration). Default: 300.
+---@field rset_timeout? number|string RSET (duration). Default: 5.
+---@field idle_timeout? number|string An unused connection is kept this long (duration). Default: 5.
+---@field starttls_timeout? number|string STARTTLS (duration). Default: 5.
+---@field auth_timeout? number|string AUTH (duration). Default: 60.
+
+---Options of `kumo.make_egress_source`.
+---@class kumo.EgressSourceOptions
+---@field name string Its name.
+---@field ehlo_domain? string Name given in EHLO.
+---@field source_address? string Local address to bind.
+---@field remote_port? integer Port of the next hop, over that of the path.
+---@field ha_proxy_server? string HAProxy to connect through (host:port). Not supported yet.
+---@field ha_proxy_source_address? string Address HAProxy shall use. Not supported yet.
+---@field socks5_proxy_server? string SOCKS5 server to connect through (host:port). Not supported yet.
+---@field socks5_proxy_source_address? string Address the SOCKS5 server shall use. Not supported yet.
+---@field socks5_proxy_username? string SOCKS5 user. Not supported yet.
+---@field socks5_proxy_password? any SOCKS5 password. Not supported yet.
+---@field suspend_when_unplumbed? any Suspend the source when its address is not on this host. Not supported yet.
+---@field suspend_when_proxy_unhealthy? any Suspend the source when its proxy is down. Not supported yet.
+---@field ttl? number|string How long the answer is kept (duration). Default: 60.
+
+---Options of `kumo.make_egress_pool`.
+---@class kumo.EgressPoolOptions
+---@field name string Its name.
+---@field entries? any[] Sources with their weights; empty = always suspended. Default: {}.
+---@field ttl? number|string How long the answer is kept (duration). Default: 60.
+
+---Options of `entries`.
+---@class kumo.PoolEntryOptions
+---@field name string Name of the source.
+---@field weight? integer Share of the traffic; 0 = none. Default: 1.
+
+---Options of `kumo.make_listener_domain`.
+---@class kumo.ListenerDomainOptions
+---@field relay_to? boolean Mail to the domain may be relayed. Default: false.
+---@field relay_from? any[] Peers that may relay mail from the domain. Default: {}.
+---@field log_oob? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with delivery status notifications to the domain. Default: "Ignore". Not supported yet.
+---@field log_arf? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with feedback reports to the domain. Default: "Ignore". Not supported yet.
+---@field ttl? number|string How long the answer may be kept (duration). No effect: the event is asked once per transaction.
+
+---Options of `kumo.dkim signer`.
+---@class kumo.DkimSignerOptions
+---@field domain string Signing domain, `d=`.
+---@field selector string Selector, `s=`.
+---@field headers any[] Names of the headers to sign. Default: {}.
+---@field key any Private key: RSA as PEM (PKCS1 or PKCS8), Ed25519 as PKCS8. Default: {"key_data":""}.
+---@field header_canonicalization? 'Relaxed'|'Simple' Header canonicalisation. Default: "Relaxed".
+---@field body_canonicalization? 'Relaxed'|'Simple' Body canonicalisation. Default: "Relaxed".
+---@field expiration? number|string Life of the signature, `x=` (duration).
+---@field over_sign? boolean Sign each header once more than it occurs, so that none can be added. Default: false.
+---@field ttl? number|string How long the key is kept (duration). Default: 300.
+---@field atps? any RFC 6541. Not supported yet.
+---@field atpsh? any RFC 6541. Not supported yet.
+---@field agent_user_identifier? any `i=`. Not supported yet.
+---@field body_length? any `l=`. Not supported yet.
+---@field reporting? any `r=`. Not supported yet.
+
+---Options of `kumo.configure_bounce_classifier`.
+---@class kumo.BounceClassifierOptions
+---@field files any[] Rule files, TOML or JSON: `[rules]`, then lists of regular expressions by category. Default: {}.
+---@field back_pressure? integer Responses that may wait. Default: 131072. No effect: failures are sorted by the shard that has them.
+---@field pool_size? integer Threads. No effect: failures are sorted by the shard that has them.
+---@field cache_size? integer Texts each shard remembers. Default: 1024.
+---@field uncategorized_cache_size? integer Texts without a category that are remembered. Default: 1024. No effect: one memory holds both.
+
+---Options of `kumo.dns.configure_resolver`.
+---@class kumo.ResolverOptions
+---@field name_servers? any[] Servers, tried in order; those of the system when none are given. Default: {}.
+---@field domain? string Domain of this host. No effect: mail domains are always asked for by their full name.
+---@field search? any[] Domains to search. Default: {}. No effect: mail domains are always asked for by their full name.
+---@field options? any Settings of another resolver. No effect: deadlines, tries and cache sizes are fixed.
+
+---Options of `kumo.memoize`.
+---@class kumo.MemoizeOptions
+---@field name string Name of the cache, the same in all VMs.
+---@field ttl number|string How long a result is good (duration). Default: 60.
+---@field capacity? integer Results kept. Default: 1024.
+---@field invalidate_with_epoch? boolean Forget everything when the configuration epoch changes. Default: false.
+---@field populate_timeout? number|string How long a fill is waited for (duration). Default: 120.
+---@field retry_on_populate_timeout? boolean Try again after a fill took too long. Default: false.
+---@field allow_stale_reads? boolean Serve an expired result while a new one is made. Default: false. No effect: expired results are made anew; one caller at a time.
+
+---Options of `kumo.http.build_client`.
+---@class kumo.HttpClientOptions
+---@field user_agent? string Value of the User-Agent header.
+---@field connection_verbose? boolean Log the bytes of connections. Default: false. No effect: requests may carry secrets, which are never logged.
+---@field pool_idle_timeout? number|string Idle pooled connections are closed after this (duration). Default: 90.
+---@field timeout? number|string Deadline of each request (duration). Default: 60.
+---@field accept_invalid_certs? boolean Take any certificate. Default: false.
+---@field danger_accept_invalid_certs? boolean Take any certificate (another name for it that policies use). Default: false.
+---@field headers? table<string, any> Headers of every request. Default: {}.
+
+---Options of `kumo.shaping.load`.
+---@class kumo.ShapingOptions
+---@field provider_overlap? 'Ignore'|'Warn'|'Error' Two providers match one site. Default: "Ignore".
+---@field dns_fail? 'Ignore'|'Warn'|'Error' The MX of a domain cannot be looked up. Default: "Ignore".
+---@field null_mx? 'Ignore'|'Warn'|'Error' A domain takes no mail (RFC 7505). Default: "Ignore".
+---@field aliased_site? 'Ignore'|'Warn'|'Error' Two domains have the same site. Default: "Ignore".
+---@field skip_remote? boolean Do not fetch data from URLs. Default: false.
+---@field remote_load? 'Ignore'|'Warn'|'Error' A URL cannot be fetched. Default: "Error".
+---@field local_load? 'Ignore'|'Warn'|'Error' A file cannot be read. Default: "Error".
+---@field http_timeout? number|string Deadline of a fetch (duration). Default: 5.
+
