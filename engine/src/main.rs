@@ -13,21 +13,29 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Diagnostics go to stderr; what is asked for goes to stdout.
+    let to_validate = match &cli.command {
+        None if cli.validate => Some((&cli.run.policy, false)),
+        Some(Command::Validate(args)) => Some((&args.policy, args.json)),
+        _ => None,
+    };
+    // Diagnostics go to stderr; what is asked for goes to stdout. A check tells all it finds there.
+    let default = if to_validate.is_some() { "off" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("KUMOD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
+    if let Some((policy, json)) = to_validate {
+        return validate::validate(policy, json);
+    }
     let result = match &cli.command {
-        None if cli.validate => validate::validate(&cli.run.policy),
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Dev(args)) => dev::dev(args),
         Some(Command::Sandbox(args)) => dev::sandbox(args),
-        Some(Command::Validate(args)) => validate::validate(&args.policy),
+        Some(Command::Validate(_)) => return ExitCode::SUCCESS,
         Some(Command::Ctl(args)) => ctl::ctl(args),
     };
     match result {

@@ -104,6 +104,9 @@ pub struct ValidateArgs {
     /// Policy file.
     #[arg(long, value_name = "FILE", default_value = "/opt/kumomta/etc/policy/init.lua")]
     pub policy: PathBuf,
+    /// Print one JSON object instead of lines.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `ctl`.

@@ -1,37 +1,49 @@
-//! `ringmta validate`: runs a policy as a start would, without opening sockets or spools.
+//! `ringmta validate`: runs a policy as a start would, without opening sockets or spools, and tells
+//! everything that is wrong with it.
 
 use crate::start::StartHost;
-use futures::executor::block_on;
-use ringmta_policy::{Mode, Policy, Shared};
+use ringmta_policy::validate::{check, Grade, Report};
 use std::path::Path;
+use std::process::ExitCode;
 use std::rc::Rc;
 
-/// Checks the policy and says what it found.
-///
-/// # Errors
-/// What is wrong, with file and line.
-pub fn validate(file: &Path) -> Result<(), String> {
-    let shared = Shared::new(1);
-    let failed = |error: ringmta_policy::PolicyError| error.to_string();
-    let policy =
-        Policy::load(file, shared.clone(), Rc::new(StartHost), Mode::Validate).map_err(failed)?;
-    let init = block_on(policy.run_init()).map_err(failed)?;
-    let passed = block_on(policy.run_validate()).map_err(failed)?;
-    for warning in shared.warnings() {
-        println!("warning: {warning}");
+/// Nothing is wrong.
+const GOOD: u8 = 0;
+/// The policy has errors.
+const BAD: u8 = 1;
+/// There is no policy to check.
+const USAGE: u8 = 2;
+
+/// Checks the policy and prints what it found, as lines or as JSON.
+pub fn validate(file: &Path, json: bool) -> ExitCode {
+    let report = match check(file, Rc::new(StartHost)) {
+        Ok(report) => report,
+        Err(why) => {
+            eprintln!("ringmta: {why}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    if json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.text());
+        if report.count(Grade::Error) == 0 {
+            println!("{}", summary(&report));
+        }
     }
-    if !passed {
-        return Err(format!("{}: the policy's own validation failed", file.display()));
-    }
-    println!(
-        "{}: OK ({} ESMTP and {} HTTP listeners, {} spools, {} log files, {} hooks; handles {})",
-        file.display(),
+    ExitCode::from(if report.count(Grade::Error) == 0 { GOOD } else { BAD })
+}
+
+/// What a start with this policy would open.
+fn summary(report: &Report) -> String {
+    let init = &report.init;
+    format!(
+        "{} ESMTP and {} HTTP listeners, {} spools, {} log files, {} hooks; handles {}",
         init.esmtp_listeners.len(),
         init.http_listeners.len(),
         init.spools.len(),
         init.local_logs.len(),
         init.log_hooks.len() + init.http_log_hooks.len(),
-        policy.handled_events().join(", "),
-    );
-    Ok(())
+        report.events.join(", "),
+    )
 }
