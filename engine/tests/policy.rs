@@ -78,8 +78,7 @@ end)"
     let engine = site.start(1);
     let mut client = engine.greeted();
     assert_eq!(client.command("MAIL FROM:<a@src.test>").codes(), "451 4.3.0");
-    let place = place_of(&site, "-- here");
-    assert!(engine.says(&place), "{place} in {:?}", engine.stderr());
+    engine.wait_says(&place_of(&site, "-- here"));
 }
 
 #[test]
@@ -267,9 +266,11 @@ fn broken_validate(site: &Site) -> Vec<String> {
     site.write_policy();
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
     command.args(["validate", "--policy"]).arg(site.policy_file());
-    let mut run = Engine::spawn(command);
-    assert_eq!(run.wait_exit().code(), Some(1), "{:?}", run.stderr());
-    run.stderr()
+    let run = command.output().unwrap();
+    let said = [run.stdout, run.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(run.status.code(), Some(1), "{said}");
+    said.lines().map(String::from).collect()
 }
 
 #[test]
