@@ -5,7 +5,7 @@ mod support;
 
 use std::path::Path;
 use std::process::Command;
-use support::{message, wait, without_trace, Engine, Receiver, Sink, Site};
+use support::{message, wait, without_trace, Receiver, Sink, Site};
 
 /// The line of the policy file on which `text` stands.
 fn line_of(site: &Site, text: &str) -> usize {
