@@ -12,13 +12,11 @@ fn hold(kind: Kind, seeds: impl IntoIterator<Item = u64>) {
 }
 
 #[test]
-#[ignore = "finds journals that lose attempts when the disk fails a write; being mended"]
 fn spool_seeds() {
     hold(Kind::Spool, 1..=60);
 }
 
 #[test]
-#[ignore = "finds journals that lose attempts when the disk fails a write; being mended"]
 fn a_seed_tells_the_same_story_twice() {
     for seed in 1..=8 {
         let first = run(Kind::Spool, seed, Options::default()).unwrap();

@@ -184,6 +184,12 @@ async fn write(
     let block = std::mem::replace(block, Block::with_capacity(BLOCK_BYTES));
     if let Err(error) = segment.file.write_at(block, at).await {
         // Linux drops dirty pages after a failed write-out: this segment is not written again.
+        // What it was for may be on disk all the same, and would be found at the next start.
+        for (start, bytes) in &batch.records {
+            let at = record::location(segment.sequence, at, *start, *bytes);
+            partition.segments.refused(at);
+            partition.journal.refused(at);
+        }
         partition.segments.abandon(segment.sequence);
         return Err(error.into());
     }

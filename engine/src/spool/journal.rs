@@ -11,7 +11,7 @@ use crate::io::{self, Block, File, Map, Set};
 use crate::limits::{self, BLOCK_BYTES};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -23,6 +23,11 @@ const FRAME_HEADER: usize = 16;
 const DONE: u8 = 1;
 /// An attempt failed; the record waits for its next one.
 const ATTEMPT: u8 = 2;
+/// A checkpoint begins: what was said before is void, and of the segments up to this sequence
+/// number only those named by [`KEPT`] hold anything that matters.
+const CHECKPOINT: u8 = 3;
+/// A segment that still matters.
+const KEPT: u8 = 4;
 
 /// The journal of one shard.
 pub struct Journal {
@@ -30,7 +35,15 @@ pub struct Journal {
     durable: bool,
     file_bytes: u64,
     file: RefCell<Option<File>>,
+    /// Number of the file in force.
     number: Cell<u32>,
+    path: RefCell<Option<PathBuf>>,
+    /// The file before it, whose room the next one takes.
+    spare: RefCell<Option<PathBuf>>,
+    next_name: Cell<u32>,
+    flushing: Cell<bool>,
+    /// A write to the file in force has failed, and may still land some day.
+    poisoned: Cell<bool>,
     salt: Cell<u32>,
     write_at: Cell<u64>,
     rotate_at: Cell<u64>,
@@ -52,6 +65,11 @@ impl Journal {
             file_bytes,
             file: RefCell::default(),
             number: Cell::new(0),
+            path: RefCell::default(),
+            spare: RefCell::default(),
+            next_name: Cell::new(0),
+            flushing: Cell::new(false),
+            poisoned: Cell::new(false),
             salt: Cell::new(0),
             write_at: Cell::new(0),
             rotate_at: Cell::new(file_bytes),
@@ -63,15 +81,26 @@ impl Journal {
         }
     }
 
-    /// The number of the last file used before this run.
-    pub fn set_number(&self, number: u32) {
-        self.number.set(number);
+    /// Goes on behind the files found at start.
+    pub fn resume(&self, found: &Files) {
+        self.number.set(found.number);
+        self.next_name.set(found.next_name);
+        *self.path.borrow_mut() = found.newest.clone();
+        let mut others = found.others.iter().cloned();
+        *self.spare.borrow_mut() = others.next();
+        others.for_each(|path| remove(&path));
     }
 
     /// The record at `at` is delivered, bounced or expired.
     pub fn done(&self, at: Location) {
         entry_done(&mut self.pending.borrow_mut(), at.segment, at.offset);
         self.releases.borrow_mut().push(at);
+        self.wake();
+    }
+
+    /// The record at `at` was refused; it may be on disk all the same.
+    pub fn refused(&self, at: Location) {
+        entry_done(&mut self.pending.borrow_mut(), at.segment, at.offset);
         self.wake();
     }
 
@@ -89,7 +118,9 @@ impl Journal {
 
     /// Whether everything noted is on stable storage.
     pub fn is_clean(&self) -> bool {
-        self.pending.borrow().is_empty() && self.releases.borrow().is_empty()
+        !self.flushing.get()
+            && self.pending.borrow().is_empty()
+            && self.releases.borrow().is_empty()
     }
 
     fn wake(&self) {
@@ -114,6 +145,16 @@ impl Journal {
     /// # Errors
     /// As the disk says; the entries are kept for the next try.
     pub async fn flush(&self, partition: &Partition) -> std::io::Result<()> {
+        // One at a time: two would both open the next file, or one end before what the other has
+        // taken is on disk.
+        while self.flushing.replace(true) {
+            io::sleep(Duration::from_millis(1)).await;
+        }
+        let _turn = Turn(&self.flushing);
+        self.flush_now(partition).await
+    }
+
+    async fn flush_now(&self, partition: &Partition) -> std::io::Result<()> {
         if self.file.borrow().is_none() || self.write_at.get() >= self.rotate_at.get() {
             self.rotate(partition).await?;
         }
@@ -125,6 +166,7 @@ impl Journal {
             self.pending.borrow_mut().splice(0..0, entries);
             self.releases.borrow_mut().splice(0..0, releases);
             *self.file.borrow_mut() = None;
+            self.poisoned.set(true);
             return Err(error);
         }
         for at in releases {
@@ -146,29 +188,93 @@ impl Journal {
         file.write_at(block, at).await
     }
 
-    /// Opens the next file with a checkpoint; the previous one is then free for reuse.
+    /// Opens the next file with a checkpoint; the previous one is then free for reuse. Until the
+    /// checkpoint is on disk the previous file is the journal: it is not touched, and the new one
+    /// has no number that counts.
     ///
     /// # Errors
     /// As the disk says; the previous file stays in force.
     pub async fn rotate(&self, partition: &Partition) -> std::io::Result<()> {
         let number = self.number.get() + 1;
-        let path = self.dir.join(format!("journal-{}.log", number % 2));
+        let path = self.spare.borrow_mut().take().unwrap_or_else(|| self.fresh_path());
+        *self.file.borrow_mut() = None;
+        if let Err(error) = self.begin(partition, &path, number).await {
+            // A write that failed may still land some day: its file is not used again.
+            remove(&path);
+            return Err(error);
+        }
+        self.number.set(number);
+        let previous = self.path.borrow_mut().replace(path);
+        match previous {
+            Some(previous) if !self.poisoned.take() => *self.spare.borrow_mut() = Some(previous),
+            Some(previous) => remove(&previous),
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, partition: &Partition, path: &Path, number: u32) -> std::io::Result<()> {
         let snapshot = checkpoint(partition);
         let room = self.file_bytes.max(2 * snapshot.len() as u64 + BLOCK_BYTES as u64 * 4);
-        let file = if io::fs::exists(&path) {
-            File::open(&path, self.durable).await?
+        let file = if io::fs::exists(path) {
+            File::open(path, self.durable).await?
         } else {
-            File::create(&path, room, self.durable).await?
+            File::create(path, room, self.durable).await?
         };
         let salt = io::random_u64() as u32;
         file.write_at(file_header(number, salt), 0).await?;
+        let block = frame(&snapshot, salt);
+        let end = BLOCK_BYTES as u64 + io::file::round_up(block.len()) as u64;
+        file.write_at(block, BLOCK_BYTES as u64).await?;
         *self.file.borrow_mut() = Some(file);
-        self.number.set(number);
         self.salt.set(salt);
-        self.write_at.set(BLOCK_BYTES as u64);
+        self.write_at.set(end);
         self.rotate_at.set(room);
-        self.write_frame(&snapshot).await
+        Ok(())
     }
+
+    fn fresh_path(&self) -> PathBuf {
+        let name = self.next_name.get();
+        self.next_name.set(name + 1);
+        self.dir.join(format!("journal-{name}.log"))
+    }
+}
+
+/// Ends a flush, however it ends.
+struct Turn<'a>(&'a Cell<bool>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+fn remove(path: &Path) {
+    match io::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::warn!("spool: cannot remove {}: {error}", path.display());
+        }
+        _ => {}
+    }
+}
+
+/// The number in the name of a journal file.
+pub fn name_number(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_prefix("journal-")?.strip_suffix(".log")?.parse().ok()
+}
+
+/// The journal files of a partition, as found at start.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// Number of the file in force, 0 when there is none.
+    pub number: u32,
+    /// The file in force.
+    pub newest: Option<PathBuf>,
+    /// The others, free for reuse.
+    pub others: Vec<PathBuf>,
+    /// First number no name has.
+    pub next_name: u32,
 }
 
 /// Flushes for ever; one task per shard. `first` runs before each flush: what hooks still need of
@@ -193,11 +299,13 @@ where
     }
 }
 
-/// All that still matters, as entries: what is done in segments still in use, and the attempts
-/// of what waits.
+/// All that still matters, as entries: which segments are in use, what is done in them, and the
+/// attempts of what waits.
 fn checkpoint(partition: &Partition) -> Vec<u8> {
     let mut entries = Vec::new();
+    entry_segment(&mut entries, CHECKPOINT, partition.segments.last_sequence());
     partition.segments.for_each(|sequence, segment| {
+        entry_segment(&mut entries, KEPT, sequence);
         for offset in &segment.done {
             entry_done(&mut entries, sequence, *offset);
         }
@@ -206,6 +314,11 @@ fn checkpoint(partition: &Partition) -> Vec<u8> {
         }
     });
     entries
+}
+
+fn entry_segment(out: &mut Vec<u8>, kind: u8, segment: u32) {
+    out.push(kind);
+    out.extend_from_slice(&segment.to_le_bytes());
 }
 
 fn entry_done(out: &mut Vec<u8>, segment: u32, offset: u32) {
@@ -263,11 +376,20 @@ pub struct Replay {
     pub done: Set<(u32, u32)>,
     /// Last known attempts of the others.
     pub attempts: Map<(u32, u32), AttemptState>,
+    /// Sequence number of the last segment before the last checkpoint.
+    pub last_sequence: u32,
+    kept: Set<u32>,
     /// Frames read.
     pub frames: usize,
 }
 
 impl Replay {
+    /// Whether segment `sequence` was given up before the last checkpoint: its file may still be
+    /// there, or be there again, but nothing in it matters.
+    pub fn is_given_up(&self, sequence: u32) -> bool {
+        sequence <= self.last_sequence && !self.kept.contains(&sequence)
+    }
+
     /// Reads the frames of one file into this state. Returns the offset of the first damage, if
     /// what follows is not simply the end.
     pub fn read(&mut self, bytes: &[u8], salt: u32) -> Option<usize> {
@@ -290,9 +412,21 @@ impl Replay {
     }
 
     fn entries(&mut self, mut rest: &[u8]) {
-        while let (Some(segment), Some(offset)) = (number_at(rest, 1), number_at(rest, 5)) {
+        while let Some(segment) = number_at(rest, 1) {
+            let offset = number_at(rest, 5).unwrap_or(0);
             match rest[0] {
-                DONE => {
+                CHECKPOINT => {
+                    self.done.clear();
+                    self.attempts.clear();
+                    self.kept.clear();
+                    self.last_sequence = segment;
+                    rest = &rest[5..];
+                }
+                KEPT => {
+                    self.kept.insert(segment);
+                    rest = &rest[5..];
+                }
+                DONE if rest.len() >= 9 => {
                     self.done.insert((segment, offset));
                     self.attempts.remove(&(segment, offset));
                     rest = &rest[9..];

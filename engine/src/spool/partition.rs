@@ -10,7 +10,7 @@ use crate::io::{self, File};
 use crate::limits::{JOURNAL_BYTES, SEGMENT_BYTES};
 use ringmta_policy::{Message, MessageId};
 use std::cell::Cell;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -80,17 +80,15 @@ impl Partition {
         partition.journal.rotate(&partition).await?;
         io::spawn(super::group_commit::run(partition.clone()));
         for orphan in orphans(&paths.data, shard, shards)? {
-            let known = live.iter().map(|message: &Recovered| message.id).collect();
-            let adopted = partition.adopt(&orphan.0, &paths.meta.join(orphan.1), &known).await?;
-            live.extend(adopted.0);
-            report.records += adopted.1.records;
-            report.damage.extend(adopted.1.damage);
+            let adopted = partition.adopt(&orphan.0, &paths.meta.join(orphan.1), &mut live).await?;
+            report.records += adopted.records;
+            report.damage.extend(adopted.damage);
         }
         Ok((partition, live, report))
     }
 
     fn take_over(&self, found: Found) -> (Vec<Recovered>, Report) {
-        self.journal.set_number(found.journal_number);
+        self.journal.resume(&found.journal);
         self.segments.note_sequence(found.last_sequence);
         for entry in found.in_use {
             self.segments.adopt(entry);
@@ -101,38 +99,48 @@ impl Partition {
         (found.live, found.report)
     }
 
-    /// Stores every live message of another partition in this one, then removes the other.
-    /// What an adoption cut short by a crash has already copied (`known`) is not copied again;
-    /// nothing can have been delivered in between.
+    /// Stores every live message of another partition in this one, then removes the other, and
+    /// adds them to `live`. What an adoption cut short by a crash has already copied is not copied
+    /// again; nothing can have been delivered in between.
     async fn adopt(
         &self,
         data: &Path,
         meta: &Path,
-        known: &HashSet<MessageId>,
-    ) -> std::io::Result<(Vec<Recovered>, Report)> {
+        live: &mut Vec<Recovered>,
+    ) -> std::io::Result<Report> {
         io::fs::create_dir_all(meta).await?;
         let found = recover::read(data, meta).await?;
-        let mut live = Vec::with_capacity(found.live.len());
+        let known: HashMap<MessageId, usize> =
+            live.iter().enumerate().map(|(index, message)| (message.id, index)).collect();
+        let count = found.live.len();
         for mut message in found.live {
-            if known.contains(&message.id) {
-                continue;
+            let index = match known.get(&message.id) {
+                Some(index) => *index,
+                None => {
+                    let entry = found
+                        .in_use
+                        .iter()
+                        .find(|entry| entry.segment.sequence == message.at.segment)
+                        .ok_or_else(|| {
+                            std::io::Error::other("segment of an adopted message is gone")
+                        })?;
+                    message.at = self.copy_record(&entry.segment.file, &message).await?;
+                    live.push(Recovered { state: None, ..message.clone() });
+                    live.len() - 1
+                }
+            };
+            // Its attempts may not have come with a copy made before the crash.
+            if let (None, Some(state)) = (live[index].state, message.state) {
+                self.attempted(live[index].at, state);
+                live[index].state = Some(state);
             }
-            let entry = found
-                .in_use
-                .iter()
-                .find(|entry| entry.segment.sequence == message.at.segment)
-                .ok_or_else(|| std::io::Error::other("segment of an adopted message is gone"))?;
-            message.at = self.copy_record(&entry.segment.file, &message).await?;
-            if let Some(state) = message.state {
-                self.attempted(message.at, state);
-            }
-            live.push(message);
         }
         self.journal.flush(self).await?;
+        // The data first: without its journal it would tell of messages long done.
         io::fs::remove_dir_all(data).await?;
         io::fs::remove_dir_all(meta).await?;
-        tracing::info!("spool: adopted {} messages of {}", live.len(), data.display());
-        Ok((live, found.report))
+        tracing::info!("spool: adopted {count} messages of {}", data.display());
+        Ok(found.report)
     }
 
     async fn copy_record(&self, file: &File, message: &Recovered) -> std::io::Result<Location> {

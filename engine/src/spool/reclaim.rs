@@ -81,6 +81,11 @@ impl Segments {
         self.next_sequence.set(self.next_sequence.get().max(sequence.saturating_add(1)));
     }
 
+    /// The highest sequence number ever used.
+    pub fn last_sequence(&self) -> u32 {
+        self.next_sequence.get() - 1
+    }
+
     fn note_file(&self, path: &std::path::Path) {
         let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("");
         let number = name.rsplit('-').next().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
@@ -161,6 +166,13 @@ impl Segments {
         if let Some(entry) = self.in_use.borrow_mut().get_mut(&sequence) {
             entry.live += records;
             entry.live_bytes += bytes;
+        }
+    }
+
+    /// A record was not stored, or so it must be taken: a restart must not find it.
+    pub fn refused(&self, at: Location) {
+        if let Some(entry) = self.in_use.borrow_mut().get_mut(&at.segment) {
+            entry.done.push(at.offset);
         }
     }
 

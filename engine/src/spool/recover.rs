@@ -5,7 +5,7 @@ use super::reclaim::{AttemptState, InUse};
 use super::record::{self, StoredRecord};
 use super::segment::{self, Item, Segment};
 use super::Location;
-use crate::io::{fs, File, Map};
+use crate::io::{file, fs, File, Map};
 use crate::limits::BLOCK_BYTES;
 use std::path::{Path, PathBuf};
 
@@ -50,8 +50,8 @@ pub struct Found {
     pub spare: Vec<PathBuf>,
     /// Highest sequence number seen.
     pub last_sequence: u32,
-    /// Number of the newest journal file.
-    pub journal_number: u32,
+    /// Its journal files.
+    pub journal: journal::Files,
     /// For the log.
     pub report: Report,
 }
@@ -62,6 +62,10 @@ pub struct Found {
 /// When a folder or file cannot be read at all.
 pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
     let mut found = Found::default();
+    // A file made by a process that died at once has its name only until the power goes.
+    for dir in [data, meta] {
+        file::sync_dir(dir).await?;
+    }
     let replay = read_journal(meta, &mut found).await?;
     let mut newest: Map<ringmta_policy::MessageId, usize> = Map::default();
     for path in segment::list(data)? {
@@ -72,27 +76,37 @@ pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
     Ok(found)
 }
 
+/// Reads the journal files in the order of their numbers. One whose checkpoint never got to the
+/// disk says nothing: the one before it is the journal.
 async fn read_journal(meta: &Path, found: &mut Found) -> std::io::Result<Replay> {
     let mut files = Vec::new();
-    for name in ["journal-0.log", "journal-1.log"] {
-        let path = meta.join(name);
-        if !fs::exists(&path) {
-            continue;
-        }
+    for path in fs::read_dir(meta)? {
+        let Some(name) = journal::name_number(&path) else { continue };
+        found.journal.next_name = found.journal.next_name.max(name + 1);
         let bytes = read_file(&path).await?;
         match journal::parse_header(&bytes) {
             Some((number, salt)) => files.push((number, salt, path, bytes)),
-            None => tracing::info!("spool: {} holds no journal", path.display()),
+            None => {
+                tracing::info!("spool: {} holds no journal", path.display());
+                found.journal.others.push(path);
+            }
         }
     }
     files.sort_by_key(|(number, ..)| *number);
     let mut replay = Replay::default();
     for (number, salt, path, bytes) in files {
-        found.journal_number = found.journal_number.max(number);
+        let before = replay.frames;
         if let Some(at) = replay.read(&bytes, salt) {
             found.report.damage.push(format!("{} offset {at}: torn frame", path.display()));
         }
+        if replay.frames > before {
+            found.journal.number = number;
+            found.journal.others.extend(found.journal.newest.replace(path));
+        } else {
+            found.journal.others.push(path);
+        }
     }
+    found.last_sequence = replay.last_sequence;
     Ok(replay)
 }
 
@@ -113,6 +127,10 @@ async fn read_segment(
         return Ok(());
     };
     found.last_sequence = found.last_sequence.max(sequence);
+    if replay.is_given_up(sequence) {
+        found.spare.push(path);
+        return Ok(());
+    }
     let segment = Segment { file, path, sequence, salt };
     let mut entry = InUse {
         segment,
@@ -147,6 +165,10 @@ async fn read_segment(
                 }
             }
         }
+    }
+    if entry.live > 0 {
+        // Written by a process that died before it was told that the disk has it.
+        entry.segment.file.sync().await?;
     }
     if entry.live == 0 {
         found.spare.push(entry.segment.path);
@@ -183,32 +205,46 @@ fn take_record(
 }
 
 /// A record written anew (its envelope or metadata changed) supersedes the older one with the
-/// same id, should the crash have come before the older one was declared done.
+/// same id, should the crash have come before the older one was declared done. The attempts noted
+/// for the older one are still the message's.
 fn drop_superseded(found: &mut Found) {
-    let mut newest: Map<ringmta_policy::MessageId, Location> = Map::default();
+    let mut newest: Map<ringmta_policy::MessageId, (Location, Option<AttemptState>)> =
+        Map::default();
     for message in &found.live {
-        let at = newest.entry(message.id).or_insert(message.at);
+        let (at, state) = newest.entry(message.id).or_insert((message.at, message.state));
+        *state = match (*state, message.state) {
+            (Some(known), Some(other)) if other.attempts > known.attempts => Some(other),
+            (known, other) => known.or(other),
+        };
         *at = (*at).max(message.at);
     }
     let mut stale = Vec::new();
-    found.live.retain(|message| {
-        let keep = newest.get(&message.id) == Some(&message.at);
-        if !keep {
-            stale.push(message.at);
+    found.live.retain_mut(|message| {
+        let Some((at, state)) = newest.get(&message.id) else { return true };
+        let keep = *at == message.at;
+        if keep {
+            message.state = *state;
+        } else {
+            stale.push((message.at, *at, *state));
         }
         keep
     });
     found.report.superseded += stale.len();
-    for at in stale {
-        if let Some(entry) =
-            found.in_use.iter_mut().find(|entry| entry.segment.sequence == at.segment)
-        {
+    for (old, new, state) in stale {
+        if let Some(entry) = in_use(found, old) {
             entry.live -= 1;
-            entry.live_bytes -= u64::from(at.bytes);
-            entry.done.push(at.offset);
-            entry.attempts.remove(&at.offset);
+            entry.live_bytes -= u64::from(old.bytes);
+            entry.done.push(old.offset);
+            entry.attempts.remove(&old.offset);
+        }
+        if let (Some(entry), Some(state)) = (in_use(found, new), state) {
+            entry.attempts.insert(new.offset, state);
         }
     }
+}
+
+fn in_use(found: &mut Found, at: Location) -> Option<&mut InUse> {
+    found.in_use.iter_mut().find(|entry| entry.segment.sequence == at.segment)
 }
 
 async fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -260,7 +260,11 @@ impl Disk {
     pub fn sync_dir(&self, dir: &Path) {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        state.stable.retain(|name, _| name.parent() != Some(dir) || state.names.contains_key(name));
+        let named = |name: &PathBuf| name.parent() == Some(dir);
+        let gone = |name: &&PathBuf| named(name) && !state.names.contains_key(*name);
+        let gone: Vec<PathBuf> = state.stable.keys().filter(gone).cloned().collect();
+        // A folder that is gone takes with it what was in it: made anew, it is another folder.
+        state.stable.retain(|name, _| !gone.iter().any(|gone| name.starts_with(gone)));
         for (name, entry) in state.names.iter().filter(|(name, _)| name.parent() == Some(dir)) {
             state.stable.insert(name.clone(), *entry);
         }

@@ -166,7 +166,7 @@ fn live_and_crash(stage: &Stage, faults: &disk::Faults, round: u64) -> Result<bo
         opened.sort_by_key(|opened| opened.shard);
         check::after_start(stage, node, &opened)?;
         work::begin(stage, node, opened);
-        let time = Duration::from_micros(1 << world.rng.between(8, 20));
+        let time = Duration::from_micros(1 << world.rng.between(8, 18));
         world.run_for(time);
         if let Some(broken) = stage.model.borrow().broken.clone() {
             return Err(broken);

@@ -39,7 +39,7 @@ pub fn begin(stage: &Stage, node: Node, opened: Vec<Opened>) {
             partition: opened.partition.clone(),
             ids: ids.clone(),
             shard,
-            pause_nanos: 1 << world.rng.between(10, 26),
+            pause_nanos: 1 << world.rng.between(16, 26),
         };
         for _ in 0..world.rng.between(1, TASKS_MAX) {
             world.spawn_on(node, store_for_ever(worker()));
