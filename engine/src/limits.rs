@@ -14,8 +14,6 @@ pub const RING_DEPTH: usize = 1024;
 pub const BLOCK_BYTES: usize = 4096;
 /// Longest a shard waits for any one disk operation before the callers are told it failed.
 pub const DISK_TIMEOUT_SECS: u64 = 30;
-/// Locked memory a shard's ring needs (older kernels charge rings to RLIMIT_MEMLOCK).
-pub const MEMLOCK_PER_SHARD_BYTES: u64 = 512 * 1024;
 /// Most shards a process may run.
 pub const SHARDS_MAX: usize = 256;
 
@@ -76,7 +74,15 @@ pub const JOURNAL_PENDING_BYTES: usize = 256 * 1024;
 /// How often free disk space is looked at.
 pub const DISK_FREE_CHECK_SECS: u64 = 1;
 /// Segments whose live bytes fall below this share are compacted, percent.
-pub const COMPACT_BELOW_PERCENT: u64 = 10;
+pub const COMPACT_BELOW_PERCENT: u64 = 25;
+/// A partition of fewer segments is not compacted: there is little to win.
+pub const COMPACT_FROM_SEGMENTS: usize = 4;
+/// How often segments worth compacting are looked for.
+pub const COMPACT_EVERY_SECS: u64 = 5;
+/// Segments compacted before compaction rests until the next look.
+pub const COMPACT_ROUND_MAX: usize = 256;
+/// Bytes moved with one write.
+pub const COMPACT_BATCH_BYTES: usize = 1024 * 1024;
 
 // ---- queue ----------------------------------------------------------------------------------
 
@@ -88,10 +94,6 @@ pub const WAKE_BATCH: usize = 256;
 pub const RESIDENT_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Past this many bytes of resident bodies, new mail gets 451 until egress catches up.
 pub const RESIDENT_BODY_HARD_BYTES: usize = 1024 * 1024 * 1024;
-/// Longest backoff exponent, so that the shift cannot overflow.
-pub const BACKOFF_DOUBLINGS_MAX: u32 = 30;
-/// How long a policy lookup that failed is kept before it is asked again.
-pub const CONFIG_ERROR_RETRY_SECS: u64 = 60;
 /// Delay before a message that could not be routed (DNS, policy error) is looked at again is the
 /// queue's own retry interval, never below this.
 pub const RETRY_FLOOR_MS: u64 = 100;

@@ -14,7 +14,7 @@ use crate::mesh::Letter;
 use crate::message::id::IdSource;
 use crate::process::Process;
 use crate::queue::{manage, Queues};
-use crate::spool::{journal, Partition};
+use crate::spool::{compact, journal, Partition};
 use futures::future::LocalBoxFuture;
 use ringmta_policy::{
     ApiCall, DnsFailure, DnsQuestion, DnsResult, EsmtpListener, Host, Message, MessageId, Mode,
@@ -127,6 +127,7 @@ async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize)
         let shard = for_journal.clone();
         async move { shard.events.flush_hooks().await }
     }));
+    io::spawn(compact::run(shard.spool.clone()));
     io::spawn(manage::run_timers(shard.clone()));
     io::spawn(manage::run_sweeper(shard.clone()));
     io::spawn(sinks::run_logs(shard.clone()));

@@ -29,7 +29,13 @@ pub struct Changes {
 impl Changes {
     /// Whether anything changed.
     pub fn any(self) -> bool {
-        self.meta || self.envelope || self.body || self.schedule
+        self.of_record() || self.schedule
+    }
+
+    /// Whether anything changed that the message's record in the spool holds; attempts and due
+    /// times are in the journal.
+    pub fn of_record(self) -> bool {
+        self.meta || self.envelope || self.body
     }
 }
 

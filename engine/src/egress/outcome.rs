@@ -164,7 +164,7 @@ pub async fn retry(
     if narrowed {
         message.set_recipients(remaining);
     }
-    if narrowed || message.changes().any() {
+    if narrowed || message.changes().of_record() {
         rewrite(shard, &mut item, &message).await;
     }
     let config = item.queue.config();
@@ -186,7 +186,8 @@ pub async fn retry(
 /// then is the old one let go.
 async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
     let body = message.body().unwrap_or_default();
-    let stored = match shard.spool.store_regardless(message, &body) {
+    let generation = item.generation.saturating_add(1);
+    let stored = match shard.spool.store_anew(message, &body, generation) {
         Ok(commit) => commit.await,
         Err(error) => Err(error),
     };
@@ -194,6 +195,7 @@ async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
         Ok(at) => {
             shard.spool.done(item.at);
             item.at = at;
+            item.generation = generation;
             message.clear_changes();
             let name = message.queue_name().to_string();
             if *name != *item.queue.name {

@@ -56,7 +56,7 @@ impl Queues {
         let id = message.id();
         let first = message.due().or_else(|| first_attempt(&message));
         let loaded = Some(Box::new(Loaded::new(message, &self.resident)));
-        let item = Item { at, id, attempts: 0, queue, loaded };
+        let item = Item { at, id, attempts: 0, generation: 0, queue, loaded };
         match first.filter(|due| *due > unix_millis()) {
             Some(due) => self.defer(shard, item, due),
             None => self.submit(shard, item),
@@ -69,7 +69,8 @@ impl Queues {
         queue.count.set(queue.count.get() + 1);
         let state = found.state;
         let attempts = state.map_or(0, |state| state.attempts);
-        let item = Item { at: found.at, id: found.id, attempts, queue, loaded: None };
+        let Recovered { at, id, generation, .. } = found;
+        let item = Item { at, id, attempts, generation, queue, loaded: None };
         // Never everything at once: what is due now is woken in batches by the timer task.
         let due = state.map_or(0, |state| state.due_millis);
         self.insert_timer(item, due);
@@ -78,7 +79,7 @@ impl Queues {
     /// Lets a message wait until `due_millis`. Its body leaves memory: it is durable.
     pub fn defer(&self, shard: &Shard, mut item: Item, due_millis: u64) {
         let state = crate::spool::reclaim::AttemptState { attempts: item.attempts, due_millis };
-        shard.spool.attempted(item.at, state);
+        item.at = shard.spool.attempted(item.at, state);
         item.loaded = None;
         self.insert_timer(item, due_millis);
     }

@@ -18,6 +18,8 @@ pub struct Item {
     pub id: MessageId,
     /// Finished attempts.
     pub attempts: u16,
+    /// How often its record was written anew.
+    pub generation: u16,
     /// The queue it belongs to.
     pub queue: Rc<ScheduledQueue>,
     /// The message itself while it is in memory.

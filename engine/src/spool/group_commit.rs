@@ -4,6 +4,7 @@
 //! next one forms; so latency stays near one write, and the cost per message falls as load
 //! rises, without any delay made on purpose.
 
+use super::reclaim::Stream;
 use super::record::{self, NewRecord};
 use super::segment::DATA_START;
 use super::{Location, Partition, StoreError};
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 /// Where a batch ended up: (segment sequence, byte offset of its start).
-type Placed = (u32, u64);
+pub(super) type Placed = (u32, u64);
 
 #[derive(Default)]
 struct Outcome {
@@ -144,6 +145,11 @@ impl GroupCommit {
         .await;
     }
 
+    fn count(&self, records: usize) {
+        self.flushes.set(self.flushes.get() + 1);
+        self.committed.set(self.committed.get() + records as u64);
+    }
+
     fn finish(&self, batch: Batch, result: Result<Placed, StoreError>) {
         *batch.outcome.result.borrow_mut() = Some(result);
         for waker in batch.outcome.waiting.borrow_mut().drain(..) {
@@ -160,32 +166,39 @@ pub async fn run(partition: Rc<Partition>) {
         // Every session that has a message ready in this turn of the loop joins the batch first.
         io::yield_now().await;
         let Some(mut batch) = commits.next() else { continue };
-        let mut block = std::mem::replace(&mut batch.block, Block::with_capacity(BLOCK_BYTES));
+        let block = std::mem::replace(&mut batch.block, Block::with_capacity(BLOCK_BYTES));
         commits.last_bytes.set(block.len());
-        let result = write(&partition, &mut batch, &mut block).await;
-        if let Err(error) = &result {
-            tracing::error!("spool: {} messages refused: {error}", batch.records.len());
+        let result = write(&partition, Stream::Fresh, &batch.records, block).await;
+        match &result {
+            Ok(_) => commits.count(batch.records.len()),
+            Err(error) => {
+                tracing::error!("spool: {} messages refused: {error}", batch.records.len());
+            }
         }
         commits.finish(batch, result);
     }
 }
 
-/// Puts one batch into the active segment, or a fresh one when it does not fit.
-async fn write(
+/// Puts a block of records ((start, bytes) each) into the active segment of `stream`, or a fresh
+/// one when it does not fit.
+///
+/// # Errors
+/// When it is not durable, or not known to be.
+pub(super) async fn write(
     partition: &Partition,
-    batch: &mut Batch,
-    block: &mut Block,
+    stream: Stream,
+    records: &[(u32, u32)],
+    mut block: Block,
 ) -> Result<Placed, StoreError> {
     let padded = io::file::round_up(block.len()) as u64;
-    let (segment, at) = partition.segments.place(padded).await?;
-    for (start, _) in &batch.records {
+    let (segment, at) = partition.segments.place(stream, padded).await?;
+    for (start, _) in records {
         record::seal(block.tail_mut(*start as usize), segment.sequence, segment.salt);
     }
-    let block = std::mem::replace(block, Block::with_capacity(BLOCK_BYTES));
     if let Err(error) = segment.file.write_at(block, at).await {
         // Linux drops dirty pages after a failed write-out: this segment is not written again.
         // What it was for may be on disk all the same, and would be found at the next start.
-        for (start, bytes) in &batch.records {
+        for (start, bytes) in records {
             let at = record::location(segment.sequence, at, *start, *bytes);
             partition.segments.refused(at);
             partition.journal.refused(at);
@@ -193,10 +206,7 @@ async fn write(
         partition.segments.abandon(segment.sequence);
         return Err(error.into());
     }
-    let bytes: u64 = batch.records.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
-    partition.segments.added(segment.sequence, batch.records.len() as u32, bytes);
-    partition.commits.flushes.set(partition.commits.flushes.get() + 1);
-    let committed = partition.commits.committed.get() + batch.records.len() as u64;
-    partition.commits.committed.set(committed);
+    let bytes: u64 = records.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
+    partition.segments.added(segment.sequence, records.len() as u32, bytes);
     Ok((segment.sequence, at))
 }

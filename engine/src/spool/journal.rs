@@ -304,6 +304,9 @@ where
 fn checkpoint(partition: &Partition) -> Vec<u8> {
     let mut entries = Vec::new();
     entry_segment(&mut entries, CHECKPOINT, partition.segments.last_sequence());
+    for sequence in partition.segments.starting() {
+        entry_segment(&mut entries, KEPT, sequence);
+    }
     partition.segments.for_each(|sequence, segment| {
         entry_segment(&mut entries, KEPT, sequence);
         for offset in &segment.done {

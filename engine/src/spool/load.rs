@@ -10,6 +10,19 @@ use std::rc::Rc;
 /// # Errors
 /// A text that says what stood in the way: the disk, or damage.
 pub async fn load(partition: &Partition, at: Location) -> Result<Message, String> {
+    let mut present = partition.moved.present(at);
+    loop {
+        let read = load_from(partition, present).await;
+        // Compaction may have moved it while it was read.
+        let now = partition.moved.present(at);
+        if read.is_ok() || now == present {
+            return read;
+        }
+        present = now;
+    }
+}
+
+async fn load_from(partition: &Partition, at: Location) -> Result<Message, String> {
     let segment = partition
         .segments
         .segment(at.segment)

@@ -6,12 +6,15 @@
 //!
 //! Layout: [`record`] one message as bytes · [`segment`] one file of records · [`group_commit`]
 //! one write for every message that waits · [`journal`] what happened since · [`reclaim`] which
-//! segments are still needed · [`load`] a message read back · [`recover`] a partition read at
+//! segments are still needed · [`compact`] messages moved out of segments few still need ·
+//! [`moved`] where they are now · [`load`] a message read back · [`recover`] a partition read at
 //! start · [`partition`] the whole of it, as a shard uses it.
 
+pub mod compact;
 pub mod group_commit;
 pub mod journal;
 pub mod load;
+pub mod moved;
 pub mod partition;
 pub mod reclaim;
 pub mod record;

@@ -2,6 +2,7 @@
 
 use super::group_commit::{Commit, GroupCommit};
 use super::journal::Journal;
+use super::moved::Moved;
 use super::reclaim::{AttemptState, Segments};
 use super::record::NewRecord;
 use super::recover::{self, Found, Recovered, Report};
@@ -46,6 +47,8 @@ pub struct Partition {
     pub segments: Segments,
     /// What happened since.
     pub journal: Journal,
+    /// Records that compaction has moved.
+    pub moved: Moved,
     /// Set while the disk is short of space: new mail is refused.
     pub full: Cell<bool>,
     /// Set at stop.
@@ -73,6 +76,7 @@ impl Partition {
             commits: GroupCommit::new(paths.segment_bytes),
             segments: Segments::new(data, paths.durable, paths.segment_bytes),
             journal: Journal::new(meta, paths.durable, paths.journal_bytes),
+            moved: Moved::default(),
             full: Cell::new(false),
             stopping: Cell::new(false),
         });
@@ -131,7 +135,7 @@ impl Partition {
             };
             // Its attempts may not have come with a copy made before the crash.
             if let (None, Some(state)) = (live[index].state, message.state) {
-                self.attempted(live[index].at, state);
+                live[index].at = self.attempted(live[index].at, state);
                 live[index].state = Some(state);
             }
         }
@@ -150,6 +154,7 @@ impl Partition {
         let new = NewRecord {
             id: stored.id,
             created_nanos: stored.created_nanos,
+            generation: stored.generation,
             sender: &stored.sender,
             recipients: &stored.recipients,
             meta: &stored.meta,
@@ -170,20 +175,27 @@ impl Partition {
         if self.full.get() {
             return Err(StoreError::Full);
         }
-        self.store_regardless(message, body)
+        self.store_anew(message, body, 0)
     }
 
-    /// As [`Partition::store`], for a message already accepted whose record must be written anew.
+    /// As [`Partition::store`], for a message already accepted that is written anew for the
+    /// `generation`th time.
     ///
     /// # Errors
     /// When the message can never fit.
-    pub fn store_regardless(&self, message: &Message, body: &[u8]) -> Result<Commit, StoreError> {
+    pub fn store_anew(
+        &self,
+        message: &Message,
+        body: &[u8],
+        generation: u16,
+    ) -> Result<Commit, StoreError> {
         let sender = message.sender();
         message.with_recipients(|recipients| {
             message.meta(|meta| {
                 self.commits.append(&NewRecord {
                     id: message.id(),
                     created_nanos: message.id().created_unix_nanos(),
+                    generation,
                     sender: &sender,
                     recipients,
                     meta,
@@ -195,13 +207,23 @@ impl Partition {
 
     /// The message at `at` needs no further delivery.
     pub fn done(&self, at: Location) {
+        self.end(self.moved.forget(at));
+    }
+
+    /// The record at `at`, its present place, is not needed any more.
+    pub(super) fn end(&self, at: Location) {
+        self.segments.ending(at);
         self.journal.done(at);
     }
 
-    /// The message at `at` waits for its next attempt.
-    pub fn attempted(&self, at: Location, state: AttemptState) {
+    /// The message at `at` waits for its next attempt. Returns where it is by now: the place to
+    /// call it by from here on.
+    #[must_use = "the record may have been moved"]
+    pub fn attempted(&self, at: Location, state: AttemptState) -> Location {
+        let at = self.moved.settle(at);
         self.segments.attempted(at, state);
         self.journal.attempted(at, state);
+        at
     }
 }
 

@@ -2,11 +2,28 @@
 
 use super::segment::{self, Segment, DATA_START};
 use super::{Location, StoreError};
-use crate::io::{fs, Map};
-use crate::limits::SEGMENTS_SPARE_MAX;
+use crate::io::{fs, Map, Set};
+use crate::limits::{COMPACT_BELOW_PERCENT, COMPACT_FROM_SEGMENTS, SEGMENTS_SPARE_MAX};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+/// What a segment is filled with. Messages that wait for long get segments of their own: mixed
+/// with fresh mail, each of them would keep a whole segment alive, again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Mail as it comes in.
+    Fresh,
+    /// Mail moved out of segments that it was among the last to need.
+    Kept,
+}
+
+/// Where the next batch of a stream goes.
+#[derive(Default)]
+struct Head {
+    active: Cell<Option<u32>>,
+    write_at: Cell<u64>,
+}
 
 /// How a message that is still waiting was last seen by the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +46,8 @@ pub struct InUse {
     pub done: Vec<u32>,
     /// Attempts and due times of waiting records, by offset.
     pub attempts: Map<u32, AttemptState>,
+    /// Those of them that are done, while the journal does not yet say so durably.
+    pub ending: Set<u32>,
     /// A write failed here: nothing more is written to it.
     pub abandoned: bool,
 }
@@ -39,9 +58,10 @@ pub struct Segments {
     durable: bool,
     segment_bytes: u64,
     in_use: RefCell<BTreeMap<u32, InUse>>,
-    active: Cell<Option<u32>>,
-    write_at: Cell<u64>,
+    heads: [Head; 2],
     spare: RefCell<Vec<PathBuf>>,
+    /// Sequence numbers whose segment is being made: a checkpoint must not call them given up.
+    starting: RefCell<Vec<u32>>,
     next_sequence: Cell<u32>,
     next_file: Cell<u32>,
 }
@@ -54,9 +74,9 @@ impl Segments {
             durable,
             segment_bytes,
             in_use: RefCell::default(),
-            active: Cell::new(None),
-            write_at: Cell::new(0),
+            heads: Default::default(),
             spare: RefCell::default(),
+            starting: RefCell::default(),
             next_sequence: Cell::new(1),
             next_file: Cell::new(1),
         }
@@ -92,58 +112,62 @@ impl Segments {
         self.next_file.set(self.next_file.get().max(number + 1));
     }
 
-    /// Where a batch of `bytes` (whole blocks) goes.
+    /// Where a batch of `bytes` (whole blocks) of `stream` goes.
     ///
     /// # Errors
     /// When a new segment is needed and cannot be made.
-    pub async fn place(&self, bytes: u64) -> Result<(Segment, u64), StoreError> {
-        let at = self.write_at.get();
-        let fits = at + bytes <= self.segment_bytes;
-        let active = self.active.get().filter(|_| fits).and_then(|sequence| {
+    pub async fn place(&self, stream: Stream, bytes: u64) -> Result<(Segment, u64), StoreError> {
+        let head = &self.heads[stream as usize];
+        let fits = head.write_at.get() + bytes <= self.segment_bytes;
+        let active = head.active.get().filter(|_| fits).and_then(|sequence| {
             let in_use = self.in_use.borrow();
             in_use.get(&sequence).filter(|entry| !entry.abandoned).map(|e| e.segment.clone())
         });
         let segment = match active {
             Some(segment) => segment,
-            None => self.roll().await?,
+            None => self.roll(head).await?,
         };
-        let at = self.write_at.get();
-        self.write_at.set(at + bytes);
+        let at = head.write_at.get();
+        head.write_at.set(at + bytes);
         Ok((segment, at))
     }
 
-    async fn roll(&self) -> Result<Segment, StoreError> {
-        let previous = self.active.take();
+    async fn roll(&self, head: &Head) -> Result<Segment, StoreError> {
+        let previous = head.active.take();
         let spare = self.spare.borrow_mut().pop();
         let path = spare.unwrap_or_else(|| {
             let number = self.next_file.get();
             self.next_file.set(number + 1);
             self.dir.join(segment::file_name(number))
         });
+        // Taken at once: the other stream may roll while this one waits for the disk.
         let sequence = self.next_sequence.get();
+        self.next_sequence.set(sequence + 1);
+        self.starting.borrow_mut().push(sequence);
         let started =
             Segment::start(path.clone(), sequence, self.segment_bytes, self.durable).await;
+        self.starting.borrow_mut().retain(|other| *other != sequence);
         let segment = match started {
             Ok(segment) => segment,
             Err(error) => {
                 // A half-made file of a full disk must give its space back.
                 let _ = fs::remove_file(&path);
-                self.active.set(previous);
+                head.active.set(previous);
                 return Err(error.into());
             }
         };
-        self.next_sequence.set(sequence + 1);
         let entry = InUse {
             segment: segment.clone(),
             live: 0,
             live_bytes: 0,
             done: Vec::new(),
             attempts: Map::default(),
+            ending: Set::default(),
             abandoned: false,
         };
         self.in_use.borrow_mut().insert(sequence, entry);
-        self.active.set(Some(sequence));
-        self.write_at.set(DATA_START);
+        head.active.set(Some(sequence));
+        head.write_at.set(DATA_START);
         if let Some(previous) = previous {
             self.recycle_if_empty(previous);
         }
@@ -155,10 +179,17 @@ impl Segments {
         if let Some(entry) = self.in_use.borrow_mut().get_mut(&sequence) {
             entry.abandoned = true;
         }
-        if self.active.get() == Some(sequence) {
-            self.active.set(None);
+        for head in &self.heads {
+            if head.active.get() == Some(sequence) {
+                head.active.set(None);
+            }
         }
         self.recycle_if_empty(sequence);
+    }
+
+    /// Whether batches still go to this segment.
+    pub fn is_active(&self, sequence: u32) -> bool {
+        self.heads.iter().any(|head| head.active.get() == Some(sequence))
     }
 
     /// Counts records that are now durable.
@@ -183,6 +214,15 @@ impl Segments {
         }
     }
 
+    /// A record is not needed any more; the journal will say so.
+    pub fn ending(&self, at: Location) {
+        if let Some(entry) = self.in_use.borrow_mut().get_mut(&at.segment) {
+            if entry.attempts.contains_key(&at.offset) {
+                entry.ending.insert(at.offset);
+            }
+        }
+    }
+
     /// A record is not needed any more, and the journal says so durably.
     pub fn released(&self, at: Location) {
         let mut in_use = self.in_use.borrow_mut();
@@ -191,6 +231,7 @@ impl Segments {
         entry.live_bytes = entry.live_bytes.saturating_sub(u64::from(at.bytes));
         entry.done.push(at.offset);
         entry.attempts.remove(&at.offset);
+        entry.ending.remove(&at.offset);
         let empty = entry.live == 0;
         drop(in_use);
         if empty {
@@ -199,7 +240,7 @@ impl Segments {
     }
 
     fn recycle_if_empty(&self, sequence: u32) {
-        if self.active.get() == Some(sequence) {
+        if self.is_active(sequence) {
             return;
         }
         let mut in_use = self.in_use.borrow_mut();
@@ -225,6 +266,41 @@ impl Segments {
         for (sequence, entry) in self.in_use.borrow().iter() {
             each(*sequence, entry);
         }
+    }
+
+    /// Sequence numbers of segments that are being made.
+    pub fn starting(&self) -> Vec<u32> {
+        self.starting.borrow().clone()
+    }
+
+    /// The segment kept alive by the fewest bytes, when they are a small part of it and each of
+    /// them has been attempted (the others will be gone, or attempted, soon): its sequence number,
+    /// and the offsets of what is alive in it. Never one of `skip`.
+    pub fn sparse(&self, skip: &Set<u32>) -> Option<(u32, Vec<u32>)> {
+        let in_use = self.in_use.borrow();
+        if in_use.len() < COMPACT_FROM_SEGMENTS {
+            return None;
+        }
+        let is_sparse = |sequence: u32, entry: &InUse| {
+            entry.live > 0
+                && entry.attempts.len() == entry.live as usize
+                && entry.ending.is_empty()
+                && entry.live_bytes * 100 < self.segment_bytes * COMPACT_BELOW_PERCENT
+                && !self.is_active(sequence)
+                && !skip.contains(&sequence)
+        };
+        let sparse = in_use.iter().filter(|(sequence, entry)| is_sparse(**sequence, entry));
+        let (sequence, entry) = sparse.min_by_key(|(_, entry)| entry.live_bytes)?;
+        let mut offsets: Vec<u32> = entry.attempts.keys().copied().collect();
+        offsets.sort_unstable();
+        Some((*sequence, offsets))
+    }
+
+    /// The state of a record that has been attempted and is not done.
+    pub fn state(&self, at: Location) -> Option<AttemptState> {
+        let in_use = self.in_use.borrow();
+        let entry = in_use.get(&at.segment).filter(|entry| !entry.ending.contains(&at.offset))?;
+        entry.attempts.get(&at.offset).copied()
     }
 
     /// Totals: (segments in use, live records, live bytes).

@@ -3,7 +3,7 @@
 //! ```text
 //!  0 magic  4 crc of all that follows  8 total bytes  12 version  13..16 zero
 //! 16 segment sequence  20 segment salt  24 created, unix ns  32 id (16 bytes)
-//! 48 envelope bytes  52 metadata bytes  56 body bytes  60 zero
+//! 48 envelope bytes  52 metadata bytes  56 body bytes  60 generation  62..64 zero
 //! ```
 //! Numbers are little-endian. Sequence and salt tie a record to one use of its segment file, so
 //! that what an earlier use left behind is never taken for a message.
@@ -26,6 +26,9 @@ pub struct NewRecord<'a> {
     pub id: MessageId,
     /// When it was accepted, unix nanoseconds.
     pub created_nanos: u64,
+    /// How often the message was written anew: of several records of one message the highest is
+    /// the latest. A copy has that of its original.
+    pub generation: u16,
     /// Envelope sender.
     pub sender: &'a EnvelopeAddress,
     /// Envelope recipients.
@@ -59,6 +62,7 @@ pub fn append(block: &mut Block, record: &NewRecord<'_>) -> (u32, u32) {
     put_u32(header, 48, (envelope_end - start - HEADER_BYTES) as u32);
     put_u32(header, 52, meta.len() as u32);
     put_u32(header, 56, record.body.len() as u32);
+    header[60..62].copy_from_slice(&record.generation.to_le_bytes());
     (start as u32, total as u32)
 }
 
@@ -87,6 +91,8 @@ pub struct StoredRecord<'a> {
     pub id: MessageId,
     /// When it was accepted, unix nanoseconds.
     pub created_nanos: u64,
+    /// As in [`NewRecord::generation`].
+    pub generation: u16,
     /// Envelope sender.
     pub sender: EnvelopeAddress,
     /// Envelope recipients.
@@ -106,6 +112,11 @@ pub enum Found {
     Nothing,
     /// A record of this use that is damaged or was never finished.
     Damaged,
+}
+
+/// Bytes of the record whose header this is, as it says.
+pub fn total_bytes(header: &[u8]) -> Option<u32> {
+    (header.len() >= HEADER_BYTES && get_u32(header, 0) == MAGIC).then(|| get_u32(header, 8))
 }
 
 /// Looks at the start of `bytes`.
@@ -150,7 +161,9 @@ pub fn parse(bytes: &[u8]) -> Result<StoredRecord<'_>, &'static str> {
     let mut id = [0; 16];
     id.copy_from_slice(&header[32..48]);
     let created_nanos = u64::from_le_bytes(array(&header[24..32]));
-    Ok(StoredRecord { id: MessageId(id), created_nanos, sender, recipients, meta, body })
+    let generation = u16::from_le_bytes([header[60], header[61]]);
+    let id = MessageId(id);
+    Ok(StoredRecord { id, created_nanos, generation, sender, recipients, meta, body })
 }
 
 fn parse_envelope(bytes: &[u8]) -> Result<(EnvelopeAddress, Vec<EnvelopeAddress>), &'static str> {

@@ -5,7 +5,7 @@ use super::reclaim::{AttemptState, InUse};
 use super::record::{self, StoredRecord};
 use super::segment::{self, Item, Segment};
 use super::Location;
-use crate::io::{file, fs, File, Map};
+use crate::io::{file, fs, File, Map, Set};
 use crate::limits::BLOCK_BYTES;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,8 @@ pub struct Recovered {
     pub id: ringmta_policy::MessageId,
     /// When it was accepted, unix nanoseconds.
     pub created_nanos: u64,
+    /// Which of several records of one message is the latest.
+    pub generation: u16,
     /// Scheduled queue it belongs to.
     pub queue: String,
     /// Attempts and due time, when one was made.
@@ -67,9 +69,8 @@ pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
         file::sync_dir(dir).await?;
     }
     let replay = read_journal(meta, &mut found).await?;
-    let mut newest: Map<ringmta_policy::MessageId, usize> = Map::default();
     for path in segment::list(data)? {
-        read_segment(path, &replay, &mut newest, &mut found).await?;
+        read_segment(path, &replay, &mut found).await?;
     }
     drop_superseded(&mut found);
     found.live.sort_by_key(|message| message.at);
@@ -110,12 +111,7 @@ async fn read_journal(meta: &Path, found: &mut Found) -> std::io::Result<Replay>
     Ok(replay)
 }
 
-async fn read_segment(
-    path: PathBuf,
-    replay: &Replay,
-    newest: &mut Map<ringmta_policy::MessageId, usize>,
-    found: &mut Found,
-) -> std::io::Result<()> {
+async fn read_segment(path: PathBuf, replay: &Replay, found: &mut Found) -> std::io::Result<()> {
     found.report.segments += 1;
     let file = File::open(&path, true).await?;
     let bytes = read_all(&file).await?;
@@ -138,6 +134,7 @@ async fn read_segment(
         live_bytes: 0,
         done: Vec::new(),
         attempts: Map::default(),
+        ending: Set::default(),
         abandoned: true,
     };
     let mut items = Vec::new();
@@ -157,7 +154,7 @@ async fn read_segment(
                     continue;
                 }
                 match record::parse(&bytes[at..at + total]) {
-                    Ok(stored) => take_record(place, &stored, replay, newest, found, &mut entry),
+                    Ok(stored) => take_record(place, &stored, replay, found, &mut entry),
                     Err(fault) => {
                         let path = entry.segment.path.display();
                         found.report.damage.push(format!("{path} offset {at}: {fault}"));
@@ -182,45 +179,40 @@ fn take_record(
     at: Location,
     stored: &StoredRecord<'_>,
     replay: &Replay,
-    newest: &mut Map<ringmta_policy::MessageId, usize>,
     found: &mut Found,
     entry: &mut InUse,
 ) {
     let state = replay.attempts.get(&(at.segment, at.offset)).copied();
     let queue = crate::queue::name::of(&stored.meta, &stored.recipients).to_string();
     let created_nanos = stored.created_nanos;
-    let message = Recovered { at, id: stored.id, created_nanos, queue, state };
+    let message =
+        Recovered { at, id: stored.id, created_nanos, generation: stored.generation, queue, state };
     entry.live += 1;
     entry.live_bytes += u64::from(at.bytes);
     if let Some(state) = state {
         entry.attempts.insert(at.offset, state);
     }
-    match newest.get(&stored.id) {
-        Some(index) if found.live[*index].at > at => found.live.push(message),
-        _ => {
-            newest.insert(stored.id, found.live.len());
-            found.live.push(message);
-        }
-    }
+    found.live.push(message);
 }
 
 /// A record written anew (its envelope or metadata changed) supersedes the older one with the
 /// same id, should the crash have come before the older one was declared done. The attempts noted
 /// for the older one are still the message's.
 fn drop_superseded(found: &mut Found) {
-    let mut newest: Map<ringmta_policy::MessageId, (Location, Option<AttemptState>)> =
-        Map::default();
+    type Latest = (u16, Location, Option<AttemptState>);
+    let mut latest: Map<ringmta_policy::MessageId, Latest> = Map::default();
     for message in &found.live {
-        let (at, state) = newest.entry(message.id).or_insert((message.at, message.state));
+        let first = (message.generation, message.at, message.state);
+        let (generation, at, state) = latest.entry(message.id).or_insert(first);
         *state = match (*state, message.state) {
             (Some(known), Some(other)) if other.attempts > known.attempts => Some(other),
             (known, other) => known.or(other),
         };
-        *at = (*at).max(message.at);
+        (*generation, *at) = (*generation, *at).max((message.generation, message.at));
     }
     let mut stale = Vec::new();
     found.live.retain_mut(|message| {
-        let Some((at, state)) = newest.get(&message.id) else { return true };
+        let Some((_, at, state)) = latest.get(&message.id) else { return true };
         let keep = *at == message.at;
         if keep {
             message.state = *state;

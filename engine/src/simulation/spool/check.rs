@@ -126,6 +126,7 @@ fn take(known: &mut Known, shard: usize, recovered: &Recovered, read: &Result<Me
         known.versions = vec![version];
     }
     known.at = Some((shard, recovered.at));
+    known.generation = recovered.generation;
     known.done = Done::No;
     known.busy = false;
     known.durable_state = recovered.state;

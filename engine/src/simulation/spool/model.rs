@@ -38,6 +38,8 @@ pub struct Known {
     pub body: Rc<Vec<u8>>,
     /// Its versions, oldest first.
     pub versions: Vec<Version>,
+    /// How often it was written anew.
+    pub generation: u16,
     /// Where its newest committed version lies: (shard, place).
     pub at: Option<(usize, Location)>,
     /// Whether it is done.

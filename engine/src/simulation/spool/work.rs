@@ -4,10 +4,10 @@ use super::model::{Done, Known, Model, Version};
 use super::{Opened, Stage};
 use crate::io::sim::rng::MILLION;
 use crate::io::sim::{Node, World};
-use crate::io::{self, sim};
+use crate::io::{self, sim, Set};
 use crate::message::id::IdSource;
 use crate::spool::reclaim::AttemptState;
-use crate::spool::{load, Location, Partition};
+use crate::spool::{compact, load, Location, Partition};
 use ringmta_policy::{EnvelopeAddress, Message, MessageId, Meta};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -49,6 +49,9 @@ pub fn begin(stage: &Stage, node: Node, opened: Vec<Opened>) {
         }
         world.spawn_on(node, flush_for_ever(worker()));
         world.spawn_on(node, read_for_ever(worker()));
+        if world.rng.flip() {
+            world.spawn_on(node, compact_for_ever(worker()));
+        }
     }
     if world.rng.chance(MILLION / 4) {
         world.spawn_on(node, fill_the_disk(world.clone()));
@@ -85,6 +88,7 @@ fn make_message(worker: &Worker) -> (MessageId, Known) {
         meta,
         body: Rc::new(rng.bytes(size as usize)),
         versions: vec![version],
+        generation: 0,
         at: None,
         done: Done::No,
         durable_state: None,
@@ -161,7 +165,7 @@ fn attempt(worker: &Worker, id: MessageId, at: Location) {
     let attempts = before.map_or(0, |state| state.attempts) + 1;
     let due_millis = io::unix_millis() + worker.world.rng.below(100_000);
     let state = AttemptState { attempts, due_millis };
-    worker.partition.attempted(at, state);
+    known.at = Some((worker.shard, worker.partition.attempted(at, state)));
     known.noted_states.push(state);
     worker.world.note(format!("shard {}: attempt {id}: {state:?}", worker.shard));
 }
@@ -169,7 +173,7 @@ fn attempt(worker: &Worker, id: MessageId, at: Location) {
 /// As after a delivery to some of the recipients: the record is written anew, then the old one is
 /// let go, then the attempt is noted.
 async fn store_anew(worker: &Worker, id: MessageId, old: Location) {
-    let (message, body) = {
+    let (message, body, generation) = {
         let mut model = worker.model.borrow_mut();
         let Some(known) = model.messages.get_mut(&id) else { return };
         let mut recipients = known.possible()[0].recipients.clone();
@@ -179,9 +183,11 @@ async fn store_anew(worker: &Worker, id: MessageId, old: Location) {
         recipients.pop();
         known.versions.push(Version { recipients, committed: false });
         known.busy = true;
-        (message_of(id, known, &known.versions[known.versions.len() - 1]), known.body.clone())
+        let message = message_of(id, known, &known.versions[known.versions.len() - 1]);
+        known.generation += 1;
+        (message, known.body.clone(), known.generation)
     };
-    let stored = match worker.partition.store_regardless(&message, &body) {
+    let stored = match worker.partition.store_anew(&message, &body, generation) {
         Ok(commit) => commit.await,
         Err(error) => Err(error),
     };
@@ -232,6 +238,17 @@ async fn flush_for_ever(worker: Worker) {
             if let Some(state) = known.noted_states.drain(..states).next_back() {
                 known.durable_state = Some(state);
             }
+        }
+    }
+}
+
+async fn compact_for_ever(worker: Worker) {
+    let mut unreadable = Set::default();
+    loop {
+        pause(&worker).await;
+        let moved = compact::once(&worker.partition, &mut unreadable).await;
+        if !matches!(moved, Ok(0)) {
+            worker.world.note(format!("shard {}: compact: {moved:?}", worker.shard));
         }
     }
 }

@@ -1,0 +1,121 @@
+//! Where records are that compaction has moved. Queues go on to call a message by the place they
+//! know; it is looked up here when the message is next needed.
+
+use super::Location;
+use crate::io::{Map, Set};
+use std::cell::RefCell;
+
+type Key = (u32, u32);
+
+fn key(at: Location) -> Key {
+    (at.segment, at.offset)
+}
+
+/// The forwarding table of a partition. Empty but for messages that wait and were moved.
+#[derive(Default)]
+pub struct Moved {
+    tables: RefCell<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// From the place queues know to the present one.
+    present: Map<Key, Location>,
+    /// From the present place to the one queues know.
+    known: Map<Key, Key>,
+    /// Present places of records that are being copied.
+    moving: Set<Key>,
+}
+
+impl Moved {
+    /// The present place of the record that queues know at `at`.
+    pub fn present(&self, at: Location) -> Location {
+        self.tables.borrow().present.get(&key(at)).copied().unwrap_or(at)
+    }
+
+    /// The same; from now on queues know the record by its present place.
+    pub fn settle(&self, at: Location) -> Location {
+        let mut tables = self.tables.borrow_mut();
+        let Some(present) = tables.present.remove(&key(at)) else { return at };
+        tables.known.remove(&key(present));
+        present
+    }
+
+    /// The same, for a record that is done: a copy being made of it is not wanted any more.
+    pub fn forget(&self, at: Location) -> Location {
+        let present = self.settle(at);
+        self.tables.borrow_mut().moving.remove(&key(present));
+        present
+    }
+
+    /// A copy of the record presently at `at` is being made.
+    pub fn begin(&self, at: Location) {
+        self.tables.borrow_mut().moving.insert(key(at));
+    }
+
+    /// No copy was made.
+    pub fn give_up(&self, at: Location) {
+        self.tables.borrow_mut().moving.remove(&key(at));
+    }
+
+    /// The copy is durable at `to`. False when the record was done meanwhile.
+    pub fn finish(&self, from: Location, to: Location) -> bool {
+        let mut tables = self.tables.borrow_mut();
+        if !tables.moving.remove(&key(from)) {
+            return false;
+        }
+        let known = tables.known.remove(&key(from)).unwrap_or(key(from));
+        tables.present.insert(known, to);
+        tables.known.insert(key(to), known);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(segment: u32) -> Location {
+        Location { segment, offset: 4096, bytes: 100 }
+    }
+
+    fn is_empty(moved: &Moved) -> bool {
+        let tables = moved.tables.borrow();
+        tables.present.is_empty() && tables.known.is_empty() && tables.moving.is_empty()
+    }
+
+    #[test]
+    fn follows_a_record_moved_twice() {
+        let moved = Moved::default();
+        for (from, to) in [(1, 2), (2, 3)] {
+            moved.begin(at(from));
+            assert!(moved.finish(at(from), at(to)));
+        }
+        assert_eq!(moved.present(at(1)), at(3));
+        assert_eq!(moved.settle(at(1)), at(3));
+        assert!(is_empty(&moved));
+    }
+
+    #[test]
+    fn settled_while_it_moves() {
+        let moved = Moved::default();
+        moved.begin(at(1));
+        assert!(moved.finish(at(1), at(2)));
+        moved.begin(at(2));
+        assert_eq!(moved.settle(at(1)), at(2));
+        assert!(moved.finish(at(2), at(3)));
+        assert_eq!(moved.forget(at(2)), at(3));
+        assert!(is_empty(&moved));
+    }
+
+    #[test]
+    fn done_while_it_moves() {
+        let moved = Moved::default();
+        moved.begin(at(1));
+        assert_eq!(moved.forget(at(1)), at(1));
+        assert!(!moved.finish(at(1), at(2)));
+        moved.begin(at(4));
+        moved.give_up(at(4));
+        assert!(is_empty(&moved));
+    }
+}
