@@ -1,0 +1,184 @@
+//! Checks on the tree itself: rules that no compiler knows.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Longest source file, lines.
+const FILE_LINES_MAX: usize = 600;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Every file of the tree that is under version control, or would be. A tree without git (an
+/// unpacked archive) is walked.
+fn files() -> Vec<PathBuf> {
+    let listed = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output();
+    let names = match listed {
+        Ok(output) if output.status.success() => String::from_utf8(output.stdout).unwrap(),
+        _ => {
+            let output = Command::new("find")
+                .args([".", "-name", "target", "-prune", "-o", "-type", "f", "-print"])
+                .current_dir(root())
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        }
+    };
+    let files: Vec<PathBuf> = names.lines().map(PathBuf::from).collect();
+    assert!(files.len() > 100, "only {} files found", files.len());
+    files.into_iter().filter(|file| root().join(file).exists()).collect()
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(root().join(file)).unwrap_or_default()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let is_rust = |file: &PathBuf| file.extension().is_some_and(|ext| ext == "rs");
+    files().into_iter().filter(is_rust).map(|file| (file.clone(), read(&file))).collect()
+}
+
+fn none(found: Vec<String>) {
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_top_level_is_what_was_agreed() {
+    let agreed = [
+        ".ci", ".gitignore", "ARCHITECTURE.md", "COMPAT.md", "Cargo.lock", "Cargo.toml", "LICENSE",
+        "README.md", "bench", "ci", "engine", "loadgen", "local", "policy", "rustfmt.toml",
+        "clippy.toml", ".cargo", ".dockerignore", ".gitattributes",
+    ];
+    let top = |file: &PathBuf| file.components().next().map(|c| c.as_os_str().to_os_string());
+    let strange = files().into_iter().filter_map(|file| top(&file)).filter(|name| {
+        !agreed.contains(&name.to_str().unwrap_or(""))
+    });
+    let mut strange: Vec<String> = strange.map(|name| format!("{name:?}")).collect();
+    strange.dedup();
+    none(strange);
+}
+
+#[test]
+fn files_have_one_idea() {
+    let long = sources().into_iter().filter_map(|(file, text)| {
+        let lines = text.lines().count();
+        (lines > FILE_LINES_MAX).then(|| format!("{}: {lines} lines", file.display()))
+    });
+    none(long.collect());
+}
+
+#[test]
+fn unsafe_code_is_in_io_only() {
+    let found = sources().into_iter().filter_map(|(file, text)| {
+        let allowed = file.starts_with("engine/src/io") || file.ends_with("tidy.rs");
+        (!allowed && text.contains("allow(unsafe_code)")).then(|| file.display().to_string())
+    });
+    none(found.collect());
+}
+
+#[test]
+fn one_file_names_the_executor() {
+    let found = sources().into_iter().filter_map(|(file, text)| {
+        let allowed = file.ends_with("io/ring.rs") || file.ends_with("tidy.rs");
+        (!allowed && text.contains("glommio::")).then(|| file.display().to_string())
+    });
+    none(found.collect());
+}
+
+#[test]
+fn every_limit_is_used() {
+    let sources = sources();
+    let mut unused = Vec::new();
+    for (file, text) in sources.iter().filter(|(file, _)| file.ends_with("limits.rs")) {
+        for name in text.lines().filter_map(|line| line.trim().strip_prefix("pub const ")) {
+            let name = name.split(':').next().unwrap_or("").trim();
+            let uses: usize = sources.iter().map(|(_, text)| words(text, name)).sum();
+            if uses < 2 {
+                unused.push(format!("{}: {name}", file.display()));
+            }
+        }
+    }
+    none(unused);
+}
+
+/// How often `word` stands in `text`, not as a part of another.
+fn words(text: &str, word: &str) -> usize {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let whole = |(at, _): &(usize, &str)| {
+        !part(text[..*at].chars().next_back()) && !part(text[at + word.len()..].chars().next())
+    };
+    text.match_indices(word).filter(whole).count()
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let reasons = read(Path::new("ARCHITECTURE.md"));
+    let mut missing = Vec::new();
+    for file in files().iter().filter(|file| file.ends_with("Cargo.toml")) {
+        let text = read(file);
+        let Some(from) = text.find("\n[dependencies]\n") else { continue };
+        let section = text[from + 16..].split("\n[").next().unwrap_or("");
+        for line in section.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            let name = line.split(['.', ' ', '=']).next().unwrap_or("");
+            let ours = ["ringmta", "ringmta-policy", "loadgen", ""].contains(&name);
+            if !ours && !reasons.contains(&format!("**{name}**")) {
+                missing.push(format!("{}: {name}", file.display()));
+            }
+        }
+    }
+    none(missing);
+}
+
+#[test]
+fn scripts_are_explained_and_can_be_run() {
+    use std::os::unix::fs::PermissionsExt;
+    let explained = ["ci/README.md", "bench/README.md"].map(|file| read(Path::new(file))).concat();
+    let mut wrong = Vec::new();
+    for file in files().iter().filter(|file| file.extension().is_some_and(|ext| ext == "sh")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if !explained.contains(name) {
+            wrong.push(format!("{}: in neither README", file.display()));
+        }
+        let mode = std::fs::metadata(root().join(file)).unwrap().permissions().mode();
+        if mode & 0o111 == 0 {
+            wrong.push(format!("{}: not executable", file.display()));
+        }
+    }
+    none(wrong);
+}
+
+#[test]
+fn nothing_names_the_machine_it_was_made_on() {
+    let words = ["/work/", "/root/", "127.0.0.1:3128", "artifactory"];
+    let mut found = Vec::new();
+    for file in files().iter().filter(|file| !file.ends_with("tidy.rs")) {
+        let text = read(file);
+        for (number, line) in text.lines().enumerate() {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{}:{}: {line}", file.display(), number + 1));
+            }
+        }
+    }
+    none(found);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut broken = Vec::new();
+    for file in files().iter().filter(|file| file.extension().is_some_and(|ext| ext == "md")) {
+        let text = read(file);
+        for link in text.split("](").skip(1) {
+            let link = link.split([')', '#']).next().unwrap_or("");
+            let outside = link.is_empty() || link.contains("://") || link.contains(' ');
+            let at = root().join(file.parent().unwrap_or(Path::new(""))).join(link);
+            if !outside && !at.exists() {
+                broken.push(format!("{}: {link}", file.display()));
+            }
+        }
+    }
+    none(broken);
+}
