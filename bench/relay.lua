@@ -10,7 +10,16 @@ kumo.on('init', function()
   kumo.start_http_listener { listen = os.getenv 'BENCH_HTTP' }
 end)
 
-kumo.on('get_queue_config', function()
+-- Mail for this domain finds nobody at home, and waits.
+local later = os.getenv 'BENCH_LATER'
+
+kumo.on('get_queue_config', function(domain)
+  if domain == later then
+    return kumo.make_queue_config {
+      retry_interval = '12h',
+      protocol = { smtp = { mx_list = { '127.0.0.1:9' } } },
+    }
+  end
   return kumo.make_queue_config {
     retry_interval = '2s',
     max_retry_interval = '5s',
