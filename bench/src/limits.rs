@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Longest an engine may take to open its listener.
 pub const START: Duration = Duration::from_secs(30);
 /// Longest a run may take until everything is delivered.
-pub const RUN: Duration = Duration::from_secs(180);
+pub const RUN: Duration = Duration::from_secs(120);
 /// Longest an engine may take to stop before it is killed.
 pub const STOP: Duration = Duration::from_secs(10);
 /// How often a condition is looked at.

@@ -3,7 +3,7 @@
 use anyhow::{bail, Context, Result};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use ringmta_bench::cell::{self, Cell};
+use ringmta_bench::cell;
 use ringmta_bench::engine::{Engine, Programs};
 use ringmta_bench::report::{self, Row};
 use ringmta_bench::{plot, run};
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Args::command().debug_assert();
-        let count = |cells: Vec<Cell>| cells.len();
+        let count = |cells: Vec<cell::Cell>| cells.len();
         assert!(count(cell::short()) < count(cell::full()));
     }
 }

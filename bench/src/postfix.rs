@@ -46,7 +46,8 @@ fn master_cf(listen: &str) -> String {
         ("tlsmgr", "unix", "1000?", "tlsmgr"),
         ("postlog", "unix-dgram", "-", "postlogd"),
     ] {
-        let private = if name == "qmgr" || name == "postlog" { "n" } else { "-" };
+        let public = ["cleanup", "qmgr", "postlog"].contains(&name);
+        let private = if public { "n" } else { "-" };
         let limit = match name {
             "qmgr" | "anvil" | "scache" | "verify" | "tlsmgr" | "postlog" => "1",
             "bounce" | "defer" | "trace" | "cleanup" => "0",

@@ -49,14 +49,31 @@ fn none(found: Vec<String>) {
 #[test]
 fn the_top_level_is_what_was_agreed() {
     let agreed = [
-        ".ci", ".gitignore", "ARCHITECTURE.md", "COMPAT.md", "Cargo.lock", "Cargo.toml", "LICENSE",
-        "README.md", "bench", "ci", "engine", "loadgen", "local", "policy", "rustfmt.toml",
-        "clippy.toml", ".cargo", ".dockerignore", ".gitattributes",
+        ".ci",
+        ".gitignore",
+        "ARCHITECTURE.md",
+        "COMPAT.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "bench",
+        "ci",
+        "engine",
+        "loadgen",
+        "local",
+        "policy",
+        "rustfmt.toml",
+        "clippy.toml",
+        ".cargo",
+        ".dockerignore",
+        ".gitattributes",
     ];
     let top = |file: &PathBuf| file.components().next().map(|c| c.as_os_str().to_os_string());
-    let strange = files().into_iter().filter_map(|file| top(&file)).filter(|name| {
-        !agreed.contains(&name.to_str().unwrap_or(""))
-    });
+    let strange = files()
+        .into_iter()
+        .filter_map(|file| top(&file))
+        .filter(|name| !agreed.contains(&name.to_str().unwrap_or("")));
     let mut strange: Vec<String> = strange.map(|name| format!("{name:?}")).collect();
     strange.dedup();
     none(strange);

@@ -36,18 +36,18 @@ kumo.on('get_egress_path_config', function(routing_domain, egress_source, site_n
     enable_tls = 'Opportunistic',
     idle_timeout = '60s',
   }
-  for option, value in pairs(constants.default_limits) do
-    path[option] = value
-  end
-
   if constants.development then
     -- The sandbox is on loopback, which mail is otherwise never sent to.
     path.prohibited_hosts = {}
     path.enable_tls = 'Disabled'
     path.enable_mta_sts = false
+    -- It takes mail as fast as it comes: no provider's limits apply.
     return kumo.make_egress_path(path)
   end
 
+  for option, value in pairs(constants.default_limits) do
+    path[option] = value
+  end
   local provider = provider_of(site_name)
   if provider then
     path.provider_name = provider.name
