@@ -1,7 +1,7 @@
 //! Watches the free space of the spools and log folders: new mail is refused in time, and taken again when there
 //! is room, without anyone's help.
 
-use crate::io::{self, ring};
+use crate::io;
 use crate::limits::DISK_FREE_CHECK_SECS;
 use crate::shard::Shard;
 use ringmta_policy::{InitConfig, MinFree};
@@ -13,7 +13,7 @@ use std::time::Duration;
 pub async fn watch_disk(shard: Rc<Shard>) {
     loop {
         let watched = watched(&shard.process.init);
-        let short = ring::blocking(move || watched.iter().find_map(what_is_short)).await;
+        let short = io::blocking(move || watched.iter().find_map(what_is_short)).await;
         let was_full = shard.spool.full.replace(short.is_some());
         match short {
             Some(what) if !was_full => tracing::error!("{what}: new mail is refused with 452"),
@@ -34,7 +34,7 @@ fn watched(init: &InitConfig) -> Vec<Watched> {
 }
 
 fn what_is_short((path, space, inodes): &Watched) -> Option<String> {
-    let (free, total, inodes_free, inodes_total) = ring::disk_free(path).ok()?;
+    let (free, total, inodes_free, inodes_total) = io::fs::disk_free(path).ok()?;
     if space.is_below(free, total) {
         return Some(format!("{}: only {} MiB free", path.display(), free >> 20));
     }

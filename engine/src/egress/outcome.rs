@@ -132,6 +132,7 @@ fn record(
 pub fn finish(shard: &Shard, item: Item) {
     shard.spool.done(item.at);
     shard.queues.finished(&item);
+    io::sim::tell(&io::sim::Note::Finished { shard: shard.index, id: item.id });
 }
 
 /// `remaining` recipients are tried again later, or expire.

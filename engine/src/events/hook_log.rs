@@ -139,7 +139,7 @@ impl HookLog {
         let mut pause = Duration::from_millis(100);
         loop {
             let file = self.file.borrow().clone();
-            let (back, result) = io::ring::blocking(move || {
+            let (back, result) = io::blocking(move || {
                 let result = write_all_durably(file.as_deref(), &data);
                 (data, result)
             })
@@ -190,7 +190,7 @@ impl HookLog {
             return Ok((Vec::new(), from));
         }
         let dir = self.dir.clone();
-        let (chunk, next) = io::ring::blocking(move || read_from(&dir, from, end, bytes)).await?;
+        let (chunk, next) = io::blocking(move || read_from(&dir, from, end, bytes)).await?;
         let mut lines = Vec::new();
         let mut taken = 0;
         for line in chunk.split_inclusive(|byte| *byte == b'\n').take(most) {
@@ -209,7 +209,7 @@ impl HookLog {
         let before = self.cursor.replace(position);
         self.backlog.set(self.backlog.get().saturating_sub(count as u64));
         let dir = self.dir.clone();
-        io::ring::blocking(move || {
+        io::blocking(move || {
             write_cursor(&dir, position)?;
             for segment in before.0..position.0 {
                 match std::fs::remove_file(name(&dir, segment)) {

@@ -166,7 +166,7 @@ pub async fn off_shard(
     close: bool,
 ) -> (Series, std::io::Result<()>) {
     let now = io::unix_nanos();
-    io::ring::blocking(move || {
+    io::blocking(move || {
         let mut result = series.write(&lines, now);
         if close {
             result = result.and(series.close());

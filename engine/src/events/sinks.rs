@@ -3,7 +3,7 @@
 use super::hook::Hook;
 use super::record::{Extras, Kind, Record};
 use super::segment::{self, Series};
-use crate::io;
+use crate::io::{self, sim};
 use crate::limits;
 use crate::shard::Shard;
 use ringmta_policy::classify::UNCATEGORIZED;
@@ -55,10 +55,12 @@ impl Events {
     pub fn wants(&self, kind: Kind) -> bool {
         self.logs.iter().any(|log| log.select.wants(kind.name()))
             || self.hooks.iter().any(|hook| hook.select.wants(kind.name()))
+            || sim::observed()
     }
 
     /// Tells an event to everyone who wants it. `message` gives metadata and headers.
-    pub fn record(&self, _shard: &Rc<Shard>, record: &Record<'_>, message: Option<&Message>) {
+    pub fn record(&self, shard: &Rc<Shard>, record: &Record<'_>, message: Option<&Message>) {
+        sim::tell(&sim::Note::Event { shard: shard.index, record });
         let now = io::unix_nanos();
         let kind = record.kind.name();
         let response = record.response;

@@ -6,14 +6,13 @@ use super::scheduled::{Item, Loaded, ScheduledQueue};
 use super::suspend::Orders;
 use super::timer_wheel::TimerWheel;
 use crate::egress;
-use crate::io::{self, mono_nanos, unix_millis};
+use crate::io::{self, mono_nanos, unix_millis, Map};
 use crate::limits::WAKE_BATCH;
 use crate::shard::Shard;
 use crate::spool::recover::Recovered;
 use crate::spool::Location;
 use ringmta_policy::Message;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -22,9 +21,9 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct Queues {
     /// Scheduled queues by name.
-    pub scheduled: RefCell<HashMap<Rc<str>, Rc<ScheduledQueue>>>,
+    pub scheduled: RefCell<Map<Rc<str>, Rc<ScheduledQueue>>>,
     /// Ready queues by name.
-    pub ready: RefCell<HashMap<String, Rc<ReadyQueue>>>,
+    pub ready: RefCell<Map<String, Rc<ReadyQueue>>>,
     /// Messages that are not due yet.
     pub timers: RefCell<TimerWheel<Item>>,
     /// Bytes of message bodies in memory.
@@ -80,6 +79,7 @@ impl Queues {
     pub fn defer(&self, shard: &Shard, mut item: Item, due_millis: u64) {
         let state = crate::spool::reclaim::AttemptState { attempts: item.attempts, due_millis };
         item.at = shard.spool.attempted(item.at, state);
+        io::sim::tell(&io::sim::Note::Deferred { shard: shard.index, id: item.id, state });
         item.loaded = None;
         self.insert_timer(item, due_millis);
     }

@@ -21,6 +21,9 @@ pub mod udp;
 
 pub use exec::{Node, Stuck};
 
+use crate::events::record::Record;
+use crate::spool::reclaim::AttemptState;
+use ringmta_policy::MessageId;
 use rng::Rng;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -66,7 +69,34 @@ pub struct World {
     verbose: bool,
 }
 
-type Observer = Rc<dyn Fn(&[u8])>;
+type Observer = Rc<dyn Fn(&Note<'_>)>;
+
+/// A step of a message, as whoever watches the world is told.
+pub enum Note<'a> {
+    /// An event.
+    Event {
+        /// On this shard.
+        shard: usize,
+        /// What happened.
+        record: &'a Record<'a>,
+    },
+    /// A message waits for its next attempt; the journal was told.
+    Deferred {
+        /// On this shard.
+        shard: usize,
+        /// The message.
+        id: MessageId,
+        /// Its attempts, and when it is due.
+        state: AttemptState,
+    },
+    /// A message has left the queues; the journal was told.
+    Finished {
+        /// On this shard.
+        shard: usize,
+        /// The message.
+        id: MessageId,
+    },
+}
 
 /// Leaves the world when dropped.
 pub struct Entered(());
@@ -131,22 +161,26 @@ impl World {
         self.hash.get()
     }
 
-    /// Every event record of the engine is shown to `observer`, as JSON.
-    pub fn observe(&self, observer: impl Fn(&[u8]) + 'static) {
+    /// `observer` is told of every step of every message.
+    pub fn observe(&self, observer: impl Fn(&Note<'_>) + 'static) {
         *self.observer.borrow_mut() = Some(Rc::new(observer));
     }
 }
 
-/// Whether somebody wants to see every event record.
+/// Whether somebody watches the messages.
 #[inline]
 pub fn observed() -> bool {
     active() && current().is_some_and(|world| world.observer.borrow().is_some())
 }
 
-/// Shows an event record to whoever wants to see them all.
-pub fn show(record: &[u8]) {
+/// Tells whoever watches the messages of a step of one. Costs nothing in the real world.
+#[inline]
+pub fn tell(note: &Note<'_>) {
+    if !active() {
+        return;
+    }
     let observer = current().and_then(|world| world.observer.borrow().clone());
     if let Some(observer) = observer {
-        observer(record);
+        observer(note);
     }
 }
