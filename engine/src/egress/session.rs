@@ -41,6 +41,8 @@ struct Transaction {
     deferred: Vec<EnvelopeAddress>,
     /// The answer that deferred them.
     deferral: Option<Response>,
+    /// A peer has answered for some of its recipients: it cannot be put back as it was.
+    answered: bool,
     needs: Needs,
 }
 
@@ -146,8 +148,15 @@ impl<'a> Session<'a> {
         }
         let most = self.path.max_recipients_per_batch.max(1);
         let rest = if recipients.len() > most { recipients.split_off(most) } else { Vec::new() };
-        let deferred = Vec::new();
-        Some(Transaction { delivery, recipients, rest, deferred, deferral: None, needs })
+        Some(Transaction {
+            delivery,
+            recipients,
+            rest,
+            deferred: Vec::new(),
+            deferral: None,
+            answered: false,
+            needs,
+        })
     }
 
     fn cannot_take(&self, needs: Needs) -> Option<Response> {
@@ -217,6 +226,7 @@ impl<'a> Session<'a> {
                 return Err(why);
             }
         };
+        transaction.answered = true;
         self.note_refused(&mut transaction, answer.refused).await;
         if !answer.go_ahead || answer.accepted.is_empty() {
             return self.without_data(transaction, answer.go_ahead).await;
@@ -491,9 +501,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The connection broke before the peer took any of the envelope.
+    /// The connection broke before the peer took any of the envelope. Other recipients of the
+    /// message may have had their answer in a transaction before: only a message nobody has
+    /// answered for goes back as it was.
     async fn broke(&self, mut t: Transaction, why: &Broken) {
-        if self.deliveries > 0 && t.deferral.is_none() && matches!(why, Broken::Lost(_)) {
+        if self.deliveries > 0 && !t.answered && matches!(why, Broken::Lost(_)) {
             // A connection kept open may have died while idle: that is no attempt.
             return self.untouched(t);
         }
