@@ -27,6 +27,22 @@ pub async fn create_dir_all(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes the name of `path` durable, and those of the folders above it. A folder that is there may
+/// have been made by a process that died before it could do so.
+///
+/// # Errors
+/// As fsync(2). Folders that may not be read are left to whoever they belong to.
+pub async fn sync_names(path: &Path) -> io::Result<()> {
+    for above in path.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match file::sync_dir(above).await {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            synced => synced?,
+        }
+    }
+    Ok(())
+}
+
 /// The paths in a folder, in order.
 ///
 /// # Errors

@@ -229,9 +229,11 @@ impl Partition {
 
 async fn make_dir(base: &Path, shard: usize) -> std::io::Result<PathBuf> {
     let dir = base.join(shard.to_string());
-    io::fs::create_dir_all(&dir).await.map_err(|error| {
+    let named = |error: std::io::Error| {
         std::io::Error::new(error.kind(), format!("{}: {error}", dir.display()))
-    })?;
+    };
+    io::fs::create_dir_all(&dir).await.map_err(named)?;
+    io::fs::sync_names(&dir).await.map_err(named)?;
     Ok(dir)
 }
 
