@@ -72,13 +72,21 @@ pub async fn run(
             return;
         }
     };
-    read_letters(&shard).await;
-    stop(&shard).await;
+    serve(&shard).await;
+}
+
+/// Does what letters say until one says stop, then stops.
+pub(crate) async fn serve(shard: &Rc<Shard>) {
+    read_letters(shard).await;
+    stop(shard).await;
 }
 
 /// Start order: partition recovered, policy loaded, queues rebuilt, egress open. Listeners are
 /// opened by a letter, when every shard has come this far.
-async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Shard>, usize), String> {
+pub(crate) async fn start(
+    process: Arc<Process>,
+    index: usize,
+) -> Result<(Rc<Shard>, usize), String> {
     let shards = process.shards;
     let (spool, recovered, report) = Partition::open(&process.spool, index, shards)
         .await

@@ -2,6 +2,7 @@
 //! only here, so none can be got round.
 
 use super::{lua, outcome, session};
+use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{self, mono_nanos, unix_millis};
 use crate::limits;
 use crate::queue::ready::Leases;
@@ -100,6 +101,9 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
             return None;
         }
         if let Some(delivery) = with_body(shard, ready, item).await {
+            if is_planted(Bug::DoneBeforeDelivery) {
+                shard.spool.done(delivery.item.at);
+            }
             return Some(delivery);
         }
     }

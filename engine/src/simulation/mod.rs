@@ -2,8 +2,10 @@
 //! what was promised.
 //!
 //! Layout: [`spool`] partitions alone: tasks that store, attempt and finish, crashes at any
-//! operation, damage · [`failure`] what a run that failed says.
+//! operation, damage · [`engine`] a whole engine between clients and next hops · [`failure`] what a
+//! run that failed says.
 
+pub mod engine;
 pub mod failure;
 pub mod spool;
 #[cfg(test)]
@@ -21,17 +23,20 @@ pub enum Kind {
     Spool,
     /// Partitions of the spool, with damage to what is on disk.
     Damage,
+    /// A whole engine, with clients and next hops, crashes and restarts.
+    Engine,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 2] = [Kind::Spool, Kind::Damage];
+    pub const ALL: [Kind; 3] = [Kind::Spool, Kind::Damage, Kind::Engine];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Spool => "spool",
             Kind::Damage => "damage",
+            Kind::Engine => "engine",
         }
     }
 
@@ -69,6 +74,7 @@ pub fn run(kind: Kind, seed: u64, options: Options) -> Result<Summary, Failure> 
     let result = catch_unwind(AssertUnwindSafe(|| match kind {
         Kind::Spool => spool::run(seed, options),
         Kind::Damage => spool::damage::run(seed, options),
+        Kind::Engine => engine::run(seed, options),
     }));
     let result = result.unwrap_or_else(|panic| {
         let text = panic

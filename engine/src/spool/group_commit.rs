@@ -4,10 +4,12 @@
 //! next one forms; so latency stays near one write, and the cost per message falls as load
 //! rises, without any delay made on purpose.
 
+use super::planted::Tail;
 use super::reclaim::Stream;
 use super::record::{self, NewRecord};
 use super::segment::DATA_START;
 use super::{Location, Partition, StoreError};
+use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{self, Block};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_START_BYTES, BLOCK_BYTES};
 use std::cell::{Cell, RefCell};
@@ -46,6 +48,7 @@ pub struct GroupCommit {
     sealed: RefCell<std::collections::VecDeque<Batch>>,
     flusher: RefCell<Option<Waker>>,
     last_bytes: Cell<usize>,
+    tail: Tail,
     /// Writes to stable storage so far.
     pub flushes: Cell<u64>,
     /// Records made durable so far.
@@ -90,6 +93,7 @@ impl GroupCommit {
             sealed: RefCell::default(),
             flusher: RefCell::default(),
             last_bytes: Cell::new(0),
+            tail: Tail::default(),
             flushes: Cell::new(0),
             committed: Cell::new(0),
         }
@@ -195,7 +199,12 @@ pub(super) async fn write(
     for (start, _) in records {
         record::seal(block.tail_mut(*start as usize), segment.sequence, segment.salt);
     }
-    if let Err(error) = segment.file.write_at(block, at).await {
+    let (block, write_at, at) = if is_planted(Bug::TailRewritten) {
+        partition.commits.tail.share(block, segment.sequence, at)
+    } else {
+        (block, at, at)
+    };
+    if let Err(error) = segment.file.write_at(block, write_at).await {
         // Linux drops dirty pages after a failed write-out: this segment is not written again.
         // What it was for may be on disk all the same, and would be found at the next start.
         for (start, bytes) in records {

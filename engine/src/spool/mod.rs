@@ -8,7 +8,7 @@
 //! one write for every message that waits · [`journal`] what happened since · [`reclaim`] which
 //! segments are still needed · [`compact`] messages moved out of segments few still need ·
 //! [`moved`] where they are now · [`load`] a message read back · [`recover`] a partition read at
-//! start · [`partition`] the whole of it, as a shard uses it.
+//! start · [`partition`] the whole of it, as a shard uses it · [`planted`] a mistake for tests.
 
 pub mod compact;
 pub mod group_commit;
@@ -16,6 +16,7 @@ pub mod journal;
 pub mod load;
 pub mod moved;
 pub mod partition;
+pub mod planted;
 pub mod reclaim;
 pub mod record;
 pub mod recover;

@@ -278,6 +278,11 @@ impl Disk {
         (free, ALL_BYTES, ALL_INODES / 2, ALL_INODES)
     }
 
+    /// Whether a write is on its way.
+    pub fn is_writing(&self) -> bool {
+        self.state.borrow().inodes.values().any(|inode| !inode.flying.is_empty())
+    }
+
     /// Every file with what can be read of it now: for damage made on purpose, and for looking.
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let state = self.state.borrow();

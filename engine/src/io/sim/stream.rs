@@ -70,6 +70,14 @@ impl SimStream {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.addr(self.end)
     }
+
+    /// The machine at the other end, while it holds its end.
+    pub fn peer_node(&self) -> Option<Node> {
+        let world = current()?;
+        let state = world.net.state.borrow();
+        let end = &state.links.get(&self.link)?.ends[1 - self.end];
+        (!end.gone).then_some(end.node)
+    }
 }
 
 impl Drop for SimStream {

@@ -1,0 +1,151 @@
+//! What must be true while an engine runs, after a start, and at the end.
+
+use super::ledger::{Ledger, Left, Mail, Outcome};
+use super::machine::{Found, Machine};
+use super::Stage;
+use crate::limits::TIMER_TICK_MS;
+use crate::spool::reclaim::AttemptState;
+use std::sync::atomic::Ordering;
+
+/// Looks at a running engine: what is durable by now, and limits that can only be seen inside.
+///
+/// # Errors
+/// The first promise broken.
+pub fn running(stage: &Stage, machine: &Machine) -> Result<(), String> {
+    let mut ledger = stage.ledger.borrow_mut();
+    let shards = machine.shards();
+    let mut clean = 0;
+    for shard in &shards {
+        if shard.spool.journal.is_clean() {
+            ledger.durable(shard.index);
+            clean += 1;
+        }
+    }
+    if clean == machine.process.shards {
+        ledger.all_durable();
+    }
+    let sessions: u64 = machine.process.sessions.iter().map(|s| s.load(Ordering::Relaxed)).sum();
+    if sessions > stage.plan.sessions {
+        ledger.fail(format!("{sessions} sessions, at most {}", stage.plan.sessions));
+    }
+    for hop in &stage.hops {
+        let peak = stage.world.net.take_peak(hop.addr) as u64;
+        if peak > hop.limits.connections {
+            let (addr, most) = (hop.addr, hop.limits.connections);
+            ledger.fail(format!("limit exceeded: {peak} connections to {addr}, at most {most}"));
+        }
+    }
+    ledger.broken.clone().map_or(Ok(()), Err)
+}
+
+/// A shard has started: checks what it found against the history, and takes it as the truth. It
+/// may deliver from here on, whatever the other shards do.
+pub fn found(ledger: &mut Ledger, found: &[Found]) {
+    for one in found {
+        let checked = match ledger.mail.get(&one.id) {
+            Some(mail) => resumed(one, mail, ledger.life),
+            // Stored, and cut off before anything told of it.
+            None if one.state.is_none() => Ok(()),
+            None => Err(format!("{} was found, and nothing told of it: {one:?}", one.id)),
+        };
+        if let Err(why) = checked {
+            ledger.fail(why);
+        }
+        let life = ledger.life;
+        let mail = ledger.mail(one.id, one.shard);
+        mail.left = Left::No;
+        mail.durable = one.state;
+        mail.noted.clear();
+        mail.found = life;
+    }
+}
+
+/// Every shard has started: whatever must be there is there.
+///
+/// # Errors
+/// The first promise broken.
+pub fn after_start(stage: &Stage) -> Result<(), String> {
+    let mut ledger = stage.ledger.borrow_mut();
+    let Ledger { mail, life, broken, .. } = &mut *ledger;
+    for (id, mail) in mail.iter_mut().filter(|(_, mail)| mail.found != *life) {
+        if mail.acknowledged && mail.left == Left::No {
+            return Err(format!("acknowledged message {id} is lost: {mail:?}"));
+        }
+        mail.left = Left::Durable;
+    }
+    broken.clone().map_or(Ok(()), Err)
+}
+
+/// Attempts and due times are resumed exactly: as the journal is known to have them, or as one of
+/// those noted since.
+fn resumed(found: &Found, mail: &Mail, life: u32) -> Result<(), String> {
+    let Found { id, state, .. } = found;
+    if mail.found == life {
+        return Err(format!("{id} was found on shard {} and on {}", mail.shard, found.shard));
+    }
+    if mail.left == Left::Durable {
+        return Err(format!("{id} came back, it had left durably: {mail:?}"));
+    }
+    let fits = *state == mail.durable || state.is_some_and(|state| mail.noted.contains(&state));
+    if !fits {
+        return Err(format!("{id} came back with {state:?}: {mail:?}"));
+    }
+    let state = state.unwrap_or(AttemptState { attempts: 0, due_millis: 0 });
+    let due = state.due_millis.div_ceil(TIMER_TICK_MS) * TIMER_TICK_MS;
+    if (found.attempts, found.due_tick) != (state.attempts, due) {
+        return Err(format!("{id} was queued as {found:?}"));
+    }
+    Ok(())
+}
+
+/// Every acknowledged message was delivered, or has failed with a record, to each recipient.
+///
+/// # Errors
+/// The first that was not.
+pub fn at_the_end(stage: &Stage) -> Result<(), String> {
+    let ledger = stage.ledger.borrow();
+    for (number, sent) in &ledger.sent {
+        if sent.outcome != Outcome::Acknowledged {
+            continue;
+        }
+        for address in &sent.recipients {
+            if ledger.recipients.get(address).is_none_or(|recipient| recipient.end.is_none()) {
+                return Err(format!("message {number} was acknowledged; {address} never heard"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An engine with nothing to do holds nothing: no connection, no lease, no task but those it
+/// was started with.
+///
+/// # Errors
+/// What it still holds.
+pub fn idle(stage: &Stage, machine: &Machine) -> Result<(), String> {
+    let links = stage.world.net.links_of(machine.node);
+    if links > 0 {
+        return Err(format!("{links} connections are left behind"));
+    }
+    let leases: u64 = machine
+        .shards()
+        .iter()
+        .flat_map(|shard| {
+            shard.queues.ready.borrow().values().map(|ready| ready.leases()).collect::<Vec<_>>()
+        })
+        .sum();
+    if leases > 0 {
+        return Err(format!("{leases} leases are left behind"));
+    }
+    let sessions: u64 = machine.process.sessions.iter().map(|s| s.load(Ordering::Relaxed)).sum();
+    let resident: usize = machine.shards().iter().map(|shard| shard.queues.resident.get()).sum();
+    if sessions > 0 || resident > 0 {
+        return Err(format!("{sessions} sessions, {resident} bytes of bodies are left behind"));
+    }
+    let tasks = stage.world.exec.tasks_of(machine.node);
+    let expected = stage.tasks_per_shard.get() * machine.process.shards;
+    if tasks != expected {
+        return Err(format!("{tasks} tasks, {expected} at the start"));
+    }
+    Ok(())
+}

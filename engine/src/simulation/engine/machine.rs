@@ -1,0 +1,274 @@
+//! A machine with an engine on it: switched on, looked at, stopped or cut off.
+
+use super::{check, Stage};
+use crate::egress::lease::Registry;
+use crate::io::sim::crash::Crash;
+use crate::io::sim::stream::address_of;
+use crate::io::sim::Node;
+use crate::io::tls;
+use crate::mesh::{Inbox, Letter};
+use crate::process::Process;
+use crate::shard::{self, Shard};
+use crate::spool::reclaim::AttemptState;
+use crate::start::StartHost;
+use futures::channel::oneshot;
+use futures::executor::block_on;
+use ringmta_policy::{InitConfig, MessageId, Mode, Policy, Shared};
+use rustls::ClientConfig;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Turns after which something is taken for a circle.
+pub const TURNS_MAX: u64 = 3_000_000;
+/// Longest a letter may take to be answered, virtual seconds.
+const ANSWER_SECS: u64 = 10;
+/// Longest a stop may take, virtual seconds: the grace, and what is made durable after it.
+const STOP_SECS: u64 = 10;
+
+/// A message that a start found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// On this shard.
+    pub shard: usize,
+    /// Which.
+    pub id: MessageId,
+    /// Its attempts as its queue has them.
+    pub attempts: u16,
+    /// When it is due, rounded up to a tick.
+    pub due_tick: u64,
+    /// Its state as the spool has it.
+    pub state: Option<AttemptState>,
+}
+
+/// What became of a shard's start.
+type Started = Result<Rc<Shard>, String>;
+
+/// A running engine.
+pub struct Machine {
+    /// Its number in the world.
+    pub node: Node,
+    /// What its shards share.
+    pub process: Arc<Process>,
+    /// Shards that started, in the order they did.
+    pub started: Rc<RefCell<Vec<Started>>>,
+    stopped: Rc<Cell<usize>>,
+}
+
+thread_local! {
+    /// Costly to make, and the same for every engine.
+    static TLS: (Arc<ClientConfig>, ureq::Agent) = (
+        tls::client_config(false).unwrap_or_else(|why| panic!("TLS: {why}")),
+        ureq::Agent::new_with_defaults(),
+    );
+}
+
+/// The policy of a run, as a file: policies are files. It goes with the run.
+pub struct PolicyFile(pub PathBuf);
+
+impl PolicyFile {
+    /// Writes `text` where no other run writes.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub fn write(text: &str) -> Result<PolicyFile, String> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ringmta-simulation-{}-{number}.lua", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = PolicyFile(path);
+        std::fs::write(&file.0, text).map_err(|e| format!("{}: {e}", file.0.display()))?;
+        Ok(file)
+    }
+
+    /// What its `init` asks for.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn init(&self) -> Result<InitConfig, String> {
+        let said = |error: ringmta_policy::PolicyError| error.to_string();
+        let policy = Policy::load(&self.0, Shared::new(1), Rc::new(StartHost), Mode::Run);
+        let mut init = block_on(policy.map_err(said)?.run_init()).map_err(said)?;
+        // Nobody is asked: hosts are addresses. But no file of this machine is read either.
+        init.name_servers = vec![SocketAddr::from(([10, 9, 9, 9], 53))];
+        Ok(init)
+    }
+}
+
+impl Drop for PolicyFile {
+    fn drop(&mut self) {
+        // Left behind, it would be litter in a temporary folder, no more.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Machine {
+    /// Switches a fresh machine on; its shards begin to start.
+    pub fn power_on(stage: &Stage, shards: usize) -> Machine {
+        let node = stage.world.exec.new_node();
+        stage.node.set(Some(node));
+        stage.ledger.borrow_mut().new_life();
+        for hop in &stage.hops {
+            hop.new_life();
+        }
+        let process = Arc::new(process(stage, shards));
+        let machine = Machine {
+            node,
+            process: process.clone(),
+            started: Rc::default(),
+            stopped: Rc::default(),
+        };
+        for index in 0..shards {
+            let process = process.clone();
+            let (started, stopped) = (machine.started.clone(), machine.stopped.clone());
+            let ledger = stage.ledger.clone();
+            stage.world.spawn_on(node, async move {
+                let shard = match shard::start(process, index).await {
+                    Ok((shard, _)) => shard,
+                    Err(why) => return started.borrow_mut().push(Err(why)),
+                };
+                check::found(&mut ledger.borrow_mut(), &look(&shard));
+                started.borrow_mut().push(Ok(shard.clone()));
+                shard::serve(&shard).await;
+                stopped.set(stopped.get() + 1);
+            });
+        }
+        machine
+    }
+
+    /// Whether every shard's start has come to its end.
+    pub fn has_started(&self) -> bool {
+        self.started.borrow().len() == self.process.shards
+    }
+
+    /// The shards that are up.
+    pub fn shards(&self) -> Vec<Rc<Shard>> {
+        self.started.borrow().iter().flatten().cloned().collect()
+    }
+
+    /// Why a shard did not start.
+    pub fn trouble(&self) -> Option<String> {
+        self.started.borrow().iter().find_map(|started| started.as_ref().err().cloned())
+    }
+
+    /// Opens the listeners, as a start does when every shard is up.
+    ///
+    /// # Errors
+    /// When a shard does not.
+    pub fn open(&self, stage: &Stage) -> Result<(), String> {
+        let mut answers = Vec::new();
+        for inbox in &self.process.inboxes {
+            let (sender, answer) = oneshot::channel();
+            inbox.send(Letter::Open(sender)).map_err(|_| "a letter box is full")?;
+            answers.push((answer, None));
+        }
+        let limit = Duration::from_secs(ANSWER_SECS);
+        let opened = stage.world.run_until(limit, TURNS_MAX, || {
+            for (answer, said) in answers.iter_mut().filter(|(_, said)| said.is_none()) {
+                *said = answer.try_recv().ok().flatten();
+            }
+            answers.iter().all(|(_, said)| said.is_some())
+        });
+        opened.map_err(|stuck| format!("a shard does not open its listeners: {stuck:?}"))?;
+        for (_, said) in answers {
+            said.unwrap_or(Err("no answer".into()))?;
+        }
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::new(address_of(self.node), super::plan::PORT)
+    }
+
+    /// Messages in its queues.
+    pub fn waiting(&self) -> usize {
+        self.shards().iter().map(|shard| shard.queues.total()).sum()
+    }
+
+    /// Stops it as an operator does.
+    ///
+    /// # Errors
+    /// When it does not stop.
+    pub fn stop(&self, stage: &Stage) -> Result<(), String> {
+        for inbox in &self.process.inboxes {
+            inbox.send(Letter::Stop).map_err(|_| "a letter box is full")?;
+        }
+        let limit = Duration::from_secs(STOP_SECS);
+        let all = || self.stopped.get() == self.process.shards;
+        stage
+            .world
+            .run_until(limit, TURNS_MAX, all)
+            .map_err(|stuck| format!("a stop did not end: {stuck:?}"))
+    }
+
+    /// Switches it off, and leaves of the disk what such an end may leave.
+    pub fn power_off(self, stage: &Stage, how: Crash) {
+        stage.world.kill(self.node);
+        stage.world.crash_disk(how);
+        for shard in self.shards() {
+            forget(&shard);
+        }
+    }
+}
+
+fn process(stage: &Stage, shards: usize) -> Process {
+    let (any, http_agent) = TLS.with(|(any, agent)| (any.clone(), agent.clone()));
+    let init = stage.init.clone();
+    Process {
+        shards,
+        hostname: "engine.test".into(),
+        node_id: "simulated".into(),
+        policy_file: Some(stage.policy.0.clone()),
+        policy_shared: Shared::new(1),
+        limits: Registry::default(),
+        inboxes: (0..shards).map(|_| Inbox::default()).collect(),
+        sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+        smtp_tls: init.esmtp_listeners.iter().map(|_| None).collect(),
+        http_tls: Vec::new(),
+        tls_verify: any.clone(),
+        tls_any: any,
+        http_agent,
+        ready: true.into(),
+        auth_in_clear: false,
+        spool: stage.paths.clone(),
+        init,
+    }
+}
+
+/// What a shard's start has put into its queues.
+fn look(shard: &Shard) -> Vec<Found> {
+    let timers = shard.queues.timers.borrow();
+    let mut found = Vec::with_capacity(timers.len());
+    for (due_tick, item) in timers.iter() {
+        let mut state = None;
+        shard.spool.segments.for_each(|sequence, segment| {
+            if sequence == item.at.segment {
+                state = segment.attempts.get(&item.at.offset).copied();
+            }
+        });
+        let (id, attempts) = (item.id, item.attempts);
+        found.push(Found { shard: shard.index, id, attempts, due_tick, state });
+    }
+    found
+}
+
+/// Queues and what waits in them hold each other. In a process that ends that is nothing; here
+/// many follow each other.
+fn forget(shard: &Shard) {
+    for queue in shard.queues.scheduled.borrow().values() {
+        queue.waiting.borrow_mut().clear();
+        *queue.route.borrow_mut() = None;
+    }
+    for queue in shard.queues.ready.borrow().values() {
+        queue.items.borrow_mut().clear();
+        queue.overflow.borrow_mut().clear();
+    }
+    *shard.queues.timers.borrow_mut() = Default::default();
+    shard.queues.scheduled.borrow_mut().clear();
+    shard.queues.ready.borrow_mut().clear();
+}

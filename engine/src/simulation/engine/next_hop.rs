@@ -1,0 +1,311 @@
+//! Next hops: they take, defer and refuse mail by the seed, misbehave, and look at what they get.
+
+use super::ledger;
+use super::plan::{HopLimits, Mood};
+use super::wire::Wire;
+use super::Stage;
+use crate::io::sim::rng::MILLION;
+use crate::io::{self, mono_nanos, Listener};
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Longest stall, milliseconds: longer than any deadline of the engine's towards us.
+const STALL_MS: u64 = 15_000;
+
+/// One next hop.
+pub struct Hop {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What the policy promised it.
+    pub limits: HopLimits,
+    connects: Cell<u64>,
+    messages: Cell<u64>,
+    /// When the engine that lives now was switched on.
+    begin: Cell<u64>,
+}
+
+impl Hop {
+    /// A next hop that has seen nothing.
+    pub fn new(addr: SocketAddr, limits: HopLimits) -> Hop {
+        Hop { addr, limits, connects: Cell::new(0), messages: Cell::new(0), begin: Cell::new(0) }
+    }
+
+    /// An engine has begun its life: its limiters are new.
+    pub fn new_life(&self) {
+        self.begin.set(mono_nanos());
+        self.connects.set(0);
+        self.messages.set(0);
+    }
+
+    fn since_start(&self) -> u64 {
+        mono_nanos() - self.begin.get()
+    }
+
+    /// Counts a connection of the living engine.
+    fn connected(&self) -> Option<String> {
+        self.connects.set(self.connects.get() + 1);
+        let most = self.limits.connects?.most(self.since_start());
+        let came = self.connects.get();
+        (came > most).then(|| format!("{came} connections to {}, at most {most}", self.addr))
+    }
+
+    /// Counts a message of the living engine.
+    fn offered(&self) -> Option<String> {
+        self.messages.set(self.messages.get() + 1);
+        let most = self.limits.messages?.most(self.since_start());
+        let came = self.messages.get();
+        (came > most).then(|| format!("{came} messages to {}, at most {most}", self.addr))
+    }
+}
+
+/// Listens for ever.
+pub async fn run(stage: Rc<Stage>, hop: Rc<Hop>) {
+    let listener = match Listener::bind(hop.addr) {
+        Ok(listener) => listener,
+        Err(error) => return stage.fail(format!("next hop {}: {error}", hop.addr)),
+    };
+    while let Ok(accepted) = listener.accept().await {
+        let (stage, hop, wire) = (stage.clone(), hop.clone(), Wire::new(accepted.bind()));
+        io::spawn(async move {
+            let mut session = Session::new(stage, hop, wire);
+            if let Err(error) = session.run().await {
+                session.stage.world.note(format!("next hop: {error}"));
+            }
+        });
+    }
+}
+
+struct Session {
+    stage: Rc<Stage>,
+    hop: Rc<Hop>,
+    wire: Wire,
+    /// Recipients taken in this transaction.
+    recipients: Vec<String>,
+    mail: bool,
+    /// The message the last transaction was about.
+    message: String,
+    counted: bool,
+    /// Different messages sent over this connection.
+    messages: u64,
+    /// What was taken over this connection.
+    taken: Vec<String>,
+}
+
+/// What a session does instead of going on.
+fn gone() -> std::io::Error {
+    std::io::Error::other("the next hop goes away")
+}
+
+impl Session {
+    fn new(stage: Rc<Stage>, hop: Rc<Hop>, wire: Wire) -> Session {
+        Session {
+            stage,
+            hop,
+            wire,
+            recipients: Vec::new(),
+            mail: false,
+            message: String::new(),
+            counted: false,
+            messages: 0,
+            taken: Vec::new(),
+        }
+    }
+
+    /// Whether the engine that lives now holds the other end.
+    fn is_live(&self) -> bool {
+        self.wire.peer().is_some() && self.wire.peer() == self.stage.node.get()
+    }
+
+    fn mood(&self) -> Mood {
+        self.stage.mood.borrow().clone()
+    }
+
+    fn chance(&self, parts: u64) -> bool {
+        self.stage.world.rng.chance(parts)
+    }
+
+    async fn run(&mut self) -> std::io::Result<()> {
+        if self.is_live() {
+            self.complain(self.hop.connected());
+        }
+        let greeting = self.code(220, false);
+        self.say(greeting, "hop.test").await?;
+        if greeting != 220 {
+            return Ok(());
+        }
+        loop {
+            let line = self.wire.line().await?;
+            let verb = line.split([' ', ':']).next().unwrap_or("").to_ascii_uppercase();
+            match verb.as_str() {
+                "EHLO" => self.ehlo().await?,
+                "HELO" | "NOOP" => self.say(250, "fine").await?,
+                "RSET" => {
+                    self.forget();
+                    self.say(250, "forgotten").await?;
+                }
+                "MAIL" => self.mail(&line).await?,
+                "RCPT" => self.rcpt(&line).await?,
+                "DATA" => self.data().await?,
+                "QUIT" => {
+                    if self.is_live() {
+                        self.stage.ledger.borrow_mut().must_be_told(&self.taken);
+                    }
+                    return self.say(221, "bye").await;
+                }
+                _ => {
+                    self.stage.fail(format!("a next hop was told {line:?}"));
+                    self.say(500, "what").await?;
+                }
+            }
+        }
+    }
+
+    fn complain(&self, what: Option<String>) {
+        if let Some(what) = what {
+            self.stage.fail(format!("limit exceeded: {what}"));
+        }
+    }
+
+    fn forget(&mut self) {
+        self.recipients.clear();
+        self.mail = false;
+    }
+
+    /// `good`, or what the mood makes of it.
+    fn code(&self, good: u16, per_recipient: bool) -> u16 {
+        let mood = self.mood();
+        let parts = if per_recipient { 1 } else { 4 };
+        if self.chance(mood.never / parts) {
+            550
+        } else if self.chance(mood.later / parts) {
+            450
+        } else {
+            good
+        }
+    }
+
+    async fn ehlo(&mut self) -> std::io::Result<()> {
+        let mut text = String::from("250-hop.test\r\n");
+        if self.stage.plan.offer_pipelining {
+            text.push_str("250-PIPELINING\r\n");
+        }
+        if self.stage.plan.offer_eight_bit {
+            text.push_str("250-8BITMIME\r\n");
+        }
+        text.push_str("250 SIZE 1000000\r\n");
+        self.send(text.as_bytes()).await
+    }
+
+    async fn mail(&mut self, line: &str) -> std::io::Result<()> {
+        self.forget();
+        if self.is_live() && line != self.message {
+            self.message = line.to_string();
+            self.counted = false;
+            self.complain(self.hop.offered());
+        }
+        let code = self.code(250, false);
+        self.mail = code == 250;
+        self.say(code, "sender").await
+    }
+
+    async fn rcpt(&mut self, line: &str) -> std::io::Result<()> {
+        let address = line.split(['<', '>']).nth(1).unwrap_or("").to_string();
+        if self.is_live() {
+            self.stage.ledger.borrow_mut().begins(&address);
+        }
+        let code = if self.mail { self.code(250, true) } else { 503 };
+        if code == 250 {
+            self.recipients.push(address);
+            let most = self.hop.limits.batch;
+            if self.recipients.len() as u64 > most {
+                self.complain(Some(format!("more than {most} recipients in one transaction")));
+            }
+        }
+        self.say(code, "recipient").await
+    }
+
+    async fn data(&mut self) -> std::io::Result<()> {
+        let code = if self.recipients.is_empty() { 503 } else { self.code(354, false) };
+        // With PIPELINING some say 354 to nobody.
+        let code = if code == 503 && self.mail && self.chance(MILLION / 3) { 354 } else { code };
+        self.say(code, "go on").await?;
+        if code != 354 {
+            return Ok(());
+        }
+        self.count_message();
+        let data = self.wire.data().await?;
+        let code = if self.recipients.is_empty() { 554 } else { self.code(250, false) };
+        let recipients = std::mem::take(&mut self.recipients);
+        self.mail = false;
+        if code == 250 {
+            self.check_numbers(&recipients);
+            self.stage.world.note(format!("next hop: takes {recipients:?}"));
+            self.stage.ledger.borrow_mut().taken(&recipients, &data);
+            self.say(code, "taken").await?;
+            self.taken.extend(recipients);
+            return Ok(());
+        }
+        self.say(code, "not taken").await
+    }
+
+    /// A message is sent over this connection; its further transactions are not counted again.
+    fn count_message(&mut self) {
+        let most = self.hop.limits.per_connection;
+        if self.recipients.is_empty() || std::mem::replace(&mut self.counted, true) {
+            return;
+        }
+        self.messages += 1;
+        if self.messages > most {
+            let what = format!("{} messages on one connection, at most {most}", self.messages);
+            self.complain(Some(what));
+        }
+    }
+
+    fn check_numbers(&self, recipients: &[String]) {
+        let mut numbers = recipients.iter().map(|to| ledger::parse(to).map(|(number, _)| number));
+        let first = numbers.next();
+        if numbers.any(|number| Some(number) != first) {
+            self.stage.fail(format!("one transaction for {recipients:?}"));
+        }
+    }
+
+    async fn say(&mut self, code: u16, text: &str) -> std::io::Result<()> {
+        let mood = self.mood();
+        if self.chance(mood.stall) {
+            let stall = self.stage.world.rng.below(STALL_MS);
+            io::sleep(Duration::from_millis(stall)).await;
+        }
+        if self.chance(mood.leave) {
+            return Err(gone());
+        }
+        if self.chance(mood.nonsense) {
+            let noise = ["hello\r\n", "99 what\r\n", "250-a\r\n354 b\r\n", "\r\n", "2x0 no\r\n"];
+            let noise = self.stage.world.rng.pick(&noise).copied().unwrap_or("");
+            self.send(noise.as_bytes()).await?;
+            return Err(gone());
+        }
+        if self.chance(mood.closing) {
+            self.send(b"421 closing\r\n").await?;
+            return Err(gone());
+        }
+        self.send(format!("{code} {text}\r\n").as_bytes()).await?;
+        if self.chance(mood.half_close) {
+            self.wire.end_half().await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        if !self.chance(self.mood().trickle) {
+            return self.wire.send(bytes).await;
+        }
+        for byte in bytes {
+            self.wire.send(&[*byte]).await?;
+            let pause = self.stage.world.rng.below(1 << 26);
+            io::sleep(Duration::from_nanos(pause)).await;
+        }
+        Ok(())
+    }
+}
