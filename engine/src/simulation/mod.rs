@@ -83,5 +83,5 @@ pub fn run(kind: Kind, seed: u64, options: Options) -> Result<Summary, Failure> 
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()));
         Err(format!("panic: {}", text.unwrap_or_default()))
     });
-    result.map_err(|what| Failure { kind, seed, what })
+    result.map_err(|what| Failure { kind, seed, what, planted: options.planted })
 }

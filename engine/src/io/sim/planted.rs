@@ -12,6 +12,28 @@ pub enum Bug {
     DoneBeforeDelivery,
 }
 
+impl Bug {
+    /// Every mistake.
+    pub const ALL: [Bug; 3] = [Bug::ReplyBeforeSync, Bug::TailRewritten, Bug::DoneBeforeDelivery];
+
+    /// Its name, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bug::ReplyBeforeSync => "reply",
+            Bug::TailRewritten => "tail",
+            Bug::DoneBeforeDelivery => "done",
+        }
+    }
+
+    /// The mistake called `name`.
+    pub fn parse(name: &str) -> Option<Bug> {
+        Bug::ALL.into_iter().find(|bug| bug.name() == name)
+    }
+}
+
+/// Whether this build can make mistakes on purpose.
+pub const CAN_PLANT: bool = cfg!(any(test, feature = "planted-bugs"));
+
 /// Whether `bug` is planted in this world. Always false, at no cost, outside of tests.
 #[inline]
 pub fn is_planted(bug: Bug) -> bool {

@@ -18,12 +18,14 @@ use crate::spool::partition::SpoolPaths;
 use crate::spool::recover::{Recovered, Report};
 use crate::spool::Partition;
 use model::Model;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Crashes of one run, at the most.
 const CRASHES_MAX: u64 = 6;
+/// Messages stored in one life, at the most.
+const MESSAGES_MAX: u64 = 80;
 /// Longest a start may take in virtual time: longer than any chain of disk deadlines in it.
 const START_SECS: u64 = 600;
 /// Turns after which a run is taken for a circle.
@@ -51,6 +53,8 @@ pub struct Stage {
     pub model: Rc<RefCell<Model>>,
     /// Where the spools are.
     pub paths: SpoolPaths,
+    /// Messages that may still be stored in this life.
+    pub room: Rc<Cell<u64>>,
 }
 
 impl Stage {
@@ -66,7 +70,7 @@ impl Stage {
             segment_bytes: 1 << rng.between(17, 20),
             journal_bytes: 1 << rng.between(14, 17),
         };
-        Stage { world, model: Rc::default(), paths }
+        Stage { world, model: Rc::default(), paths, room: Rc::default() }
     }
 
     /// Starts partitions `0..shards` on a fresh machine. `None` when one could not be opened.
@@ -165,8 +169,9 @@ fn live_and_crash(stage: &Stage, faults: &disk::Faults, round: u64) -> Result<bo
         };
         opened.sort_by_key(|opened| opened.shard);
         check::after_start(stage, node, &opened)?;
+        stage.room.set(world.rng.between(5, MESSAGES_MAX));
         work::begin(stage, node, opened);
-        let time = Duration::from_micros(1 << world.rng.between(8, 18));
+        let time = Duration::from_micros(1 << world.rng.between(9, 17));
         world.run_for(time);
         if let Some(broken) = stage.model.borrow().broken.clone() {
             return Err(broken);

@@ -9,7 +9,7 @@ use crate::message::id::IdSource;
 use crate::spool::reclaim::AttemptState;
 use crate::spool::{compact, load, Location, Partition};
 use ringmta_policy::{EnvelopeAddress, Message, MessageId, Meta};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ struct Worker {
     partition: Rc<Partition>,
     ids: Rc<IdSource>,
     shard: usize,
+    /// Messages that may still be stored in this life, by all workers.
+    room: Rc<Cell<u64>>,
     /// Longest pause between two things it does.
     pause_nanos: u64,
 }
@@ -39,7 +41,8 @@ pub fn begin(stage: &Stage, node: Node, opened: Vec<Opened>) {
             partition: opened.partition.clone(),
             ids: ids.clone(),
             shard,
-            pause_nanos: 1 << world.rng.between(16, 26),
+            room: stage.room.clone(),
+            pause_nanos: 1 << world.rng.between(17, 26),
         };
         for _ in 0..world.rng.between(1, TASKS_MAX) {
             world.spawn_on(node, store_for_ever(worker()));
@@ -107,6 +110,8 @@ fn message_of(id: MessageId, known: &Known, version: &Version) -> Message {
 async fn store_for_ever(worker: Worker) {
     loop {
         pause(&worker).await;
+        let Some(left) = worker.room.get().checked_sub(1) else { return };
+        worker.room.set(left);
         let (id, known) = make_message(&worker);
         let message = message_of(id, &known, &known.versions[0]);
         let body = known.body.clone();
