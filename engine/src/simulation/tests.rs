@@ -27,6 +27,11 @@ fn a_seed_tells_the_same_story_twice() {
 }
 
 #[test]
+fn damage_seeds() {
+    hold(Kind::Damage, 1..=60);
+}
+
+#[test]
 fn engine_seeds() {
     hold(Kind::Engine, 1..=40);
 }

@@ -77,23 +77,38 @@ pub enum Item {
     Damage(usize),
 }
 
-/// Finds every record in the bytes of a whole segment file. Behind damage it goes on at the next
-/// block, so that one bad record hides no other batch.
+/// Finds every record in the bytes of a whole segment file. One bad record hides no other: behind
+/// it every place where a record may start is looked at. Batches follow each other without a gap,
+/// so bytes that are no record and lie before one are damage too.
 pub fn scan(bytes: &[u8], sequence: u32, salt: u32, mut found: impl FnMut(Item)) {
     let mut at = BLOCK_BYTES;
+    // Where the last whole record ends, and whether damage behind it was told.
+    let (mut end, mut told) = (at, false);
     while at + record::HEADER_BYTES <= bytes.len() {
         match record::probe(&bytes[at..], sequence, salt) {
             Found::Record(total) => {
+                if !told && is_gap(bytes, end, at) {
+                    found(Item::Damage(end));
+                }
                 found(Item::Record(at, total));
                 at += total.div_ceil(record::ALIGN) * record::ALIGN;
+                (end, told) = (at, false);
             }
             Found::Damaged => {
                 found(Item::Damage(at));
-                at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
+                told = true;
+                at += record::ALIGN;
             }
-            Found::Nothing => at = (at / BLOCK_BYTES + 1) * BLOCK_BYTES,
+            Found::Nothing => at += record::ALIGN,
         }
     }
+}
+
+/// Whether more than a batch's padding lies between the end of one record and the start of the
+/// next.
+fn is_gap(bytes: &[u8], end: usize, next: usize) -> bool {
+    let batch = end.div_ceil(BLOCK_BYTES) * BLOCK_BYTES;
+    next != end && (next != batch || bytes[end..next].iter().any(|byte| *byte != 0))
 }
 
 /// The segment files of a partition folder, by number.

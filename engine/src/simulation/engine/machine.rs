@@ -61,10 +61,8 @@ pub struct Machine {
 
 thread_local! {
     /// Costly to make, and the same for every engine.
-    static TLS: (Arc<ClientConfig>, ureq::Agent) = (
-        tls::client_config(false).unwrap_or_else(|why| panic!("TLS: {why}")),
-        ureq::Agent::new_with_defaults(),
-    );
+    static CLIENTS: Result<(Arc<ClientConfig>, ureq::Agent), String> =
+        tls::client_config(false).map(|config| (config, ureq::Agent::new_with_defaults()));
 }
 
 /// The policy of a run, as a file: policies are files. It goes with the run.
@@ -108,14 +106,18 @@ impl Drop for PolicyFile {
 
 impl Machine {
     /// Switches a fresh machine on; its shards begin to start.
-    pub fn power_on(stage: &Stage, shards: usize) -> Machine {
+    ///
+    /// # Errors
+    /// When there is no TLS configuration to be had.
+    pub fn power_on(stage: &Stage, shards: usize) -> Result<Machine, String> {
+        let (any, agent) = CLIENTS.with(Clone::clone)?;
         let node = stage.world.exec.new_node();
         stage.node.set(Some(node));
         stage.ledger.borrow_mut().new_life();
         for hop in &stage.hops {
             hop.new_life();
         }
-        let process = Arc::new(process(stage, shards));
+        let process = Arc::new(process(stage, shards, any, agent));
         let machine = Machine {
             node,
             process: process.clone(),
@@ -137,7 +139,7 @@ impl Machine {
                 stopped.set(stopped.get() + 1);
             });
         }
-        machine
+        Ok(machine)
     }
 
     /// Whether every shard's start has come to its end.
@@ -216,8 +218,12 @@ impl Machine {
     }
 }
 
-fn process(stage: &Stage, shards: usize) -> Process {
-    let (any, http_agent) = TLS.with(|(any, agent)| (any.clone(), agent.clone()));
+fn process(
+    stage: &Stage,
+    shards: usize,
+    any: Arc<ClientConfig>,
+    http_agent: ureq::Agent,
+) -> Process {
     let init = stage.init.clone();
     Process {
         shards,

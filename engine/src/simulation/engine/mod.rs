@@ -189,7 +189,7 @@ fn start(stage: &Stage, well: bool) -> Result<Machine, String> {
         let well = well || attempt >= FAILED_STARTS;
         stage.set_faults(well);
         world.note(format!("start {attempt} with {shards} shards"));
-        let machine = Machine::power_on(stage, shards);
+        let machine = Machine::power_on(stage, shards)?;
         let cut = attempt < FAILED_STARTS && world.rng.chance(MILLION / 8);
         if cut {
             for _ in 0..world.rng.below(200) {

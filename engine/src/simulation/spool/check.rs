@@ -16,7 +16,8 @@ use std::time::Duration;
 const READ_SECS: u64 = 3600;
 const TURNS_MAX: u64 = 3_000_000;
 
-type ReadBack = BTreeMap<MessageId, Vec<(usize, Recovered, Result<Message, String>)>>;
+/// What was found, by message: each place, and what was read there.
+pub type ReadBack = BTreeMap<MessageId, Vec<(usize, Recovered, Result<Message, String>)>>;
 
 /// Checks what a restart found against what is known, then takes it as the new truth.
 ///
@@ -60,7 +61,11 @@ fn live_counts(opened: &[Opened]) -> Result<(), String> {
     Ok(())
 }
 
-fn read_back(stage: &Stage, node: Node, opened: &[Opened]) -> Result<ReadBack, String> {
+/// Reads everything found back.
+///
+/// # Errors
+/// When that does not come to an end.
+pub fn read_back(stage: &Stage, node: Node, opened: &[Opened]) -> Result<ReadBack, String> {
     let found: Rc<RefCell<ReadBack>> = Rc::default();
     let total: usize = opened.iter().map(|opened| opened.live.len()).sum();
     let count = Rc::new(std::cell::Cell::new(0));
