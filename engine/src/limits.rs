@@ -47,6 +47,8 @@ pub const RECEIVED_HEADERS_MAX: usize = 100;
 pub const ACCEPT_IMBALANCE_MAX: u64 = 8;
 /// Recipients of one HTTP injection request.
 pub const INJECT_RECIPIENTS_MAX: usize = 10_000;
+/// Longest a recipient of an HTTP injection waits for the policy's rate limit; beyond it the recipient is refused.
+pub const INJECT_RATE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
 // ---- spool ----------------------------------------------------------------------------------
 

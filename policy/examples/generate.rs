@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 }
 
 fn write(root: &Path) -> Result<usize, String> {
-    let files = ringmta_policy::document::files()?;
+    let files = ringmta_policy::document::files(root)?;
     for (path, text) in &files {
         let whole = root.join(path);
         let failed = |e: std::io::Error| format!("{}: {e}", whole.display());

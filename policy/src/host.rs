@@ -18,6 +18,8 @@ pub enum ApiCall {
     Place(OrderKind, serde_json::Value),
     /// Ends an order by its id.
     Delete(OrderKind, String),
+    /// The metrics in their JSON form.
+    Metrics,
     /// Injects mail: the body of `POST /api/inject/v1`.
     Inject(serde_json::Value),
 }

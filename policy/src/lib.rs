@@ -13,6 +13,9 @@
 pub mod address;
 pub mod classify;
 pub mod conn_meta;
+#[cfg(test)]
+mod contract_tests;
+pub mod counter;
 pub mod dkim;
 pub mod dns;
 pub mod document;
@@ -37,18 +40,22 @@ pub mod limits;
 mod lua_value;
 mod memo;
 pub mod message;
+pub mod mpsc;
 #[cfg(test)]
 mod msg_tests;
+mod named;
 pub mod options;
 pub mod plain;
 pub mod policy;
 pub mod queue_name;
+pub mod redis;
 pub mod schedule;
 pub mod shaping;
 #[cfg(test)]
 mod shaping_tests;
 pub mod shared;
 mod slice;
+mod strftime;
 #[cfg(test)]
 mod testing;
 pub mod time;
@@ -78,6 +85,6 @@ pub use plain::Plain;
 pub use policy::Policy;
 pub use queue_name::QueueName;
 pub use schedule::Scheduling;
-pub use shared::Shared;
+pub use shared::{Latency, Shared, LATENCY_BOUNDS};
 pub use vm::Mode;
 pub use zones::Zones;

@@ -43,3 +43,39 @@ pub const CLASSIFIER_CACHE_ENTRIES: usize = 1024;
 pub const MAX_RULE_PROGRAM_BYTES: usize = 256 * 1024 * 1024;
 /// Domains looked up at once while shaping rules are loaded.
 pub const SHAPING_LOOKUPS: usize = 32;
+/// Labels of `kumo.time.start_timer` that get a histogram of their own.
+pub const MAX_LATENCY_LABELS: usize = 256;
+/// Websockets a process keeps open for its policy; each has a thread of its own.
+pub const MAX_WEBSOCKETS: usize = 64;
+/// Frames of a websocket that wait for the policy; the peer waits when it is behind.
+pub const WEBSOCKET_QUEUE_FRAMES: usize = 1024;
+/// Longest frame taken from a websocket.
+pub const MAX_WEBSOCKET_FRAME_BYTES: usize = 16 * 1024 * 1024;
+/// How long a blocking client waits for a connection, a free place in its pool or an answer when the policy says nothing.
+pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections a Redis handle keeps when the policy says nothing.
+pub const REDIS_POOL_SIZE: usize = 10;
+/// Rows one SQLite statement may return.
+pub const MAX_SQLITE_ROWS: usize = 1_000_000;
+/// How long SQLite waits for another writer when the policy says nothing.
+pub const SQLITE_BUSY: Duration = Duration::from_millis(500);
+/// Named things (queues, counters) a policy may define.
+pub const MAX_NAMED_OBJECTS: usize = 4096;
+/// Values a `kumo.mpsc` queue without a limit may hold: beyond it senders get an error before the memory is gone.
+pub const MAX_QUEUE_VALUES: usize = 1_000_000;
+/// Buckets of a `kumo.counter_series`.
+pub const MAX_COUNTER_BUCKETS: usize = 100_000;
+/// Parts of one MIME message; more is refused.
+pub const MAX_MIME_PARTS: usize = 10_000;
+/// Nesting of MIME parts.
+pub const MAX_MIME_DEPTH: usize = 32;
+/// DKIM signatures of one message that are looked at.
+pub const MAX_DKIM_SIGNATURES: usize = 10;
+/// ARC sets of one message (RFC 8617 section 4.2.1).
+pub const MAX_ARC_SETS: u32 = 50;
+/// DNS questions of one SPF evaluation (RFC 7208 section 4.6.4).
+pub const SPF_LOOKUPS: usize = 10;
+/// Of them, such that find nothing (RFC 7208 section 4.6.4).
+pub const SPF_VOID_LOOKUPS: usize = 2;
+/// Hosts looked at per `mx` or `ptr` term of SPF (RFC 7208 section 4.6.4).
+pub const SPF_HOSTS: usize = 10;

@@ -1,12 +1,14 @@
 //! State all shards share: helper threads, memoized results, named throttles, the configuration epoch.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::gcra::Gcra;
 use crate::helpers::Helpers;
+use crate::limits::MAX_LATENCY_LABELS;
 use crate::memo::MemoStore;
+use crate::options::Throttle;
 use crate::zones::Zones;
 
 /// Process-wide state of the policy host. One per process, handed to every VM.
@@ -17,6 +19,26 @@ pub struct Shared {
     memos: RwLock<HashMap<String, Arc<MemoStore>>>,
     warned: Mutex<HashSet<String>>,
     zones: RwLock<Option<Arc<Zones>>>,
+    latencies: Mutex<BTreeMap<String, Latency>>,
+    recipient_rate: RwLock<Option<Throttle>>,
+    redis: RwLock<Option<Arc<crate::redis::Pool>>>,
+    /// Queues, counters and pools by their names.
+    pub(crate) named: crate::named::Named,
+}
+
+/// Upper bounds of the buckets of [`Latency`], in seconds; one more counts everything.
+pub const LATENCY_BOUNDS: [f64; 11] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// How long something of the policy's own took: a histogram.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Latency {
+    /// Events up to each of [`LATENCY_BOUNDS`].
+    pub buckets: [u64; LATENCY_BOUNDS.len()],
+    /// All events.
+    pub count: u64,
+    /// Their sum, in seconds.
+    pub sum: f64,
 }
 
 impl Shared {
@@ -29,6 +51,10 @@ impl Shared {
             memos: RwLock::default(),
             warned: Mutex::default(),
             zones: RwLock::default(),
+            latencies: Mutex::default(),
+            recipient_rate: RwLock::default(),
+            redis: RwLock::default(),
+            named: crate::named::Named::default(),
         })
     }
 
@@ -72,6 +98,50 @@ impl Shared {
     /// Answers DNS questions from these zones from now on.
     pub fn set_zones(&self, zones: Zones) {
         *self.zones.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(zones));
+    }
+
+    /// Counts a time measured by `kumo.time.start_timer`. Labels beyond the limit are counted under one name.
+    pub(crate) fn note_latency(&self, label: &str, seconds: f64) {
+        let mut all = self.latencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let label =
+            if all.len() < MAX_LATENCY_LABELS || all.contains_key(label) { label } else { "other" };
+        let l = all.entry(label.to_owned()).or_default();
+        for (n, bound) in l.buckets.iter_mut().zip(LATENCY_BOUNDS) {
+            *n += u64::from(seconds <= bound);
+        }
+        l.count += 1;
+        l.sum += seconds;
+    }
+
+    /// The histograms of `kumo.time.start_timer`, by label.
+    pub fn latencies(&self) -> BTreeMap<String, Latency> {
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Limits the recipients HTTP injection generates, over all shards; `None` ends the limit.
+    pub(crate) fn set_recipient_rate(&self, rate: Option<Throttle>) {
+        *self.recipient_rate.write().unwrap_or_else(PoisonError::into_inner) = rate;
+    }
+
+    /// Takes the right to generate one recipient by HTTP injection, or says how long to wait before asking again.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub fn take_recipient(&self, now_nanos: u64) -> Result<(), std::time::Duration> {
+        let rate = *self.recipient_rate.read().unwrap_or_else(PoisonError::into_inner);
+        match rate {
+            None => Ok(()),
+            Some(rate) => self.throttle("\0http recipients").try_acquire(&rate.spec(), now_nanos),
+        }
+    }
+
+    /// The Redis that throttles are shared through, when the policy configured one.
+    pub(crate) fn redis_throttles(&self) -> Option<Arc<crate::redis::Pool>> {
+        self.redis.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_redis_throttles(&self, pool: Arc<crate::redis::Pool>) {
+        *self.redis.write().unwrap_or_else(PoisonError::into_inner) = Some(pool);
     }
 
     /// Logs a warning once per process.

@@ -187,6 +187,12 @@ impl Vm {
         ctx.slice.install(&lua)?;
         let module = kumo::build(&lua, &ctx)?;
         lua.register_module("kumo", module)?;
+        lua.register_module("redis", kumo::redis_lua::module(&lua)?)?;
+        #[cfg(feature = "sqlite")]
+        lua.register_module("sqlite", kumo::sqlite::module(&lua)?)?;
+        for name in kumo::refused::MODULES {
+            lua.register_module(name, kumo::refused::module(&lua, name)?)?;
+        }
         extras::register(&lua)?;
         lua.globals().set("_VALIDATING_CONFIG", mode == Mode::Validate)?;
         let vm = Rc::new(Vm { lua, ctx });

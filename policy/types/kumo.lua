@@ -140,8 +140,21 @@ function kumo.configure_log_disposition_hook(...) end
 ---@param options kumo.LogHookOptions
 function kumo.configure_log_hook(options) end
 
----@deprecated Not supported: limits are shared by all shards of one node, not between nodes.
 function kumo.configure_redis_throttles(...) end
+
+kumo.counter_series = {}
+
+---@param options kumo.CounterSeriesOptions
+function kumo.counter_series.define(options) end
+
+kumo.crypto = {}
+
+function kumo.crypto.aes_decrypt_block(...) end
+
+function kumo.crypto.aes_encrypt_block(...) end
+
+---@param options kumo.AwsSignOptions
+function kumo.crypto.aws_sign_v4(options) end
 
 ---@param options kumo.SpoolOptions
 function kumo.define_spool(options) end
@@ -152,6 +165,8 @@ function kumo.digest.crc32(...) end
 
 function kumo.digest.hmac_sha1(...) end
 
+function kumo.digest.hmac_sha224(...) end
+
 function kumo.digest.hmac_sha256(...) end
 
 function kumo.digest.hmac_sha384(...) end
@@ -160,9 +175,17 @@ function kumo.digest.hmac_sha512(...) end
 
 function kumo.digest.sha1(...) end
 
+function kumo.digest.sha224(...) end
+
 function kumo.digest.sha256(...) end
 
 function kumo.digest.sha384(...) end
+
+function kumo.digest.sha3_256(...) end
+
+function kumo.digest.sha3_384(...) end
+
+function kumo.digest.sha3_512(...) end
 
 function kumo.digest.sha512(...) end
 
@@ -188,7 +211,6 @@ function kumo.dns.configure_test_mta_sts(...) end
 
 function kumo.dns.configure_test_resolver(...) end
 
----@deprecated Not supported: DNSSEC is not validated; use configure_resolver.
 function kumo.dns.configure_unbound_resolver(...) end
 
 ---@deprecated Not supported: there is one resolver; use configure_resolver.
@@ -258,6 +280,10 @@ function kumo.encode.base64url_nopad_decode(...) end
 
 function kumo.encode.base64url_nopad_encode(...) end
 
+function kumo.encode.charset_decode(...) end
+
+function kumo.encode.charset_encode(...) end
+
 function kumo.encode.hex_decode(...) end
 
 function kumo.encode.hex_encode(...) end
@@ -293,7 +319,6 @@ function kumo.http.build_client(options) end
 
 function kumo.http.build_url(...) end
 
----@deprecated Not supported: there is no websocket client.
 function kumo.http.connect_websocket(...) end
 
 function kumo.inject_message(...) end
@@ -349,10 +374,16 @@ function kumo.make_throttle(...) end
 ---@param options kumo.MemoizeOptions
 function kumo.memoize(options) end
 
+kumo.mpsc = {}
+
+function kumo.mpsc.define(...) end
+
 kumo.nats = {}
 
 ---@deprecated Not supported: records are handed on by a log hook over HTTP.
 function kumo.nats.connect(...) end
+
+function kumo.prometheus_metrics(...) end
 
 function kumo.read_dir(...) end
 
@@ -386,15 +417,22 @@ function kumo.serde.toml_encode(...) end
 
 function kumo.serde.toml_encode_pretty(...) end
 
+function kumo.serde.toml_encode_pretty_compact(...) end
+
 function kumo.serde.toml_load(...) end
 
 function kumo.serde.toml_parse(...) end
+
+function kumo.serde.yaml_encode(...) end
+
+function kumo.serde.yaml_load(...) end
+
+function kumo.serde.yaml_parse(...) end
 
 function kumo.set_config_monitor_globs(...) end
 
 function kumo.set_diagnostic_log_filter(...) end
 
----@deprecated Not supported: limit recipients with kumo.make_throttle in http_message_generated.
 function kumo.set_httpinject_recipient_rate_limit(...) end
 
 function kumo.set_httpinject_threads(...) end
@@ -454,6 +492,10 @@ function kumo.string.eval_template(...) end
 
 function kumo.string.normalize_smtp_response(...) end
 
+function kumo.string.psl_domain(...) end
+
+function kumo.string.psl_suffix(...) end
+
 function kumo.string.replace(...) end
 
 function kumo.string.replacen(...) end
@@ -490,15 +532,21 @@ function kumo.time.now(...) end
 
 function kumo.time.parse_duration(...) end
 
+function kumo.time.parse_rfc2822(...) end
+
 function kumo.time.parse_rfc3339(...) end
 
 function kumo.time.sleep(...) end
+
+function kumo.time.start_timer(...) end
 
 function kumo.time.with_ymd_hms(...) end
 
 function kumo.toml_encode(...) end
 
 function kumo.toml_encode_pretty(...) end
+
+function kumo.toml_encode_pretty_compact(...) end
 
 function kumo.toml_load(...) end
 
@@ -513,6 +561,8 @@ kumo.uuid = {}
 function kumo.uuid.new_v1(...) end
 
 function kumo.uuid.new_v4(...) end
+
+function kumo.uuid.new_v6(...) end
 
 function kumo.uuid.new_v7(...) end
 

@@ -273,3 +273,37 @@
 ---@field local_load? 'Ignore'|'Warn'|'Error' A file cannot be read. Default: "Error".
 ---@field http_timeout? number|string Deadline of a fetch (duration). Default: 5.
 
+---Options of `redis.open`.
+---@class kumo.RedisOptions
+---@field node string URL of the server, or a list of URLs of a cluster. Default: {}.
+---@field pool_size? integer Connections kept open. Default: 10.
+---@field cluster? boolean The servers are a cluster; by default so when there are several.
+---@field read_from_replicas? boolean In a cluster, read from replicas. Default: false.
+---@field username? string User of all servers of a cluster.
+---@field password? string Password of all servers of a cluster.
+---@field connect_timeout? number|string How long a connection may take to be made (duration). Default: 30.
+---@field wait_timeout? number|string How long a free connection is waited for (duration). Default: 30.
+---@field response_timeout? number|string How long an answer is waited for (duration). Default: 30.
+---@field recycle_timeout? number|string How long a kept connection may take to prove that it lives (duration). Default: 30. No effect: a kept connection that fails is replaced and the command sent once more.
+
+---Options of `kumo.counter_series.define`.
+---@class kumo.CounterSeriesOptions
+---@field name string Its name, the same in all VMs.
+---@field num_buckets integer Number of buckets. Default: 1.
+---@field bucket_size number|string Length of a bucket (duration); rounded up to whole seconds. Default: 60.
+---@field initial_value? integer What the newest bucket holds at first. Default: 0.
+
+---Options of `kumo.crypto.aws_sign_v4`.
+---@class kumo.AwsSignOptions
+---@field access_key any Access key id.
+---@field secret_key any Secret access key.
+---@field region string Region, such as `us-east-1`.
+---@field service string Service, such as `sns`.
+---@field method string HTTP method.
+---@field uri string Path of the request.
+---@field query_params? table<string, any> Query of the request. Default: {}.
+---@field headers? table<string, any> Headers to sign. Default: {}.
+---@field payload? any Body of the request.
+---@field timestamp? any Time of the signature (RFC 3339 text or Unix seconds); now by default.
+---@field session_token? string Token of temporary credentials.
+

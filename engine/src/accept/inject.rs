@@ -4,7 +4,8 @@
 use super::receive::{no_room, store_and_queue};
 use crate::control::admin::json_error;
 use crate::control::http::{Request, Response, StatusCode};
-use crate::limits::{INJECT_RECIPIENTS_MAX, MESSAGE_BYTES_MAX};
+use crate::io::{sleep, unix_nanos};
+use crate::limits::{INJECT_RATE_WAIT_MAX, INJECT_RECIPIENTS_MAX, MESSAGE_BYTES_MAX};
 use crate::message::trace::{self, Origin};
 use crate::shard::Shard;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{json, Map, Value};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -225,6 +227,7 @@ async fn one(
     if to.is_null() {
         return Err(of_recipient("an address is needed".into()));
     }
+    recipient_turn(shard).await.map_err(of_recipient)?;
     let body = render(injection, recipient).map_err(Trouble::Content)?;
     if body.len() > MESSAGE_BYTES_MAX {
         return Err(Trouble::Content("content: the message is too large".into()));
@@ -257,6 +260,19 @@ async fn one(
     store_and_queue(shard, vec![message])
         .await
         .map_err(|refusal| of_recipient(refusal.reply().text.into_owned()))
+}
+
+/// Waits until the policy's limit on generated recipients lets one more pass.
+async fn recipient_turn(shard: &Rc<Shard>) -> Result<(), String> {
+    let started = unix_nanos();
+    loop {
+        let now = unix_nanos();
+        let Err(wait) = shard.process.policy_shared.take_recipient(now) else { return Ok(()) };
+        if Duration::from_nanos(now.saturating_sub(started)) + wait > INJECT_RATE_WAIT_MAX {
+            return Err("more recipients than the limit set by the policy allows".into());
+        }
+        sleep(wait).await;
+    }
 }
 
 fn trace_options(given: Option<&Trace>) -> TraceHeaders {

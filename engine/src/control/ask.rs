@@ -33,6 +33,7 @@ async fn all<T>(process: &Process, letter: impl Fn(oneshot::Sender<T>) -> Letter
 /// The metrics of all shards, added up.
 pub async fn metrics(process: &Process) -> Snapshot {
     let mut sum = Snapshot::default();
+    sum.user_latencies = process.policy_shared.latencies();
     for part in all(process, Letter::Metrics).await {
         sum.add(&part);
     }

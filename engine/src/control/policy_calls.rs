@@ -28,6 +28,7 @@ pub async fn answer(shard: &Rc<Shard>, call: ApiCall) -> Result<Value, String> {
             true => Ok(json!({"id": id})),
             false => Err("no such order".into()),
         },
+        ApiCall::Metrics => Ok(ask::metrics(&shard.process).await.json("")),
         ApiCall::Inject(request) => inject::inject_value(shard, request).await,
     }
 }

@@ -5,6 +5,7 @@
 
 use hdrhistogram::Histogram;
 use ringmta_policy::MessageId;
+use ringmta_policy::{Latency, LATENCY_BOUNDS};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -153,6 +154,8 @@ pub struct Snapshot {
     counters: BTreeMap<(&'static str, String), u64>,
     gauges: BTreeMap<(&'static str, String), u64>,
     histograms: BTreeMap<&'static str, Option<Histogram<u32>>>,
+    /// What the policy timed itself, by its labels; not of one shard.
+    pub user_latencies: BTreeMap<String, Latency>,
 }
 
 /// Upper bounds of the exported histogram buckets, microseconds.
@@ -237,6 +240,9 @@ impl Snapshot {
             let _ = writeln!(out, "{name}_sum {}", values.mean() * values.len() as f64 / 1e6);
             let _ = writeln!(out, "{name}_count {}", values.len());
         }
+        if USER_LATENCY.starts_with(prefix) {
+            user_text(&self.user_latencies, &mut out);
+        }
         out
     }
 
@@ -270,7 +276,37 @@ impl Snapshot {
                 }}),
             );
         }
+        if USER_LATENCY.starts_with(prefix) && !self.user_latencies.is_empty() {
+            let by_label = self.user_latencies.iter().map(|(label, l)| {
+                let buckets: Vec<(f64, u64)> = LATENCY_BOUNDS.into_iter().zip(l.buckets).collect();
+                let avg = l.sum / l.count.max(1) as f64;
+                let value = serde_json::json!({"avg": avg, "bucket": buckets, "count": l.count, "sum": l.sum});
+                (label.clone(), value)
+            });
+            let by_label: serde_json::Map<String, serde_json::Value> = by_label.collect();
+            let whole = serde_json::json!({"help": USER_HELP, "type": "histogram", "value": {"label": by_label}});
+            out.insert(USER_LATENCY.into(), whole);
+        }
         out.into()
+    }
+}
+
+const USER_LATENCY: &str = "user_lua_latency";
+const USER_HELP: &str = "how long something took that the policy timed, seconds";
+
+/// The histograms of `kumo.time.start_timer` in Prometheus' text form.
+fn user_text(all: &BTreeMap<String, Latency>, out: &mut String) {
+    if !all.is_empty() {
+        let _ = writeln!(out, "# HELP {USER_LATENCY} {USER_HELP}\n# TYPE {USER_LATENCY} histogram");
+    }
+    for (label, l) in all {
+        let label = escape(label);
+        for (bound, n) in LATENCY_BOUNDS.iter().zip(l.buckets) {
+            let _ = writeln!(out, "{USER_LATENCY}_bucket{{label=\"{label}\",le=\"{bound}\"}} {n}");
+        }
+        let _ = writeln!(out, "{USER_LATENCY}_bucket{{label=\"{label}\",le=\"+Inf\"}} {}", l.count);
+        let _ = writeln!(out, "{USER_LATENCY}_sum{{label=\"{label}\"}} {}", l.sum);
+        let _ = writeln!(out, "{USER_LATENCY}_count{{label=\"{label}\"}} {}", l.count);
     }
 }
 

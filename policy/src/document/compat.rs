@@ -115,6 +115,11 @@ fn sample(lua: &Lua, kind: &str) -> Option<Value> {
         "HttpResponse" => crate::kumo::http::empty_response().into_lua(lua).ok(),
         "Regex" => made("kumo.regex.compile 'x'"),
         "Time" => made("kumo.time.now()"),
+        "TimeDelta" => made("kumo.time.parse_duration(1)"),
+        "WebSocketStream" => crate::kumo::websocket::sample().ok()?.into_lua(lua).ok(),
+        "redis" => made("require('redis').open { node = 'redis://127.0.0.1/' }"),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => crate::kumo::sqlite::sample().into_lua(lua).ok(),
         _ => None,
     }
 }
@@ -150,10 +155,12 @@ struct Entry {
     name: String,
     state: State,
     note: String,
+    /// Where a check shows it.
+    shown: Vec<String>,
 }
 
 /// The list, held against the VM.
-fn entries(lua: &Lua) -> Vec<Entry> {
+fn entries(lua: &Lua, shown: &Tags) -> Vec<Entry> {
     let mut out: Vec<Entry> = Vec::new();
     let mut family = String::new();
     let mut has: Box<dyn Fn(&str) -> bool> = Box::new(|_| false);
@@ -184,47 +191,90 @@ fn entries(lua: &Lua) -> Vec<Entry> {
                 _ => (State::Absent, why_absent(&family)),
             };
             let note = note.to_owned();
-            out.push(Entry { family: family.clone(), tier, name: name.to_owned(), state, note });
+            let shown = shown.get(&whole).cloned().unwrap_or_default();
+            let (family, name) = (family.clone(), name.to_owned());
+            out.push(Entry { family, tier, name, state, note, shown });
         }
     }
     out
 }
 
 fn lookup(lua: &Lua, family: &str) -> Box<dyn Fn(&str) -> bool> {
-    if let Some(t) = module(lua, family) {
-        return Box::new(move |name| t.get::<Value>(name).is_ok_and(|v| !v.is_nil()));
-    }
-    if let Some(object) = sample(lua, family) {
-        let lua = lua.clone();
-        return Box::new(move |name| {
-            let found =
-                lua.load("local o, n = ... return o[n]").call::<Value>((object.clone(), name));
+    // A module and the object it makes may share a family.
+    let (module, object, lua) = (module(lua, family), sample(lua, family), lua.clone());
+    Box::new(move |name| {
+        let in_module = |t: &Table| t.get::<Value>(name).is_ok_and(|v| !v.is_nil());
+        let in_object = |o: &Value| {
+            let found = lua.load("local o, n = ... return o[n]").call::<Value>((o.clone(), name));
             found.is_ok_and(|v| !v.is_nil())
-        });
-    }
-    Box::new(|_| false)
+        };
+        module.as_ref().is_some_and(in_module) || object.as_ref().is_some_and(in_object)
+    })
 }
 
 fn why_absent(family: &str) -> &'static str {
     match family {
-        "tsa" => "there is no automation daemon",
-        "proxy" => "there is no proxy server",
-        "redis" | "sqlite" => "no client is built in yet",
-        "WebSocketStream" => "there is no websocket client",
         "kumo.aaa" => "access is by trusted address or credentials",
         "kumo.spf" | "kumo.dmarc" | "policy-extras.mail_auth" => "this is an outbound engine",
         _ => "not written yet",
     }
 }
 
-pub(super) fn page() -> Result<String, String> {
+/// The checks that show an entry, by the entry's whole name: files that say `check('name name', ...)` in Lua or
+/// `// shows: name name` in Rust.
+type Tags = BTreeMap<String, Vec<String>>;
+
+/// Folders that are searched for checks, below the repository.
+const CHECKED: [&str; 4] =
+    ["policy/contract/tests", "policy/src", "policy/src/kumo", "engine/tests"];
+
+fn tags(root: &Path) -> Result<Tags, String> {
+    let mut out = Tags::new();
+    for folder in CHECKED {
+        let mut files = Vec::new();
+        for file in std::fs::read_dir(root.join(folder)).map_err(|e| format!("{folder}: {e}"))? {
+            files.push(file.map_err(|e| e.to_string())?.path());
+        }
+        files.sort();
+        for file in files.iter().filter(|f| f.is_file()) {
+            let text = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            for line in text.lines() {
+                let names = ["check('", "check_init('", "// shows: "]
+                    .iter()
+                    .find_map(|start| line.trim_start().strip_prefix(start))
+                    .map_or("", |rest| rest.split('\'').next().unwrap_or(""));
+                for entry in names.split_whitespace() {
+                    let places = out.entry(entry.to_owned()).or_default();
+                    if !places.iter().any(|p| *p == *name) {
+                        places.push(name.clone().into_owned());
+                    }
+                }
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// Entries of the tiers A and B without a check, and checks of entries that the contract does not have.
+#[cfg(test)]
+pub(super) fn unshown(root: &Path) -> Result<(Vec<String>, Vec<String>), String> {
+    let tags = tags(root)?;
+    let all = entries(&bare()?, &tags);
+    let name = |e: &Entry| format!("{}.{}", e.family, e.name);
+    let known: std::collections::BTreeSet<String> = all.iter().map(name).collect();
+    let missing = all.iter().filter(|e| e.tier != 'C' && e.shown.is_empty()).map(name).collect();
+    Ok((missing, tags.into_keys().filter(|t| !known.contains(t)).collect()))
+}
+
+pub(super) fn page(root: &Path) -> Result<String, String> {
     let lua = bare()?;
-    let entries = entries(&lua);
+    let entries = entries(&lua, &tags(root)?);
     let mut out = String::from(
         "<!-- Generated by `cargo run -p ringmta-policy --example generate`: do not edit. -->\n\n\
          # Compatibility\n\n\
          Every function, method, field, event and option a policy tree may use, and how it stands here. What is called \"same\" was \
-         found in the running VM; \"refused\" raises an error that says why; \"no effect\" is taken with one warning.\n\n\
+         found in the running VM; \"shown by\" names the files with the checks that exercise it; \"refused\" raises an error that says why; \"no effect\" is taken with one warning.\n\n\
          ## Functions, methods and fields\n\n",
     );
     counts(&mut out, &entries);
@@ -234,10 +284,11 @@ pub(super) fn page() -> Result<String, String> {
             family = &e.family;
             let _ = write!(
                 out,
-                "\n### {family}\n\n| name | tier | state | note |\n|---|---|---|---|\n"
+                "\n### {family}\n\n| name | tier | state | shown by | note |\n|---|---|---|---|---|\n"
             );
         }
-        let _ = writeln!(out, "| `{}` | {} | {} | {} |", e.name, e.tier, e.state.word(), e.note);
+        let (state, shown) = (e.state.word(), e.shown.join(", "));
+        let _ = writeln!(out, "| `{}` | {} | {state} | {shown} | {} |", e.name, e.tier, e.note);
     }
     events(&mut out);
     options(&mut out);

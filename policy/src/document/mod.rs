@@ -5,7 +5,7 @@ mod compat;
 mod lua_types;
 mod reference;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::options::*;
 
@@ -45,12 +45,15 @@ pub fn tables() -> Vec<TableDef> {
         table::<crate::kumo::memoize::MemoizeParams>("MemoizeOptions"),
         table::<crate::kumo::http::ClientParams>("HttpClientOptions"),
         table::<crate::shaping::ShapingOptions>("ShapingOptions"),
+        table::<crate::redis::RedisParams>("RedisOptions"),
+        table::<crate::kumo::shared_objects::SeriesParams>("CounterSeriesOptions"),
+        table::<crate::kumo::crypto::AwsParams>("AwsSignOptions"),
     ]
 }
 
-/// Every generated file, by its path below the repository, with its text.
-pub fn files() -> Result<Vec<(PathBuf, String)>, String> {
-    let mut out = vec![(PathBuf::from("COMPAT.md"), compat::page()?)];
+/// Every generated file, by its path below the repository `root`, with its text.
+pub fn files(root: &Path) -> Result<Vec<(PathBuf, String)>, String> {
+    let mut out = vec![(PathBuf::from("COMPAT.md"), compat::page(root)?)];
     out.push(("policy/types/kumo.lua".into(), lua_types::kumo()?));
     out.push(("policy/types/options.lua".into(), lua_types::options()));
     out.extend(reference::pages());
@@ -79,11 +82,23 @@ fn one_line(doc: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    /// The committed files are what `cargo run -p ringmta-policy --example generate` would write.
+    #[test]
+    fn checks_show_every_entry_that_real_policies_use() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let (missing, unknown) = super::compat::unshown(&root).unwrap();
+        assert!(missing.is_empty(), "entries of tier A or B without a check: {missing:?}");
+        assert!(unknown.is_empty(), "checks of entries the contract does not have: {unknown:?}");
+    }
+
+    /// The committed files are what `cargo run -p ringmta-policy --example generate` would write; with RINGMTA_GENERATE set,
+    /// writes them first.
     #[test]
     fn generated_files_are_up_to_date() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        for (path, text) in super::files().unwrap() {
+        for (path, text) in super::files(&root).unwrap() {
+            if std::env::var_os("RINGMTA_GENERATE").is_some() {
+                std::fs::write(root.join(&path), &text).unwrap();
+            }
             let committed = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
             assert!(
                 committed == text,

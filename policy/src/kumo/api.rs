@@ -49,6 +49,8 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     }
     let name = "kumo.api.inject.inject_v1".to_owned();
     inject.set("inject_v1", function(lua, name, |v| Ok(ApiCall::Inject(v)))?)?;
+    let metrics = function(lua, "kumo.prometheus_metrics".into(), |_| Ok(ApiCall::Metrics))?;
+    kumo.set("prometheus_metrics", metrics)?;
     api.set("admin", admin)?;
     api.set("inject", inject)?;
     kumo.set("api", api)

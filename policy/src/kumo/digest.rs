@@ -9,8 +9,8 @@ use super::shim::def;
 use crate::lua_value::to_plain;
 use crate::options::{KeySource, Notes, OptionValue};
 
-/// A finished digest, shown in whatever encoding is asked for.
-struct Digest(Vec<u8>);
+/// Bytes of a result, shown in whatever encoding is asked for.
+pub(super) struct Digest(pub Vec<u8>);
 
 impl UserData for Digest {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
@@ -43,28 +43,63 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
             Ok(Digest(ctx.finish().as_ref().to_vec()))
         })?;
     }
+    wider::<sha2::Sha224>(lua, &t, "sha224")?;
+    wider::<sha3::Sha3_256>(lua, &t, "sha3_256")?;
+    wider::<sha3::Sha3_384>(lua, &t, "sha3_384")?;
+    wider::<sha3::Sha3_512>(lua, &t, "sha3_512")?;
     def(lua, &t, "crc32", |_, parts: Variadic<mlua::String>| {
         let crc = parts.iter().fold(!0u32, |crc, p| crc32(crc, &p.as_bytes()));
         Ok(Digest((!crc).to_be_bytes().to_vec()))
     })?;
-    let macs = [
-        ("hmac_sha1", hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
-        ("hmac_sha256", hmac::HMAC_SHA256),
-        ("hmac_sha384", hmac::HMAC_SHA384),
-        ("hmac_sha512", hmac::HMAC_SHA512),
+    let macs: [(&str, Mac); 5] = [
+        ("hmac_sha1", |k, m| by_ring(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, k, m)),
+        ("hmac_sha224", hmac_sha224),
+        ("hmac_sha256", |k, m| by_ring(hmac::HMAC_SHA256, k, m)),
+        ("hmac_sha384", |k, m| by_ring(hmac::HMAC_SHA384, k, m)),
+        ("hmac_sha512", |k, m| by_ring(hmac::HMAC_SHA512, k, m)),
     ];
-    for (name, algorithm) in macs {
+    for (name, mac) in macs {
         let f =
             lua.create_async_function(move |lua, (key, msg): (Value, mlua::String)| async move {
                 let source = KeySource::parse(&to_plain(&key)?, &mut Notes::default())
                     .map_err(|e| mlua::Error::runtime(format!("kumo.digest.{name}: {e}")))?;
                 let key = super::keys::load(&lua, &source).await?;
-                let tag = hmac::sign(&hmac::Key::new(algorithm, &key), &msg.as_bytes());
-                Ok(Digest(tag.as_ref().to_vec()))
+                Ok(Digest(mac(&key, &msg.as_bytes())))
             })?;
         t.set(name, f)?;
     }
     kumo.set("digest", t)
+}
+
+type Mac = fn(&[u8], &[u8]) -> Vec<u8>;
+
+fn by_ring(algorithm: hmac::Algorithm, key: &[u8], text: &[u8]) -> Vec<u8> {
+    hmac::sign(&hmac::Key::new(algorithm, key), text).as_ref().to_vec()
+}
+
+/// RFC 2104 with SHA-224, which ring lacks.
+fn hmac_sha224(key: &[u8], text: &[u8]) -> Vec<u8> {
+    use sha2::{Digest as _, Sha224};
+    const BLOCK: usize = 64;
+    let mut block = [0u8; BLOCK];
+    match key.len() > BLOCK {
+        true => {
+            let short = Sha224::digest(key);
+            block[..short.len()].copy_from_slice(&short);
+        }
+        false => block[..key.len()].copy_from_slice(key),
+    }
+    let inner = Sha224::new().chain_update(block.map(|b| b ^ 0x36)).chain_update(text).finalize();
+    Sha224::new().chain_update(block.map(|b| b ^ 0x5c)).chain_update(inner).finalize().to_vec()
+}
+
+/// A hash ring does not have.
+fn wider<H: sha2::Digest>(lua: &Lua, t: &Table, name: &str) -> Result<()> {
+    def(lua, t, name, |_, parts: Variadic<mlua::String>| {
+        let mut hash = H::new();
+        parts.iter().for_each(|p| hash.update(&*p.as_bytes()));
+        Ok(Digest(hash.finalize().to_vec()))
+    })
 }
 
 /// CRC-32 (IEEE 802.3), one step of the running value.

@@ -227,6 +227,15 @@ pub(super) fn register(lua: &Lua, dns: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         Ok(())
     })?;
     let c = ctx.clone();
+    def(lua, dns, "configure_unbound_resolver", move |_, v: Value| {
+        let config: ResolverConfig = super::make::options(&c, &to_plain(&v)?)?;
+        c.shared.warn_once(
+            "kumo.dns.configure_unbound_resolver: the name servers are used, but answers are not validated (DNSSEC)",
+        );
+        c.init.borrow_mut().name_servers = config.name_servers.iter().map(|s| s.0).collect();
+        Ok(())
+    })?;
+    let c = ctx.clone();
     def(lua, dns, "configure_test_resolver", move |_, v: Value| {
         let zones = zones(&to_plain(&v)?)
             .map_err(|e| Error::runtime(format!("kumo.dns.configure_test_resolver: {e}")))?;

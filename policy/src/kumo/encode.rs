@@ -36,5 +36,35 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
             lua.create_string(bytes)
         })?;
     }
+    charsets(lua, &encode)?;
     kumo.set("encode", encode)
+}
+
+/// A charset by any of its WHATWG labels.
+pub(super) fn charset(label: &str) -> Result<&'static encoding_rs::Encoding> {
+    encoding_rs::Encoding::for_label(label.as_bytes())
+        .ok_or_else(|| Error::runtime(format!("`{label}` is not a known charset")))
+}
+
+fn charsets(lua: &Lua, encode: &Table) -> Result<()> {
+    def(lua, encode, "charset_encode", |lua, a: (String, String, Option<bool>)| {
+        let (label, text, ignore_errors) = a;
+        let (bytes, _, lost) = charset(&label)?.encode(&text);
+        if lost && ignore_errors != Some(true) {
+            return Err(Error::runtime(format!(
+                "kumo.encode.charset_encode: the text has characters that {label} lacks"
+            )));
+        }
+        lua.create_string(&bytes)
+    })?;
+    def(lua, encode, "charset_decode", |_, (label, bytes): (String, mlua::String)| {
+        let bytes = bytes.as_bytes();
+        let (text, lost) = charset(&label)?.decode_without_bom_handling(&bytes);
+        if lost {
+            return Err(Error::runtime(format!(
+                "kumo.encode.charset_decode: the bytes are not valid {label}"
+            )));
+        }
+        Ok(text.into_owned())
+    })
 }

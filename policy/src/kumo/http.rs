@@ -13,6 +13,7 @@ use super::shim::def;
 use crate::limits::{HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
 use crate::lua_value::to_plain;
 use crate::options::*;
+use crate::plain::Plain;
 use crate::vm::{self, Ctx};
 
 option_table! {
@@ -149,6 +150,67 @@ fn form(table: &Table) -> Result<String> {
     Ok(pairs.join("&"))
 }
 
+/// The parts of a form (RFC 7578), sorted by name.
+fn multipart(table: &Table, boundary: &str) -> Result<Vec<u8>> {
+    let mut parts = Vec::new();
+    for pair in table.pairs::<String, mlua::String>() {
+        let (name, value) = pair?;
+        let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+        parts.push((name, value.as_bytes().to_vec()));
+    }
+    parts.sort();
+    let mut out = Vec::new();
+    for (name, value) in parts {
+        let head =
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(&value);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    Ok(out)
+}
+
+/// Signs the request as it is now, with its own method, path, query, host and body.
+async fn sign_for_aws(lua: &Lua, this: &AnyUserData, v: &Value) -> Result<()> {
+    let mut fields: Vec<(Plain, Plain)> = match to_plain(v)? {
+        Plain::Map(m) => m.to_vec(),
+        _ => return Err(Error::runtime("aws_sign_v4: a table is needed")),
+    };
+    this.borrow::<RequestObject>()?.edit(|p| {
+        let uri = p.request.uri();
+        let pairs = uri.query().unwrap_or("").split('&').filter(|q| !q.is_empty());
+        let pairs = pairs.map(|q| q.split_once('=').unwrap_or((q, "")));
+        let query = Plain::map(pairs.map(|(k, v)| (k, Plain::str(v))));
+        let host =
+            uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or("")).unwrap_or("");
+        let own = [
+            ("method", Plain::str(p.request.method().as_str())),
+            ("uri", Plain::str(uri.path())),
+            ("query_params", query),
+            ("headers", Plain::map([("host", Plain::str(host))])),
+            ("payload", Plain::str(p.request.body())),
+        ];
+        for (name, value) in own {
+            if !fields.iter().any(|(k, _)| k.is(name)) {
+                fields.push((Plain::str(name), value));
+            }
+        }
+        Ok(())
+    })?;
+    let ctx = vm::ctx(lua)?;
+    let plain = Plain::Map(Arc::new(fields));
+    let params: super::crypto::AwsParams = super::make::options(&ctx, &plain)?;
+    let signed = super::crypto::sign_with(lua, &params).await?;
+    this.borrow::<RequestObject>()?.edit(|p| {
+        if let Some(token) = &params.session_token {
+            set_header(p, "x-amz-security-token", token.0.as_bytes())?;
+        }
+        set_header(p, "x-amz-date", signed.timestamp.as_bytes())?;
+        set_header(p, "authorization", signed.authorization.as_bytes())
+    })
+}
+
 /// A chainable method: changes the request and returns it.
 fn chain<M, A>(methods: &mut M, name: &str, f: impl Fn(&mut Pending, A) -> Result<()> + 'static)
 where
@@ -194,6 +256,20 @@ impl UserData for RequestObject {
             *p.request.body_mut() = form(&map)?.into_bytes();
             Ok(())
         });
+        chain(methods, "form_multipart_data", |p, map: Table| {
+            let boundary = super::uuid::text()?;
+            let kind = format!("multipart/form-data; boundary={boundary}");
+            set_header(p, "content-type", kind.as_bytes())?;
+            *p.request.body_mut() = multipart(&map, &boundary)?;
+            Ok(())
+        });
+        methods.add_async_function(
+            "aws_sign_v4",
+            |lua, (this, v): (AnyUserData, Value)| async move {
+                sign_for_aws(&lua, &this, &v).await?;
+                Ok(this)
+            },
+        );
         methods.add_async_method("send", |lua, r, ()| async move {
             let pending =
                 r.0.borrow_mut()
@@ -252,10 +328,11 @@ fn without_secrets(uri: &http::Uri) -> String {
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
 }
 
-struct Response {
-    status: http::StatusCode,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+/// An answer with its whole body.
+pub(super) struct Response {
+    pub status: http::StatusCode,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
 }
 
 /// An answer without content, to see what such an object has.
@@ -295,5 +372,6 @@ pub(super) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         let separator = if base.contains('?') { '&' } else { '?' };
         Ok(format!("{base}{separator}{}", form(&params)?))
     })?;
+    super::websocket::register(lua, &t)?;
     kumo.set("http", t)
 }

@@ -5,6 +5,7 @@ mod api;
 pub(crate) mod classifier;
 mod conformance;
 pub(crate) mod core;
+pub(crate) mod crypto;
 mod digest;
 mod dkim_lua;
 pub(crate) mod dns;
@@ -20,12 +21,16 @@ mod maps;
 pub(crate) mod memoize;
 mod msg;
 pub(crate) mod objects;
+pub(crate) mod redis_lua;
 pub(crate) mod refused;
 mod regex;
 mod regex_map;
 pub(crate) mod serde;
 mod shaping;
+pub(crate) mod shared_objects;
 mod shim;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
 mod string;
 mod template;
 mod throttle;
@@ -33,6 +38,7 @@ mod time;
 pub(crate) mod tuning;
 mod userdata;
 mod uuid;
+pub(crate) mod websocket;
 
 use std::rc::Rc;
 
@@ -54,6 +60,9 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     encode::register(lua, &kumo)?;
     digest::register(lua, &kumo)?;
     keys::register(lua, &kumo)?;
+    crypto::register(lua, &kumo)?;
+    redis_lua::register(lua, &kumo)?;
+    shared_objects::register(lua, &kumo)?;
     time::register(lua, &kumo)?;
     string::register(lua, &kumo)?;
     uuid::register(lua, &kumo)?;

@@ -18,6 +18,9 @@ pub(crate) fn to_plain(u: &AnyUserData) -> Result<Plain> {
     if let Ok(a) = u.borrow::<EnvelopeAddress>() {
         return Ok(Plain::str(a.email()));
     }
+    if let Ok(t) = u.borrow::<super::time::Time>() {
+        return Ok(Plain::str(t.text()));
+    }
     if let Ok(t) = u.borrow::<super::throttle::ThrottleObject>() {
         return Ok(Plain::Object(t.0.clone()));
     }

@@ -9,15 +9,8 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
         "configure_log_disposition_hook",
         "records are told after they are durable; use configure_log_hook",
     ),
-    ("configure_redis_throttles", "limits are shared by all shards of one node, not between nodes"),
-    (
-        "set_httpinject_recipient_rate_limit",
-        "limit recipients with kumo.make_throttle in http_message_generated",
-    ),
-    ("dns.configure_unbound_resolver", "DNSSEC is not validated; use configure_resolver"),
     ("dns.define_resolver", "there is one resolver; use configure_resolver"),
     ("dns.configure_test_mta_sts", "MTA-STS policies cannot be made up"),
-    ("http.connect_websocket", "there is no websocket client"),
     ("amqp.basic_publish", NO_CLIENT),
     ("amqp.build_client", NO_CLIENT),
     ("kafka.build_producer", NO_CLIENT),
@@ -30,8 +23,40 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
 const NO_CLIENT: &str = "records are handed on by a log hook over HTTP";
 const NO_XFER: &str = "messages stay on the node that accepted them";
 
+/// Modules of other daemons, with what they have.
+const OTHERS: &[(&str, &[&str], &str)] = &[
+    ("tsa", &["start_http_listener", "configure_tsa_db_path"], "there is no automation daemon"),
+    ("proxy", &["start_proxy_listener", "start_http_listener"], "there is no proxy server"),
+];
+
+/// Names of the modules in which everything is refused.
+pub(crate) const MODULES: [&str; 2] = ["tsa", "proxy"];
+
+/// One of them: a tree that only loads it still works.
+pub(crate) fn module(lua: &Lua, name: &str) -> Result<Table> {
+    let t = lua.create_table()?;
+    for (module, functions, why) in OTHERS.iter().filter(|(module, ..)| *module == name) {
+        for f in *functions {
+            t.set(*f, refusal(lua, format!("{module}.{f}"), why)?)?;
+        }
+    }
+    Ok(t)
+}
+
+fn refusal(lua: &Lua, path: String, why: &'static str) -> Result<mlua::Function> {
+    lua.create_function(move |_, _: MultiValue| -> Result<Value> {
+        Err(Error::runtime(format!("{path} is not supported by this version of ringmta: {why}")))
+    })
+}
+
 /// Why a path such as `kumo.nats.connect` is refused.
 pub(crate) fn why(path: &str) -> Option<&'static str> {
+    for (module, functions, why) in OTHERS {
+        let name = path.strip_prefix(module).and_then(|rest| rest.strip_prefix('.'));
+        if name.is_some_and(|n| functions.contains(&n)) {
+            return Some(why);
+        }
+    }
     let below = path.strip_prefix("kumo.")?;
     REFUSED.iter().find(|(name, _)| *name == below).map(|(_, why)| *why)
 }
@@ -42,11 +67,7 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
         let mut parts = path.split('.').peekable();
         while let Some(part) = parts.next() {
             if parts.peek().is_none() {
-                let f = lua.create_function(move |_, _: MultiValue| -> Result<Value> {
-                    Err(Error::runtime(format!(
-                        "kumo.{path} is not supported by this version of ringmta: {why}"
-                    )))
-                })?;
+                let f = refusal(lua, format!("kumo.{path}"), why)?;
                 table.set(part, f)?;
                 break;
             }

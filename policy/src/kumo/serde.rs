@@ -4,7 +4,7 @@ use mlua::{Error, Function, Lua, Result, Table, Value};
 use serde_json::Value as Json;
 
 use super::shim::def;
-use crate::limits::MAX_POLICY_FILE_BYTES;
+use crate::limits::{MAX_POLICY_FILE_BYTES, MAX_VALUE_DEPTH};
 use crate::lua_value::{from_json, to_json};
 use crate::vm;
 
@@ -20,13 +20,54 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     def(lua, &serde, "toml_parse", |lua, s: String| from_json(lua, &parse_toml(&s)?))?;
     def(lua, &serde, "toml_encode", |_, v: Value| encode_toml(&v, false))?;
     def(lua, &serde, "toml_encode_pretty", |_, v: Value| encode_toml(&v, true))?;
+    def(lua, &serde, "toml_encode_pretty_compact", |_, v: Value| encode_toml(&v, false))?;
     serde.set("json_load", loader(lua, parse_json)?)?;
     serde.set("toml_load", loader(lua, parse_toml)?)?;
     for pair in serde.pairs::<String, Function>() {
         let (name, f) = pair?;
         kumo.set(name, f)?;
     }
+    // These have no older name.
+    def(lua, &serde, "yaml_parse", |lua, s: String| from_json(lua, &parse_yaml(&s)?))?;
+    def(lua, &serde, "yaml_encode", |_, v: Value| {
+        serde_yaml_ng::to_string(&to_json(&v)?)
+            .map_err(|e| Error::runtime(format!("encoding as yaml: {e}")))
+    })?;
+    serde.set("yaml_load", loader(lua, parse_yaml)?)?;
     kumo.set("serde", serde)
+}
+
+fn parse_yaml(text: &str) -> Result<Json> {
+    let parsed = serde_yaml_ng::from_str(text).map_err(|e| e.to_string()).and_then(|v| yaml(v, 0));
+    parsed.map_err(|e| Error::runtime(format!("parsing {} as yaml: {e}", excerpt(text))))
+}
+
+/// JSON of a YAML value: tags are dropped, keys become texts.
+fn yaml(v: serde_yaml_ng::Value, depth: usize) -> std::result::Result<Json, String> {
+    use serde_yaml_ng::Value as Yaml;
+    if depth > MAX_VALUE_DEPTH {
+        return Err("it is nested too deeply".into());
+    }
+    Ok(match v {
+        Yaml::Sequence(items) => Json::Array(
+            items.into_iter().map(|i| yaml(i, depth + 1)).collect::<std::result::Result<_, _>>()?,
+        ),
+        Yaml::Mapping(items) => {
+            let mut out = serde_json::Map::new();
+            for (key, value) in items {
+                let key = match key {
+                    Yaml::String(s) => s,
+                    Yaml::Number(n) => n.to_string(),
+                    Yaml::Bool(b) => b.to_string(),
+                    _ => return Err("a key must be a text or a number".into()),
+                };
+                out.insert(key, yaml(value, depth + 1)?);
+            }
+            Json::Object(out)
+        }
+        Yaml::Tagged(t) => yaml(t.value, depth + 1)?,
+        other => serde_json::to_value(other).map_err(|e| e.to_string())?,
+    })
 }
 
 fn parse_json(text: &str) -> Result<Json> {

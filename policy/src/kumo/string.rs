@@ -32,6 +32,14 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     def(lua, &t, "trim_end", |_, s: String| Ok(s.trim_end().to_owned()))?;
     def(lua, &t, "starts_with", |_, (s, p): (String, String)| Ok(s.starts_with(&p)))?;
     def(lua, &t, "ends_with", |_, (s, p): (String, String)| Ok(s.ends_with(&p)))?;
+    def(lua, &t, "psl_domain", |_, s: String| {
+        let name = s.trim_end_matches('.').to_ascii_lowercase();
+        Ok(psl::domain_str(&name).map(str::to_owned))
+    })?;
+    def(lua, &t, "psl_suffix", |_, s: String| {
+        let name = s.trim_end_matches('.').to_ascii_lowercase();
+        Ok(psl::suffix_str(&name).map(str::to_owned))
+    })?;
     super::template::register(lua, &t)?;
     kumo.set("string", t)
 }

@@ -3,14 +3,19 @@
 use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use mlua::{IntoLua, Lua, Result, Table, UserData, UserDataMethods, UserDataRef, Value};
+use mlua::{
+    Error, Function, IntoLua, Lua, Result, Table, UserData, UserDataFields, UserDataMethods,
+    UserDataRef, Value,
+};
 
-use super::shim::def;
+use super::shim::{def, pair, Lazy, Now};
 use crate::gcra::Gcra;
 use crate::message::Message;
 use crate::options::Throttle;
 use crate::plain::Portable;
+use crate::redis::{self, Pool, Verdict};
 use crate::vm::{self, Ctx};
 
 /// A named limiter; every throttle of a name shares one state, process-wide.
@@ -37,38 +42,90 @@ impl Portable for NamedThrottle {
 }
 
 impl NamedThrottle {
-    fn acquire(&self, now: u64) -> std::result::Result<(), std::time::Duration> {
-        self.gcra.try_acquire(&self.rate.spec(), now)
+    /// Takes one event of a throttle that is counted in this process.
+    fn acquire(&self, now: u64) -> Verdict {
+        let spec = self.rate.spec();
+        let wait = self.gcra.try_acquire(&spec, now).err();
+        Verdict { wait, reset: self.gcra.peek(&spec, now).1 }
+    }
+
+    /// The Redis it is counted in, if any.
+    fn shared_through(&self, ctx: &Ctx) -> Option<Arc<Pool>> {
+        if self.rate.local {
+            return None;
+        }
+        ctx.shared.redis_throttles()
+    }
+
+    /// Takes one event, wherever it is counted.
+    async fn acquire_anywhere(self: Arc<Self>, ctx: &Ctx) -> Result<Verdict> {
+        let Some(pool) = self.shared_through(ctx) else {
+            return Ok(self.acquire(ctx.host.now_unix_nanos()));
+        };
+        let this = self.clone();
+        let asked = move || redis::acquire(&pool, &this.name, &this.rate.spec());
+        let said = ctx.shared.helpers().run(asked).await;
+        said.map_err(|e| Error::runtime(format!("throttle {}: redis: {e}", self.name)))
+    }
+
+    /// Events that may still pass at once, from the time it takes to be as if unused.
+    fn remaining(&self, reset: Duration) -> u64 {
+        let spec = self.rate.spec();
+        let interval = (spec.period.as_nanos() / u128::from(spec.limit.max(1))).max(1);
+        let used = reset.as_nanos().div_ceil(interval);
+        spec.burst.saturating_sub(u64::try_from(used).unwrap_or(u64::MAX))
     }
 }
 
+fn delay(ctx: &Ctx, m: &Message, verdict: &Verdict) -> bool {
+    let Some(wait) = verdict.wait else { return false };
+    m.set_due(Some((ctx.host.now_unix_nanos() + wait.as_nanos() as u64).div_ceil(1_000_000)));
+    true
+}
+
+/// Answers at once when the throttle is counted here.
+fn delay_message(lua: &Lua) -> Result<Function> {
+    type Args = (UserDataRef<ThrottleObject>, UserDataRef<Message>);
+    let now = lua.create_function(|lua, (t, m): Args| {
+        let ctx = vm::ctx(lua)?;
+        if t.0.shared_through(&ctx).is_some() {
+            return Ok(Now::Wait);
+        }
+        let verdict = t.0.acquire(ctx.host.now_unix_nanos());
+        Ok(Now::Done(delay(&ctx, &m, &verdict)))
+    })?;
+    let later = lua.create_async_function(|lua, (t, m): Args| async move {
+        let ctx = vm::ctx(&lua)?;
+        let verdict = t.0.clone().acquire_anywhere(&ctx).await?;
+        Ok(delay(&ctx, &m, &verdict))
+    })?;
+    pair(lua, now, later, None)
+}
+
 impl UserData for ThrottleObject {
+    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
+        fields.add_field("delay_message_if_throttled", Lazy(delay_message));
+    }
+
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("delay_message_if_throttled", |lua, t, m: UserDataRef<Message>| {
-            let now = vm::ctx(lua)?.host.now_unix_nanos();
-            let Err(wait) = t.0.acquire(now) else { return Ok(false) };
-            m.set_due(Some((now + wait.as_nanos() as u64).div_ceil(1_000_000)));
-            Ok(true)
-        });
         methods.add_async_method("sleep_if_throttled", |lua, t, ()| async move {
             let ctx = vm::ctx(&lua)?;
             let mut slept = false;
-            while let Err(wait) = t.0.acquire(ctx.host.now_unix_nanos()) {
+            while let Some(wait) = t.0.clone().acquire_anywhere(&ctx).await?.wait {
                 slept = true;
                 ctx.sleep(wait).await;
             }
             Ok(slept)
         });
-        methods.add_method("throttle", |lua, t, ()| {
-            let now = vm::ctx(lua)?.host.now_unix_nanos();
-            let outcome = t.0.acquire(now);
-            let (remaining, reset) = t.0.gcra.peek(&t.0.rate.spec(), now);
+        methods.add_async_method("throttle", |lua, t, ()| async move {
+            let ctx = vm::ctx(&lua)?;
+            let verdict = t.0.clone().acquire_anywhere(&ctx).await?;
             let r = lua.create_table()?;
-            r.set("throttled", outcome.is_err())?;
+            r.set("throttled", verdict.wait.is_some())?;
             r.set("limit", t.0.rate.spec().burst)?;
-            r.set("remaining", remaining)?;
-            r.set("reset_after", reset.as_secs_f64())?;
-            r.set("retry_after", outcome.err().map(|d| d.as_secs_f64()))?;
+            r.set("remaining", t.0.remaining(verdict.reset))?;
+            r.set("reset_after", verdict.reset.as_secs_f64())?;
+            r.set("retry_after", verdict.wait.map(|d| d.as_secs_f64()))?;
             Ok(r)
         });
         methods.add_method("explain", |_, t, ()| {

@@ -7,7 +7,7 @@ use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
 use super::shim::def;
 use crate::lua_value::{to_json, to_plain};
-use crate::options::{Notes, OptionValue};
+use crate::options::{Notes, OptionValue, Throttle};
 use crate::vm::{self, Ctx};
 
 /// Calls that are taken and do nothing, with the reason that is logged once.
@@ -158,6 +158,13 @@ fn settings(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let c = ctx.clone();
     def(lua, kumo, "set_memory_hard_limit", move |_, n: u64| {
         c.init.borrow_mut().memory_hard_limit = Some(n);
+        Ok(())
+    })?;
+    def(lua, kumo, "set_httpinject_recipient_rate_limit", |lua, spec: Option<String>| {
+        let rate = spec.map(|s| Throttle::parse(&s)).transpose().map_err(|e| {
+            Error::runtime(format!("kumo.set_httpinject_recipient_rate_limit: {e}"))
+        })?;
+        vm::ctx(lua)?.shared.set_recipient_rate(rate);
         Ok(())
     })?;
     let dns = lua.create_table()?;

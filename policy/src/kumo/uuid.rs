@@ -37,6 +37,23 @@ fn v7(now_nanos: u64) -> Result<Uuid> {
     Ok(Uuid::with_version(b, 7))
 }
 
+/// RFC 9562, section 5.6: the fields of version 1, the time with its high bits first.
+fn v6(v1: [u8; 16]) -> Uuid {
+    let high = u64::from(u16::from_be_bytes([v1[6], v1[7]]) & 0x0fff);
+    let mid = u64::from(u16::from_be_bytes([v1[4], v1[5]]));
+    let low = u64::from(u32::from_be_bytes([v1[0], v1[1], v1[2], v1[3]]));
+    let time = (high << 48) | (mid << 32) | low;
+    let mut b = v1;
+    b[..6].copy_from_slice(&(time >> 12).to_be_bytes()[2..]);
+    b[6..8].copy_from_slice(&((time & 0x0fff) as u16).to_be_bytes());
+    Uuid::with_version(b, 6)
+}
+
+/// A random one, for names that must not meet again.
+pub(super) fn text() -> Result<String> {
+    Ok(MessageId(Uuid::with_version(random()?, 4).0).to_string())
+}
+
 impl UserData for Uuid {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
         fields.add_field_method_get("hyphenated", |_, u| Ok(u.hyphenated()));
@@ -60,6 +77,7 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
             .map_err(|_| Error::runtime(format!("`{s}` is not a UUID")))
     })?;
     def(lua, &t, "new_v1", |lua, ()| Ok(Uuid(vm::ctx(lua)?.host.new_message_id().0)))?;
+    def(lua, &t, "new_v6", |lua, ()| Ok(v6(vm::ctx(lua)?.host.new_message_id().0)))?;
     def(lua, &t, "new_v4", |_, ()| Ok(Uuid::with_version(random()?, 4)))?;
     def(lua, &t, "new_v7", |lua, ()| v7(vm::ctx(lua)?.host.now_unix_nanos()))?;
     kumo.set("uuid", t)

@@ -35,6 +35,16 @@ macro_rules! words {
 }
 
 words! {
+    /// How much of the message a delivery status report is about goes into it.
+    pub enum IncludeOriginal {
+        /// All of it.
+        FullContent,
+        /// Its header.
+        HeadersOnly,
+        /// Nothing.
+        No,
+    }
+
     /// How the recipients of one transaction become messages.
     pub enum BatchHandling {
         /// One message per recipient.

@@ -21,7 +21,7 @@ pub enum KeySource {
         /// Its arguments.
         args: Vec<Plain>,
     },
-    /// HashiCorp Vault, `{ vault_mount, vault_path, ... }`; refused by this version.
+    /// HashiCorp Vault, KV version 2: `{ vault_mount, vault_path, ... }`.
     Vault {
         /// Mount of the KV engine.
         mount: String,
@@ -31,6 +31,8 @@ pub enum KeySource {
         key: String,
         /// Server; None = `VAULT_ADDR`.
         address: Option<String>,
+        /// Token; None = `VAULT_TOKEN`.
+        token: Option<String>,
     },
 }
 
@@ -58,7 +60,7 @@ const FIELDS: [&str; 8] = [
 
 impl OptionValue for KeySource {
     const TYPE: &'static str =
-        "a key source (a file name, {key_data=...} or {event_name=..., event_args={...}})";
+        "a key source (a file name, {key_data=...}, {event_name=..., event_args={...}} or {vault_mount=..., vault_path=...})";
 
     fn parse(v: &Plain, notes: &mut Notes) -> Result<KeySource, String> {
         if let Plain::Str(_) = v {
@@ -80,8 +82,11 @@ impl OptionValue for KeySource {
                 v.get("event_args").map(|a| Vec::parse(a, notes)).transpose()?.unwrap_or_default();
             return Ok(KeySource::Event { name, args });
         }
-        if text("vault_mount").is_some() {
-            return Err("a vault key source is not supported by this version of ringmta; use a file, {key_data=...} or {event_name=...}".into());
+        if let Some(mount) = text("vault_mount") {
+            let path = text("vault_path").ok_or("a vault key source needs `vault_path`")?;
+            let key = text("vault_key").unwrap_or_else(|| "key".to_owned());
+            let (address, token) = (text("vault_address"), text("vault_token"));
+            return Ok(KeySource::Vault { mount, path, key, address, token });
         }
         Err(format!("invalid value: {}, expected {}", v.describe(), Self::TYPE))
     }
@@ -126,10 +131,8 @@ mod tests {
     #[test]
     fn refusals() {
         let mut n = Notes::default();
-        let vault = Plain::map([("vault_mount", Plain::str("s")), ("vault_path", Plain::str("p"))]);
-        assert!(KeySource::parse(&vault, &mut n)
-            .unwrap_err()
-            .contains("not supported by this version of ringmta"));
+        let vault = Plain::map([("vault_mount", Plain::str("s"))]);
+        assert!(KeySource::parse(&vault, &mut n).unwrap_err().contains("vault_path"));
         let typo = Plain::map([("key_dat", Plain::str("s"))]);
         assert!(KeySource::parse(&typo, &mut n).unwrap_err().ends_with("did you mean `key_data`?"));
         assert!(KeySource::parse(&Plain::Bool(true), &mut n).is_err());
