@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod address;
+mod auth;
 pub mod classify;
 pub mod conn_meta;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub mod limits;
 mod lua_value;
 mod memo;
 pub mod message;
+pub mod mime;
 pub mod mpsc;
 #[cfg(test)]
 mod msg_tests;

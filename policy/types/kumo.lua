@@ -201,6 +201,10 @@ function kumo.dkim.rsa_sha256_signer(...) end
 
 function kumo.dkim.set_signing_threads(...) end
 
+kumo.dmarc = {}
+
+function kumo.dmarc.check_msg(...) end
+
 kumo.dns = {}
 
 ---@param options kumo.ResolverOptions
@@ -304,6 +308,9 @@ function kumo.fs.symlink_metadata_for_path(...) end
 
 function kumo.fs.uncached_glob(...) end
 
+---@param options kumo.DsnOptions
+function kumo.generate_rfc3464_message(options) end
+
 function kumo.get_event_registrars(...) end
 
 function kumo.get_memory_hard_limit(...) end
@@ -373,6 +380,22 @@ function kumo.make_throttle(...) end
 
 ---@param options kumo.MemoizeOptions
 function kumo.memoize(options) end
+
+kumo.mimepart = {}
+
+function kumo.mimepart.builder(...) end
+
+function kumo.mimepart.new_binary(...) end
+
+function kumo.mimepart.new_html(...) end
+
+function kumo.mimepart.new_multipart(...) end
+
+function kumo.mimepart.new_text(...) end
+
+function kumo.mimepart.new_text_plain(...) end
+
+function kumo.mimepart.parse(...) end
 
 kumo.mpsc = {}
 
@@ -477,6 +500,12 @@ function kumo.sleep(...) end
 function kumo.spawn_task(...) end
 
 function kumo.spawn_thread_pool(...) end
+
+kumo.spf = {}
+
+function kumo.spf.check_host(...) end
+
+function kumo.spf.check_msg(...) end
 
 ---@param options kumo.EsmtpListenerOptions
 function kumo.start_esmtp_listener(options) end

@@ -273,6 +273,14 @@
 ---@field local_load? 'Ignore'|'Warn'|'Error' A file cannot be read. Default: "Error".
 ---@field http_timeout? number|string Deadline of a fetch (duration). Default: 5.
 
+---Options of `kumo.generate_rfc3464_message`.
+---@class kumo.DsnOptions
+---@field include_original_message? 'FullContent'|'HeadersOnly'|'No' How much of the original message goes into the report. Default: "No".
+---@field enable_expiration? boolean Report messages that expired. Default: false.
+---@field enable_bounce? boolean Report messages that bounced. Default: false.
+---@field reporting_mta any Who reports: `{ mta_type = 'dns', name = ... }`.
+---@field stable_content? boolean Make the same report every time, for tests. Default: false.
+
 ---Options of `redis.open`.
 ---@class kumo.RedisOptions
 ---@field node string URL of the server, or a list of URLs of a cluster. Default: {}.

@@ -45,6 +45,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<crate::kumo::memoize::MemoizeParams>("MemoizeOptions"),
         table::<crate::kumo::http::ClientParams>("HttpClientOptions"),
         table::<crate::shaping::ShapingOptions>("ShapingOptions"),
+        table::<crate::mime::DsnParams>("DsnOptions"),
         table::<crate::redis::RedisParams>("RedisOptions"),
         table::<crate::kumo::shared_objects::SeriesParams>("CounterSeriesOptions"),
         table::<crate::kumo::crypto::AwsParams>("AwsSignOptions"),

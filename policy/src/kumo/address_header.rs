@@ -52,6 +52,14 @@ impl AddressHeader {
         (!list.is_empty()).then_some(AddressHeader(list))
     }
 
+    /// The domain of the only address.
+    pub fn only_domain(&self) -> Option<String> {
+        match &self.0[..] {
+            [one] => Some(one.split().1.to_owned()),
+            _ => None,
+        }
+    }
+
     fn only(&self) -> Result<&Entry> {
         match &self.0[..] {
             [one] => Ok(one),

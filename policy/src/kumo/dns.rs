@@ -93,7 +93,7 @@ pub(crate) async fn mx_plan(ctx: &Ctx, domain: &str) -> std::result::Result<MxPl
 }
 
 /// Named resolvers do not exist here; the default one is meant by nil.
-fn default_resolver(call: &str, v: &Value) -> Result<()> {
+pub(super) fn default_resolver(call: &str, v: &Value) -> Result<()> {
     match v {
         Value::Nil => Ok(()),
         _ => Err(Error::runtime(format!(

@@ -2,6 +2,7 @@
 
 mod address_header;
 mod api;
+mod auth;
 pub(crate) mod classifier;
 mod conformance;
 pub(crate) mod core;
@@ -12,6 +13,7 @@ pub(crate) mod dns;
 mod encode;
 mod fs;
 mod glob;
+mod headermap;
 pub(crate) mod http;
 mod import;
 mod invoke;
@@ -19,6 +21,7 @@ mod keys;
 pub(crate) mod make;
 mod maps;
 pub(crate) mod memoize;
+mod mimepart;
 mod msg;
 pub(crate) mod objects;
 pub(crate) mod redis_lua;
@@ -60,6 +63,8 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     encode::register(lua, &kumo)?;
     digest::register(lua, &kumo)?;
     keys::register(lua, &kumo)?;
+    mimepart::register(lua, &kumo)?;
+    auth::register(lua, &kumo)?;
     crypto::register(lua, &kumo)?;
     redis_lua::register(lua, &kumo)?;
     shared_objects::register(lua, &kumo)?;

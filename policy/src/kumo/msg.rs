@@ -22,9 +22,12 @@ impl UserData for Message {
         super::import::methods(fields);
         super::conformance::methods(fields);
         super::dkim_lua::methods(fields);
+        super::mimepart::methods(fields);
+        super::auth::methods(fields);
     }
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        super::auth::async_methods(methods);
         envelope(methods);
         schedule(methods);
         methods.add_method("get_meta", |_, m, key: mlua::String| {

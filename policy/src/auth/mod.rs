@@ -1,0 +1,14 @@
+//! Checks of who sent a message: DKIM (RFC 6376), SPF (RFC 7208), DMARC (RFC 7489), ARC (RFC 8617).
+//!
+//! Every DNS question goes through the engine's resolver, or the zones of a test.
+
+pub(crate) mod arc;
+pub(crate) mod dkim;
+pub(crate) mod dmarc;
+mod key;
+pub(crate) mod results;
+pub(crate) mod spf;
+mod spf_macro;
+mod tags;
+
+pub(crate) use results::AuthResult;

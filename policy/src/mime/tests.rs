@@ -1,0 +1,158 @@
+use serde_json::json;
+
+use super::*;
+use crate::options::IncludeOriginal;
+
+const MIXED: &[u8] = b"From: a@b.c\r\nSubject: =?utf-8?q?h=C3=A9?=\r\nContent-Type: multipart/mixed; boundary=\"x y\"\r\n\r\npreamble\r\n--x y\r\nContent-Type: multipart/alternative; boundary=z\r\n\r\n--z\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9 =\r\nau lait\r\n--z\r\nContent-Type: text/html\r\n\r\n<p>x</p>\r\n--z--\r\n\r\n--x y\r\nContent-Type: image/png; name*0=\"a\"; name*1=\"b.png\"\r\nContent-Transfer-Encoding: base64\r\nContent-Disposition: attachment\r\nContent-ID: <i@d>\r\n\r\naGVs\r\nbG8=\r\n--x y--\r\nepilogue\r\n";
+
+#[test]
+fn what_is_not_changed_is_written_as_it_was() {
+    assert_eq!(Part::parse(MIXED).unwrap().write(), MIXED);
+    for end in 0..MIXED.len() {
+        Part::parse(&MIXED[..end]).unwrap().write();
+    }
+}
+
+#[test]
+fn structure_and_contents() {
+    let s = Part::parse(MIXED).unwrap().structure();
+    assert_eq!(s.text.as_ref().unwrap().content(), Content::Text("café au lait".into()));
+    assert_eq!(s.text.unwrap().id(), "1.1");
+    assert_eq!(s.html.unwrap().content(), Content::Text("<p>x</p>".into()));
+    let a = &s.attachments[0];
+    assert_eq!(
+        (a.how.file_name.as_deref(), a.how.content_id.as_deref()),
+        (Some("ab.png"), Some("i@d"))
+    );
+    assert_eq!(a.part.content(), Content::Bytes(b"hello".to_vec()));
+}
+
+#[test]
+fn changes_show_in_the_whole() {
+    let root = Part::parse(MIXED).unwrap();
+    let text = root.structure().text.unwrap();
+    text.replace(Content::Text("grüße\r\n".to_owned() + &"long ".repeat(60)), None);
+    let again = Part::parse(&root.write()).unwrap();
+    let back = again.structure().text.unwrap();
+    assert_eq!(back.content(), text.content());
+    assert_eq!(back.content_type().get("charset"), Some("utf-8"));
+    assert!(root.write().split(|c| *c == b'\n').all(|l| l.len() < 80 && l.is_ascii()));
+}
+
+#[test]
+fn limits_hold() {
+    let mut deep = Vec::new();
+    for i in 0..100 {
+        deep.extend_from_slice(
+            format!("Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n").as_bytes(),
+        );
+    }
+    assert!(Part::parse(&deep).unwrap_err().contains("nested"));
+    let many = format!(
+        "Content-Type: multipart/mixed; boundary=b\r\n\r\n{}",
+        "--b\r\n\r\n".repeat(20_000)
+    );
+    assert!(Part::parse(many.as_bytes()).unwrap_err().contains("too many parts"));
+}
+
+#[test]
+fn a_part_cannot_hold_itself() {
+    let inner = Part::multipart("multipart/mixed", Vec::new(), "a").unwrap();
+    let outer = Part::multipart("multipart/mixed", vec![inner.clone()], "b").unwrap();
+    assert!(inner.append(outer.clone()).is_err());
+    assert!(outer.append(outer.clone()).is_err());
+}
+
+#[test]
+fn header_values() {
+    let p = Params::parse("Attachment; filename*=utf-8''%e2%82%ac%20x; a=\"q\\\"; b\"");
+    assert_eq!(
+        (p.value.as_str(), p.get("filename"), p.get("a")),
+        ("attachment", Some("€ x"), Some("q\"; b"))
+    );
+    assert_eq!(Params::parse(&p.to_string()), p);
+    let list =
+        addresses("\"Jo, S\" <jo@a.test>, A Team: x@b.test, Y <y@c.test>;, z@d.test").unwrap();
+    assert_eq!(addresses(&format_addresses(&list)).unwrap(), list);
+    assert!(
+        matches!(&list[1], Address::Group { name, entries } if name == "A Team" && entries.len() == 2)
+    );
+    assert!(addresses("nonsense").is_err());
+    assert_eq!(message_ids("<a@b> <c@d>"), ["a@b", "c@d"]);
+}
+
+#[test]
+fn builder_nests_as_usual() {
+    let b = Builder {
+        text: Some(Part::leaf("text/plain", Content::Text("t".into()))),
+        html: Some(Part::leaf("text/html", Content::Text("<p>h</p>".into()))),
+        attached: vec![
+            Part::binary(
+                "image/png",
+                b"\xff",
+                Some(&Attachment { inline: true, ..Attachment::default() }),
+            ),
+            Part::binary(
+                "text/csv",
+                b"a,b",
+                Some(&Attachment { file_name: Some("ü.csv".into()), ..Attachment::default() }),
+            ),
+        ],
+        ..Builder::default()
+    };
+    let root = b.build(&|name| name.to_owned()).unwrap();
+    let kinds = |p: &Part| p.parts().iter().map(|p| p.content_type().value).collect::<Vec<_>>();
+    assert_eq!(kinds(&root), ["multipart/related", "text/csv"]);
+    assert_eq!(kinds(&root.parts()[0]), ["multipart/alternative", "image/png"]);
+    let again = Part::parse(&root.write()).unwrap().structure();
+    assert_eq!(again.attachments[1].how.file_name.as_deref(), Some("ü.csv"));
+    assert!(Builder::default().build(&|n| n.to_owned()).is_err());
+}
+
+#[test]
+fn reports_read_back_what_was_made() {
+    let params = DsnParams {
+        include_original_message: IncludeOriginal::HeadersOnly,
+        enable_bounce: true,
+        reporting_mta: crate::Plain::map([
+            ("mta_type", crate::Plain::str("dns")),
+            ("name", crate::Plain::str("mta.test")),
+        ]),
+        ..DsnParams::default()
+    };
+    let record = json!({"type": "Bounce", "sender": "s@a.test", "recipient": "r@b.test", "created": 1_057_049_557, "timestamp": 1_057_056_757,
+        "response": {"code": 550, "enhanced_code": {"class": 5, "subject": 7, "detail": 1}, "content": "no thanks"},
+        "peer_address": {"name": "mx.b.test", "addr": "192.0.2.1"}, "delivery_protocol": "ESMTP"});
+    let (to, report) = delivery_status(&params, Some(b"Subject: x\r\n\r\nsecret"), &record, "u1")
+        .unwrap()
+        .unwrap();
+    assert_eq!(to, "s@a.test");
+    let text = String::from_utf8(report.write()).unwrap();
+    assert!(!text.contains("secret") && text.contains("Subject: x"), "{text}");
+    let back = delivery_report(&Part::parse(text.as_bytes()).unwrap()).unwrap().unwrap();
+    assert_eq!(
+        back["per_message"]["reporting_mta"],
+        json!({"mta_type": "dns", "name": "mta.test"})
+    );
+    assert_eq!(back["per_recipient"][0]["status"], json!({"class": 5, "subject": 7, "detail": 1}));
+    assert_eq!(back["per_recipient"][0]["last_attempt_date"], "2003-07-01T10:52:37Z");
+    let mut other = record.clone();
+    other["type"] = "Delivery".into();
+    assert!(delivery_status(&params, None, &other, "u").unwrap().is_none());
+    assert!(delivery_status(&params, None, &record, "u").unwrap_err().contains("original message"));
+}
+
+#[test]
+fn feedback() {
+    // After the first example of RFC 5965, appendix B.1.
+    let text = b"From: <abusedesk@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nAn abuse report.\r\n--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: SomeGenerator/1.0\r\nVersion: 1\r\nReported-Domain: a.example\r\nSource-IP: 192.0.2.1\r\nX-More: y\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nX-KumoRef: eyJfQF8iOiJcXF8vIiwicmVjaXBpZW50IjoidUBvay5leGFtcGxlIn0=\r\nFrom: <s@example.net>\r\n\r\nSpam\r\n--b--\r\n";
+    let r = feedback_report(&Part::parse(text).unwrap()).unwrap().unwrap();
+    assert_eq!(
+        (&r["feedback_type"], &r["source_ip"], &r["reported_domain"]),
+        (&json!("abuse"), &json!("192.0.2.1"), &json!(["a.example"]))
+    );
+    assert_eq!(r["supplemental_trace"]["recipient"], "u@ok.example");
+    assert_eq!(r["extensions"], json!({"x-more": ["y"]}));
+    assert!(feedback_report(&Part::parse(MIXED).unwrap()).unwrap().is_none());
+    assert!(delivery_report(&Part::parse(text).unwrap()).unwrap().is_none());
+}
