@@ -4,6 +4,7 @@
 //! private configuration · [`webhook`] a receiver that says yes · [`proc`] what the kernel knows
 //! of a tree of processes · [`run`] one measurement · [`report`] table, CSV and JSON · [`plot`]
 //! pictures · [`limits`] waits and sizes.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod cell;
 pub mod engine;

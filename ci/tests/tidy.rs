@@ -1,4 +1,5 @@
 //! Checks on the tree itself: rules that no compiler knows.
+#![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
