@@ -259,8 +259,7 @@ async fn start_tls(
     };
     let verify = matches!(path.enable_tls, EnableTls::Required | EnableTls::Opportunistic);
     let config = if verify { &shard.process.tls_verify } else { &shard.process.tls_any };
-    let limit = path.starttls_timeout.max(std::time::Duration::from_secs(5));
-    match tls::connect(stream, host, config.clone(), limit).await {
+    match tls::connect(stream, host, config.clone(), path.starttls_timeout).await {
         Ok(conn) => Ok(Wire::new(conn)),
         Err(error) => Err(Failed::Tls(format!("TLS handshake with {host}: {error}"))),
     }

@@ -28,7 +28,7 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
     let aggressive = ready.path.borrow().aggressive_connection_opening;
     let connections = ready.connections.get();
     let wanted = if aggressive { waiting } else { waiting.div_ceil(limits::READY_PER_CONNECTION) };
-    if connections >= wanted {
+    if connections >= wanted || (connections > 0 && ready.connect_after.get() > mono_nanos()) {
         return;
     }
     if let Err(wait) = ready.try_connection_rate() {
@@ -41,6 +41,9 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
     ready.connections.set(connections + 1);
     let (shard, ready) = (shard.clone(), ready.clone());
     io::spawn(async move {
+        // A task runs at once when it is spawned: a connection that fails without any wait would end,
+        // and kick the next one, inside the one before it, as deep as the stack goes.
+        io::yield_now().await;
         if ready.constructor.is_some() {
             lua::run(&shard, &ready).await;
         } else {

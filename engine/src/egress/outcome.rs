@@ -318,6 +318,7 @@ pub async fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, respon
     tracing::debug!("{}: {}", ready.name, response.content);
     let pause = Duration::from_secs(1 << failures.min(4));
     if ready.connections.get() > 1 && !response.is_permanent() {
+        ready.connect_after.set(mono_nanos() + pause.as_nanos() as u64);
         return;
     }
     if !response.is_permanent() {

@@ -37,6 +37,8 @@ pub struct ReadyQueue {
     idle: RefCell<Vec<Rc<Notify>>>,
     /// Nothing leaves before this time (monotonic nanoseconds): a rate, or a host that is down.
     pub blocked_until: Cell<u64>,
+    /// No further connection is opened before this while another is open, monotonic nanoseconds.
+    pub connect_after: Cell<u64>,
     /// Failed connections in a row.
     pub failures: Cell<u32>,
     /// This shard waits for a lease of another.
@@ -121,6 +123,7 @@ impl ReadyQueue {
             connections: Cell::new(0),
             idle: RefCell::default(),
             blocked_until: Cell::new(0),
+            connect_after: Cell::new(0),
             failures: Cell::new(0),
             wants_lease: Cell::new(false),
             last_used: Cell::new(mono_nanos()),
