@@ -17,6 +17,12 @@ pub const DISK_TIMEOUT_SECS: u64 = 30;
 /// Most shards a process may run.
 pub const SHARDS_MAX: usize = 256;
 
+/// Longest a start waits for a port that someone listens on: it may be an engine that was killed a
+/// moment ago.
+pub const PORT_FREE_MS: u64 = 3000;
+/// How often it asks.
+pub const PORT_ASK_MS: u64 = 50;
+
 // ---- accept ---------------------------------------------------------------------------------
 
 /// A session's receive buffer while it only exchanges commands: 10,000 idle sessions must stay

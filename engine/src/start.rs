@@ -132,11 +132,24 @@ fn resolve_ports(mut init: InitConfig) -> Result<InitConfig, String> {
         if addr.port() == 0 {
             let bound = std::net::TcpListener::bind(addr).and_then(|probe| probe.local_addr());
             *listen = bound.map_err(|error| cannot_listen(addr, &error))?.to_string();
-        } else if someone_listens(addr) {
+        } else if is_taken(addr) {
             return Err(cannot_listen(addr, &std::io::ErrorKind::AddrInUse.into()));
         }
     }
     Ok(init)
+}
+
+/// Whether someone goes on listening there. The sockets of an engine that was killed a moment ago go
+/// only when the kernel has taken its rings down.
+fn is_taken(addr: SocketAddr) -> bool {
+    let end = std::time::Instant::now() + Duration::from_millis(limits::PORT_FREE_MS);
+    while someone_listens(addr) {
+        if std::time::Instant::now() >= end {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(limits::PORT_ASK_MS));
+    }
+    false
 }
 
 /// Asked by connecting, not by binding: a bind is also refused for a minute after a stop, by the
