@@ -72,6 +72,9 @@ pub const META_BYTES_MAX: usize = 256 * 1024;
 pub const RECORD_RECIPIENTS_MAX: usize = 16_384;
 /// Empty segments kept for reuse per shard; more are deleted.
 pub const SEGMENTS_SPARE_MAX: usize = 2;
+/// Highest number a segment or journal file may have: far beyond what a partition lives to see, so a
+/// higher one is damage, and counting on from any valid one cannot overflow.
+pub const SEQUENCE_MAX: u32 = u32::MAX / 2;
 /// A journal file is checkpointed when it passes this size.
 pub const JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
 /// Longest a journal entry waits for its flush. A crash can repeat at most the deliveries of

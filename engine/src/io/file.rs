@@ -19,7 +19,7 @@ pub struct Block {
 enum Memory {
     /// Aligned for direct I/O.
     Ring(RingBlock),
-    /// In a simulated world.
+    /// In a simulated world, or never to go to a disk.
     Sim(Vec<u8>),
 }
 
@@ -29,6 +29,13 @@ impl Memory {
             Memory::Sim(vec![0; bytes])
         } else {
             Memory::Ring(RingBlock::new(bytes))
+        }
+    }
+    /// A larger one of the same kind.
+    fn another(&self, bytes: usize) -> Memory {
+        match self {
+            Memory::Ring(_) => Memory::new(bytes),
+            Memory::Sim(_) => Memory::Sim(vec![0; bytes]),
         }
     }
     fn capacity(&self) -> usize {
@@ -49,6 +56,11 @@ impl Block {
     /// A buffer of at least `bytes`, rounded up to whole blocks.
     pub fn with_capacity(bytes: usize) -> Block {
         Block { inner: Memory::new(round_up(bytes.max(BLOCK_BYTES))), len: 0 }
+    }
+
+    /// A buffer that stays in memory: it needs no shard around it, and no file takes it.
+    pub fn in_memory(bytes: usize) -> Block {
+        Block { inner: Memory::Sim(vec![0; round_up(bytes.max(BLOCK_BYTES))]), len: 0 }
     }
 
     /// Bytes appended so far.
@@ -74,7 +86,7 @@ impl Block {
         if need <= self.inner.capacity() {
             return;
         }
-        let mut grown = Memory::new(round_up(need.max(self.inner.capacity() * 2)));
+        let mut grown = self.inner.another(round_up(need.max(self.inner.capacity() * 2)));
         grown.bytes_mut()[..self.len].copy_from_slice(&self.inner.bytes_mut()[..self.len]);
         self.inner = grown;
     }

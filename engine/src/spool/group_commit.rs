@@ -102,10 +102,10 @@ impl GroupCommit {
     /// Appends a record to the open batch.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] for one that no segment could hold.
+    /// [`StoreError::TooLarge`] for one that no segment could hold, or that could not be read back.
     pub fn append(&self, new: &NewRecord<'_>) -> Result<Commit, StoreError> {
         let size = new.body.len() + record::HEADER_BYTES + 64 * 1024;
-        if size as u64 > self.segment_bytes - DATA_START {
+        if size as u64 > self.segment_bytes - DATA_START || !record::can_be_read(new) {
             return Err(StoreError::TooLarge);
         }
         let mut open = self.open.borrow_mut();

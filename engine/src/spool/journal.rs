@@ -6,8 +6,9 @@
 //! crash can repeat a delivery of the last instant, never lose one.
 
 use super::reclaim::AttemptState;
+use super::replay::{self, Entries, FileId};
 use super::{Location, Partition};
-use crate::io::{self, Block, File, Map, Set};
+use crate::io::{self, File};
 use crate::limits::{self, BLOCK_BYTES};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -16,27 +17,16 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-const FILE_MAGIC: u32 = 0x314a_4d52;
-const FRAME_MAGIC: u32 = 0x3146_4d52;
-const FRAME_HEADER: usize = 16;
-/// A record is not needed any more.
-const DONE: u8 = 1;
-/// An attempt failed; the record waits for its next one.
-const ATTEMPT: u8 = 2;
-/// A checkpoint begins: what was said before is void, and of the segments up to this sequence
-/// number only those named by [`KEPT`] hold anything that matters.
-const CHECKPOINT: u8 = 3;
-/// A segment that still matters.
-const KEPT: u8 = 4;
-
 /// The journal of one shard.
 pub struct Journal {
     dir: PathBuf,
     durable: bool,
     file_bytes: u64,
     file: RefCell<Option<File>>,
-    /// Number of the file in force.
-    number: Cell<u32>,
+    /// The partition it belongs to.
+    partition: u64,
+    /// The file in force; its number is 0 when there is none.
+    id: Cell<FileId>,
     path: RefCell<Option<PathBuf>>,
     /// The file before it, whose room the next one takes.
     spare: RefCell<Option<PathBuf>>,
@@ -44,10 +34,9 @@ pub struct Journal {
     flushing: Cell<bool>,
     /// A write to the file in force has failed, and may still land some day.
     poisoned: Cell<bool>,
-    salt: Cell<u32>,
     write_at: Cell<u64>,
     rotate_at: Cell<u64>,
-    pending: RefCell<Vec<u8>>,
+    pending: RefCell<Entries>,
     releases: RefCell<Vec<Location>>,
     waker: RefCell<Option<Waker>>,
     hurry: Cell<bool>,
@@ -56,21 +45,21 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// An empty journal in `dir` with files of about `file_bytes`; [`Journal::rotate`] opens its
+    /// An empty journal of `partition` in `dir` with files of about `file_bytes`; [`Journal::rotate`] opens its
     /// first.
-    pub fn new(dir: PathBuf, durable: bool, file_bytes: u64) -> Journal {
+    pub fn new(dir: PathBuf, partition: u64, durable: bool, file_bytes: u64) -> Journal {
         Journal {
             dir,
             durable,
             file_bytes,
             file: RefCell::default(),
-            number: Cell::new(0),
+            partition,
+            id: Cell::default(),
             path: RefCell::default(),
             spare: RefCell::default(),
             next_name: Cell::new(0),
             flushing: Cell::new(false),
             poisoned: Cell::new(false),
-            salt: Cell::new(0),
             write_at: Cell::new(0),
             rotate_at: Cell::new(file_bytes),
             pending: RefCell::default(),
@@ -83,7 +72,7 @@ impl Journal {
 
     /// Goes on behind the files found at start.
     pub fn resume(&self, found: &Files) {
-        self.number.set(found.number);
+        self.id.set(FileId { number: found.number, salt: 0 });
         self.next_name.set(found.next_name);
         *self.path.borrow_mut() = found.newest.clone();
         let mut others = found.others.iter().cloned();
@@ -93,20 +82,20 @@ impl Journal {
 
     /// The record at `at` is delivered, bounced or expired.
     pub fn done(&self, at: Location) {
-        entry_done(&mut self.pending.borrow_mut(), at.segment, at.offset);
+        self.pending.borrow_mut().done(at.segment, at.offset);
         self.releases.borrow_mut().push(at);
         self.wake();
     }
 
     /// The record at `at` was refused; it may be on disk all the same.
     pub fn refused(&self, at: Location) {
-        entry_done(&mut self.pending.borrow_mut(), at.segment, at.offset);
+        self.pending.borrow_mut().done(at.segment, at.offset);
         self.wake();
     }
 
     /// The record at `at` waits for another attempt.
     pub fn attempted(&self, at: Location, state: AttemptState) {
-        entry_attempt(&mut self.pending.borrow_mut(), at.segment, at.offset, state);
+        self.pending.borrow_mut().attempt(at.segment, at.offset, state);
         self.wake();
     }
 
@@ -119,7 +108,7 @@ impl Journal {
     /// Whether everything noted is on stable storage.
     pub fn is_clean(&self) -> bool {
         !self.flushing.get()
-            && self.pending.borrow().is_empty()
+            && self.pending.borrow().bytes.is_empty()
             && self.releases.borrow().is_empty()
     }
 
@@ -131,7 +120,7 @@ impl Journal {
 
     async fn wait_for_entries(&self) {
         std::future::poll_fn(|cx| {
-            if !self.pending.borrow().is_empty() {
+            if !self.pending.borrow().bytes.is_empty() {
                 return Poll::Ready(());
             }
             *self.waker.borrow_mut() = Some(cx.waker().clone());
@@ -158,12 +147,12 @@ impl Journal {
         if self.file.borrow().is_none() || self.write_at.get() >= self.rotate_at.get() {
             self.rotate(partition).await?;
         }
-        let entries = std::mem::take(&mut *self.pending.borrow_mut());
+        let entries = std::mem::take(&mut self.pending.borrow_mut().bytes);
         let releases = std::mem::take(&mut *self.releases.borrow_mut());
         if let Err(error) = self.write_frame(&entries).await {
             // Put back in front of what came meanwhile. The file's state is unknown now: the
             // next flush starts a fresh one with a checkpoint.
-            self.pending.borrow_mut().splice(0..0, entries);
+            self.pending.borrow_mut().bytes.splice(0..0, entries);
             self.releases.borrow_mut().splice(0..0, releases);
             *self.file.borrow_mut() = None;
             self.poisoned.set(true);
@@ -181,7 +170,7 @@ impl Journal {
         }
         let file = self.file.borrow().clone();
         let file = file.ok_or_else(|| std::io::Error::other("journal is not open"))?;
-        let block = frame(entries, self.salt.get());
+        let block = replay::frame(entries, self.id.get());
         let at = self.write_at.get();
         self.write_at.set(at + io::file::round_up(block.len()) as u64);
         self.flushes.set(self.flushes.get() + 1);
@@ -195,15 +184,15 @@ impl Journal {
     /// # Errors
     /// As the disk says; the previous file stays in force.
     pub async fn rotate(&self, partition: &Partition) -> std::io::Result<()> {
-        let number = self.number.get() + 1;
+        let id = FileId { number: self.id.get().number + 1, salt: io::random_u64() as u32 };
         let path = self.spare.borrow_mut().take().unwrap_or_else(|| self.fresh_path());
         *self.file.borrow_mut() = None;
-        if let Err(error) = self.begin(partition, &path, number).await {
+        if let Err(error) = self.begin(partition, &path, id).await {
             // A write that failed may still land some day: its file is not used again.
             remove(&path);
             return Err(error);
         }
-        self.number.set(number);
+        self.id.set(id);
         let previous = self.path.borrow_mut().replace(path);
         match previous {
             Some(previous) if !self.poisoned.take() => *self.spare.borrow_mut() = Some(previous),
@@ -213,21 +202,19 @@ impl Journal {
         Ok(())
     }
 
-    async fn begin(&self, partition: &Partition, path: &Path, number: u32) -> std::io::Result<()> {
-        let snapshot = checkpoint(partition);
+    async fn begin(&self, partition: &Partition, path: &Path, id: FileId) -> std::io::Result<()> {
+        let snapshot = checkpoint(partition).bytes;
         let room = self.file_bytes.max(2 * snapshot.len() as u64 + BLOCK_BYTES as u64 * 4);
         let file = if io::fs::exists(path) {
             File::open(path, self.durable).await?
         } else {
             File::create(path, room, self.durable).await?
         };
-        let salt = io::random_u64() as u32;
-        file.write_at(file_header(number, salt), 0).await?;
-        let block = frame(&snapshot, salt);
+        file.write_at(replay::file_header(id, self.partition), 0).await?;
+        let block = replay::frame(&snapshot, id);
         let end = BLOCK_BYTES as u64 + io::file::round_up(block.len()) as u64;
         file.write_at(block, BLOCK_BYTES as u64).await?;
         *self.file.borrow_mut() = Some(file);
-        self.salt.set(salt);
         self.write_at.set(end);
         self.rotate_at.set(room);
         Ok(())
@@ -287,7 +274,7 @@ where
     let journal = &partition.journal;
     loop {
         journal.wait_for_entries().await;
-        let small = journal.pending.borrow().len() < limits::JOURNAL_PENDING_BYTES;
+        let small = journal.pending.borrow().bytes.len() < limits::JOURNAL_PENDING_BYTES;
         if small && !journal.hurry.take() {
             io::sleep(Duration::from_millis(limits::JOURNAL_DELAY_MS)).await;
         }
@@ -301,150 +288,20 @@ where
 
 /// All that still matters, as entries: which segments are in use, what is done in them, and the
 /// attempts of what waits.
-fn checkpoint(partition: &Partition) -> Vec<u8> {
-    let mut entries = Vec::new();
-    entry_segment(&mut entries, CHECKPOINT, partition.segments.last_sequence());
+fn checkpoint(partition: &Partition) -> Entries {
+    let mut entries = Entries::default();
+    entries.checkpoint(partition.segments.last_sequence());
     for sequence in partition.segments.starting() {
-        entry_segment(&mut entries, KEPT, sequence);
+        entries.kept(sequence, 0);
     }
     partition.segments.for_each(|sequence, segment| {
-        entry_segment(&mut entries, KEPT, sequence);
+        entries.kept(sequence, segment.live);
         for offset in &segment.done {
-            entry_done(&mut entries, sequence, *offset);
+            entries.done(sequence, *offset);
         }
         for (offset, state) in &segment.attempts {
-            entry_attempt(&mut entries, sequence, *offset, *state);
+            entries.attempt(sequence, *offset, *state);
         }
     });
     entries
-}
-
-fn entry_segment(out: &mut Vec<u8>, kind: u8, segment: u32) {
-    out.push(kind);
-    out.extend_from_slice(&segment.to_le_bytes());
-}
-
-fn entry_done(out: &mut Vec<u8>, segment: u32, offset: u32) {
-    out.push(DONE);
-    out.extend_from_slice(&segment.to_le_bytes());
-    out.extend_from_slice(&offset.to_le_bytes());
-}
-
-fn entry_attempt(out: &mut Vec<u8>, segment: u32, offset: u32, state: AttemptState) {
-    out.push(ATTEMPT);
-    out.extend_from_slice(&segment.to_le_bytes());
-    out.extend_from_slice(&offset.to_le_bytes());
-    out.extend_from_slice(&state.attempts.to_le_bytes());
-    out.extend_from_slice(&state.due_millis.to_le_bytes());
-}
-
-fn frame(entries: &[u8], salt: u32) -> Block {
-    let mut block = Block::with_capacity(FRAME_HEADER + entries.len());
-    block.extend(&FRAME_MAGIC.to_le_bytes());
-    block.extend(&[0; 4]);
-    block.extend(&(entries.len() as u32).to_le_bytes());
-    block.extend(&salt.to_le_bytes());
-    block.extend(entries);
-    let crc = crc32c::crc32c(&block.tail_mut(0)[8..]);
-    block.tail_mut(4)[..4].copy_from_slice(&crc.to_le_bytes());
-    block
-}
-
-fn file_header(number: u32, salt: u32) -> Block {
-    let mut block = Block::with_capacity(BLOCK_BYTES);
-    for field in [FILE_MAGIC, 1, number, salt] {
-        block.extend(&field.to_le_bytes());
-    }
-    let crc = crc32c::crc32c(block.tail_mut(0));
-    block.extend(&crc.to_le_bytes());
-    block
-}
-
-fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-}
-
-/// Reads a journal file's header: (number, salt).
-pub fn parse_header(bytes: &[u8]) -> Option<(u32, u32)> {
-    let whole = number_at(bytes, 0)? == FILE_MAGIC
-        && number_at(bytes, 4)? == 1
-        && number_at(bytes, 16)? == crc32c::crc32c(&bytes[..16]);
-    whole.then_some((number_at(bytes, 8)?, number_at(bytes, 12)?))
-}
-
-/// What a journal says, keyed by (segment, offset).
-#[derive(Debug, Default)]
-pub struct Replay {
-    /// Records not needed any more.
-    pub done: Set<(u32, u32)>,
-    /// Last known attempts of the others.
-    pub attempts: Map<(u32, u32), AttemptState>,
-    /// Sequence number of the last segment before the last checkpoint.
-    pub last_sequence: u32,
-    kept: Set<u32>,
-    /// Frames read.
-    pub frames: usize,
-}
-
-impl Replay {
-    /// Whether segment `sequence` was given up before the last checkpoint: its file may still be
-    /// there, or be there again, but nothing in it matters.
-    pub fn is_given_up(&self, sequence: u32) -> bool {
-        sequence <= self.last_sequence && !self.kept.contains(&sequence)
-    }
-
-    /// Reads the frames of one file into this state. Returns the offset of the first damage, if
-    /// what follows is not simply the end.
-    pub fn read(&mut self, bytes: &[u8], salt: u32) -> Option<usize> {
-        let mut at = BLOCK_BYTES;
-        while let Some(header) = bytes.get(at..at + FRAME_HEADER) {
-            if number_at(header, 0) != Some(FRAME_MAGIC) || number_at(header, 12) != Some(salt) {
-                return None;
-            }
-            let len = number_at(header, 8).unwrap_or(0) as usize;
-            let end = at + FRAME_HEADER + len;
-            let whole = bytes.get(at + 8..end).map(crc32c::crc32c);
-            if whole.is_none() || whole != number_at(header, 4) {
-                return Some(at);
-            }
-            self.entries(&bytes[at + FRAME_HEADER..end]);
-            self.frames += 1;
-            at = io::file::round_up(end);
-        }
-        None
-    }
-
-    fn entries(&mut self, mut rest: &[u8]) {
-        while let Some(segment) = number_at(rest, 1) {
-            let offset = number_at(rest, 5).unwrap_or(0);
-            match rest[0] {
-                CHECKPOINT => {
-                    self.done.clear();
-                    self.attempts.clear();
-                    self.kept.clear();
-                    self.last_sequence = segment;
-                    rest = &rest[5..];
-                }
-                KEPT => {
-                    self.kept.insert(segment);
-                    rest = &rest[5..];
-                }
-                DONE if rest.len() >= 9 => {
-                    self.done.insert((segment, offset));
-                    self.attempts.remove(&(segment, offset));
-                    rest = &rest[9..];
-                }
-                ATTEMPT if rest.len() >= 19 => {
-                    let attempts = u16::from_le_bytes([rest[9], rest[10]]);
-                    let mut due = [0; 8];
-                    due.copy_from_slice(&rest[11..19]);
-                    let due_millis = u64::from_le_bytes(due);
-                    let state = AttemptState { attempts, due_millis };
-                    self.attempts.insert((segment, offset), state);
-                    rest = &rest[19..];
-                }
-                _ => return,
-            }
-        }
-    }
 }

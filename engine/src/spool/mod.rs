@@ -7,11 +7,18 @@
 //! Layout: [`record`] one message as bytes · [`segment`] one file of records · [`group_commit`]
 //! one write for every message that waits · [`journal`] what happened since · [`reclaim`] which
 //! segments are still needed · [`compact`] messages moved out of segments few still need ·
-//! [`moved`] where they are now · [`load`] a message read back · [`recover`] a partition read at
-//! start · [`partition`] the whole of it, as a shard uses it · [`planted`] a mistake for tests.
+//! [`moved`] where they are now · [`load`] a message read back · [`partition`] the whole of it, as a
+//! shard uses it · [`planted`] a mistake for tests.
+//!
+//! Reading it at start: [`header`] whose file it is · [`scan`] the records of a segment · [`replay`]
+//! the journal's entries · [`survey`] what all files of a partition say together · [`damage`] what is
+//! told of it · [`recover`] how a shard takes it over · [`inspect`] the same for people.
 
 pub mod compact;
+pub mod damage;
 pub mod group_commit;
+pub mod header;
+pub mod inspect;
 pub mod journal;
 pub mod load;
 pub mod moved;
@@ -20,7 +27,10 @@ pub mod planted;
 pub mod reclaim;
 pub mod record;
 pub mod recover;
+pub mod replay;
+pub mod scan;
 pub mod segment;
+pub mod survey;
 
 pub use partition::Partition;
 

@@ -11,7 +11,7 @@ use crate::io::{self, File};
 use crate::limits::{JOURNAL_BYTES, SEGMENT_BYTES};
 use ringmta_policy::{Message, MessageId};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -71,11 +71,13 @@ impl Partition {
         let meta = make_dir(&paths.meta, shard).await?;
         io::file::learn_device(&data).await?;
         io::file::learn_device(&meta).await?;
-        let found = recover::read(&data, &meta).await?;
+        let mut found = recover::read(&data, &meta).await?;
+        let number = if found.partition == 0 { io::random_u64().max(1) } else { found.partition };
+        let strays = std::mem::take(&mut found.strays);
         let partition = Rc::new(Partition {
             commits: GroupCommit::new(paths.segment_bytes),
-            segments: Segments::new(data, paths.durable, paths.segment_bytes),
-            journal: Journal::new(meta, paths.durable, paths.journal_bytes),
+            segments: Segments::new(data, number, paths.durable, paths.segment_bytes),
+            journal: Journal::new(meta, number, paths.durable, paths.journal_bytes),
             moved: Moved::default(),
             full: Cell::new(false),
             stopping: Cell::new(false),
@@ -83,8 +85,16 @@ impl Partition {
         let (mut live, mut report) = partition.take_over(found);
         partition.journal.rotate(&partition).await?;
         io::spawn(super::group_commit::run(partition.clone()));
+        let mut known = known(&live);
+        for stray in strays {
+            partition.take_in(stray.messages, &stray.file, &mut live, &mut known).await?;
+            partition.journal.flush(&partition).await?;
+            io::fs::remove_file(&stray.path)?;
+        }
         for orphan in orphans(&paths.data, shard, shards)? {
-            let adopted = partition.adopt(&orphan.0, &paths.meta.join(orphan.1), &mut live).await?;
+            let adopted = partition
+                .adopt(&orphan.0, &paths.meta.join(orphan.1), &mut live, &mut known)
+                .await?;
             report.records += adopted.records;
             report.damage.extend(adopted.damage);
         }
@@ -100,6 +110,9 @@ impl Partition {
         for path in found.spare {
             self.segments.adopt_spare(path);
         }
+        for path in found.aside {
+            self.segments.note_file(&path);
+        }
         (found.live, found.report)
     }
 
@@ -111,24 +124,47 @@ impl Partition {
         data: &Path,
         meta: &Path,
         live: &mut Vec<Recovered>,
+        known: &mut Known,
     ) -> std::io::Result<Report> {
         io::fs::create_dir_all(meta).await?;
         let found = recover::read(data, meta).await?;
-        let known: HashMap<MessageId, usize> =
-            live.iter().enumerate().map(|(index, message)| (message.id, index)).collect();
         let count = found.live.len();
-        for mut message in found.live {
+        let mut by_segment: BTreeMap<u32, Vec<Recovered>> = BTreeMap::new();
+        for message in found.live {
+            by_segment.entry(message.at.segment).or_default().push(message);
+        }
+        for entry in &found.in_use {
+            let messages = by_segment.remove(&entry.segment.sequence).unwrap_or_default();
+            self.take_in(messages, &entry.segment.file, live, known).await?;
+        }
+        for stray in found.strays {
+            self.take_in(stray.messages, &stray.file, live, known).await?;
+        }
+        self.journal.flush(self).await?;
+        // The data first: without its journal it would tell of messages long done.
+        io::fs::remove_dir_all(data).await?;
+        io::fs::remove_dir_all(meta).await?;
+        tracing::info!("spool: adopted {count} messages of {}", data.display());
+        Ok(found.report)
+    }
+
+    /// Stores `messages` of `file` anew and adds them to `live`, but for those it has already.
+    async fn take_in(
+        &self,
+        messages: Vec<Recovered>,
+        file: &File,
+        live: &mut Vec<Recovered>,
+        known: &mut Known,
+    ) -> std::io::Result<()> {
+        // Of two records of one message the latest counts.
+        let mut messages = messages;
+        messages.sort_by_key(|message| std::cmp::Reverse((message.generation, message.at)));
+        for mut message in messages {
             let index = match known.get(&message.id) {
                 Some(index) => *index,
                 None => {
-                    let entry = found
-                        .in_use
-                        .iter()
-                        .find(|entry| entry.segment.sequence == message.at.segment)
-                        .ok_or_else(|| {
-                            std::io::Error::other("segment of an adopted message is gone")
-                        })?;
-                    message.at = self.copy_record(&entry.segment.file, &message).await?;
+                    message.at = self.copy_record(file, &message).await?;
+                    known.insert(message.id, live.len());
                     live.push(Recovered { state: None, ..message.clone() });
                     live.len() - 1
                 }
@@ -139,12 +175,7 @@ impl Partition {
                 live[index].state = Some(state);
             }
         }
-        self.journal.flush(self).await?;
-        // The data first: without its journal it would tell of messages long done.
-        io::fs::remove_dir_all(data).await?;
-        io::fs::remove_dir_all(meta).await?;
-        tracing::info!("spool: adopted {count} messages of {}", data.display());
-        Ok(found.report)
+        Ok(())
     }
 
     async fn copy_record(&self, file: &File, message: &Recovered) -> std::io::Result<Location> {
@@ -225,6 +256,13 @@ impl Partition {
         self.journal.attempted(at, state);
         at
     }
+}
+
+/// Where in a list of messages each is.
+type Known = HashMap<MessageId, usize>;
+
+fn known(live: &[Recovered]) -> Known {
+    live.iter().enumerate().map(|(index, message)| (message.id, index)).collect()
 }
 
 async fn make_dir(base: &Path, shard: usize) -> std::io::Result<PathBuf> {

@@ -3,7 +3,9 @@
 use super::segment::{self, Segment, DATA_START};
 use super::{Location, StoreError};
 use crate::io::{fs, Map, Set};
-use crate::limits::{COMPACT_BELOW_PERCENT, COMPACT_FROM_SEGMENTS, SEGMENTS_SPARE_MAX};
+use crate::limits::{
+    COMPACT_BELOW_PERCENT, COMPACT_FROM_SEGMENTS, SEGMENTS_SPARE_MAX, SEQUENCE_MAX,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -55,6 +57,7 @@ pub struct InUse {
 /// The segments of a shard.
 pub struct Segments {
     dir: PathBuf,
+    partition: u64,
     durable: bool,
     segment_bytes: u64,
     in_use: RefCell<BTreeMap<u32, InUse>>,
@@ -67,10 +70,11 @@ pub struct Segments {
 }
 
 impl Segments {
-    /// No segments yet.
-    pub fn new(dir: PathBuf, durable: bool, segment_bytes: u64) -> Segments {
+    /// No segments yet of `partition`.
+    pub fn new(dir: PathBuf, partition: u64, durable: bool, segment_bytes: u64) -> Segments {
         Segments {
             dir,
+            partition,
             durable,
             segment_bytes,
             in_use: RefCell::default(),
@@ -106,10 +110,10 @@ impl Segments {
         self.next_sequence.get() - 1
     }
 
-    fn note_file(&self, path: &std::path::Path) {
-        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("");
-        let number = name.rsplit('-').next().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
-        self.next_file.set(self.next_file.get().max(number + 1));
+    /// Says which file names are taken.
+    pub fn note_file(&self, path: &std::path::Path) {
+        let number = segment::name_number(path).filter(|number| *number <= SEQUENCE_MAX);
+        self.next_file.set(self.next_file.get().max(number.map_or(0, |number| number + 1)));
     }
 
     /// Where a batch of `bytes` (whole blocks) of `stream` goes.
@@ -142,10 +146,13 @@ impl Segments {
         });
         // Taken at once: the other stream may roll while this one waits for the disk.
         let sequence = self.next_sequence.get();
+        if sequence > SEQUENCE_MAX {
+            return Err(StoreError::Disk("the numbers of segments are used up".into()));
+        }
         self.next_sequence.set(sequence + 1);
         self.starting.borrow_mut().push(sequence);
-        let started =
-            Segment::start(path.clone(), sequence, self.segment_bytes, self.durable).await;
+        let (partition, bytes) = (self.partition, self.segment_bytes);
+        let started = Segment::start(path.clone(), sequence, partition, bytes, self.durable).await;
         self.starting.borrow_mut().retain(|other| *other != sequence);
         let segment = match started {
             Ok(segment) => segment,

@@ -19,6 +19,8 @@ const MAGIC: u32 = 0x3152_4d52;
 const VERSION: u8 = 1;
 /// Records start at multiples of this.
 pub const ALIGN: usize = 8;
+/// Where a header has its [`mark`].
+pub const MARK_AT: usize = 16;
 
 /// A message as it goes to disk.
 pub struct NewRecord<'a> {
@@ -37,6 +39,36 @@ pub struct NewRecord<'a> {
     pub meta: &'a Meta,
     /// The message.
     pub body: &'a [u8],
+}
+
+/// Whether `record` has no more metadata or recipients than [`parse`] takes: what could not be read
+/// back must not be acknowledged.
+pub fn can_be_read(record: &NewRecord<'_>) -> bool {
+    let longest = std::iter::once(record.sender).chain(record.recipients);
+    let addresses = longest.map(|address| address.email().len()).max().unwrap_or(0);
+    record.recipients.len() <= RECORD_RECIPIENTS_MAX
+        && addresses <= usize::from(u16::MAX)
+        && (record.meta.is_empty() || meta_bytes(record.meta) <= META_BYTES_MAX)
+}
+
+/// Bytes of metadata, encoded.
+fn meta_bytes(meta: &Meta) -> usize {
+    let mut count = Count(0);
+    // A map of JSON values always has a JSON form, and counting does not fail.
+    let _ = serde_json::to_writer(&mut count, meta);
+    count.0
+}
+
+struct Count(usize);
+
+impl std::io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Appends `record` to `block` and returns (start, bytes). Sequence, salt and checksum are put in
@@ -69,8 +101,8 @@ pub fn append(block: &mut Block, record: &NewRecord<'_>) -> (u32, u32) {
 /// Binds the record at the start of `bytes` to a segment and puts its checksum in.
 pub fn seal(bytes: &mut [u8], segment: u32, salt: u32) {
     let total = get_u32(bytes, 8) as usize;
-    put_u32(bytes, 16, segment);
-    put_u32(bytes, 20, salt);
+    put_u32(bytes, MARK_AT, segment);
+    put_u32(bytes, MARK_AT + 4, salt);
     let crc = crc32c::crc32c(&bytes[8..total]);
     put_u32(bytes, 4, crc);
 }
@@ -119,17 +151,38 @@ pub fn total_bytes(header: &[u8]) -> Option<u32> {
     (header.len() >= HEADER_BYTES && get_u32(header, 0) == MAGIC).then(|| get_u32(header, 8))
 }
 
+/// The bytes at [`MARK_AT`] of every record of one use of a segment.
+pub fn mark(segment: u32, salt: u32) -> [u8; 8] {
+    let mut mark = [0; 8];
+    put_u32(&mut mark, 0, segment);
+    put_u32(&mut mark, 4, salt);
+    mark
+}
+
+/// The sequence number and salt a record says it was written for, when `bytes` start with one.
+/// Whether it is whole is for [`probe`] to say.
+pub fn claim(bytes: &[u8]) -> Option<(u32, u32)> {
+    let is_record = bytes.len() >= HEADER_BYTES && get_u32(bytes, 0) == MAGIC;
+    is_record.then(|| (get_u32(bytes, MARK_AT), get_u32(bytes, MARK_AT + 4)))
+}
+
 /// Looks at the start of `bytes`.
 pub fn probe(bytes: &[u8], segment: u32, salt: u32) -> Found {
-    if bytes.len() < HEADER_BYTES
-        || get_u32(bytes, 0) != MAGIC
-        || get_u32(bytes, 16) != segment
-        || get_u32(bytes, 20) != salt
-    {
+    if bytes.len() < HEADER_BYTES {
+        return Found::Nothing;
+    }
+    let signs = [
+        get_u32(bytes, 0) == MAGIC,
+        get_u32(bytes, MARK_AT) == segment,
+        get_u32(bytes, MARK_AT + 4) == salt,
+    ];
+    // One of the three may be what was damaged; no two of them come together by chance.
+    if signs.iter().filter(|sign| **sign).count() < 2 {
         return Found::Nothing;
     }
     let total = get_u32(bytes, 8) as usize;
-    let whole = total >= HEADER_BYTES
+    let whole = signs == [true; 3]
+        && total >= HEADER_BYTES
         && total <= bytes.len()
         && crc32c::crc32c(&bytes[8..total]) == get_u32(bytes, 4)
         && bytes[12] == VERSION;

@@ -1,13 +1,17 @@
 //! A partition read at start: which messages are still to be delivered.
 
-use super::journal::{self, Replay};
+use super::header::Header;
+use super::journal;
 use super::reclaim::{AttemptState, InUse};
-use super::record::{self, StoredRecord};
-use super::segment::{self, Item, Segment};
+use super::replay::{self, Replay};
+use super::segment::{self, Segment};
+use super::survey::{self, Role, Seen, Survey, Use};
 use super::Location;
 use crate::io::{file, fs, File, Map, Set};
 use crate::limits::BLOCK_BYTES;
 use std::path::{Path, PathBuf};
+
+pub use super::survey::Report;
 
 /// A message found at start.
 #[derive(Debug, Clone)]
@@ -26,30 +30,21 @@ pub struct Recovered {
     pub state: Option<AttemptState>,
 }
 
-/// What recovery saw, for the log and for people.
-#[derive(Debug, Default, Clone)]
-pub struct Report {
-    /// Segment files read.
-    pub segments: usize,
-    /// Whole records found.
-    pub records: usize,
-    /// Of these, not needed any more.
-    pub done: usize,
-    /// Of these, older copies of another.
-    pub superseded: usize,
-    /// Damage, each with file and offset.
-    pub damage: Vec<String>,
-}
-
 /// A partition as found on disk.
 #[derive(Default)]
 pub struct Found {
+    /// Its number; 0 when it has none yet.
+    pub partition: u64,
     /// Messages to deliver.
     pub live: Vec<Recovered>,
     /// Segments that hold any.
     pub in_use: Vec<InUse>,
     /// Files free for reuse.
     pub spare: Vec<PathBuf>,
+    /// Files that are not touched.
+    pub aside: Vec<PathBuf>,
+    /// Messages to be stored anew, and the files they are in, which are then not needed any more.
+    pub strays: Vec<Strays>,
     /// Highest sequence number seen.
     pub last_sequence: u32,
     /// Its journal files.
@@ -58,141 +53,131 @@ pub struct Found {
     pub report: Report,
 }
 
+/// Messages in a file that is no segment of the partition.
+pub struct Strays {
+    /// The open file.
+    pub file: File,
+    /// Its name.
+    pub path: PathBuf,
+    /// What of it matters.
+    pub messages: Vec<Recovered>,
+}
+
 /// Reads a partition. Damage is reported and stepped over; it never hides an undamaged message.
 ///
 /// # Errors
 /// When a folder or file cannot be read at all.
 pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
-    let mut found = Found::default();
     // A file made by a process that died at once has its name only until the power goes.
     for dir in [data, meta] {
         file::sync_dir(dir).await?;
     }
-    let replay = read_journal(meta, &mut found).await?;
-    for path in segment::list(data)? {
-        read_segment(path, &replay, &mut found).await?;
+    let mut journals = Vec::new();
+    for path in fs::read_dir(meta)?.into_iter().filter(|p| journal::name_number(p).is_some()) {
+        let file = File::open_read(&path).await?;
+        journals.push((path.clone(), read_all(&file, &path).await?));
     }
+    let segments = segment::list(data)?;
+    let headers = headers(&segments).await;
+    let elsewhere = match survey::disagree(&journals, &headers) {
+        true => elsewhere(data, meta).await?,
+        false => Set::default(),
+    };
+    let mut survey = Survey::begin(journals, &headers, elsewhere);
+    let mut found = Found { partition: survey.partition, ..Found::default() };
+    for path in segments {
+        read_segment(path, &mut survey, &mut found).await?;
+    }
+    survey.end();
+    found.last_sequence = survey.last_sequence;
+    found.journal = survey.journal;
+    found.report = survey.report;
     drop_superseded(&mut found);
     found.live.sort_by_key(|message| message.at);
     Ok(found)
 }
 
-/// Reads the journal files in the order of their numbers. One whose checkpoint never got to the
-/// disk says nothing: the one before it is the journal.
-async fn read_journal(meta: &Path, found: &mut Found) -> std::io::Result<Replay> {
-    let mut files = Vec::new();
-    for path in fs::read_dir(meta)? {
-        let Some(name) = journal::name_number(&path) else { continue };
-        found.journal.next_name = found.journal.next_name.max(name + 1);
-        let bytes = read_file(&path).await?;
-        match journal::parse_header(&bytes) {
-            Some((number, salt)) => files.push((number, salt, path, bytes)),
-            None => {
-                tracing::info!("spool: {} holds no journal", path.display());
-                found.journal.others.push(path);
-            }
-        }
+async fn headers(segments: &[PathBuf]) -> Vec<(PathBuf, Header)> {
+    let mut headers = Vec::new();
+    for path in segments {
+        // What cannot be read says nothing here: one of ours is read again soon, and one of another
+        // partition may go at any moment.
+        let Ok(file) = File::open_read(path).await else { continue };
+        let first = file.read_at(0, BLOCK_BYTES).await.unwrap_or_default();
+        headers.push((path.clone(), segment::parse_header(&first)));
     }
-    files.sort_by_key(|(number, ..)| *number);
-    let mut replay = Replay::default();
-    for (number, salt, path, bytes) in files {
-        let before = replay.frames;
-        if let Some(at) = replay.read(&bytes, salt) {
-            found.report.damage.push(format!("{} offset {at}: torn frame", path.display()));
-        }
-        if replay.frames > before {
-            found.journal.number = number;
-            found.journal.others.extend(found.journal.newest.replace(path));
-        } else {
-            found.journal.others.push(path);
-        }
-    }
-    found.last_sequence = replay.last_sequence;
-    Ok(replay)
+    headers
 }
 
-async fn read_segment(path: PathBuf, replay: &Replay, found: &mut Found) -> std::io::Result<()> {
-    found.report.segments += 1;
+/// Which files lie in the partitions beside this one. A folder that has just been adopted by its
+/// shard is not there any more.
+async fn elsewhere(data: &Path, meta: &Path) -> std::io::Result<Set<Use>> {
+    let mut found = Vec::new();
+    for dir in beside(data)? {
+        found.extend(headers(&segment::list(&dir).unwrap_or_default()).await);
+    }
+    for dir in beside(meta)? {
+        for path in fs::read_dir(&dir).unwrap_or_default() {
+            let Some(_) = journal::name_number(&path) else { continue };
+            let Ok(file) = File::open_read(&path).await else { continue };
+            let first = file.read_at(0, BLOCK_BYTES).await.unwrap_or_default();
+            found.push((path, replay::parse_header(&first)));
+        }
+    }
+    Ok(survey::uses(&found))
+}
+
+/// The folders beside `dir`.
+fn beside(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let all = dir.parent().map(fs::read_dir).transpose()?.unwrap_or_default();
+    Ok(all.into_iter().filter(|other| other != dir && fs::is_dir(other)).collect())
+}
+
+async fn read_segment(
+    path: PathBuf,
+    survey: &mut Survey,
+    found: &mut Found,
+) -> std::io::Result<()> {
     let file = File::open(&path, true).await?;
-    let bytes = read_all(&file).await?;
-    let Some((sequence, salt)) = segment::parse_header(&bytes) else {
-        if bytes.iter().take(BLOCK_BYTES).any(|byte| *byte != 0) {
-            found.report.damage.push(format!("{} offset 0: bad segment header", path.display()));
+    let bytes = read_all(&file, &path).await?;
+    let mut messages = Vec::new();
+    let role = survey.segment(&path, &bytes, |seen| messages.push(recovered(&seen)));
+    match role {
+        Role::Spare => found.spare.push(path),
+        Role::Aside => found.aside.push(path),
+        Role::Stray(..) => found.strays.push(Strays { file, path, messages }),
+        Role::Own(..) if messages.is_empty() => found.spare.push(path),
+        Role::Own(sequence, salt) => {
+            // Written by a process that died before it was told that the disk has it.
+            file.sync().await?;
+            let segment = Segment { file, path, sequence, salt };
+            found.in_use.push(in_use_entry(segment, &survey.replay, &messages));
+            found.live.append(&mut messages);
         }
-        found.spare.push(path);
-        return Ok(());
-    };
-    found.last_sequence = found.last_sequence.max(sequence);
-    if replay.is_given_up(sequence) {
-        found.spare.push(path);
-        return Ok(());
-    }
-    let segment = Segment { file, path, sequence, salt };
-    let mut entry = InUse {
-        segment,
-        live: 0,
-        live_bytes: 0,
-        done: Vec::new(),
-        attempts: Map::default(),
-        ending: Set::default(),
-        abandoned: true,
-    };
-    let mut items = Vec::new();
-    segment::scan(&bytes, sequence, salt, |item| items.push(item));
-    for item in items {
-        match item {
-            Item::Damage(at) => {
-                let text = format!("{} offset {at}: torn record", entry.segment.path.display());
-                found.report.damage.push(text);
-            }
-            Item::Record(at, total) => {
-                found.report.records += 1;
-                let place = Location { segment: sequence, offset: at as u32, bytes: total as u32 };
-                if replay.done.contains(&(sequence, at as u32)) {
-                    found.report.done += 1;
-                    entry.done.push(at as u32);
-                    continue;
-                }
-                match record::parse(&bytes[at..at + total]) {
-                    Ok(stored) => take_record(place, &stored, replay, found, &mut entry),
-                    Err(fault) => {
-                        let path = entry.segment.path.display();
-                        found.report.damage.push(format!("{path} offset {at}: {fault}"));
-                    }
-                }
-            }
-        }
-    }
-    if entry.live > 0 {
-        // Written by a process that died before it was told that the disk has it.
-        entry.segment.file.sync().await?;
-    }
-    if entry.live == 0 {
-        found.spare.push(entry.segment.path);
-    } else {
-        found.in_use.push(entry);
     }
     Ok(())
 }
 
-fn take_record(
-    at: Location,
-    stored: &StoredRecord<'_>,
-    replay: &Replay,
-    found: &mut Found,
-    entry: &mut InUse,
-) {
-    let state = replay.attempts.get(&(at.segment, at.offset)).copied();
+fn recovered(seen: &Seen<'_>) -> Recovered {
+    let stored = &seen.stored;
     let queue = crate::queue::name::of(&stored.meta, &stored.recipients).to_string();
-    let created_nanos = stored.created_nanos;
-    let message =
-        Recovered { at, id: stored.id, created_nanos, generation: stored.generation, queue, state };
-    entry.live += 1;
-    entry.live_bytes += u64::from(at.bytes);
-    if let Some(state) = state {
-        entry.attempts.insert(at.offset, state);
+    let (at, state) = (seen.at, seen.state);
+    let (created_nanos, generation) = (stored.created_nanos, stored.generation);
+    Recovered { at, id: stored.id, created_nanos, generation, queue, state }
+}
+
+fn in_use_entry(segment: Segment, replay: &Replay, messages: &[Recovered]) -> InUse {
+    let sequence = segment.sequence;
+    let state = |message: &Recovered| Some((message.at.offset, message.state?));
+    InUse {
+        segment,
+        live: messages.len() as u32,
+        live_bytes: messages.iter().map(|message| u64::from(message.at.bytes)).sum(),
+        done: replay.done.get(&sequence).into_iter().flatten().copied().collect(),
+        attempts: messages.iter().filter_map(state).collect(),
+        ending: Set::default(),
+        abandoned: true,
     }
-    found.live.push(message);
 }
 
 /// A record written anew (its envelope or metadata changed) supersedes the older one with the
@@ -239,16 +224,18 @@ fn in_use(found: &mut Found, at: Location) -> Option<&mut InUse> {
     found.in_use.iter_mut().find(|entry| entry.segment.sequence == at.segment)
 }
 
-async fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
-    read_all(&File::open_read(path).await?).await
-}
-
-async fn read_all(file: &File) -> std::io::Result<Vec<u8>> {
+/// Reads a whole file. One that cannot be read ends the start: the disk may come back, and what is
+/// in the file must not be given up, nor its room be used, for an error that may pass.
+async fn read_all(file: &File, path: &Path) -> std::io::Result<Vec<u8>> {
     const CHUNK: usize = 4 * 1024 * 1024;
     let size = file.size().await? as usize;
     let mut bytes = Vec::with_capacity(size);
     while bytes.len() < size {
-        let chunk = file.read_at(bytes.len() as u64, CHUNK.min(size - bytes.len())).await?;
+        let at = bytes.len();
+        let chunk = file.read_at(at as u64, CHUNK.min(size - at)).await.map_err(|error| {
+            let text = format!("{} offset {at} cannot be read: {error}", path.display());
+            std::io::Error::new(error.kind(), text)
+        })?;
         if chunk.is_empty() {
             break;
         }

@@ -1,12 +1,17 @@
 //! One segment file: a header block, then batches of records, each batch at a block boundary.
+//!
+//! ```text
+//!  0 magic  4 version  8 sequence  12 salt  16 partition (8 bytes)  24 crc of all before
+//! ```
 
-use super::record::{self, Found};
-use crate::io::{self, Block, File};
+use super::header::{self, Header};
+use crate::io::{self, File};
 use crate::limits::BLOCK_BYTES;
 use std::path::{Path, PathBuf};
 
 const MAGIC: u32 = 0x3153_4d52;
-const VERSION: u32 = 1;
+/// Version of the format that is written, and the only one that is read.
+pub const VERSION: u32 = 2;
 
 /// Where records start in a segment.
 pub const DATA_START: u64 = BLOCK_BYTES as u64;
@@ -33,6 +38,7 @@ impl Segment {
     pub async fn start(
         path: PathBuf,
         sequence: u32,
+        partition: u64,
         bytes: u64,
         durable: bool,
     ) -> std::io::Result<Segment> {
@@ -42,73 +48,14 @@ impl Segment {
             File::create(&path, bytes, durable).await?
         };
         let salt = io::random_u64() as u32;
-        file.write_at(header(sequence, salt), 0).await?;
+        file.write_at(header::block(MAGIC, VERSION, [sequence, salt], partition), 0).await?;
         Ok(Segment { file, path, sequence, salt })
     }
 }
 
-fn header(sequence: u32, salt: u32) -> Block {
-    let mut fields = Vec::with_capacity(20);
-    for number in [MAGIC, VERSION, sequence, salt] {
-        fields.extend_from_slice(&number.to_le_bytes());
-    }
-    let crc = crc32c::crc32c(&fields);
-    fields.extend_from_slice(&crc.to_le_bytes());
-    let mut block = Block::with_capacity(BLOCK_BYTES);
-    block.extend(&fields);
-    block
-}
-
-/// Reads a segment header: (sequence, salt), or `None` for a file that is not one.
-pub fn parse_header(bytes: &[u8]) -> Option<(u32, u32)> {
-    let number =
-        |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-    let whole =
-        number(0)? == MAGIC && number(4)? == VERSION && number(16)? == crc32c::crc32c(&bytes[..16]);
-    whole.then_some((number(8)?, number(12)?))
-}
-
-/// One thing found by [`scan`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Item {
-    /// A whole record at (offset, bytes).
-    Record(usize, usize),
-    /// A damaged record at this offset.
-    Damage(usize),
-}
-
-/// Finds every record in the bytes of a whole segment file. One bad record hides no other: behind
-/// it every place where a record may start is looked at. Batches follow each other without a gap,
-/// so bytes that are no record and lie before one are damage too.
-pub fn scan(bytes: &[u8], sequence: u32, salt: u32, mut found: impl FnMut(Item)) {
-    let mut at = BLOCK_BYTES;
-    // Where the last whole record ends, and whether damage behind it was told.
-    let (mut end, mut told) = (at, false);
-    while at + record::HEADER_BYTES <= bytes.len() {
-        match record::probe(&bytes[at..], sequence, salt) {
-            Found::Record(total) => {
-                if !told && is_gap(bytes, end, at) {
-                    found(Item::Damage(end));
-                }
-                found(Item::Record(at, total));
-                at += total.div_ceil(record::ALIGN) * record::ALIGN;
-                (end, told) = (at, false);
-            }
-            Found::Damaged => {
-                found(Item::Damage(at));
-                told = true;
-                at += record::ALIGN;
-            }
-            Found::Nothing => at += record::ALIGN,
-        }
-    }
-}
-
-/// Whether more than a batch's padding lies between the end of one record and the start of the
-/// next.
-fn is_gap(bytes: &[u8], end: usize, next: usize) -> bool {
-    let batch = end.div_ceil(BLOCK_BYTES) * BLOCK_BYTES;
-    next != end && (next != batch || bytes[end..next].iter().any(|byte| *byte != 0))
+/// Reads a segment's header; its numbers are sequence and salt.
+pub fn parse_header(bytes: &[u8]) -> Header {
+    header::parse(bytes, MAGIC, VERSION)
 }
 
 /// The segment files of a partition folder, by number.
@@ -118,12 +65,17 @@ fn is_gap(bytes: &[u8], end: usize, next: usize) -> bool {
 pub fn list(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in io::fs::read_dir(dir)? {
-        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-        if name.starts_with("segment-") && name.ends_with(".dat") {
+        if name_number(&path).is_some() {
             found.push(path);
         }
     }
     Ok(found)
+}
+
+/// The number in the name of a segment file.
+pub fn name_number(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_prefix("segment-")?.strip_suffix(".dat")?.parse().ok()
 }
 
 /// The name of segment file number `number`.

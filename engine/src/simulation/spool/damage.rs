@@ -7,6 +7,8 @@ use super::check::{self, ReadBack};
 use super::{work, Opened, Options, Stage, Summary, START_SECS, TURNS_MAX};
 use crate::io::sim::crash::Crash;
 use crate::io::sim::rng::{Rng, MILLION};
+use crate::spool::header::Header;
+use crate::spool::scan;
 use crate::spool::{record, segment};
 use ringmta_policy::MessageId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,9 +133,11 @@ fn place(rng: &Rng, records: &[Placed], bytes: usize) -> (usize, usize) {
 
 fn records(bytes: &[u8]) -> Vec<Placed> {
     let mut records = Vec::new();
-    let Some((sequence, salt)) = segment::parse_header(bytes) else { return records };
-    segment::scan(bytes, sequence, salt, |item| {
-        if let segment::Item::Record(start, total) = item {
+    let Header::Valid { number: sequence, salt, .. } = segment::parse_header(bytes) else {
+        return records;
+    };
+    scan::scan(bytes, sequence, salt, |item| {
+        if let scan::Item::Record(start, total) = item {
             let end = start + total;
             if let Ok(stored) = record::parse(&bytes[start..end]) {
                 records.push(Placed { id: stored.id, start, end });
