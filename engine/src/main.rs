@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
-use ringmta::cli::{ctl, dev, run, validate};
+use ringmta::cli::{ctl, dev, run, spool, validate};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -19,7 +19,8 @@ fn main() -> ExitCode {
         _ => None,
     };
     // Diagnostics go to stderr; what is asked for goes to stdout. A check tells all it finds there.
-    let default = if to_validate.is_some() { "off" } else { "info" };
+    let checks = to_validate.is_some() || matches!(cli.command, Some(Command::Spool(_)));
+    let default = if checks { "off" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_env("KUMOD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Some(Command::Sandbox(args)) => dev::sandbox(args),
         Some(Command::Validate(_)) => return ExitCode::SUCCESS,
         Some(Command::Ctl(args)) => ctl::ctl(args),
+        Some(Command::Spool(args)) => return spool::spool(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

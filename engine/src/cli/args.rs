@@ -32,6 +32,11 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Ask a running engine, or give it orders, over its HTTP API.
     Ctl(CtlArgs),
+    /// Look at a spool without an engine; nothing is written to it.
+    ///
+    /// Exit code: 0 when all is well, 1 when damage was found (or no such message), 2 when the spool
+    /// cannot be read.
+    Spool(SpoolArgs),
 }
 
 /// Arguments of `run`.
@@ -118,6 +123,54 @@ pub struct CtlArgs {
     /// What to ask.
     #[command(subcommand)]
     pub what: Ctl,
+}
+
+/// Arguments of `spool`.
+#[derive(Args, Debug)]
+pub struct SpoolArgs {
+    /// Policy file whose spools are meant.
+    #[arg(long, value_name = "FILE", default_value = "/opt/kumomta/etc/policy/init.lua")]
+    pub policy: PathBuf,
+    /// Folder of the spool named `data`, instead of the policy's.
+    #[arg(long, value_name = "DIR", requires = "meta")]
+    pub data: Option<PathBuf>,
+    /// Folder of the spool named `meta`, instead of the policy's.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub meta: Option<PathBuf>,
+    /// Print one JSON object instead of lines.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub what: SpoolWhat,
+}
+
+/// What to do with a spool.
+#[derive(Subcommand, Debug)]
+pub enum SpoolWhat {
+    /// Count what is in each partition, and tell all damage with file and offset.
+    Check,
+    /// One message: envelope, metadata, attempts, when it is due, headers.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Write waiting messages to a folder: the message, byte for byte, as ID.eml, what is known of it
+    /// as ID.json.
+    Export {
+        /// Only this message.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        id: Option<String>,
+        /// All that wait.
+        #[arg(long)]
+        all: bool,
+        /// Of all only those in this scheduled queue.
+        #[arg(long, value_name = "NAME", requires = "all")]
+        queue: Option<String>,
+        /// Folder to write to; it is made if it is not there.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 /// Operator commands.

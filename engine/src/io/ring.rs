@@ -137,6 +137,14 @@ pub fn lock_file(path: &Path) -> io::Result<std::fs::File> {
     Ok(file)
 }
 
+/// Whether a process holds the lock on `path`; no when there is no such file.
+pub fn is_locked(path: &Path) -> bool {
+    let Ok(file) = std::fs::File::open(path) else { return false };
+    // SAFETY: flock on a descriptor we own; what it takes goes with the descriptor.
+    let taken = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_SH | libc::LOCK_NB) } == 0;
+    !taken && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
+}
+
 /// This process's limits: (open files, locked memory bytes), soft values.
 pub fn rlimits() -> (u64, u64) {
     // SAFETY: rlimit is plain data filled in by the call.
