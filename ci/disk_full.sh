@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# A small disk that fills up: clients get 452, the queue drains, and when there is room again mail is taken again, without
+# anyone's help. Needs root and loop devices.
+#
+#   ci/disk_full.sh [--profile dev|release] [--seed N]
+. "$(dirname "${BASH_SOURCE[0]}")/campaign.sh"
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    --profile) profile=$2; shift 2 ;;
+    --seed) seed=$2; shift 2 ;;
+    *) sed -n '2,5p' "$0"; exit 2 ;;
+  esac
+done
+needs mkfs.ext4 losetup curl
+build
+disk 420 "$work/disk.img" "$work/disk"
+ports 0 "$work/disk/spool"
+
+# The replies of the engine to a message it cannot store.
+replies() {
+  { sleep 0.2; printf 'EHLO x.test\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n'; sleep 0.5
+    printf 'Subject: x\r\n\r\nx\r\n.\r\nQUIT\r\n'; sleep 0.5; } > "$work/said"
+  exec 9<> "/dev/tcp/${BENCH_SMTP%:*}/${BENCH_SMTP#*:}"
+  cat "$work/said" >&9
+  timeout 10 cat <&9 || true
+  exec 9>&-
+}
+
+start 1
+# No next hop yet: all of it waits, until the disk is full.
+source_of "$work/ack" -c 20 --duration 40s & load=$!
+others+=("$load")
+full=''
+for _ in $(seq 80); do
+  sleep 0.5
+  full=$(replies | grep -am1 '^452') || true
+  [ -z "$full" ] || break
+done
+[ -n "$full" ] || fail "the disk never got full: $(df -m "$work/disk" | tail -1)"
+sleep 3
+kill -0 "$engine" || fail 'the engine is gone'
+kill -INT "$load" 2> /dev/null || true
+wait "$load" || true
+sink "$work/got"
+verify "$work/ack" 180s "$work/got"
+first=$acknowledged first_missing=$missing refused_then=$refused
+# There is room again.
+taken=''
+for _ in $(seq 60); do
+  replies | grep -aq '^250.*ids=' && { taken=yes; break; }
+  sleep 0.5
+done
+[ -n "$taken" ] || fail 'no mail is taken, though there is room again'
+source_of "$work/ack2" -c 10 -n 500
+verify "$work/ack2" 60s "$work/got"
+no_panic
+echo "disk full: \"${full%$'\r'}\" to clients, $first acknowledged before, $refused_then refused, $first_missing missing;" \
+  "$acknowledged acknowledged when there was room again, $missing missing"
+[ "$first_missing" = 0 ] && [ "$missing" = 0 ]
