@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Runs every fuzz target for a while, or those named; a finding is left in DIR/artifacts and ends it with 1. Where
+# cargo-fuzz or a C++ compiler is missing and cannot be had, it says so and goes on.
+#
+#   ci/fuzz.sh [--seconds N] [--dir DIR] [TARGET...]      N: seconds for each target, 10 unless told
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seconds=10 targets=() all=(record journal segment dot_reader command reply)
+dir=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
+while [ $# -gt 0 ]; do
+  case $1 in
+    --seconds) seconds=$2; shift 2 ;;
+    --dir) dir=$2; shift 2 ;;
+    -*) sed -n '2,5p' "$0"; exit 2 ;;
+    *) targets+=("$1"); shift ;;
+  esac
+done
+[ ${#targets[@]} -gt 0 ] || targets=("${all[@]}")
+mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
+export PATH=$dir/tools/bin:$PATH CARGO_TARGET_DIR=$dir
+# Coverage needs flags the stable compiler keeps for itself.
+export RUSTC_BOOTSTRAP=1
+
+command -v c++ > /dev/null || { echo 'skipped: no C++ compiler, which libFuzzer needs'; exit 0; }
+if ! command -v cargo-fuzz > /dev/null; then
+  cargo install cargo-fuzz --locked --quiet --root "$dir/tools" \
+    || { echo 'skipped: cargo-fuzz is not installed and cannot be built here'; exit 0; }
+fi
+for target in "${targets[@]}"; do
+  cargo fuzz build --fuzz-dir ci/fuzz --sanitizer none "$target" 2> "$dir/build.log" \
+    || { tail -30 "$dir/build.log"; exit 1; }
+done
+host=$(rustc -vV | sed -n 's/^host: //p')
+for target in "${targets[@]}"; do
+  mkdir -p "$dir/artifacts/$target" "$dir/corpus/$target"
+  if ! FUZZ_SEEDS=$dir/corpus/$target "$dir/$host/release/$target" -max_total_time="$seconds" -rss_limit_mb=1024 -max_len=65536 -timeout=10 \
+    -print_final_stats=1 -artifact_prefix="$dir/artifacts/$target/" "$dir/corpus/$target" > "$dir/$target.log" 2>&1; then
+    grep -aE 'panicked|assert|ERROR|left:|right:' "$dir/$target.log" | head -10
+    echo "$target: a finding, see $dir/$target.log and $dir/artifacts/$target"; exit 1
+  fi
+  echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/$target.log") inputs in $seconds s, nothing found"
+done
