@@ -130,11 +130,16 @@ pub(crate) async fn start(
         }
         shard.queues.recovered(&shard, message);
     }
-    let for_journal = shard.clone();
-    io::spawn(journal::run(shard.spool.clone(), move || {
-        let shard = for_journal.clone();
-        async move { shard.events.flush_hooks().await }
-    }));
+    let for_journal = Rc::downgrade(&shard);
+    shard.spool.journal.before_each_flush(move || {
+        let shard = for_journal.upgrade();
+        Box::pin(async move {
+            if let Some(shard) = shard {
+                shard.events.flush_hooks().await;
+            }
+        })
+    });
+    io::spawn(journal::run(shard.spool.clone()));
     io::spawn(compact::run(shard.spool.clone()));
     io::spawn(manage::run_timers(shard.clone()));
     io::spawn(manage::run_sweeper(shard.clone()));
@@ -164,8 +169,8 @@ fn open_hooks(process: &Process, index: usize) -> Result<Vec<Rc<Hook>>, String> 
     let open = |name: &str| {
         let dir = base.join(name);
         let mut orphans = Vec::new();
-        for number in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            let path = number.path();
+        // On a first start there is no such folder.
+        for path in io::fs::read_dir(&dir).unwrap_or_default() {
             let number = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.parse().ok());
             if number.is_some_and(|n: usize| n >= process.shards && n % process.shards == index) {
                 orphans.push(path);
@@ -210,10 +215,11 @@ async fn stop(shard: &Rc<Shard>) {
     }
     shard.spool.stopping.set(true);
     let finish = async {
-        shard.events.flush_hooks().await;
         if let Err(error) = shard.spool.journal.flush(&shard.spool).await {
             tracing::error!("spool: journal at stop: {error}");
         }
+        // Also when there was nothing for the journal: a Reception may wait.
+        shard.events.flush_hooks().await;
         shard.events.write_logs(true).await;
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {

@@ -109,7 +109,9 @@ async fn deliver(
                 send_lua(shard, options, &messages, &mut sent, connection).await
             }
         };
-        let Err(why) = result else { return };
+        let Err(why) = result else {
+            return io::sim::tell(&io::sim::Note::Told { events: &lines });
+        };
         tracing::warn!("hook {}: {why}; trying again in {pause} ms", hook.name);
         *connection = None;
         io::sleep(Duration::from_millis(pause + io::random_u64() % (pause / 4 + 1))).await;

@@ -1,24 +1,25 @@
 //! The durable event log one hook reads: JSON lines in segment files, and a cursor. Events wait
 //! here for as long as the receiver is away; they take no queue entry and no mail capacity.
 
-use crate::io;
+use crate::io::plain::{self, Plain};
+use crate::io::{self, fs};
 use crate::limits::EVENT_SEGMENT_BYTES;
 use std::cell::{Cell, RefCell};
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// A place in the log: (segment number, byte offset).
 pub type Position = (u64, u64);
 
+/// Longest text of a cursor: two numbers.
+const CURSOR_BYTES_MAX: usize = 64;
+
 /// The log of one hook on one shard.
 pub struct HookLog {
     dir: PathBuf,
     pending: RefCell<Vec<u8>>,
-    file: RefCell<Option<Arc<File>>>,
+    file: RefCell<Option<Plain>>,
     /// End of what is on stable storage.
     end: Cell<Position>,
     cursor: Cell<Position>,
@@ -35,18 +36,17 @@ impl HookLog {
     /// # Errors
     /// As the disk says.
     pub fn open(dir: PathBuf, orphans: &[PathBuf]) -> std::io::Result<HookLog> {
-        std::fs::create_dir_all(&dir)?;
+        plain::create_dir_all(&dir)?;
         let segments = list(&dir)?;
         let last = segments.last().copied().unwrap_or(1);
-        let file =
-            OpenOptions::new().create(true).append(true).read(true).open(name(&dir, last))?;
+        let file = Plain::open(&name(&dir, last))?;
         let end = (last, cut_torn_tail(&file)?);
         let first = segments.first().copied().unwrap_or(last);
         let cursor = read_cursor(&dir).unwrap_or((first, 0)).max((first, 0)).min(end);
         let log = HookLog {
             dir,
             pending: RefCell::default(),
-            file: RefCell::new(Some(Arc::new(file))),
+            file: RefCell::new(Some(file)),
             end: Cell::new(end),
             cursor: Cell::new(cursor),
             busy: Cell::new(false),
@@ -85,16 +85,16 @@ impl HookLog {
             self.backlog
                 .set(self.backlog.get() + memchr::memchr_iter(b'\n', &chunk).count() as u64);
             if let Some(file) = self.file.borrow().as_ref() {
-                (&**file).write_all(&chunk)?;
+                file.append(&chunk)?;
             }
             let (segment, offset) = self.end.get();
             self.end.set((segment, offset + chunk.len() as u64));
             at = next;
         }
         if let Some(file) = self.file.borrow().as_ref() {
-            file.sync_data()?;
+            file.sync()?;
         }
-        std::fs::remove_dir_all(orphan)
+        plain::remove_dir_all(orphan)
     }
 
     /// Appends one event; it is durable after the next [`HookLog::flush`].
@@ -111,13 +111,19 @@ impl HookLog {
     /// Waits until there is something to read.
     pub async fn wait(&self) {
         std::future::poll_fn(|cx| {
-            if self.backlog.get() > 0 {
+            // What a failed write has left may be read twice: the count alone would stop short.
+            if self.backlog.get() > 0 || self.cursor.get() < self.end.get() {
                 return Poll::Ready(());
             }
             *self.reader.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
+    }
+
+    /// Whether everything has been taken.
+    pub fn is_drained(&self) -> bool {
+        !self.has_pending() && !self.busy.get() && self.cursor.get() >= self.end.get()
     }
 
     /// Whether events wait to be made durable.
@@ -140,7 +146,7 @@ impl HookLog {
         loop {
             let file = self.file.borrow().clone();
             let (back, result) = io::blocking(move || {
-                let result = write_all_durably(file.as_deref(), &data);
+                let result = append_durably(file.as_ref(), &data);
                 (data, result)
             })
             .await;
@@ -149,7 +155,7 @@ impl HookLog {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::error!("event log {}: {error}", self.dir.display());
-                    self.start_segment();
+                    self.start_segment().await;
                     io::sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(5));
                 }
@@ -158,20 +164,25 @@ impl HookLog {
         let (segment, offset) = self.end.get();
         self.end.set((segment, offset + data.len() as u64));
         if offset + data.len() as u64 >= EVENT_SEGMENT_BYTES {
-            self.start_segment();
+            self.start_segment().await;
         }
         self.busy.set(false);
     }
 
-    fn start_segment(&self) {
+    /// Goes on in a fresh segment. The file before is not written to again: what a failed sync
+    /// was for may be gone from it, whatever the next one says.
+    async fn start_segment(&self) {
         let number = self.end.get().0 + 1;
         let path = name(&self.dir, number);
-        match OpenOptions::new().create(true).append(true).read(true).open(&path) {
+        self.file.borrow_mut().take();
+        match io::blocking(move || Plain::open(&path)).await {
             Ok(file) => {
-                *self.file.borrow_mut() = Some(Arc::new(file));
+                *self.file.borrow_mut() = Some(file);
                 self.end.set((number, 0));
             }
-            Err(error) => tracing::error!("event log {}: {error}", path.display()),
+            Err(error) => {
+                tracing::error!("event log {}, segment {number}: {error}", self.dir.display());
+            }
         }
     }
 
@@ -191,14 +202,11 @@ impl HookLog {
         }
         let dir = self.dir.clone();
         let (chunk, next) = io::blocking(move || read_from(&dir, from, end, bytes)).await?;
-        let mut lines = Vec::new();
-        let mut taken = 0;
-        for line in chunk.split_inclusive(|byte| *byte == b'\n').take(most) {
-            taken += line.len() as u64;
-            lines.push(String::from_utf8_lossy(&line[..line.len() - 1]).into_owned());
+        if chunk.is_empty() {
+            // Nothing but what a failed write has left: it is passed over.
+            self.cursor.set(next);
         }
-        let position = if taken == chunk.len() as u64 { next } else { (from.0, from.1 + taken) };
-        Ok((lines, position))
+        Ok(first_lines(&chunk, next, most))
     }
 
     /// Everything before `position` has been taken by the receiver. `count` events.
@@ -212,7 +220,7 @@ impl HookLog {
         io::blocking(move || {
             write_cursor(&dir, position)?;
             for segment in before.0..position.0 {
-                match std::fs::remove_file(name(&dir, segment)) {
+                match fs::remove_file(&name(&dir, segment)) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                         return Err(error)
                     }
@@ -225,10 +233,10 @@ impl HookLog {
     }
 }
 
-fn write_all_durably(file: Option<&File>, data: &[u8]) -> std::io::Result<()> {
-    let Some(mut file) = file else { return Err(std::io::Error::other("not open")) };
-    file.write_all(data)?;
-    file.sync_data()
+fn append_durably(file: Option<&Plain>, data: &[u8]) -> std::io::Result<()> {
+    let Some(file) = file else { return Err(std::io::Error::other("not open")) };
+    file.append(data)?;
+    file.sync()
 }
 
 fn name(dir: &Path, number: u64) -> PathBuf {
@@ -237,9 +245,8 @@ fn name(dir: &Path, number: u64) -> PathBuf {
 
 fn list(dir: &Path) -> std::io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        let name = name.to_str().unwrap_or("");
+    for path in fs::read_dir(dir)? {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
         let number = name.strip_prefix("events-").and_then(|n| n.strip_suffix(".log"));
         numbers.extend(number.and_then(|n| n.parse::<u64>().ok()));
     }
@@ -247,13 +254,15 @@ fn list(dir: &Path) -> std::io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-fn cut_torn_tail(mut file: &File) -> std::io::Result<u64> {
-    let mut all = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.read_to_end(&mut all)?;
+/// Ends the file behind its last whole line before a hole: what a crash has left of a write that
+/// was never synced. No line holds a NUL.
+fn cut_torn_tail(file: &Plain) -> std::io::Result<u64> {
+    let size = file.size()?;
+    let mut all = file.read_at(0, size as usize)?;
+    all.truncate(memchr::memchr(0, &all).unwrap_or(all.len()));
     let end = memchr::memrchr(b'\n', &all).map_or(0, |at| at + 1) as u64;
-    if end < all.len() as u64 {
-        file.set_len(end)?;
+    if end < size {
+        file.cut(end)?;
     }
     Ok(end)
 }
@@ -267,46 +276,103 @@ fn read_from(
 ) -> std::io::Result<(Vec<u8>, Position)> {
     let mut at = from;
     loop {
-        let path = name(dir, at.0);
-        let mut file = match File::open(&path) {
+        let is_last = at.0 >= end.0;
+        let file = match Plain::open_read(&name(dir, at.0)) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && at.0 < end.0 => {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_last => {
                 at = (at.0 + 1, 0);
                 continue;
             }
             Err(error) => return Err(error),
         };
-        let size = file.metadata()?.len();
-        let limit = if at.0 == end.0 { end.1 } else { size };
-        if at.1 >= limit && at.0 < end.0 {
-            at = (at.0 + 1, 0);
-            continue;
-        }
-        let mut want = (limit.saturating_sub(at.1) as usize).min(bytes.max(1));
-        loop {
-            let mut chunk = vec![0; want];
-            file.seek(SeekFrom::Start(at.1))?;
-            file.read_exact(&mut chunk)?;
-            if let Some(last) = memchr::memrchr(b'\n', &chunk) {
-                chunk.truncate(last + 1);
-                return Ok((chunk, (at.0, at.1 + last as u64 + 1)));
+        let limit = if is_last { end.1 } else { file.size()? };
+        match lines_at(&file, at.1, limit, bytes)? {
+            Some(lines) => {
+                let position = (at.0, at.1 + lines.len() as u64);
+                return Ok((lines, position));
             }
-            if want as u64 >= limit.saturating_sub(at.1) {
-                return Ok((Vec::new(), at));
-            }
-            want = (want * 2).min((limit - at.1) as usize);
+            None if is_last => return Ok((Vec::new(), at)),
+            // The end of a segment, or what a failed write has left there.
+            None => at = (at.0 + 1, 0),
         }
     }
 }
 
+/// Whole lines from `at` to `limit`: about `bytes`, more only for a longer line.
+fn lines_at(file: &Plain, at: u64, limit: u64, bytes: usize) -> std::io::Result<Option<Vec<u8>>> {
+    let rest = limit.saturating_sub(at) as usize;
+    let mut want = rest.min(bytes.max(1));
+    loop {
+        let mut chunk = file.read_at(at, want)?;
+        if let Some(last) = memchr::memrchr(b'\n', &chunk) {
+            chunk.truncate(last + 1);
+            return Ok(Some(chunk));
+        }
+        if want >= rest {
+            return Ok(None);
+        }
+        want = (want * 2).min(rest);
+    }
+}
+
+/// At most `most` lines of a chunk that ends at `end`, and the position behind the last. Counted
+/// from where the chunk begins, which may be a later segment than the cursor's.
+fn first_lines(chunk: &[u8], end: Position, most: usize) -> (Vec<String>, Position) {
+    let mut lines = Vec::new();
+    let mut taken = 0;
+    for line in chunk.split_inclusive(|byte| *byte == b'\n').take(most) {
+        taken += line.len() as u64;
+        lines.push(String::from_utf8_lossy(&line[..line.len() - 1]).into_owned());
+    }
+    (lines, (end.0, end.1 - chunk.len() as u64 + taken))
+}
+
 fn read_cursor(dir: &Path) -> Option<Position> {
-    let text = std::fs::read_to_string(dir.join("cursor")).ok()?;
+    let file = Plain::open_read(&dir.join("cursor")).ok()?;
+    let text = String::from_utf8(file.read_at(0, CURSOR_BYTES_MAX).ok()?).ok()?;
     let (segment, offset) = text.trim().split_once(' ')?;
     Some((segment.parse().ok()?, offset.parse().ok()?))
 }
 
 fn write_cursor(dir: &Path, position: Position) -> std::io::Result<()> {
-    let fresh = dir.join("cursor.new");
-    std::fs::write(&fresh, format!("{} {}\n", position.0, position.1))?;
-    std::fs::rename(fresh, dir.join("cursor"))
+    let text = format!("{} {}\n", position.0, position.1);
+    plain::replace(&dir.join("cursor"), &dir.join("cursor.new"), text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_failed_write_left_holds_nothing_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        Plain::open(&name(dir, 1)).unwrap().append(b"a\nb\nhalf a li").unwrap();
+        Plain::open(&name(dir, 2)).unwrap().append(b"c\n").unwrap();
+        let (lines, next) = read_from(dir, (1, 0), (2, 2), 1 << 20).unwrap();
+        assert_eq!((lines.as_slice(), next), (&b"a\nb\n"[..], (1, 4)));
+        let (lines, next) = read_from(dir, next, (2, 2), 1 << 20).unwrap();
+        assert_eq!((lines.as_slice(), next), (&b"c\n"[..], (2, 2)));
+        assert_eq!(read_from(dir, next, (2, 2), 1).unwrap(), (Vec::new(), (2, 2)));
+    }
+
+    #[test]
+    fn a_batch_from_a_later_segment_is_taken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        Plain::open(&name(dir.path(), 1)).unwrap().append(b"a\n").unwrap();
+        Plain::open(&name(dir.path(), 2)).unwrap().append(b"b\nc\n").unwrap();
+        let (chunk, next) = read_from(dir.path(), (1, 2), (2, 4), 100).unwrap();
+        assert_eq!((chunk.as_slice(), next), (&b"b\nc\n"[..], (2, 4)));
+        assert_eq!(first_lines(&chunk, next, 1), (vec!["b".to_string()], (2, 2)));
+    }
+
+    #[test]
+    fn a_hole_ends_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let file = Plain::open(&path).unwrap();
+        file.append(b"a\nb\0\0\n{}\n").unwrap();
+        assert_eq!(cut_torn_tail(&file).unwrap(), 2);
+        assert_eq!(std::fs::read(&path).unwrap(), b"a\n");
+    }
 }

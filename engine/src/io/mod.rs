@@ -4,12 +4,13 @@
 //! a seed. Everything else in the engine uses the types of this module and cannot tell them apart.
 //!
 //! Layout: `ring` real world · `sim` simulated world · `time` deadlines and clocks · `stream` TCP,
-//! plain or TLS · `tls` rustls configurations · `file` direct-I/O files · `fs` names and folders ·
-//! `hash` maps whose order can be repeated.
+//! plain or TLS · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
+//! appends · `fs` names and folders · `hash` maps whose order can be repeated.
 
 pub mod file;
 pub mod fs;
 pub mod hash;
+pub mod plain;
 pub mod ring;
 pub mod sim;
 pub mod stream;
@@ -40,10 +41,10 @@ pub async fn yield_now() {
     ring::yield_now().await;
 }
 
-/// Runs a closure that may block beside the shard; in a simulated world, at once.
+/// Runs a closure that may block beside the shard; in a simulated world, at once, after a while.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     if sim::active() {
-        sim::exec::yield_now().await;
+        sim::file::take_time(&sim::here()).await;
         return work();
     }
     ring::blocking(work).await

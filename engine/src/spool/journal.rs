@@ -10,12 +10,14 @@ use super::replay::{self, Entries, FileId};
 use super::{Location, Partition};
 use crate::io::{self, File};
 use crate::limits::{self, BLOCK_BYTES};
+use futures::future::LocalBoxFuture;
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
+
+type Before = Box<dyn Fn() -> LocalBoxFuture<'static, ()>>;
 
 /// The journal of one shard.
 pub struct Journal {
@@ -32,6 +34,7 @@ pub struct Journal {
     spare: RefCell<Option<PathBuf>>,
     next_name: Cell<u32>,
     flushing: Cell<bool>,
+    before: RefCell<Option<Before>>,
     /// A write to the file in force has failed, and may still land some day.
     poisoned: Cell<bool>,
     write_at: Cell<u64>,
@@ -59,6 +62,7 @@ impl Journal {
             spare: RefCell::default(),
             next_name: Cell::new(0),
             flushing: Cell::new(false),
+            before: RefCell::default(),
             poisoned: Cell::new(false),
             write_at: Cell::new(0),
             rotate_at: Cell::new(file_bytes),
@@ -78,6 +82,12 @@ impl Journal {
         let mut others = found.others.iter().cloned();
         *self.spare.borrow_mut() = others.next();
         others.for_each(|path| remove(&path));
+    }
+
+    /// `before` runs before entries are written: what hooks still need of an event must be durable
+    /// before the message it speaks of is let go.
+    pub fn before_each_flush(&self, before: impl Fn() -> LocalBoxFuture<'static, ()> + 'static) {
+        *self.before.borrow_mut() = Some(Box::new(before));
     }
 
     /// The record at `at` is delivered, bounced or expired.
@@ -149,6 +159,12 @@ impl Journal {
         }
         let entries = std::mem::take(&mut self.pending.borrow_mut().bytes);
         let releases = std::mem::take(&mut *self.releases.borrow_mut());
+        // The events of these entries were told before the entries were; those of entries that
+        // come from here on were not, so these entries are taken first.
+        let before = self.before.borrow().as_ref().map(|before| before());
+        if let Some(before) = before.filter(|_| !entries.is_empty()) {
+            before.await;
+        }
         if let Err(error) = self.write_frame(&entries).await {
             // Put back in front of what came meanwhile. The file's state is unknown now: the
             // next flush starts a fresh one with a checkpoint.
@@ -264,13 +280,8 @@ pub struct Files {
     pub next_name: u32,
 }
 
-/// Flushes for ever; one task per shard. `first` runs before each flush: what hooks still need of
-/// an event must be durable before the message it speaks of is let go.
-pub async fn run<F, Fut>(partition: Rc<Partition>, first: F)
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = ()>,
-{
+/// Flushes for ever; one task per shard.
+pub async fn run(partition: Rc<Partition>) {
     let journal = &partition.journal;
     loop {
         journal.wait_for_entries().await;
@@ -278,7 +289,6 @@ where
         if small && !journal.hurry.take() {
             io::sleep(Duration::from_millis(limits::JOURNAL_DELAY_MS)).await;
         }
-        first().await;
         if let Err(error) = journal.flush(&partition).await {
             tracing::error!("spool: journal cannot be written, will try again: {error}");
             io::sleep(Duration::from_secs(1)).await;

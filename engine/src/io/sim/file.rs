@@ -33,7 +33,8 @@ impl World {
     }
 }
 
-async fn take_time(world: &World) {
+/// Waits as long as a disk operation takes.
+pub async fn take_time(world: &World) {
     sleep(Duration::from_nanos(world.latency())).await;
 }
 

@@ -5,7 +5,7 @@
 //! be run again, exactly.
 //!
 //! Layout: [`rng`] chance · [`exec`] tasks and time · [`disk`] what the disk holds, and what a
-//! crash leaves of it · [`file`] operations on it that take time and fail · [`net`] connections ·
+//! crash leaves of it · [`file`], [`plain`] operations on it that take time and fail · [`net`] connections ·
 //! [`stream`] sockets as the engine sees them · [`udp`] datagrams · [`planted`] mistakes made on
 //! purpose, which the simulation must find.
 
@@ -14,6 +14,7 @@ pub mod disk;
 pub mod exec;
 pub mod file;
 pub mod net;
+pub mod plain;
 pub mod planted;
 pub mod rng;
 pub mod stream;
@@ -88,6 +89,11 @@ pub enum Note<'a> {
         id: MessageId,
         /// Its attempts, and when it is due.
         state: AttemptState,
+    },
+    /// A hook's receiver has taken events.
+    Told {
+        /// Each as JSON.
+        events: &'a [String],
     },
     /// A message has left the queues; the journal was told.
     Finished {
