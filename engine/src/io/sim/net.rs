@@ -281,7 +281,8 @@ impl World {
         link.carried += bytes.len() as u64;
         match link.fate {
             Fate::Reset(after) if link.carried > after => {
-                link.fate = Fate::None;
+                // Nothing behind what is lost may arrive: a stream has no holes.
+                link.fate = Fate::Silence(0);
                 for end in 0..2 {
                     self.act_after(self.net_latency(), move |world| world.net_reset(id, end));
                 }

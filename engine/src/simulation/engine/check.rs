@@ -109,8 +109,12 @@ pub fn at_the_end(stage: &Stage) -> Result<(), String> {
             continue;
         }
         for address in &sent.recipients {
-            if ledger.recipients.get(address).is_none_or(|recipient| recipient.end.is_none()) {
-                return Err(format!("message {number} was acknowledged; {address} never heard"));
+            let recipient = ledger.recipients.get(address);
+            if recipient.is_none_or(|recipient| recipient.end.is_none()) {
+                return Err(format!("message {number} was acknowledged; {address} has no record"));
+            }
+            if stage.plan.hook.is_some() && recipient.is_none_or(|recipient| !recipient.heard) {
+                return Err(format!("message {number}: no hook was told of {address}"));
             }
         }
     }

@@ -51,6 +51,8 @@ pub struct Recipient {
     pub end: Option<(Kind, u32)>,
     /// The end is durable.
     pub sealed: bool,
+    /// A hook's receiver heard of an end.
+    pub heard: bool,
 }
 
 /// Whether a message has left the engine.
@@ -183,6 +185,7 @@ impl Ledger {
             Note::Event { shard, record } => self.event(shard, record),
             Note::Deferred { shard, id, state } => self.deferred(shard, id, state),
             Note::Finished { shard, id } => self.finished(shard, id),
+            Note::Told { events } => events.iter().for_each(|event| self.heard(event)),
         }
     }
 
@@ -208,6 +211,22 @@ impl Ledger {
                 self.fail(format!("{kind:?} of {id} after {attempts} attempts says {said}"));
             }
             _ => {}
+        }
+    }
+
+    /// A hook's receiver took `event`. What a crash has left of one is no JSON, and tells nothing.
+    fn heard(&mut self, event: &str) {
+        let Ok(event) = serde_json::from_str::<serde_json::Value>(event) else { return };
+        if !["Delivery", "Bounce", "Expiration"].iter().any(|kind| event["type"] == *kind) {
+            return;
+        }
+        let one = std::slice::from_ref(&event["recipient"]);
+        let all = event["recipient"].as_array().map_or(one, Vec::as_slice);
+        for address in all.iter().filter_map(serde_json::Value::as_str) {
+            match self.recipients.get_mut(address) {
+                Some(recipient) if recipient.end.is_some() => recipient.heard = true,
+                _ => self.fail(format!("a hook was told of {address}, and nothing happened")),
+            }
         }
     }
 
@@ -398,6 +417,7 @@ impl std::fmt::Display for Shown<'_> {
                 write!(f, "shard {shard}: {id} waits: {state:?}")
             }
             Note::Finished { shard, id } => write!(f, "shard {shard}: {id} leaves"),
+            Note::Told { events } => write!(f, "a hook takes {} events", events.len()),
         }
     }
 }

@@ -192,6 +192,12 @@ impl Machine {
         self.shards().iter().map(|shard| shard.queues.total()).sum()
     }
 
+    /// Whether its hooks have taken every event.
+    pub fn has_told_all(&self) -> bool {
+        let drained = |shard: &Rc<Shard>| shard.events.hooks().iter().all(|h| h.log.is_drained());
+        self.shards().iter().all(drained)
+    }
+
     /// Stops it as an operator does.
     ///
     /// # Errors

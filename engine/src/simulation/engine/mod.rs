@@ -282,14 +282,18 @@ fn last_life(stage: &Stage) -> Result<(), String> {
         if step % LOOK_EVERY == 0 {
             broken = check::running(stage, &machine);
         }
-        broken.is_err() || (stage.clients.get() == 0 && machine.waiting() == 0)
+        let over = stage.clients.get() == 0 && machine.waiting() == 0 && machine.has_told_all();
+        broken.is_err() || over
     };
     let limit = plan::drain_limit(&stage.plan);
     let drained = world.run_until(limit, TURNS_MAX, over);
     broken?;
     if let Err(stuck) = drained {
         let (clients, waiting) = (stage.clients.get(), machine.waiting());
-        return Err(format!("stuck: {clients} clients, {waiting} messages wait ({stuck:?})"));
+        let told = machine.has_told_all();
+        return Err(format!(
+            "stuck: {clients} clients, {waiting} messages wait, events told: {told} ({stuck:?})"
+        ));
     }
     check::at_the_end(stage)?;
     world.run_for(Duration::from_secs(REST_SECS));

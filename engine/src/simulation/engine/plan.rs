@@ -139,6 +139,8 @@ pub struct Plan {
     per_session: u64,
     by_domain: bool,
     handlers: bool,
+    /// A hook reads the events: so many at once.
+    pub hook: Option<u64>,
 }
 
 impl Plan {
@@ -161,6 +163,7 @@ impl Plan {
             per_session: rng.between(1, 6),
             by_domain: rng.flip(),
             handlers: rng.flip(),
+            hook: rng.flip().then(|| rng.between(1, 5)),
         }
     }
 
@@ -202,10 +205,27 @@ impl Plan {
                    kumo.sleep(0.001)\n  msg:set_meta('seen', 'yes')\nend)\n",
             );
         }
+        if self.hook.is_some() {
+            text.push_str(
+                "local calls = 0\nlocal function busy()\n  \
+                   calls = calls + 1\n  \
+                   if calls % 7 == 0 then kumo.reject(451, 'later') end\nend\n\
+                 kumo.on('make.told', function()\n  local receiver = {}\n  \
+                   function receiver:send() busy() return '250 OK' end\n  \
+                   function receiver:send_batch() busy() return '250 OK' end\n  \
+                   return receiver\nend)\n",
+            );
+        }
         text
     }
 
     fn init_text(&self) -> String {
+        let hook = self.hook.map_or(String::new(), |batch| {
+            format!(
+                "  kumo.configure_log_hook {{\n    \
+                   name = 'told', constructor = 'make.told', batch_size = {batch},\n  }}\n"
+            )
+        });
         let batching = if self.by_domain { "BatchByDomain" } else { "BifurcateAlways" };
         format!(
             "local kumo = require 'kumo'\n\
@@ -216,7 +236,7 @@ impl Plan {
                  listen = '0.0.0.0:{PORT}', hostname = 'engine.test', relay_hosts = {{ '10.0.0.0/8' }},\n    \
                  batch_handling = '{batching}', client_timeout = '20s',\n    \
                  max_connections = {}, max_messages_per_connection = {},\n  \
-               }}\nend)\n",
+               }}\n{hook}end)\n",
             self.sessions, self.per_session
         )
     }
