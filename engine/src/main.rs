@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
-use ringmta::cli::{ctl, dev, run, spool, validate};
+use ringmta::cli::{ctl, dev, prove, run, script, spool, validate};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -19,8 +19,12 @@ fn main() -> ExitCode {
         _ => None,
     };
     // Diagnostics go to stderr; what is asked for goes to stdout. A check tells all it finds there.
-    let checks = to_validate.is_some() || matches!(cli.command, Some(Command::Spool(_)));
-    let default = if checks { "off" } else { "info" };
+    let default = match (&cli.command, &cli.script) {
+        (Some(Command::Test(_) | Command::Spool(_)), _) => "off",
+        (_, Some(_)) => "warn",
+        _ if to_validate.is_some() => "off",
+        _ => "info",
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_env("KUMOD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
@@ -31,15 +35,27 @@ fn main() -> ExitCode {
     if let Some((policy, json)) = to_validate {
         return validate::validate(policy, json);
     }
+    if let Some(file) = &cli.script {
+        let file = file.as_ref().unwrap_or(&cli.run.policy);
+        return finish(script::script(file, &cli.args));
+    }
+    if !cli.args.is_empty() {
+        return finish(Err("arguments behind -- need --script".into()));
+    }
     let result = match &cli.command {
         None => run::run(&cli.run),
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Dev(args)) => dev::dev(args),
         Some(Command::Sandbox(args)) => dev::sandbox(args),
         Some(Command::Validate(_)) => return ExitCode::SUCCESS,
+        Some(Command::Test(args)) => return prove::prove(args),
         Some(Command::Ctl(args)) => ctl::ctl(args),
         Some(Command::Spool(args)) => return spool::spool(args),
     };
+    finish(result)
+}
+
+fn finish(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {

@@ -138,21 +138,61 @@ fn nats_server(dir: &Path) -> Option<Peer> {
     })
 }
 
+/// A RabbitMQ of its own: its node name and files are made of the port.
+fn rabbitmq_server(dir: &Path) -> Option<Peer> {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let dist = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let log = std::fs::File::create(dir.join("rabbitmq.log")).unwrap();
+    let conf = dir.join("rabbitmq.conf");
+    std::fs::write(&conf, "").unwrap();
+    let program = ["rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"]
+        .into_iter()
+        .find(|p| Path::new(p).is_absolute() && Path::new(p).exists())?;
+    let child = Command::new(program)
+        .env("RABBITMQ_NODENAME", format!("ringmta{port}@localhost"))
+        .env("RABBITMQ_NODE_PORT", port.to_string())
+        .env("RABBITMQ_DIST_PORT", dist.to_string())
+        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_MNESIA_BASE", dir.join("mnesia"))
+        .env("RABBITMQ_LOG_BASE", dir.join("log"))
+        .env("RABBITMQ_CONFIG_FILE", conf)
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", dir.join("plugins"))
+        .env("HOME", dir)
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .ok()?;
+    let mut peer = Peer(child, port);
+    let until = Instant::now() + Duration::from_secs(120);
+    while Instant::now() < until && peer.0.try_wait().unwrap().is_none() {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Some(peer);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!(
+        "RabbitMQ does not start: {}",
+        std::fs::read_to_string(dir.join("rabbitmq.log")).unwrap()
+    );
+}
+
 /// Runs one file; the failures of its checks, and how many there were.
 fn run(file: &Path) -> (Vec<String>, u64) {
     let peers = tempfile::tempdir().unwrap();
     let code = std::fs::read_to_string(file).unwrap();
     let redis = code.contains("REDIS").then(|| redis_server(peers.path())).flatten();
     let nats = code.contains("NATS").then(|| nats_server(peers.path())).flatten();
+    let amqp = code.contains("AMQP").then(|| rabbitmq_server(peers.path())).flatten();
     let port = |p: &Option<Peer>| p.as_ref().map_or("nil".to_owned(), |p| p.1.to_string());
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let globals = format!(
-        "HTTP, WS, CLOSED, DIR = 'http://{}', 'ws://{}', '{free}', '{}' REDIS, NATS = {}, {} ",
+        "HTTP, WS, CLOSED, DIR = 'http://{}', 'ws://{}', '{free}', '{}' REDIS, NATS, AMQP = {}, {}, {} ",
         http_server(),
         websocket_server(),
         peers.path().display(),
         port(&redis),
         port(&nats),
+        port(&amqp),
     );
     let prelude = PRELUDE.replace('\n', " ");
     let w = try_world(&format!("{globals} {prelude} {code}"), Mode::Run).unwrap();

@@ -310,3 +310,16 @@ fn cost_of_calls() {
     per("100 header reads", 20_000, &|| block_on(w.policy.data(&m, &c)).unwrap());
     per("100 set_meta", 20_000, &|| block_on(w.policy.http_message_generated(&m, &auth)).unwrap());
 }
+
+/// The tests shipped beside the example tree, run as `ringmta test` would.
+#[test]
+fn the_shipped_tests_pass() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+    let policy = crate::proving::policy_of(&folder).unwrap();
+    let files = crate::proving::find(&folder).unwrap();
+    assert_eq!(files.len(), 2);
+    for file in files {
+        let outcome = crate::proving::run(&policy, &file);
+        assert_eq!(outcome.failures(), 0, "{outcome:?}");
+    }
+}

@@ -5,12 +5,16 @@ use mlua::{Function, Lua, Result, Table, Value};
 /// Module name and source.
 const MODULES: &[(&str, &str)] = &[
     ("dkim_sign", include_str!("../lua/policy-extras/dkim_sign.lua")),
+    ("docker_utils", include_str!("../lua/policy-extras/docker_utils.lua")),
     ("listener_domains", include_str!("../lua/policy-extras/listener_domains.lua")),
     ("log_hooks", include_str!("../lua/policy-extras/log_hooks.lua")),
+    ("mail_auth", include_str!("../lua/policy-extras/mail_auth.lua")),
     ("policy_utils", include_str!("../lua/policy-extras/policy_utils.lua")),
     ("queue", include_str!("../lua/policy-extras/queue.lua")),
+    ("rollup", include_str!("../lua/policy-extras/rollup.lua")),
     ("shaping", include_str!("../lua/policy-extras/shaping.lua")),
     ("sources", include_str!("../lua/policy-extras/sources.lua")),
+    ("typing", include_str!("../lua/policy-extras/typing.lua")),
 ];
 
 /// Whether a module of this name is in the binary.

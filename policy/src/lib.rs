@@ -11,6 +11,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod address;
+pub mod amqp;
 mod auth;
 pub mod classify;
 pub mod conn_meta;
@@ -46,9 +47,12 @@ pub mod mpsc;
 #[cfg(test)]
 mod msg_tests;
 mod named;
+pub mod nats;
 pub mod options;
+mod places;
 pub mod plain;
 pub mod policy;
+pub mod proving;
 pub mod queue_name;
 pub mod redis;
 pub mod schedule;

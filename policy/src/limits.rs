@@ -31,6 +31,24 @@ pub const MAX_HTTP_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle pooled HTTP connections are closed after this.
 pub const HTTP_POOL_IDLE: Duration = Duration::from_secs(90);
+/// Test files run by one `ringmta test`.
+pub const MAX_TEST_FILES: usize = 10_000;
+/// Nesting of folders searched for test files.
+pub const MAX_TEST_DEPTH: usize = 32;
+/// How long a connection to NATS may take to be made when the policy says nothing.
+pub const NATS_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long NATS may take to answer when the policy says nothing.
+pub const NATS_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest line taken from a NATS server; its INFO is the longest there is.
+pub const MAX_NATS_LINE_BYTES: usize = 1024 * 1024;
+/// Bytes of a segment of `kumo.jsonl` when the policy says nothing.
+pub const JSONL_FILE_BYTES: u64 = 128 * 1024 * 1024;
+/// Longest line `kumo.jsonl` reads or writes.
+pub const MAX_JSONL_LINE_BYTES: usize = 128 * 1024 * 1024;
+/// Records of one batch of `kumo.jsonl`.
+pub const MAX_JSONL_BATCH: usize = 10_000;
+/// How often `kumo.jsonl` looks for more when the policy says nothing.
+pub const JSONL_POLL: Duration = Duration::from_millis(250);
 /// Largest file read for a policy (keys, TOML, JSON).
 pub const MAX_POLICY_FILE_BYTES: u64 = 256 * 1024 * 1024;
 /// Longest edit distance at which a misspelt name still gets a suggestion.
@@ -53,6 +71,10 @@ pub const WEBSOCKET_QUEUE_FRAMES: usize = 1024;
 pub const MAX_WEBSOCKET_FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// How long a blocking client waits for a connection, a free place in its pool or an answer when the policy says nothing.
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections to an AMQP server kept when the policy says nothing.
+pub const AMQP_POOL_SIZE: usize = 8;
+/// Largest AMQP frame taken or sent.
+pub const MAX_AMQP_FRAME_BYTES: usize = 1024 * 1024;
 /// Connections a Redis handle keeps when the policy says nothing.
 pub const REDIS_POOL_SIZE: usize = 10;
 /// Rows one SQLite statement may return.

@@ -16,6 +16,7 @@ pub struct Named {
     queues: Shelf<Queue>,
     series: Shelf<Series>,
     redis: Shelf<Pool>,
+    amqp: Shelf<crate::amqp::Pool>,
 }
 
 /// The thing of that name, unless `fits` finds it of another shape; else what `make` makes.
@@ -49,6 +50,14 @@ impl Named {
         make: impl FnOnce() -> Result<Series, String>,
     ) -> Result<Arc<Series>, String> {
         find(&self.series, name, fits, make)
+    }
+
+    pub(crate) fn amqp(
+        &self,
+        key: String,
+        make: impl FnOnce() -> Result<crate::amqp::Pool, String>,
+    ) -> Result<Arc<crate::amqp::Pool>, String> {
+        find(&self.amqp, key, |_| true, make)
     }
 
     pub(crate) fn redis(

@@ -1,7 +1,6 @@
 //! Connections to Redis, used on helper threads only.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterConnection};
 use redis::cluster_read_routing::RandomReplicaStrategy;
@@ -10,6 +9,7 @@ use redis::{Client, Cmd, Connection, Value};
 use crate::gcra::GcraSpec;
 use crate::limits::{CLIENT_TIMEOUT, REDIS_POOL_SIZE};
 use crate::options::*;
+use crate::places::Places;
 use crate::plain::Plain;
 
 option_table! {
@@ -71,17 +71,10 @@ impl Conn {
     }
 }
 
-#[derive(Default)]
-struct State {
-    idle: Vec<Conn>,
-    open: usize,
-}
-
 /// Connections to one server or cluster.
 pub struct Pool {
     params: RedisParams,
-    state: Mutex<State>,
-    freed: Condvar,
+    places: Places<Conn>,
 }
 
 impl Pool {
@@ -96,7 +89,7 @@ impl Pool {
         for url in &params.node.0 {
             Client::open(url.as_str()).map_err(|e| format!("a URL in `node`: {e}"))?;
         }
-        Ok(Pool { params, state: Mutex::default(), freed: Condvar::new() })
+        Ok(Pool { places: Places::new(params.pool_size), params })
     }
 
     fn connect(&self) -> Result<Conn, String> {
@@ -125,55 +118,25 @@ impl Pool {
         Ok(Conn::One(Box::new(conn)))
     }
 
-    /// A kept connection, the right to make a new one, or a deadline passed.
-    fn place(&self) -> Result<Option<Conn>, String> {
-        let until = Instant::now() + self.params.wait_timeout;
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(kept) = state.idle.pop() {
-                return Ok(Some(kept));
-            }
-            if state.open < self.params.pool_size.max(1) {
-                state.open += 1;
-                return Ok(None);
-            }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err("all connections are in use".into());
-            }
-            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn give_back(&self, conn: Option<Conn>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match conn {
-            Some(conn) => state.idle.push(conn),
-            None => state.open -= 1,
-        }
-        drop(state);
-        self.freed.notify_one();
-    }
-
     /// Runs a command. Blocks: for helper threads.
     ///
     /// # Errors
     /// What Redis or the network said.
     pub fn query(&self, cmd: &Cmd) -> Result<Plain, String> {
-        let kept = self.place()?;
+        let kept = self.places.take(self.params.wait_timeout)?;
         if let Some(mut conn) = kept {
             match conn.query(cmd) {
                 Ok(v) => {
-                    self.give_back(Some(conn));
+                    self.places.give_back(Some(conn));
                     return to_plain(v);
                 }
                 Err(e) if !broken(&e) => {
-                    self.give_back(Some(conn));
+                    self.places.give_back(Some(conn));
                     return Err(e.to_string());
                 }
                 // The server closed it while it was kept: a new one, and only a timeout is final.
                 Err(e) if e.is_timeout() => {
-                    self.give_back(None);
+                    self.places.give_back(None);
                     return Err(e.to_string());
                 }
                 Err(_) => {}
@@ -182,13 +145,13 @@ impl Pool {
         let mut conn = match self.connect() {
             Ok(conn) => conn,
             Err(e) => {
-                self.give_back(None);
+                self.places.give_back(None);
                 return Err(e);
             }
         };
         let answer = conn.query(cmd);
         let keep = !answer.as_ref().is_err_and(broken);
-        self.give_back(keep.then_some(conn));
+        self.places.give_back(keep.then_some(conn));
         answer.map_err(|e| e.to_string()).and_then(to_plain)
     }
 }

@@ -184,7 +184,10 @@ impl Vm {
             vm: RefCell::default(),
         });
         lua.set_app_data(ctx.clone());
-        ctx.slice.install(&lua)?;
+        // A script has nobody else to keep waiting.
+        if mode != Mode::Script {
+            ctx.slice.install(&lua)?;
+        }
         let module = kumo::build(&lua, &ctx)?;
         lua.register_module("kumo", module)?;
         lua.register_module("redis", kumo::redis_lua::module(&lua)?)?;

@@ -74,10 +74,10 @@ function kumo.on(event, handler) end
 
 kumo.amqp = {}
 
----@deprecated Not supported: records are handed on by a log hook over HTTP.
-function kumo.amqp.basic_publish(...) end
+---@param options kumo.AmqpPublishOptions
+function kumo.amqp.basic_publish(options) end
 
----@deprecated Not supported: records are handed on by a log hook over HTTP.
+---@deprecated Not supported: use kumo.amqp.basic_publish.
 function kumo.amqp.build_client(...) end
 
 kumo.api = {}
@@ -346,6 +346,14 @@ function kumo.json_load(...) end
 
 function kumo.json_parse(...) end
 
+kumo.jsonl = {}
+
+function kumo.jsonl.new_multi_tailer(...) end
+
+function kumo.jsonl.new_tailer(...) end
+
+function kumo.jsonl.new_writer(...) end
+
 kumo.kafka = {}
 
 ---@deprecated Not supported: records are handed on by a log hook over HTTP.
@@ -403,8 +411,8 @@ function kumo.mpsc.define(...) end
 
 kumo.nats = {}
 
----@deprecated Not supported: records are handed on by a log hook over HTTP.
-function kumo.nats.connect(...) end
+---@param options kumo.NatsOptions
+function kumo.nats.connect(options) end
 
 function kumo.prometheus_metrics(...) end
 

@@ -281,6 +281,69 @@
 ---@field reporting_mta any Who reports: `{ mta_type = 'dns', name = ... }`.
 ---@field stable_content? boolean Make the same report every time, for tests. Default: false.
 
+---Options of `kumo.amqp.basic_publish`.
+---@class kumo.AmqpPublishOptions
+---@field routing_key string Routing key: with the default exchange, the name of the queue.
+---@field payload any Content.
+---@field exchange? string Exchange; empty is the default one.
+---@field connection any Where to: see `kumo.amqp.connection`.
+---@field app_id? string Property of the message.
+---@field cluster_id? string Property of the message.
+---@field content_encoding? string Property of the message.
+---@field content_type? string Property of the message.
+---@field correlation_id? string Property of the message.
+---@field delivery_mode? integer 1 = kept in memory, 2 = kept on disk.
+---@field expiration? string Milliseconds the message is good for, as text.
+---@field headers? any Further properties: texts, numbers, booleans.
+---@field message_id? string Property of the message.
+---@field message_type? string Property of the message.
+---@field priority? integer 0 to 9.
+---@field reply_to? string Property of the message.
+---@field timestamp? integer Unix seconds.
+---@field user_id? string Property of the message.
+---@field mandatory? boolean Fail when no queue takes it. Default: false.
+---@field immediate? boolean Fail when no consumer takes it at once. Default: false.
+
+---Options of `kumo.amqp.connection`.
+---@class kumo.AmqpConnectionOptions
+---@field host string Host name or address.
+---@field port? integer Port. Default: 5672.
+---@field username? string User. Default: "guest".
+---@field password? string Password. Default: "guest".
+---@field vhost? string Virtual host. Default: "/".
+---@field connection_name? string Name shown in the server's lists.
+---@field heartbeat? integer Seconds between heartbeats. No effect: each publication shows whether the server is there.
+---@field enable_tls? boolean Connect with TLS. Default: false. Not supported yet.
+---@field root_ca_cert? string File with the certificate of the server's authority. Not supported yet.
+---@field client_cert? string File with the client's certificate. Not supported yet.
+---@field client_private_key? string File with the client's key. Not supported yet.
+---@field pool_size? integer Connections kept open. Default: 8.
+---@field connect_timeout? number|string How long a connection may take to be made (duration). Default: 30.
+---@field recycle_timeout? number|string How long a kept connection may take to prove that it lives (duration). Default: 30. No effect: a kept connection that fails is replaced and the message sent once more.
+---@field wait_timeout? number|string How long a free connection is waited for (duration). Default: 30.
+---@field publish_timeout? number|string How long a publication may take (duration). Default: 30.
+
+---Options of `kumo.nats.connect`.
+---@class kumo.NatsOptions
+---@field servers any[] Addresses of the servers, `host:port`; tried in order. Default: {}.
+---@field name? string Name of the client.
+---@field auth? any `{ username, password }` or `{ token }`, each a key source.
+---@field no_echo? boolean Do not get back what this connection publishes. Default: false.
+---@field max_reconnects? integer Attempts to connect again per publication; 0 = one round over the servers. Default: 0.
+---@field connection_timeout? number|string How long a connection may take to be made (duration). Default: 5.
+---@field tls_required? boolean Only connect with TLS. Default: false. Not supported yet.
+---@field tls_first? boolean Begin with TLS. Default: false. Not supported yet.
+---@field certificate? string File with root certificates. Not supported yet.
+---@field client_cert? string File with the client's certificate. Not supported yet.
+---@field client_key? string File with the client's key. Not supported yet.
+---@field ping_interval? number|string How often the server is asked whether it is there (duration). Default: 60. No effect: each publication shows whether the server is there.
+---@field sender_capacity? integer Publications that may wait. Default: 128. No effect: a publication waits in its handler.
+---@field inbox_prefix? string Beginning of the names replies are sent to. Default: "_INBOX".
+---@field request_timeout? number|string How long an acknowledgement is waited for (duration). Default: 10.
+---@field retry_on_initial_connect? boolean Connect when something is published, not at once. Default: false.
+---@field ignore_discovered_servers? boolean Do not learn of other servers. Default: false. No effect: only the servers named are used.
+---@field retain_servers_order? boolean Try the servers in the order given. Default: false. No effect: servers are tried in the order given.
+
 ---Options of `redis.open`.
 ---@class kumo.RedisOptions
 ---@field node string URL of the server, or a list of URLs of a cluster. Default: {}.

@@ -17,6 +17,12 @@ pub struct Cli {
     /// Check the policy instead of running it.
     #[arg(long)]
     pub validate: bool,
+    /// Run the policy (or FILE) as a program: call its event `main`.
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub script: Option<Option<PathBuf>>,
+    /// Arguments of the event `main`.
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
 }
 
 /// Subcommands.
@@ -30,6 +36,8 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// Check a policy as a start would, without opening sockets or spools.
     Validate(ValidateArgs),
+    /// Run the tests of a policy tree: files whose name ends in _test.lua.
+    Test(TestArgs),
     /// Ask a running engine, or give it orders, over its HTTP API.
     Ctl(CtlArgs),
     /// Look at a spool without an engine; nothing is written to it.
@@ -112,6 +120,20 @@ pub struct ValidateArgs {
     /// Print one JSON object instead of lines.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `test`.
+#[derive(Args, Debug)]
+pub struct TestArgs {
+    /// Folder with the tests.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// Policy they are about; init.lua in the folder or above it unless given.
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Also print what passed.
+    #[arg(long, short)]
+    pub verbose: bool,
 }
 
 /// Arguments of `ctl`.

@@ -1,5 +1,6 @@
 //! Registration, control flow and diagnostics.
 
+use std::io::Write;
 use std::rc::Rc;
 
 use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
@@ -76,7 +77,13 @@ fn logging(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     level!("log_warn", warn);
     level!("log_info", info);
     level!("log_debug", debug);
+    let script = ctx.mode == crate::vm::Mode::Script;
     def(lua, &lua.globals(), "print", move |_, args: MultiValue| {
+        if script {
+            // What a script prints is what it was run for.
+            let written = writeln!(std::io::stdout(), "{}", line(&args, "\t"));
+            return written.map_err(|e| Error::runtime(format!("print: {e}")));
+        }
         tracing::info!(shard, "{}", line(&args, "\t"));
         Ok(())
     })

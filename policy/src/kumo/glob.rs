@@ -56,7 +56,8 @@ fn walk(at: &Path, parts: &[String], found: &mut Vec<String>) -> Result<(), Stri
     Ok(())
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// Whether one name matches one part of a pattern.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let p: Vec<char> = pattern.chars().collect();
     let n: Vec<char> = name.chars().collect();
     go(&p, &n)

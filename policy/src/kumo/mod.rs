@@ -1,6 +1,7 @@
 //! The `kumo` module, one file per family of functions.
 
 mod address_header;
+mod amqp_lua;
 mod api;
 mod auth;
 pub(crate) mod classifier;
@@ -17,12 +18,14 @@ mod headermap;
 pub(crate) mod http;
 mod import;
 mod invoke;
+mod jsonl;
 mod keys;
 pub(crate) mod make;
 mod maps;
 pub(crate) mod memoize;
 mod mimepart;
 mod msg;
+mod nats_lua;
 pub(crate) mod objects;
 pub(crate) mod redis_lua;
 pub(crate) mod refused;
@@ -63,6 +66,8 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     encode::register(lua, &kumo)?;
     digest::register(lua, &kumo)?;
     keys::register(lua, &kumo)?;
+    jsonl::register(lua, &kumo)?;
+    nats_lua::register(lua, &kumo)?;
     mimepart::register(lua, &kumo)?;
     auth::register(lua, &kumo)?;
     crypto::register(lua, &kumo)?;
@@ -81,6 +86,7 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     shaping::register(lua, &kumo)?;
     classifier::register(lua, &kumo, ctx)?;
     regex_map::register(lua, &kumo)?;
+    amqp_lua::register(lua, &kumo)?;
     refused::register(lua, &kumo)?;
     Ok(kumo)
 }

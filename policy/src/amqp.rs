@@ -1,0 +1,337 @@
+//! An AMQP 0-9-1 client that publishes with confirmation, for helper threads.
+
+mod frames;
+
+use std::io::{Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use crate::limits::{AMQP_POOL_SIZE, CLIENT_TIMEOUT, MAX_AMQP_FRAME_BYTES};
+use crate::options::*;
+use crate::places::Places;
+use crate::plain::Plain;
+use frames::{properties, shortstr, Reader};
+
+option_table! {
+    /// How a server is reached.
+    pub struct AmqpConnection for "kumo.amqp.connection" {
+        /// Host name or address.
+        host: String = String::new(); Support::Required,
+        /// Port.
+        port: u16 = 5672,
+        /// User.
+        username: String = "guest".into(),
+        /// Password.
+        password: SecretText = SecretText("guest".into()),
+        /// Virtual host.
+        vhost: String = "/".into(),
+        /// Name shown in the server's lists.
+        connection_name: Option<String> = None,
+        /// Seconds between heartbeats.
+        heartbeat: Option<u64> = None; Support::NoEffect("each publication shows whether the server is there"),
+        /// Connect with TLS.
+        enable_tls: bool = false; Support::Refused,
+        /// File with the certificate of the server's authority.
+        root_ca_cert: Option<String> = None; Support::Refused,
+        /// File with the client's certificate.
+        client_cert: Option<String> = None; Support::Refused,
+        /// File with the client's key.
+        client_private_key: Option<String> = None; Support::Refused,
+        /// Connections kept open.
+        pool_size: usize = AMQP_POOL_SIZE,
+        /// How long a connection may take to be made (duration).
+        connect_timeout: Duration = CLIENT_TIMEOUT,
+        /// How long a kept connection may take to prove that it lives (duration).
+        recycle_timeout: Duration = CLIENT_TIMEOUT; Support::NoEffect("a kept connection that fails is replaced and the message sent once more"),
+        /// How long a free connection is waited for (duration).
+        wait_timeout: Duration = CLIENT_TIMEOUT,
+        /// How long a publication may take (duration).
+        publish_timeout: Duration = CLIENT_TIMEOUT,
+    }
+}
+
+option_table! {
+    /// One message.
+    pub struct AmqpMessage for "kumo.amqp.basic_publish" {
+        /// Routing key: with the default exchange, the name of the queue.
+        routing_key: String = String::new(); Support::Required,
+        /// Content.
+        payload: Plain = Plain::Nil; Support::Required,
+        /// Exchange; empty is the default one.
+        exchange: String = String::new(),
+        /// Where to: see `kumo.amqp.connection`.
+        connection: Plain = Plain::Nil; Support::Required,
+        /// Property of the message.
+        app_id: Option<String> = None,
+        /// Property of the message.
+        cluster_id: Option<String> = None,
+        /// Property of the message.
+        content_encoding: Option<String> = None,
+        /// Property of the message.
+        content_type: Option<String> = None,
+        /// Property of the message.
+        correlation_id: Option<String> = None,
+        /// 1 = kept in memory, 2 = kept on disk.
+        delivery_mode: Option<u16> = None,
+        /// Milliseconds the message is good for, as text.
+        expiration: Option<String> = None,
+        /// Further properties: texts, numbers, booleans.
+        headers: Plain = Plain::Nil,
+        /// Property of the message.
+        message_id: Option<String> = None,
+        /// Property of the message.
+        message_type: Option<String> = None,
+        /// 0 to 9.
+        priority: Option<u16> = None,
+        /// Property of the message.
+        reply_to: Option<String> = None,
+        /// Unix seconds.
+        timestamp: Option<u64> = None,
+        /// Property of the message.
+        user_id: Option<String> = None,
+        /// Fail when no queue takes it.
+        mandatory: bool = false,
+        /// Fail when no consumer takes it at once.
+        immediate: bool = false,
+    }
+}
+
+/// A channel on a connection of its own.
+struct Conn {
+    tcp: TcpStream,
+    frame_max: usize,
+}
+
+/// A failure, and whether the connection is still good.
+enum Trouble {
+    Broken(String),
+    Said(String),
+}
+
+fn broken(e: std::io::Error) -> Trouble {
+    Trouble::Broken(e.to_string())
+}
+
+/// One frame that came in.
+struct Frame {
+    kind: u8,
+    payload: Vec<u8>,
+}
+
+const METHOD: u8 = 1;
+const HEADER: u8 = 2;
+const BODY: u8 = 3;
+const END: u8 = 0xCE;
+
+impl Conn {
+    fn open(p: &AmqpConnection) -> Result<Conn, String> {
+        let addresses = (p.host.as_str(), p.port).to_socket_addrs().map_err(|e| e.to_string())?;
+        let mut last = "the name has no address".to_owned();
+        let mut tcp = None;
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, p.connect_timeout) {
+                Ok(s) => tcp = Some(s),
+                Err(e) => last = e.to_string(),
+            }
+            if tcp.is_some() {
+                break;
+            }
+        }
+        let tcp = tcp.ok_or(last)?;
+        let io = |e: std::io::Error| e.to_string();
+        tcp.set_read_timeout(Some(p.connect_timeout)).map_err(io)?;
+        tcp.set_write_timeout(Some(p.connect_timeout)).map_err(io)?;
+        tcp.set_nodelay(true).map_err(io)?;
+        let mut conn = Conn { tcp, frame_max: 4096 };
+        conn.handshake(p).map_err(|t| match t {
+            Trouble::Broken(e) | Trouble::Said(e) => e,
+        })?;
+        conn.tcp.set_read_timeout(Some(p.publish_timeout)).map_err(io)?;
+        conn.tcp.set_write_timeout(Some(p.publish_timeout)).map_err(io)?;
+        Ok(conn)
+    }
+
+    fn handshake(&mut self, p: &AmqpConnection) -> Result<(), Trouble> {
+        self.tcp.write_all(b"AMQP\x00\x00\x09\x01").map_err(broken)?;
+        self.expect(10, 10)?;
+        let mut about = Vec::new();
+        let name = p.connection_name.as_deref().unwrap_or("ringmta");
+        // Without it, a server just hangs up when the password is wrong.
+        let can = Plain::map([
+            ("authentication_failure_close", Plain::Bool(true)),
+            ("publisher_confirms", Plain::Bool(true)),
+            ("basic.nack", Plain::Bool(true)),
+        ]);
+        let known = Plain::map([
+            ("product", Plain::str("ringmta")),
+            ("capabilities", can),
+            ("connection_name", Plain::str(name)),
+        ]);
+        frames::table(&known, &mut about).map_err(Trouble::Said)?;
+        shortstr("PLAIN", &mut about).map_err(Trouble::Said)?;
+        let login = format!("\0{}\0{}", p.username, p.password.0);
+        about.extend((login.len() as u32).to_be_bytes());
+        about.extend(login.as_bytes());
+        shortstr("en_US", &mut about).map_err(Trouble::Said)?;
+        self.method(0, 10, 11, &about)?;
+        let tune = self.expect(10, 30)?;
+        let mut r = Reader(&tune);
+        let (channels, frame_max) = (r.u16(), r.u32());
+        let frame_max = match frame_max.unwrap_or(0) as usize {
+            0 => MAX_AMQP_FRAME_BYTES,
+            n => n.min(MAX_AMQP_FRAME_BYTES),
+        };
+        self.frame_max = frame_max.max(4096);
+        let mut agreed = channels.unwrap_or(0).to_be_bytes().to_vec();
+        agreed.extend((self.frame_max as u32).to_be_bytes());
+        agreed.extend(0u16.to_be_bytes());
+        self.method(0, 10, 31, &agreed)?;
+        let mut open = Vec::new();
+        shortstr(&p.vhost, &mut open).map_err(Trouble::Said)?;
+        open.extend([0, 0]);
+        self.method(0, 10, 40, &open)?;
+        self.expect(10, 41)?;
+        self.method(1, 20, 10, &[0])?;
+        self.expect(20, 11)?;
+        self.method(1, 85, 10, &[0])?;
+        self.expect(85, 11).map(drop)
+    }
+
+    fn send(&mut self, kind: u8, channel: u16, payload: &[u8]) -> Result<(), Trouble> {
+        let mut out = vec![kind];
+        out.extend(channel.to_be_bytes());
+        out.extend((payload.len() as u32).to_be_bytes());
+        out.extend(payload);
+        out.push(END);
+        self.tcp.write_all(&out).map_err(broken)
+    }
+
+    fn method(&mut self, channel: u16, class: u16, id: u16, args: &[u8]) -> Result<(), Trouble> {
+        let head = [class.to_be_bytes(), id.to_be_bytes()].concat();
+        self.send(METHOD, channel, &[head.as_slice(), args].concat())
+    }
+
+    fn frame(&mut self) -> Result<Frame, Trouble> {
+        let mut head = [0; 7];
+        self.tcp.read_exact(&mut head).map_err(broken)?;
+        let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
+        if head[0] == b'A' || size > MAX_AMQP_FRAME_BYTES {
+            return Err(Trouble::Broken("the server does not speak AMQP 0-9-1".into()));
+        }
+        let mut payload = vec![0; size + 1];
+        self.tcp.read_exact(&mut payload).map_err(broken)?;
+        match payload.pop() {
+            Some(END) => Ok(Frame { kind: head[0], payload }),
+            _ => Err(Trouble::Broken("a frame has no end".into())),
+        }
+    }
+
+    /// The next method and its arguments; other frames are passed over. What closes the connection is an error.
+    fn next(&mut self) -> Result<(u16, u16, Vec<u8>), Trouble> {
+        loop {
+            let frame = self.frame()?;
+            if frame.kind != METHOD || frame.payload.len() < 4 {
+                continue;
+            }
+            let mut r = Reader(&frame.payload);
+            let (class, id) = (r.u16().unwrap_or(0), r.u16().unwrap_or(0));
+            if matches!((class, id), (10, 50) | (20, 40)) {
+                let (code, text) = (r.u16().unwrap_or(0), r.shortstr().unwrap_or_default());
+                return Err(Trouble::Said(format!("{code} {text}")));
+            }
+            return Ok((class, id, frame.payload[4..].to_vec()));
+        }
+    }
+
+    fn expect(&mut self, class: u16, id: u16) -> Result<Vec<u8>, Trouble> {
+        match self.next()? {
+            (c, i, args) if (c, i) == (class, id) => Ok(args),
+            (c, i, _) => Err(Trouble::Broken(format!("the server sent method {c}.{i}"))),
+        }
+    }
+
+    fn publish(&mut self, m: &AmqpMessage) -> Result<(), Trouble> {
+        let payload: &[u8] = match &m.payload {
+            Plain::Str(s) => s,
+            other => {
+                return Err(Trouble::Said(format!(
+                    "`payload`: invalid type: {}, expected a string",
+                    other.describe()
+                )))
+            }
+        };
+        let mut args = vec![0, 0];
+        shortstr(&m.exchange, &mut args).map_err(Trouble::Said)?;
+        shortstr(&m.routing_key, &mut args).map_err(Trouble::Said)?;
+        args.push(u8::from(m.mandatory) | u8::from(m.immediate) << 1);
+        let mut header = vec![0, 60, 0, 0];
+        header.extend((payload.len() as u64).to_be_bytes());
+        properties(m, &mut header).map_err(Trouble::Said)?;
+        self.method(1, 60, 40, &args)?;
+        self.send(HEADER, 1, &header)?;
+        for part in payload.chunks(self.frame_max - 8) {
+            self.send(BODY, 1, part)?;
+        }
+        let mut returned = None;
+        loop {
+            match self.next()? {
+                (60, 80, _) => return returned.map_or(Ok(()), |e| Err(Trouble::Said(e))),
+                (60, 120, _) => return Err(Trouble::Said("the server refused the message".into())),
+                (60, 50, args) => {
+                    let mut r = Reader(&args);
+                    let (code, text) = (r.u16().unwrap_or(0), r.shortstr().unwrap_or_default());
+                    returned = Some(format!("{code} {text}"));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Connections to one server.
+pub struct Pool {
+    params: AmqpConnection,
+    places: Places<Conn>,
+}
+
+impl Pool {
+    /// A pool; nothing is connected yet.
+    pub fn new(params: AmqpConnection) -> Pool {
+        Pool { places: Places::new(params.pool_size), params }
+    }
+
+    /// Publishes and waits for the server's confirmation. Blocks: for helper threads.
+    ///
+    /// # Errors
+    /// What the server or the network said.
+    pub fn publish(&self, m: &AmqpMessage) -> Result<(), String> {
+        if let Some(mut kept) = self.places.take(self.params.wait_timeout)? {
+            match kept.publish(m) {
+                Ok(()) => {
+                    self.places.give_back(Some(kept));
+                    return Ok(());
+                }
+                Err(Trouble::Said(e)) => {
+                    self.places.give_back(None);
+                    return Err(e);
+                }
+                // It was closed while it was kept: once more on a new one.
+                Err(Trouble::Broken(_)) => {}
+            }
+        }
+        let sent = Conn::open(&self.params).and_then(|mut conn| match conn.publish(m) {
+            Ok(()) => Ok(conn),
+            Err(Trouble::Broken(e) | Trouble::Said(e)) => Err(e),
+        });
+        match sent {
+            Ok(conn) => {
+                self.places.give_back(Some(conn));
+                Ok(())
+            }
+            Err(e) => {
+                self.places.give_back(None);
+                Err(e)
+            }
+        }
+    }
+}
