@@ -72,6 +72,32 @@ local kumo = {}
 ---@param handler function
 function kumo.on(event, handler) end
 
+kumo.aaa = {}
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.configure_acct_log(...) end
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.load_acl_map(...) end
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.make_access_control_list(...) end
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.make_http_url_resource(...) end
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.query_resource_access(...) end
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.set_acl_cache_ttl(...) end
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.set_check_cache_ttl(...) end
+
+---@deprecated Not supported: access is by trusted address or credentials.
+function kumo.aaa.set_fall_back_to_acl_map(...) end
+
 kumo.amqp = {}
 
 ---@param options kumo.AmqpPublishOptions
@@ -114,6 +140,8 @@ kumo.api.inject = {}
 function kumo.api.inject.build_v1(...) end
 
 function kumo.api.inject.inject_v1(...) end
+
+function kumo.apply_supplemental_trace_header(...) end
 
 function kumo.available_parallelism(...) end
 
@@ -294,6 +322,18 @@ function kumo.encode.hex_encode(...) end
 
 function kumo.eval_config_monitor_globs(...) end
 
+kumo.file_type = {}
+
+function kumo.file_type.from_bytes(...) end
+
+function kumo.file_type.from_extension(...) end
+
+function kumo.file_type.from_media_type(...) end
+
+function kumo.format_egress_path_config_toml(...) end
+
+function kumo.format_queue_config_toml(...) end
+
 kumo.fs = {}
 
 function kumo.fs.glob(...) end
@@ -314,6 +354,8 @@ function kumo.generate_rfc3464_message(options) end
 function kumo.get_event_registrars(...) end
 
 function kumo.get_memory_hard_limit(...) end
+
+function kumo.get_memory_low_thresh(...) end
 
 function kumo.get_memory_soft_limit(...) end
 
@@ -611,6 +653,10 @@ function kumo.validation_failed(...) end
 kumo.version = ''
 
 kumo.xfer = {}
+
+function kumo.xfer.cancel_xfer(...) end
+
+function kumo.xfer.get_xfer_target(...) end
 
 ---@deprecated Not supported: messages stay on the node that accepted them.
 function kumo.xfer.xfer(...) end

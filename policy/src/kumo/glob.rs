@@ -57,7 +57,7 @@ fn walk(at: &Path, parts: &[String], found: &mut Vec<String>) -> Result<(), Stri
 }
 
 /// Whether one name matches one part of a pattern.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     let p: Vec<char> = pattern.chars().collect();
     let n: Vec<char> = name.chars().collect();
     go(&p, &n)

@@ -13,12 +13,21 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("dns.configure_test_mta_sts", "MTA-STS policies cannot be made up"),
     ("amqp.build_client", "use kumo.amqp.basic_publish"),
     ("kafka.build_producer", NO_CLIENT),
+    ("aaa.configure_acct_log", NO_AAA),
+    ("aaa.load_acl_map", NO_AAA),
+    ("aaa.make_access_control_list", NO_AAA),
+    ("aaa.make_http_url_resource", NO_AAA),
+    ("aaa.query_resource_access", NO_AAA),
+    ("aaa.set_acl_cache_ttl", NO_AAA),
+    ("aaa.set_check_cache_ttl", NO_AAA),
+    ("aaa.set_fall_back_to_acl_map", NO_AAA),
     ("xfer.xfer", NO_XFER),
     ("xfer.xfer_in_requeue", NO_XFER),
     ("api.inject.build_v1", "use kumo.api.inject.inject_v1"),
 ];
 
 const NO_CLIENT: &str = "records are handed on by a log hook over HTTP";
+const NO_AAA: &str = "access is by trusted address or credentials";
 const NO_XFER: &str = "messages stay on the node that accepted them";
 
 /// Modules of other daemons, with what they have.

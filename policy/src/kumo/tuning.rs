@@ -112,6 +112,15 @@ fn inspection(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     def(lua, kumo, "get_memory_hard_limit", move |_, ()| Ok(c.init.borrow().memory_hard_limit))?;
     let c = ctx.clone();
     def(lua, kumo, "get_memory_soft_limit", move |_, ()| Ok(c.init.borrow().memory_soft_limit))?;
+    let c = ctx.clone();
+    def(lua, kumo, "get_memory_low_thresh", move |_, ()| {
+        Ok(c.init.borrow().memory_soft_limit.map(|n| n / 10 * 8))
+    })?;
+    // No message ever leaves its node: there is no target, and nothing to cancel.
+    let xfer = lua.create_table()?;
+    def(lua, &xfer, "get_xfer_target", |_, _: MultiValue| Ok(Value::Nil))?;
+    def(lua, &xfer, "cancel_xfer", |_, _: MultiValue| Ok(()))?;
+    kumo.set("xfer", xfer)?;
     def(lua, kumo, "eval_config_monitor_globs", |lua, ()| lua.create_table())
 }
 
