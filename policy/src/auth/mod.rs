@@ -5,6 +5,8 @@
 pub(crate) mod arc;
 pub(crate) mod dkim;
 pub(crate) mod dmarc;
+#[cfg(test)]
+mod independent_tests;
 mod key;
 pub(crate) mod results;
 pub(crate) mod spf;
