@@ -313,7 +313,7 @@ fn replies(question: &[u8], mood: Mood) -> Vec<Vec<u8>> {
             return vec![b"no DNS".to_vec(), reply.to_vec().unwrap()];
         }
         Mood::Right => {
-            for data in data {
+            if let Some(data) = data {
                 reply.add_answer(Record::from_rdata(query.name().clone(), 1, data));
             }
         }

@@ -102,7 +102,7 @@ impl<'a> Marks<'a> {
     fn look(&self, mut from: usize) -> usize {
         while let Some(hit) = self.bytes.get(from..).and_then(|rest| self.finder.find(rest)) {
             let mark = from + hit;
-            if mark >= record::MARK_AT && (mark - record::MARK_AT) % record::ALIGN == 0 {
+            if mark >= record::MARK_AT && (mark - record::MARK_AT).is_multiple_of(record::ALIGN) {
                 return mark - record::MARK_AT;
             }
             from = mark + 1;
