@@ -17,7 +17,7 @@ needs mkfs.ext4 e2fsck losetup curl
 build
 disk 350 "$work/outer.img" "$work/outer"
 disk 2000 "$work/outer/disk.img" "$work/disk" errors=remount-ro
-# Through the page cache of the outer disk a failed write would be told to one of several flushes only.
+# Straight to the outer disk: what its page cache has taken and then cannot write is no error of the write that brought it.
 losetup --direct-io=on "$(losetup -nO NAME -j "$work/outer/disk.img")" 2> /dev/null \
   || { echo 'skipped: no direct I/O on loop devices here'; exit 0; }
 ports 0 "$work/disk/spool"

@@ -275,23 +275,6 @@ fn a_held_message_still_expires() {
 }
 
 #[test]
-#[ignore = "orders are kept in memory only: a restart forgets them"]
-fn an_order_in_force_outlives_a_restart() {
-    let sink = Sink::start();
-    let site = Site::to(sink.addr);
-    let engine = site.start(1);
-    let order = json!({"domain": "held.test", "reason": "testing", "duration": "1h"});
-    let id = engine.post("/api/admin/suspend/v1", &order).expect(200).json()["id"].clone();
-    assert!(engine.terminate().success());
-    let engine = site.start(2);
-    let list = engine.get("/api/admin/suspend/v1").json();
-    assert_eq!((&list[0]["id"], &list[0]["domain"]), (&id, &json!("held.test")));
-    engine.accept("a@src.test", &["u@held.test"], &message("held"));
-    wait("it waits", || engine.metric("scheduled_count_total") == 1.0);
-    assert_eq!(sink.count(), 0);
-}
-
-#[test]
 fn a_bounce_fails_what_waits() {
     let sink = Sink::start();
     sink.refuse("u", "450 4.2.1 later");
