@@ -20,7 +20,7 @@ mod view;
 mod web;
 
 use crate::control::http;
-use crate::io::{deadline, Listener, Stream};
+use crate::io::{deadline, mono_nanos, sleep, Listener, Stream};
 use crate::limits;
 use capture::Capture;
 use futures::future::{select, select_all, LocalBoxFuture};
@@ -132,13 +132,23 @@ async fn bind(what: &str, address: SocketAddr) -> io::Result<Listener> {
         };
         io::Error::new(error.kind(), format!("{what} cannot listen on {address}: {error}; {cure}"))
     };
-    if address.port() != 0 {
-        // Asking who answers, and not binding without sharing: such a bind is also refused for a
-        // minute after a sandbox has ended, by its connections in TIME_WAIT.
-        let probe = deadline(PROBE, Stream::connect(address, None)).await;
-        if matches!(probe, Ok(Ok(_))) {
-            return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
-        }
+    if address.port() != 0 && is_taken(address).await {
+        return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
     }
     Listener::bind(address).map_err(failed)
+}
+
+/// Whether someone goes on listening there: the sockets of a sandbox that ended a moment ago go
+/// only when the kernel has taken its ring down. Asking who answers, and not binding without
+/// sharing: such a bind is also refused for a minute after a sandbox has ended, by its connections
+/// in TIME_WAIT.
+async fn is_taken(address: SocketAddr) -> bool {
+    let end = mono_nanos() + limits::PORT_FREE_MS * 1_000_000;
+    while matches!(deadline(PROBE, Stream::connect(address, None)).await, Ok(Ok(_))) {
+        if mono_nanos() >= end {
+            return true;
+        }
+        sleep(Duration::from_millis(limits::PORT_ASK_MS)).await;
+    }
+    false
 }
