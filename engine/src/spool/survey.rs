@@ -84,6 +84,8 @@ pub struct Survey {
     pub report: Report,
     /// Uses of files that lie in other partitions.
     elsewhere: Set<Use>,
+    /// The files do not agree whose partition this is, and none outvotes the others.
+    contested: bool,
     holders: Map<u32, Holder>,
 }
 
@@ -95,8 +97,8 @@ impl Survey {
         segments: &[(PathBuf, Header)],
         elsewhere: Set<Use>,
     ) -> Survey {
-        let partition = owner(&journals, segments, &elsewhere);
-        let mut survey = Survey { partition, elsewhere, ..Survey::default() };
+        let (partition, contested) = owner(&journals, segments, &elsewhere);
+        let mut survey = Survey { partition, elsewhere, contested, ..Survey::default() };
         let mut files = Vec::new();
         for (path, bytes) in journals {
             let name = journal::name_number(&path).filter(|name| *name <= SEQUENCE_MAX);
@@ -259,7 +261,9 @@ impl Survey {
     }
 
     fn foreign(&mut self, path: &Path, found: Use) -> Role {
-        if self.elsewhere.contains(&found) {
+        // Where the vote was a draw, what looks foreign may be the partition's own: rather twice than
+        // never.
+        if self.elsewhere.contains(&found) && !self.contested {
             self.damage(path, 0, "copy of a segment of another partition, left alone");
             return Role::Aside;
         }
@@ -341,12 +345,13 @@ pub fn uses(files: &[(PathBuf, Header)]) -> Set<Use> {
 }
 
 /// The partition most files say they belong to. A file that lies in another partition as well has a
-/// say only when nothing else decides; then the one with more segments is taken.
+/// say only when nothing else decides; then the one with more segments is taken. Also says whether
+/// that was a draw.
 fn owner(
     journals: &[(PathBuf, Vec<u8>)],
     segments: &[(PathBuf, Header)],
     elsewhere: &Set<Use>,
-) -> u64 {
+) -> (u64, bool) {
     // (files that are nowhere else, segments of these, files, segments)
     let mut votes: Map<u64, [u32; 4]> = Map::default();
     let mut vote = |header: Header, segment: bool| {
@@ -360,8 +365,10 @@ fn owner(
     };
     journals.iter().for_each(|(_, bytes)| vote(replay::parse_header(bytes), false));
     segments.iter().for_each(|(_, header)| vote(*header, true));
-    let most = votes.into_iter().max_by_key(|(partition, votes)| (*votes, *partition));
-    most.map_or(0, |(partition, _)| partition)
+    let most = votes.values().max().copied().unwrap_or_default();
+    let draw = votes.values().filter(|votes| **votes == most).count() > 1;
+    let winners = votes.iter().filter(|(_, votes)| **votes == most);
+    (winners.map(|(partition, _)| *partition).max().unwrap_or(0), draw)
 }
 
 /// Sequence and salt of a segment whose header is lost. The first record stands at a place where no
