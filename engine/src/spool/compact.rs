@@ -11,9 +11,7 @@ use super::record::{self, Found, NewRecord};
 use super::segment::Segment;
 use super::{Location, Partition, StoreError};
 use crate::io::{self, Block, Set};
-use crate::limits::{
-    BATCH_START_BYTES, BLOCK_BYTES, COMPACT_BATCH_BYTES, COMPACT_EVERY_SECS, COMPACT_ROUND_MAX,
-};
+use crate::limits::{BLOCK_BYTES, COMPACT_BATCH_BYTES, COMPACT_EVERY_SECS, COMPACT_ROUND_MAX};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,7 +46,7 @@ pub async fn once(partition: &Partition, unreadable: &mut Set<u32>) -> Result<us
     while !rest.is_empty() {
         let mut copies = Copies::new(partition);
         while let Some((offset, others)) = rest.split_first() {
-            if copies.block.len() >= COMPACT_BATCH_BYTES {
+            if copies.bytes >= COMPACT_BATCH_BYTES {
                 break;
             }
             rest = others;
@@ -64,52 +62,69 @@ pub async fn once(partition: &Partition, unreadable: &mut Set<u32>) -> Result<us
     Ok(moved)
 }
 
-/// Copies on their way. What is not written is given up when this is dropped.
+/// Records to be copied with one write. What is not written is given up when this is dropped.
 struct Copies<'a> {
     partition: &'a Partition,
-    block: Block,
-    /// (start, bytes) in the block.
-    records: Vec<(u32, u32)>,
-    /// Where they were.
-    old: Vec<Location>,
+    /// Where they are, and their bytes.
+    old: Vec<(Location, Vec<u8>)>,
+    bytes: usize,
 }
 
 impl<'a> Copies<'a> {
     fn new(partition: &'a Partition) -> Copies<'a> {
-        let block = Block::with_capacity(BATCH_START_BYTES);
-        Copies { partition, block, records: Vec::new(), old: Vec::new() }
+        Copies { partition, old: Vec::new(), bytes: 0 }
     }
 
     async fn add(&mut self, segment: &Segment, offset: u32) -> Result<(), String> {
         let Some((at, bytes)) = read(self.partition, segment, offset).await? else { return Ok(()) };
-        let stored = record::parse(&bytes)?;
-        let copy = NewRecord {
-            id: stored.id,
-            created_nanos: stored.created_nanos,
-            generation: stored.generation,
-            sender: &stored.sender,
-            recipients: &stored.recipients,
-            meta: &stored.meta,
-            body: stored.body,
-        };
-        self.records.push(record::append(&mut self.block, &copy));
-        self.old.push(at);
+        self.bytes += bytes.len() + record::ALIGN;
+        self.old.push((at, bytes));
         Ok(())
     }
 
-    async fn write(mut self) -> Result<usize, StoreError> {
-        if self.records.is_empty() {
-            return Ok(0);
+    /// The block of those that are still wanted: each (old place, start, bytes).
+    fn block(&self) -> Result<(Block, Vec<(Location, u32, u32)>), StoreError> {
+        let mut block = Block::with_capacity(self.bytes.max(BLOCK_BYTES));
+        let mut copies = Vec::with_capacity(self.old.len());
+        let wanted = |(at, _): &&(Location, Vec<u8>)| self.partition.moved.is_wanted(*at);
+        for (at, bytes) in self.old.iter().filter(wanted) {
+            let stored = record::parse(bytes).map_err(|what| StoreError::Disk(what.into()))?;
+            let copy = NewRecord {
+                id: stored.id,
+                created_nanos: stored.created_nanos,
+                generation: stored.generation,
+                sender: &stored.sender,
+                recipients: &stored.recipients,
+                meta: &stored.meta,
+                body: stored.body,
+            };
+            let (start, bytes) = record::append(&mut block, &copy);
+            copies.push((*at, start, bytes));
         }
-        let block = std::mem::replace(&mut self.block, Block::with_capacity(BLOCK_BYTES));
-        let placed =
-            group_commit::write(self.partition, Stream::Kept, &self.records, block).await?;
+        Ok((block, copies))
+    }
+
+    async fn write(self) -> Result<usize, StoreError> {
         let partition = self.partition;
-        let old = std::mem::take(&mut self.old);
-        for (old, (start, bytes)) in old.iter().zip(&self.records) {
-            let new = record::location(placed.0, placed.1, *start, *bytes);
+        let room = io::file::round_up(self.bytes) as u64 + BLOCK_BYTES as u64;
+        partition.segments.make_room(Stream::Kept, room).await?;
+        // Nothing waits from here to the write: a message done before it has no copy, one done after
+        // it ends its copy, too.
+        let (block, copies) = self.block()?;
+        let padded = io::file::round_up(block.len()) as u64;
+        let placed = partition.segments.place_now(Stream::Kept, padded);
+        let (Some((segment, base)), false) = (placed, copies.is_empty()) else { return Ok(0) };
+        let mut records = Vec::with_capacity(copies.len());
+        for (old, start, bytes) in &copies {
+            let new = record::location(segment.sequence, base, *start, *bytes);
+            partition.moved.placed(*old, new);
+            records.push((*start, *bytes));
+        }
+        group_commit::write_placed(partition, &segment, base, &records, block).await?;
+        for (old, start, bytes) in &copies {
+            let new = record::location(segment.sequence, base, *start, *bytes);
             if !partition.moved.finish(*old, new) {
-                partition.end(new);
+                partition.segments.dropped(new);
                 continue;
             }
             if let Some(state) = partition.segments.state(*old) {
@@ -118,13 +133,13 @@ impl<'a> Copies<'a> {
             }
             partition.end(*old);
         }
-        Ok(old.len())
+        Ok(copies.len())
     }
 }
 
 impl Drop for Copies<'_> {
     fn drop(&mut self) {
-        for old in &self.old {
+        for (old, _) in &self.old {
             self.partition.moved.give_up(*old);
         }
     }

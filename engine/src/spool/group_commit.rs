@@ -7,7 +7,7 @@
 use super::planted::Tail;
 use super::reclaim::Stream;
 use super::record::{self, NewRecord};
-use super::segment::DATA_START;
+use super::segment::{Segment, DATA_START};
 use super::{Location, Partition, StoreError};
 use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{self, Block};
@@ -188,14 +188,28 @@ pub async fn run(partition: Rc<Partition>) {
 ///
 /// # Errors
 /// When it is not durable, or not known to be.
-pub(super) async fn write(
+async fn write(
     partition: &Partition,
     stream: Stream,
     records: &[(u32, u32)],
-    mut block: Block,
+    block: Block,
 ) -> Result<Placed, StoreError> {
     let padded = io::file::round_up(block.len()) as u64;
     let (segment, at) = partition.segments.place(stream, padded).await?;
+    write_placed(partition, &segment, at, records, block).await
+}
+
+/// As [`write`], where its place in a segment is known.
+///
+/// # Errors
+/// When it is not durable, or not known to be.
+pub(super) async fn write_placed(
+    partition: &Partition,
+    segment: &Segment,
+    at: u64,
+    records: &[(u32, u32)],
+    mut block: Block,
+) -> Result<Placed, StoreError> {
     for (start, _) in records {
         record::seal(block.tail_mut(*start as usize), segment.sequence, segment.salt);
     }

@@ -2,7 +2,7 @@
 //! know; it is looked up here when the message is next needed.
 
 use super::Location;
-use crate::io::{Map, Set};
+use crate::io::Map;
 use std::cell::RefCell;
 
 type Key = (u32, u32);
@@ -23,8 +23,8 @@ struct Tables {
     present: Map<Key, Location>,
     /// From the present place to the one queues know.
     known: Map<Key, Key>,
-    /// Present places of records that are being copied.
-    moving: Set<Key>,
+    /// Present places of records that are being copied, with the place of the copy once it is known.
+    moving: Map<Key, Option<Location>>,
 }
 
 impl Moved {
@@ -41,16 +41,27 @@ impl Moved {
         present
     }
 
-    /// The same, for a record that is done: a copy being made of it is not wanted any more.
-    pub fn forget(&self, at: Location) -> Location {
+    /// The same, for a record that is done. A copy being made of it is not wanted any more; its
+    /// place comes second, when it is being written by now.
+    pub fn forget(&self, at: Location) -> (Location, Option<Location>) {
         let present = self.settle(at);
-        self.tables.borrow_mut().moving.remove(&key(present));
-        present
+        let copy = self.tables.borrow_mut().moving.remove(&key(present));
+        (present, copy.flatten())
     }
 
     /// A copy of the record presently at `at` is being made.
     pub fn begin(&self, at: Location) {
-        self.tables.borrow_mut().moving.insert(key(at));
+        self.tables.borrow_mut().moving.insert(key(at), None);
+    }
+
+    /// Whether the copy of the record presently at `at` is still wanted.
+    pub fn is_wanted(&self, at: Location) -> bool {
+        self.tables.borrow().moving.contains_key(&key(at))
+    }
+
+    /// The copy of the record presently at `from` is about to be written to `to`.
+    pub fn placed(&self, from: Location, to: Location) {
+        self.tables.borrow_mut().moving.insert(key(from), Some(to));
     }
 
     /// No copy was made.
@@ -61,7 +72,7 @@ impl Moved {
     /// The copy is durable at `to`. False when the record was done meanwhile.
     pub fn finish(&self, from: Location, to: Location) -> bool {
         let mut tables = self.tables.borrow_mut();
-        if !tables.moving.remove(&key(from)) {
+        if tables.moving.remove(&key(from)).is_none() {
             return false;
         }
         let known = tables.known.remove(&key(from)).unwrap_or(key(from));
@@ -104,7 +115,7 @@ mod tests {
         moved.begin(at(2));
         assert_eq!(moved.settle(at(1)), at(2));
         assert!(moved.finish(at(2), at(3)));
-        assert_eq!(moved.forget(at(2)), at(3));
+        assert_eq!(moved.forget(at(2)), (at(3), None));
         assert!(is_empty(&moved));
     }
 
@@ -112,7 +123,11 @@ mod tests {
     fn done_while_it_moves() {
         let moved = Moved::default();
         moved.begin(at(1));
-        assert_eq!(moved.forget(at(1)), at(1));
+        assert_eq!(moved.forget(at(1)), (at(1), None));
+        assert!(!moved.is_wanted(at(1)) && !moved.finish(at(1), at(2)));
+        moved.begin(at(1));
+        moved.placed(at(1), at(2));
+        assert_eq!(moved.forget(at(1)), (at(1), Some(at(2))));
         assert!(!moved.finish(at(1), at(2)));
         moved.begin(at(4));
         moved.give_up(at(4));

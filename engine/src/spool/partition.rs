@@ -238,7 +238,13 @@ impl Partition {
 
     /// The message at `at` needs no further delivery.
     pub fn done(&self, at: Location) {
-        self.end(self.moved.forget(at));
+        let (at, copy) = self.moved.forget(at);
+        self.end(at);
+        if let Some(copy) = copy {
+            // In the same journal frame, so that no crash leaves the copy behind alone.
+            self.segments.refused(copy);
+            self.journal.refused(copy);
+        }
     }
 
     /// The record at `at`, its present place, is not needed any more.

@@ -121,19 +121,42 @@ impl Segments {
     /// # Errors
     /// When a new segment is needed and cannot be made.
     pub async fn place(&self, stream: Stream, bytes: u64) -> Result<(Segment, u64), StoreError> {
+        if let Some(placed) = self.place_now(stream, bytes) {
+            return Ok(placed);
+        }
         let head = &self.heads[stream as usize];
-        let fits = head.write_at.get() + bytes <= self.segment_bytes;
-        let active = head.active.get().filter(|_| fits).and_then(|sequence| {
-            let in_use = self.in_use.borrow();
-            in_use.get(&sequence).filter(|entry| !entry.abandoned).map(|e| e.segment.clone())
-        });
-        let segment = match active {
-            Some(segment) => segment,
-            None => self.roll(head).await?,
-        };
+        let segment = self.roll(head).await?;
         let at = head.write_at.get();
         head.write_at.set(at + bytes);
         Ok((segment, at))
+    }
+
+    /// As [`Segments::place`], when no new segment is needed.
+    pub fn place_now(&self, stream: Stream, bytes: u64) -> Option<(Segment, u64)> {
+        let segment = self.active_with_room(stream, bytes)?;
+        let head = &self.heads[stream as usize];
+        let at = head.write_at.get();
+        head.write_at.set(at + bytes);
+        Some((segment, at))
+    }
+
+    /// Sees to it that [`Segments::place_now`] finds room for `bytes`.
+    ///
+    /// # Errors
+    /// When a new segment is needed and cannot be made.
+    pub async fn make_room(&self, stream: Stream, bytes: u64) -> Result<(), StoreError> {
+        if self.active_with_room(stream, bytes).is_none() {
+            self.roll(&self.heads[stream as usize]).await?;
+        }
+        Ok(())
+    }
+
+    fn active_with_room(&self, stream: Stream, bytes: u64) -> Option<Segment> {
+        let head = &self.heads[stream as usize];
+        let fits = head.write_at.get() + bytes <= self.segment_bytes;
+        let sequence = head.active.get().filter(|_| fits)?;
+        let in_use = self.in_use.borrow();
+        in_use.get(&sequence).filter(|entry| !entry.abandoned).map(|e| e.segment.clone())
     }
 
     async fn roll(&self, head: &Head) -> Result<Segment, StoreError> {
@@ -212,6 +235,15 @@ impl Segments {
         if let Some(entry) = self.in_use.borrow_mut().get_mut(&at.segment) {
             entry.done.push(at.offset);
         }
+    }
+
+    /// A record that was refused while it was being written is written now, and counts no more.
+    pub fn dropped(&self, at: Location) {
+        if let Some(entry) = self.in_use.borrow_mut().get_mut(&at.segment) {
+            entry.live = entry.live.saturating_sub(1);
+            entry.live_bytes = entry.live_bytes.saturating_sub(u64::from(at.bytes));
+        }
+        self.recycle_if_empty(at.segment);
     }
 
     /// Notes the state of a record that goes on waiting.
