@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Seeds of the simulation: mistakes planted on purpose must be found, a fixed set and fresh seeds must hold.
 #   ci/simulation.sh [--seeds N] [--budget TIME] [--profile NAME]
-# --seeds is the fixed set (2000), --budget the time for fresh seeds after it (30s).
+# --seeds is the fixed set (2000), --budget the time for fresh seeds after it (10s).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-seeds=2000 budget=30s profile=dev
+seeds=2000 budget=10s profile=dev
 while [ $# -gt 0 ]; do
   case $1 in
     --seeds) seeds=$2 ;;

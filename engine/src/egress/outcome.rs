@@ -186,6 +186,9 @@ pub async fn retry(
 /// Envelope or content of a waiting message have changed: its record is written anew, and only
 /// then is the old one let go.
 async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
+    // What hooks need of the recipients that are done must be durable before a record is that knows
+    // nothing of them.
+    shard.events.flush_hooks().await;
     let body = message.body().unwrap_or_default();
     let generation = item.generation.saturating_add(1);
     let stored = match shard.spool.store_anew(message, &body, generation) {

@@ -46,6 +46,10 @@ fn found_seeds() {
     hold(Kind::Engine, [58, 132]);
     // A hook that was told the same batch again and again.
     hold(Kind::Engine, [161]);
+    // A record without the recipients that had been delivered to, durable before their events.
+    hold(Kind::Engine, [371]);
+    // A message done while compaction copied it: the copy came back.
+    hold(Kind::Spool, [245]);
 }
 
 #[test]
