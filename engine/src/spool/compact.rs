@@ -62,6 +62,9 @@ pub async fn once(partition: &Partition, unreadable: &mut Set<u32>) -> Result<us
     Ok(moved)
 }
 
+/// A record in a block of copies: (old place, start, bytes).
+type Copied = (Location, u32, u32);
+
 /// Records to be copied with one write. What is not written is given up when this is dropped.
 struct Copies<'a> {
     partition: &'a Partition,
@@ -82,8 +85,8 @@ impl<'a> Copies<'a> {
         Ok(())
     }
 
-    /// The block of those that are still wanted: each (old place, start, bytes).
-    fn block(&self) -> Result<(Block, Vec<(Location, u32, u32)>), StoreError> {
+    /// The block of those that are still wanted.
+    fn block(&self) -> Result<(Block, Vec<Copied>), StoreError> {
         let mut block = Block::with_capacity(self.bytes.max(BLOCK_BYTES));
         let mut copies = Vec::with_capacity(self.old.len());
         let wanted = |(at, _): &&(Location, Vec<u8>)| self.partition.moved.is_wanted(*at);
