@@ -34,6 +34,12 @@ struct Template {
     ever: BTreeSet<String>,
 }
 
+impl Template {
+    fn bytes_of(&self, file: &Path) -> &[u8] {
+        &self.files.iter().find(|(path, _)| path == file).unwrap().1
+    }
+}
+
 fn refusing_site() -> (Sink, Site) {
     let sink = Sink::start();
     sink.refuse("u", "450 4.2.1 later");
@@ -110,17 +116,20 @@ struct Case {
     story: Vec<String>,
 }
 
+fn copy_of_template() -> TempDir {
+    let dir = TempDir::with_prefix_in("damage-", env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for (path, bytes) in &template().files {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    dir
+}
+
 impl Case {
     fn new(seed: u64) -> Case {
-        let template = template();
-        let dir = TempDir::with_prefix_in("damage-", env!("CARGO_TARGET_TMPDIR")).unwrap();
-        for (path, bytes) in &template.files {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, bytes).unwrap();
-        }
         let (lost, told, story) = Default::default();
-        let mut case = Case { dir, lost, told, story };
+        let mut case = Case { dir: copy_of_template(), lost, told, story };
         let mut dice = Dice(seed);
         for _ in 0..=dice.below(3) {
             case.hurt(&mut dice);
@@ -190,8 +199,11 @@ impl Case {
             }
             3 => {
                 let at = dice.below(len);
+                let at = if dice.below(2) == 0 { at } else { at / BLOCK * BLOCK };
                 self.change(&file, |bytes| bytes.truncate(at));
-                let told = self.lose(&file, at, len);
+                let lost = self.lose(&file, at, len);
+                // Between two blocks only the journal knows that there was more; see the test of that.
+                let told = lost && at % BLOCK != 0;
                 self.note(&file, &format!("cut at {at} of {len}"), told);
             }
             4 => {
@@ -284,6 +296,20 @@ fn any_damage_costs_only_what_it_hits() {
             let damage: Vec<_> = found.iter().flat_map(|one| &one.report.damage).collect();
             panic!("seed {seed}: {what}\ndone to it: {:#?}\ntold: {damage:#?}", case.story);
         }
+    }
+}
+
+#[test]
+fn a_segment_cut_between_two_blocks_is_told_from_the_journal() {
+    for known in template().waiting.values() {
+        let (lost, told, story) = Default::default();
+        let mut case = Case { dir: copy_of_template(), lost, told, story };
+        let (at, len) = (known.at / BLOCK * BLOCK, template().bytes_of(&known.file).len());
+        case.change(&known.file, |bytes| bytes.truncate(at));
+        case.lose(&known.file, at, len);
+        case.note(&known.file, &format!("cut at {at}"), true);
+        let found = inspect::spool(&case.path("data"), &case.path("meta")).unwrap();
+        case.judge(&found).unwrap();
     }
 }
 

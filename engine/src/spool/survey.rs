@@ -32,6 +32,8 @@ pub struct Report {
     pub damage: Vec<Damage>,
 }
 
+const CUT: &str = "cut within a block; nobody knows what was behind";
+
 /// One use of a file: (partition, a segment's sequence or a journal's number, salt).
 pub type Use = (u64, u32, u32);
 
@@ -67,6 +69,8 @@ struct Holder {
     whole: Vec<u32>,
     /// Records that are not done, or may be: damaged ones count.
     waiting: u32,
+    /// It ends within a block, and no record runs into its end. Files are made of whole blocks.
+    cut: bool,
 }
 
 /// A partition being read.
@@ -181,13 +185,14 @@ impl Survey {
         let own = matches!(role, Role::Own(..));
         if own {
             let (path, bytes) = (path.to_path_buf(), bytes.len());
-            let holder = Holder { salt, path, bytes, whole: Vec::new(), waiting: 0 };
+            let holder = Holder { salt, path, bytes, whole: Vec::new(), waiting: 0, cut: false };
             self.holders.insert(sequence, holder);
         }
         // The journal speaks of a copy as of the original, and of nothing else.
         let known = own || self.is_copy(sequence, salt, segment::parse_header(bytes));
         let mut items = Vec::new();
         scan::scan(bytes, sequence, salt, |item| items.push(item));
+        self.ends(own, sequence, path, bytes.len(), items.last());
         for item in items {
             let (at, total) = match item {
                 Item::Damage(at) => {
@@ -284,6 +289,18 @@ impl Survey {
         holder.is_some_and(|holder| holder.whole.binary_search(&offset).is_ok())
     }
 
+    /// Notes whether a segment ends where no segment can end; [`Survey::end`] says so once, with what
+    /// the journal knows to be missing.
+    fn ends(&mut self, own: bool, sequence: u32, path: &Path, bytes: usize, last: Option<&Item>) {
+        if bytes.is_multiple_of(BLOCK_BYTES) || matches!(last, Some(Item::Damage(_))) {
+            return;
+        }
+        match self.holders.get_mut(&sequence).filter(|_| own) {
+            Some(holder) => holder.cut = true,
+            None => self.damage(path, bytes as u64, CUT),
+        }
+    }
+
     fn waits(&mut self, counts: bool, sequence: u32) {
         if let Some(holder) = self.holders.get_mut(&sequence).filter(|_| counts) {
             holder.waiting += 1;
@@ -301,8 +318,9 @@ impl Survey {
             let Some(missing) = least.checked_sub(waiting).filter(|missing| *missing > 0) else {
                 continue;
             };
-            match (self.holders.get(&sequence), &journal) {
+            match (self.holders.get_mut(&sequence), &journal) {
                 (Some(holder), _) => {
+                    holder.cut = false;
                     let what = format!("cut or emptied: {missing} messages are missing");
                     let (path, end) = (holder.path.clone(), holder.bytes as u64);
                     self.damage(&path, end, what);
@@ -316,6 +334,11 @@ impl Survey {
                 (None, None) => {}
             }
         }
+        let cut = self.holders.values().filter(|holder| holder.cut);
+        let mut cut: Vec<_> =
+            cut.map(|holder| Damage::new(&holder.path, holder.bytes as u64, CUT)).collect();
+        cut.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        self.report.damage.append(&mut cut);
     }
 }
 
