@@ -82,6 +82,11 @@ async fn talk(upgraded: Upgraded, store: &Store, inbox: &Inbox) -> Result<(), Er
                 stats_due = true;
             }
             Turn::Heard => heard = mono_nanos(),
+            // The library answers when it is next asked to read, and refuses to send anything else.
+            Turn::Closed => {
+                let _ = deadline(WRITE, socket.next()).await;
+                return Ok(());
+            }
             Turn::Ended => return Ok(()),
             Turn::Nothing if stats_due => {}
             Turn::Nothing if since(heard) > PONG => return Ok(()),
@@ -101,6 +106,7 @@ fn since(moment: u64) -> Duration {
 enum Turn {
     Changed,
     Heard,
+    Closed,
     Ended,
     Nothing,
 }
@@ -108,8 +114,8 @@ enum Turn {
 async fn next(socket: &mut WebSocketStream<Conn>, inbox: &Inbox, wait: Duration) -> Turn {
     let heard = async {
         match socket.next().await {
-            // Pings and closes are answered by the library, at its next turn; anything else has
-            // no meaning here.
+            Some(Ok(Message::Close(_))) => Turn::Closed,
+            // Pings are answered by the library, at its next turn; anything else has no meaning here.
             Some(Ok(_)) => Turn::Heard,
             _ => Turn::Ended,
         }
