@@ -80,7 +80,7 @@ fn partition(data: &Path, meta: &Path, name: &str) -> std::io::Result<Inspected>
     for path in &segments {
         headers.push((path.clone(), segment::parse_header(&read(path, Some(BLOCK_BYTES))?)));
     }
-    let elsewhere = match survey::disagree(&journals, &headers) {
+    let elsewhere = match survey::is_doubtful(&journals, &headers) {
         true => elsewhere(&data, &meta)?,
         false => Set::default(),
     };

@@ -79,7 +79,7 @@ pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
     }
     let segments = segment::list(data)?;
     let headers = headers(&segments).await;
-    let elsewhere = match survey::disagree(&journals, &headers) {
+    let elsewhere = match survey::is_doubtful(&journals, &headers) {
         true => elsewhere(data, meta).await?,
         false => Set::default(),
     };

@@ -90,19 +90,26 @@ pub struct Survey {
     elsewhere: Set<Use>,
     /// The files do not agree whose partition this is, and none outvotes the others.
     contested: bool,
+    /// No journal says whose partition this is.
+    bare: bool,
+    /// The journal lies in another partition as well, and may have nothing to do with this one.
+    borrowed: bool,
     holders: Map<u32, Holder>,
 }
 
 impl Survey {
     /// Reads the journal: (path, bytes) of every file, and (path, header) of every segment, which
-    /// have a say in whose partition this is. `elsewhere` is only asked for when they disagree.
+    /// have a say in whose partition this is. `elsewhere` matters only where that [`is_doubtful`].
     pub fn begin(
         journals: Vec<(PathBuf, Vec<u8>)>,
         segments: &[(PathBuf, Header)],
         elsewhere: Set<Use>,
     ) -> Survey {
         let (partition, contested) = owner(&journals, segments, &elsewhere);
-        let mut survey = Survey { partition, elsewhere, contested, ..Survey::default() };
+        let bare = !has_journal(&journals);
+        let borrowed = are_borrowed(&journals, &elsewhere);
+        let mut survey =
+            Survey { partition, elsewhere, contested, bare, borrowed, ..Survey::default() };
         let mut files = Vec::new();
         for (path, bytes) in journals {
             let name = journal::name_number(&path).filter(|name| *name <= SEQUENCE_MAX);
@@ -236,6 +243,12 @@ impl Survey {
                 return Role::Aside;
             }
             header => match claim(bytes) {
+                Some((sequence, salt)) if self.borrowed => {
+                    let what = "bad segment header, and the journal here is another partition's; \
+                                its mail is taken over, and may go out twice";
+                    self.damage(path, 0, what);
+                    return Role::Stray(sequence, salt);
+                }
                 Some((sequence, salt)) => {
                     self.damage(path, 0, "bad segment header, its records are read all the same");
                     (self.partition, sequence, salt)
@@ -255,7 +268,13 @@ impl Survey {
             return Role::Spare;
         }
         match self.holders.get(&sequence) {
-            None => Role::Own(sequence, salt),
+            None => {
+                if self.bare && self.elsewhere.contains(&(partition, sequence, salt)) {
+                    let what = "also a segment of another partition, and no journal here; its mail may go out twice";
+                    self.damage(path, 0, what);
+                }
+                Role::Own(sequence, salt)
+            }
             Some(holder) => {
                 let first = holder.path.display();
                 let what = format!("the same segment as {first}; what only this holds is kept");
@@ -346,8 +365,11 @@ fn other_version(kind: &str, found: u32, read: u32) -> String {
     format!("{kind} of format version {found}, left alone; this engine reads version {read}")
 }
 
-/// Whether the files do not all say that they belong to one partition.
-pub fn disagree(journals: &[(PathBuf, Vec<u8>)], segments: &[(PathBuf, Header)]) -> bool {
+/// Whether it takes the files of other partitions to say whose these are: they do not all say that they
+/// belong to one partition, or one does not say, or there is no journal.
+pub fn is_doubtful(journals: &[(PathBuf, Vec<u8>)], segments: &[(PathBuf, Header)]) -> bool {
+    let no_journal = !has_journal(journals);
+    let nameless = segments.iter().any(|(_, header)| matches!(header, Header::Damaged));
     let journals = journals.iter().map(|(_, bytes)| replay::parse_header(bytes));
     let headers = journals.chain(segments.iter().map(|(_, header)| *header));
     let mut owners = headers.filter_map(|header| match header {
@@ -355,7 +377,20 @@ pub fn disagree(journals: &[(PathBuf, Vec<u8>)], segments: &[(PathBuf, Header)])
         _ => None,
     });
     let first = owners.next();
-    owners.any(|owner| Some(owner) != first)
+    nameless || (no_journal && first.is_some()) || owners.any(|owner| Some(owner) != first)
+}
+
+/// Whether all journals here are copies of those of another partition.
+fn are_borrowed(journals: &[(PathBuf, Vec<u8>)], elsewhere: &Set<Use>) -> bool {
+    let mut uses = journals.iter().filter_map(|(_, bytes)| match replay::parse_header(bytes) {
+        Header::Valid { number, salt, partition } => Some((partition, number, salt)),
+        _ => None,
+    });
+    has_journal(journals) && uses.all(|one| elsewhere.contains(&one))
+}
+
+fn has_journal(journals: &[(PathBuf, Vec<u8>)]) -> bool {
+    journals.iter().any(|(_, bytes)| matches!(replay::parse_header(bytes), Header::Valid { .. }))
 }
 
 /// The uses of files with these headers.
