@@ -16,19 +16,6 @@ pub fn encode(record: &NewRecord<'_>, sequence: u32, salt: u32) -> Vec<u8> {
     block.tail_mut(0).to_vec()
 }
 
-/// `stored`, to be written again.
-pub fn again<'a>(stored: &'a StoredRecord<'a>) -> NewRecord<'a> {
-    NewRecord {
-        id: stored.id,
-        created_nanos: stored.created_nanos,
-        generation: stored.generation,
-        sender: &stored.sender,
-        recipients: &stored.recipients,
-        meta: &stored.meta,
-        body: stored.body,
-    }
-}
-
 /// A record with the body `body` and a few recipients.
 pub fn made(number: u8, recipients: usize, body: &[u8]) -> Vec<u8> {
     let address = |text: &str| EnvelopeAddress::parse(text).unwrap();
@@ -80,9 +67,9 @@ pub fn check(data: &[u8]) {
     let inside = bytes.as_ptr_range();
     let body = stored.body.as_ptr_range();
     assert!(inside.start <= body.start && body.end <= inside.end);
-    let written = encode(&again(&stored), SEQUENCE, SALT);
+    let written = encode(&stored.as_new(), SEQUENCE, SALT);
     assert_eq!(probe(&written, SEQUENCE, SALT), Found::Record(written.len()));
     let read = parse(&written).expect("what was just written");
     same(&stored, &read);
-    assert_eq!(encode(&again(&read), SEQUENCE, SALT), written);
+    assert_eq!(encode(&read.as_new(), SEQUENCE, SALT), written);
 }

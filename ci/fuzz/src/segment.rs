@@ -1,6 +1,6 @@
 //! Segments: no damage hides a whole record, none is made up, each damage is told where it stands.
 
-use crate::record::{again, encode, made};
+use crate::record::{encode, made};
 use ringmta::io::Block;
 use ringmta::limits::SEQUENCE_MAX;
 use ringmta::spool::header::Header;
@@ -134,7 +134,7 @@ fn built(mut rest: &[u8]) {
     }
     for (at, total) in whole {
         let stored = parse(&bytes[at..at + total]).expect("a whole record");
-        assert_eq!(encode(&again(&stored), SEQUENCE, SALT), &bytes[at..at + total]);
+        assert_eq!(encode(&stored.as_new(), SEQUENCE, SALT), &bytes[at..at + total]);
     }
     raw(&bytes);
 }

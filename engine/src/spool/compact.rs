@@ -7,7 +7,7 @@
 
 use super::group_commit;
 use super::reclaim::Stream;
-use super::record::{self, Found, NewRecord};
+use super::record::{self, Found};
 use super::segment::Segment;
 use super::{Location, Partition, StoreError};
 use crate::io::{self, Block, Set};
@@ -92,16 +92,7 @@ impl<'a> Copies<'a> {
         let wanted = |(at, _): &&(Location, Vec<u8>)| self.partition.moved.is_wanted(*at);
         for (at, bytes) in self.old.iter().filter(wanted) {
             let stored = record::parse(bytes).map_err(|what| StoreError::Disk(what.into()))?;
-            let copy = NewRecord {
-                id: stored.id,
-                created_nanos: stored.created_nanos,
-                generation: stored.generation,
-                sender: &stored.sender,
-                recipients: &stored.recipients,
-                meta: &stored.meta,
-                body: stored.body,
-            };
-            let (start, bytes) = record::append(&mut block, &copy);
+            let (start, bytes) = record::append(&mut block, &stored.as_new());
             copies.push((*at, start, bytes));
         }
         Ok((block, copies))

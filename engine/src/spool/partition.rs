@@ -182,17 +182,8 @@ impl Partition {
         let at = message.at;
         let bytes = file.read_at(u64::from(at.offset), at.bytes as usize).await?;
         let stored = super::record::parse(&bytes).map_err(std::io::Error::other)?;
-        let new = NewRecord {
-            id: stored.id,
-            created_nanos: stored.created_nanos,
-            generation: stored.generation,
-            sender: &stored.sender,
-            recipients: &stored.recipients,
-            meta: &stored.meta,
-            body: stored.body,
-        };
         let failed = |error: StoreError| std::io::Error::other(error.to_string());
-        self.commits.append(&new).map_err(failed)?.await.map_err(failed)
+        self.commits.append(&stored.as_new()).map_err(failed)?.await.map_err(failed)
     }
 
     /// Starts to store a message; await the result before answering for it.

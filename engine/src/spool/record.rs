@@ -193,6 +193,21 @@ pub fn probe(bytes: &[u8], segment: u32, salt: u32) -> Found {
     }
 }
 
+impl StoredRecord<'_> {
+    /// The same, to be written again.
+    pub fn as_new(&self) -> NewRecord<'_> {
+        NewRecord {
+            id: self.id,
+            created_nanos: self.created_nanos,
+            generation: self.generation,
+            sender: &self.sender,
+            recipients: &self.recipients,
+            meta: &self.meta,
+            body: self.body,
+        }
+    }
+}
+
 /// Reads the record at the start of `bytes`, which [`probe`] has found whole.
 ///
 /// # Errors
