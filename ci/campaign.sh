@@ -8,6 +8,19 @@ profile=release seed=$$ work='' engine='' others=() mounts=()
 : "${CAMPAIGN_PORT:=23500}"
 export RINGMTA_ALLOW_ROOT=1
 
+# Reads options `--NAME VALUE` into variables of these names ($1); at any other the script's own words are its help.
+options() {
+  local names=" $1 " name; shift
+  while [ $# -gt 0 ]; do
+    name=${1#--}
+    if [ "$name" = "$1" ] || [[ $names != *" $name "* ]] || [ $# = 1 ]; then
+      sed -n '2,/^[^#]/{/^#/p}' "$0"
+      exit 2
+    fi
+    printf -v "$name" %s "$2"; shift 2
+  done
+}
+
 build() {
   local target=${CARGO_TARGET_DIR:-target}
   if [ -n "${CAMPAIGN_BIN:-}" ]; then

@@ -6,15 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/campaign.sh"
 
 rounds=20 signal=KILL
-while [ $# -gt 0 ]; do
-  case $1 in
-    --rounds) rounds=$2; shift 2 ;;
-    --profile) profile=$2; shift 2 ;;
-    --signal) signal=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    *) sed -n '2,6p' "$0"; exit 2 ;;
-  esac
-done
+options 'profile seed rounds signal' "$@"
 RANDOM=$seed
 build
 sink "$work/got" --tempfail 2

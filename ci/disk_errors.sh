@@ -6,13 +6,7 @@
 #   ci/disk_errors.sh [--profile dev|release] [--seed N]
 . "$(dirname "${BASH_SOURCE[0]}")/campaign.sh"
 
-while [ $# -gt 0 ]; do
-  case $1 in
-    --profile) profile=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    *) sed -n '2,6p' "$0"; exit 2 ;;
-  esac
-done
+options 'profile seed' "$@"
 needs mkfs.ext4 e2fsck losetup curl
 build
 disk 350 "$work/outer.img" "$work/outer"

@@ -5,13 +5,7 @@
 #   ci/disk_full.sh [--profile dev|release] [--seed N]
 . "$(dirname "${BASH_SOURCE[0]}")/campaign.sh"
 
-while [ $# -gt 0 ]; do
-  case $1 in
-    --profile) profile=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    *) sed -n '2,5p' "$0"; exit 2 ;;
-  esac
-done
+options 'profile seed' "$@"
 needs mkfs.ext4 losetup curl
 build
 disk 420 "$work/disk.img" "$work/disk"

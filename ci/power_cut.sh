@@ -7,14 +7,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/campaign.sh"
 
 rounds=5
-while [ $# -gt 0 ]; do
-  case $1 in
-    --rounds) rounds=$2; shift 2 ;;
-    --profile) profile=$2; shift 2 ;;
-    --seed) seed=$2; shift 2 ;;
-    *) sed -n '2,7p' "$0"; exit 2 ;;
-  esac
-done
+options 'profile seed rounds' "$@"
 RANDOM=$seed
 needs mkfs.ext4 losetup curl
 build
