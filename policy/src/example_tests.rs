@@ -280,37 +280,6 @@ fn helper_modules() {
     );
 }
 
-/// What calls cost, on demand: `cargo test --release -p ringmta-policy -- --ignored --nocapture cost`.
-#[test]
-#[ignore = "a measurement, not a test"]
-fn cost_of_calls() {
-    let w = world(
-        "kumo.on('smtp_server_mail_from', function() end)
-         kumo.on('smtp_server_message_received', function(m) end)
-         kumo.on('smtp_server_data', function(m) for i = 1, 100 do m:get_first_named_header_value('Subject') end end)
-         kumo.on('http_message_generated', function(m) for i = 1, 100 do m:set_meta('tenant', 'x') end end)",
-    );
-    let (c, a) = (ConnMeta::new(), address("a@b.c"));
-    let m = message(b"From: a@b.c\r\nTo: d@e.f\r\nMessage-ID: <x@y>\r\nDate: Sun, 22 Nov 2026 15:02:49 +0000\r\nSubject: hello there\r\n\r\n");
-    let auth = crate::AuthInfo::default();
-    let per = |name: &str, n: u32, f: &dyn Fn()| {
-        (0..n / 10).for_each(|_| f());
-        let start = std::time::Instant::now();
-        (0..n).for_each(|_| f());
-        println!("{name}: {:?}", start.elapsed() / n);
-    };
-    per("absent handler", 1_000_000, &|| block_on(w.policy.rcpt_to(&a, &c)).unwrap());
-    per("handles()", 1_000_000, &|| assert!(!w.policy.handles("smtp_server_rcpt_to")));
-    per("empty handler (address, conn_meta)", 200_000, &|| {
-        block_on(w.policy.mail_from(&a, &c)).unwrap()
-    });
-    per("empty handler (msg, conn_meta)", 200_000, &|| {
-        block_on(w.policy.message_received(&m, &c)).unwrap()
-    });
-    per("100 header reads", 20_000, &|| block_on(w.policy.data(&m, &c)).unwrap());
-    per("100 set_meta", 20_000, &|| block_on(w.policy.http_message_generated(&m, &auth)).unwrap());
-}
-
 /// The tests shipped beside the example tree, run as `ringmta test` would.
 #[test]
 fn the_shipped_tests_pass() {
