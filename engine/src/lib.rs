@@ -9,6 +9,7 @@
 //! - [`egress`] from a queue to the next hop
 //! - [`events`] what happened, told
 //! - [`control`] HTTP API, metrics, admin
+//! - [`diagnostics`] what it says on stderr
 //! - [`sandbox`] the inbox of `ringmta dev`
 //! - [`io`] the seam to the outside · [`limits`] every numeric limit and its reason
 //! - [`simulation`] runs of all this in worlds made from a seed
@@ -17,6 +18,7 @@
 pub mod accept;
 pub mod cli;
 pub mod control;
+pub mod diagnostics;
 pub mod egress;
 pub mod events;
 pub mod io;

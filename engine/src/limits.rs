@@ -239,3 +239,21 @@ pub const RECEIVER_EVENTS: usize = 2000;
 pub const RECEIVER_BYTES: usize = 64 * 1024 * 1024;
 /// Event types counted one by one; further ones are counted together.
 pub const RECEIVER_TYPES: usize = 64;
+
+/// Time one MTA-STS policy may take to come, milliseconds (RFC 8461 section 3.3 asks for a limit).
+pub const STS_FETCH_MS: u64 = 10_000;
+/// Size of an MTA-STS policy, bytes (RFC 8461 section 3.3).
+pub const STS_POLICY_BYTES: u64 = 64 * 1024;
+/// MTA-STS policies a shard knows.
+pub const STS_CACHE_POLICIES: usize = 10_000;
+/// An MTA-STS policy that could not be had is asked for again after this, seconds (RFC 8461 section
+/// 3.3: five minutes or more between tries).
+pub const STS_FAILURE_SECS: u64 = 300;
+/// Least time between two questions to policy for one queue, whatever its refresh_interval says.
+pub const REFRESH_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(100);
+/// Time between two looks at the files of the policy, milliseconds.
+pub const MONITOR_MS: u64 = 5000;
+/// Once they have changed: time until they are looked at again, milliseconds.
+pub const MONITOR_SETTLE_MS: u64 = 500;
+/// How often they are looked at until they stay as they are.
+pub const MONITOR_SETTLE_TRIES: usize = 20;

@@ -3,7 +3,7 @@
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
 use ringmta::cli::{ctl, dev, prove, run, script, spool, validate};
-use std::io::IsTerminal;
+use ringmta::diagnostics;
 use std::process::ExitCode;
 
 /// Several allocations per message, from one thread each: the system's allocator spends a tenth of
@@ -25,13 +25,9 @@ fn main() -> ExitCode {
         _ if to_validate.is_some() => "off",
         _ => "info",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("KUMOD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    if let Err(why) = diagnostics::start(default) {
+        return finish(Err(why));
+    }
     if let Some((policy, json)) = to_validate {
         return validate::validate(policy, json);
     }

@@ -3,6 +3,7 @@
 
 use crate::accept;
 use crate::control;
+use crate::egress::mta_sts::StsCache;
 use crate::egress::{dispatch, lease, questions, resolve::Resolver};
 use crate::events::hook::{self, Hook};
 use crate::events::hook_log::HookLog;
@@ -13,6 +14,7 @@ use crate::limits;
 use crate::mesh::Letter;
 use crate::message::id::IdSource;
 use crate::process::Process;
+use crate::queue::budget::BodyBudget;
 use crate::queue::{manage, Queues};
 use crate::spool::{compact, journal, Partition};
 use futures::future::LocalBoxFuture;
@@ -41,6 +43,8 @@ pub struct Shard {
     pub queues: Queues,
     /// Its resolver.
     pub resolver: Resolver,
+    /// MTA-STS policies it knows.
+    pub sts: StsCache,
     /// Where its events go.
     pub events: Events,
     /// Its counters.
@@ -103,6 +107,7 @@ pub(crate) async fn start(
         .with_classifier(process.init.bounce_classifier.clone());
     let resolver =
         Resolver::new(process.init.name_servers.clone()).with_zones(process.policy_shared.zones());
+    let budget = BodyBudget::of(&process.init, shards);
     let shard = Rc::new_cyclic(|me: &Weak<Shard>| {
         let host = Rc::new(ShardHost { shard: me.clone() });
         Shard {
@@ -111,7 +116,8 @@ pub(crate) async fn start(
             listeners: process.init.esmtp_listeners.iter().cloned().map(Rc::new).collect(),
             process,
             spool,
-            queues: Queues::default(),
+            queues: Queues::within(budget),
+            sts: StsCache::default(),
             resolver,
             events,
             metrics: Metrics::default(),

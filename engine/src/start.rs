@@ -1,6 +1,7 @@
 //! Brings an engine up: checks the machine, runs the policy's `init`, starts the shards, opens
 //! the listeners when all of them have recovered, and stops them again.
 
+use crate::diagnostics;
 use crate::egress::questions;
 use crate::io::{ring, tls, Listener};
 use crate::limits;
@@ -63,6 +64,10 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     ring::rlimits();
     let policy = load_policy(options.policy.as_deref(), &shared)?;
     let init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
+    if let Some(filter) = &init.diagnostic_log_filter {
+        diagnostics::set_filter(filter)
+            .map_err(|why| format!("kumo.set_diagnostic_log_filter: {why}"))?;
+    }
     let init = resolve_ports(init)?;
     let spool = spool_paths(&init, options.relaxed)?;
     let lock = lock_spool(&spool)?;
@@ -399,6 +404,7 @@ impl Engine {
                 block_on(receiver).map_err(|_| "a shard did not answer")??;
             }
         }
+        self.process.policy_shared.bump_epoch();
         Ok(())
     }
 }

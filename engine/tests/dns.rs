@@ -159,3 +159,39 @@ fn a_failing_name_server_delays_and_answers_are_cached() {
     let again = server.questions.load(Ordering::Relaxed) - asked;
     assert!(again <= 3, "{again} questions for answers that were in the cache");
 }
+
+#[test]
+fn a_domain_that_demands_tls_gets_no_mail_in_clear() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let mut site = site(&server, &sink);
+    let policy = |mode: &str, host: &str| {
+        format!("'version: STSv1\\nmode: {mode}\\nmx: {host}\\nmax_age: 60\\n'")
+    };
+    site.init += &format!(
+        " kumo.dns.configure_test_mta_sts {{ ['bare.test'] = {}, ['two.test'] = {}, ['up.test'] = {} }}",
+        policy("enforce", "bare.test"),
+        policy("enforce", "elsewhere.test"),
+        policy("testing", "elsewhere.test"),
+    );
+    site.path += " enable_mta_sts = true,";
+    let engine = site.start(1);
+    for domain in ["bare.test", "two.test", "up.test", "large.test"] {
+        engine.accept("a@src.test", &[&format!("u@{domain}")], &message(domain));
+    }
+    let failed = |domain: &str| {
+        let record = site.wait_record("TransientFailure", |r| r["queue"] == domain);
+        (record["response"]["content"].as_str().unwrap().to_string(), record["site"].clone())
+    };
+    let (why, at) = failed("bare.test");
+    assert!(why.contains("TLS is required by policy"), "{why}");
+    assert!(
+        at.as_str().unwrap().starts_with("unspecified->bare.test@smtp_client+mta-sts:"),
+        "{at}"
+    );
+    let (why, _) = failed("two.test");
+    assert!(why.contains("names none of down.test, up.test"), "{why}");
+    // A policy that is only being tried out holds nothing up, nor does that of another domain.
+    let to: Vec<_> = sink.wait_messages(2).into_iter().flat_map(|m| m.to).collect();
+    assert!(to.contains(&"u@up.test".into()) && to.contains(&"u@large.test".into()), "{to:?}");
+    assert_eq!(sink.count(), 2);
+}

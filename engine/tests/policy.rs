@@ -388,6 +388,67 @@ fn reload_takes_a_good_policy_and_leaves_a_bad_one() {
 }
 
 #[test]
+fn a_changed_file_is_taken_up() {
+    let mut site = Site::new();
+    let engine = site.start(1);
+    site.extra =
+        "kumo.on('smtp_server_mail_from', function() kumo.reject(550, '5.7.1 new') end)".into();
+    site.write_policy();
+    engine.wait_says("policy reloaded");
+    assert_eq!(engine.greeted().command("MAIL FROM:<a@src.test>").text(), "5.7.1 new");
+}
+
+#[test]
+fn what_is_said_can_be_asked_for() {
+    let mut site = Site::new();
+    site.init = "kumo.set_diagnostic_log_filter 'error'".into();
+    let engine = site.start(1);
+    let filter = |text: &str| {
+        engine.send("POST", "/api/admin/set_diagnostic_log_filter/v1", text.as_bytes()).status
+    };
+    engine.signal("HUP");
+    assert_eq!(filter("{}"), 400);
+    assert_eq!(filter("{\"filter\": \"ringmta=loud\"}"), 400);
+    assert!(!engine.says("policy reloaded"));
+    assert_eq!(filter("{\"filter\": \"info\"}"), 200);
+    engine.signal("HUP");
+    engine.wait_says("policy reloaded");
+}
+
+#[test]
+fn queues_are_asked_for_anew_in_a_new_epoch() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.queue =
+        "refresh_strategy = 'Epoch', refresh_interval = '100ms', egress_pool = count(),".into();
+    site.extra = "asked = 0
+        function count() asked = asked + 1 return 'p' end
+        kumo.on('get_egress_pool', function(name)
+          return kumo.make_egress_pool { name = name, entries = { { name = 's' .. asked } } } end)
+        kumo.on('get_egress_source', function(name)
+          return kumo.make_egress_source { name = name } end)"
+        .into();
+    let engine = site.start(1);
+    let source = |n: usize| {
+        engine.accept("a@src.test", &["u@dst.test"], &message(&format!("m{n}")));
+        sink.wait_messages(n);
+        let records = || site.records_of("Delivery");
+        support::wait("its record", || records().len() == n);
+        records()[n - 1]["egress_source"].clone()
+    };
+    assert_eq!(source(1), "s1");
+    // Longer than the interval: on a slow machine this proves less, and fails no sooner.
+    std::thread::sleep(std::time::Duration::from_millis(250));
+    assert_eq!(source(2), "s1");
+    engine.send("POST", "/api/admin/bump-config-epoch", b"").expect(200);
+    let mut n = 2;
+    support::wait("the new epoch", || {
+        n += 1;
+        source(n) == "s2"
+    });
+}
+
+#[test]
 fn queues_follow_a_reload() {
     let (old, new) = (Sink::start(), Sink::start());
     let mut site = Site::to(old.addr);

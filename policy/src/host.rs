@@ -68,3 +68,30 @@ pub trait Host {
     /// Number of the shard, for log lines.
     fn shard(&self) -> usize;
 }
+
+/// No engine: for whoever only looks at a policy, or measures it. The clock is the system's; nothing is
+/// stored, sent or run.
+pub struct NoHost;
+
+impl Host for NoHost {
+    fn sleep(&self, _: Duration) -> LocalBoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+    fn now_unix_nanos(&self) -> u64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |now| now.as_nanos() as u64)
+    }
+    fn spawn(&self, _: LocalBoxFuture<'static, ()>) {}
+    fn new_message_id(&self) -> MessageId {
+        MessageId::new_v1(0, 0, [0; 6])
+    }
+    fn load_body(&self, _: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
+        Box::pin(async { Err("nothing is stored".to_owned()) })
+    }
+    fn inject(&self, _: Message) -> LocalBoxFuture<'static, Result<(), String>> {
+        Box::pin(async { Err("nothing is sent".to_owned()) })
+    }
+    fn shard(&self) -> usize {
+        0
+    }
+}

@@ -25,12 +25,14 @@ pub struct InitConfig {
     pub spawn_tasks: Vec<(String, serde_json::Value)>,
     /// Filter for diagnostics asked for by the policy.
     pub diagnostic_log_filter: Option<String>,
-    /// Memory above which new mail is refused (bytes).
+    /// Message bodies in memory above which they leave it (bytes, all shards).
     pub memory_soft_limit: Option<u64>,
-    /// Memory the process may use (bytes).
+    /// Message bodies in memory above which new mail is refused (bytes, all shards).
     pub memory_hard_limit: Option<u64>,
     /// MTA-STS policies are asked for; `None` = the default, yes.
     pub mta_sts_enabled: Option<bool>,
+    /// Files that are watched for changes; `None` = those beside the policy file.
+    pub monitor_globs: Option<Vec<String>>,
     /// Name servers to ask; empty = those of the system.
     pub name_servers: Vec<SocketAddr>,
     /// Rules that sort failures into categories.

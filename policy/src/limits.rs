@@ -17,6 +17,8 @@ pub const MAX_SLICE_TIME: Duration = Duration::from_secs(2);
 pub const COROUTINE_POOL_SIZE: usize = 256;
 /// Nesting allowed when a Lua value is turned into plain data: deeper means a cycle or an attack.
 pub const MAX_VALUE_DEPTH: usize = 64;
+/// Names of hosts in an MTA-STS policy.
+pub const MAX_STS_HOSTS: usize = 1000;
 /// Jobs that may wait for the helper threads; beyond it callers wait for a place.
 pub const HELPER_QUEUE_JOBS: usize = 1024;
 /// Helper threads allowed at most.

@@ -29,6 +29,7 @@ impl Policy {
     ) -> Result<Policy, PolicyError> {
         let vm = Vm::new(shared, host, mode).map_err(|e| PolicyError::lua("load", e))?;
         vm.set_path(path).map_err(|e| PolicyError::lua("load", e))?;
+        vm.ctx.policy_file.replace(path.to_owned());
         vm.eval_file(path)?;
         Ok(Policy { vm })
     }

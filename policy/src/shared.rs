@@ -8,6 +8,7 @@ use crate::gcra::Gcra;
 use crate::helpers::Helpers;
 use crate::limits::MAX_LATENCY_LABELS;
 use crate::memo::MemoStore;
+use crate::mta_sts::StsPolicy;
 use crate::options::Throttle;
 use crate::zones::Zones;
 
@@ -19,6 +20,7 @@ pub struct Shared {
     memos: RwLock<HashMap<String, Arc<MemoStore>>>,
     warned: Mutex<HashSet<String>>,
     zones: RwLock<Option<Arc<Zones>>>,
+    sts_policies: RwLock<Option<Arc<HashMap<String, StsPolicy>>>>,
     latencies: Mutex<BTreeMap<String, Latency>>,
     recipient_rate: RwLock<Option<Throttle>>,
     redis: RwLock<Option<Arc<crate::redis::Pool>>>,
@@ -51,6 +53,7 @@ impl Shared {
             memos: RwLock::default(),
             warned: Mutex::default(),
             zones: RwLock::default(),
+            sts_policies: RwLock::default(),
             latencies: Mutex::default(),
             recipient_rate: RwLock::default(),
             redis: RwLock::default(),
@@ -98,6 +101,17 @@ impl Shared {
     /// Answers DNS questions from these zones from now on.
     pub fn set_zones(&self, zones: Zones) {
         *self.zones.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(zones));
+    }
+
+    /// The MTA-STS policies of a test by domain, when the policy set some: no other is looked for.
+    pub fn sts_policies(&self) -> Option<Arc<HashMap<String, StsPolicy>>> {
+        self.sts_policies.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Knows these MTA-STS policies, and no others, from now on.
+    pub fn set_sts_policies(&self, policies: HashMap<String, StsPolicy>) {
+        *self.sts_policies.write().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::new(policies));
     }
 
     /// Counts a time measured by `kumo.time.start_timer`. Labels beyond the limit are counted under one name.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +76,8 @@ pub(crate) struct Ctx {
     pub slice: Rc<Slice>,
     pub validation_failed: Cell<bool>,
     pub mode: Mode,
+    /// The file the policy was read from.
+    pub policy_file: RefCell<PathBuf>,
     /// Everything wrong that was found so far; only filled while validating.
     pub problems: RefCell<Vec<Finding>>,
     /// Where the handlers of an event were registered.
@@ -179,6 +181,7 @@ impl Vm {
             slice: Rc::default(),
             validation_failed: Cell::new(false),
             mode,
+            policy_file: RefCell::default(),
             problems: RefCell::default(),
             registrars: RefCell::default(),
             vm: RefCell::default(),

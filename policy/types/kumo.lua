@@ -238,7 +238,6 @@ kumo.dns = {}
 ---@param options kumo.ResolverOptions
 function kumo.dns.configure_resolver(options) end
 
----@deprecated Not supported: MTA-STS policies cannot be made up.
 function kumo.dns.configure_test_mta_sts(...) end
 
 function kumo.dns.configure_test_resolver(...) end

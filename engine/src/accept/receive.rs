@@ -84,7 +84,7 @@ pub fn no_room(shard: &Shard) -> Option<Refusal> {
         Some(Refusal::Stopping)
     } else if shard.spool.full.get() {
         Some(Refusal::SpoolFull)
-    } else if shard.queues.resident.get() > limits::RESIDENT_BODY_HARD_BYTES {
+    } else if shard.queues.resident.get() > shard.queues.budget.refuse {
         Some(Refusal::MemoryFull)
     } else {
         None

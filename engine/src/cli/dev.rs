@@ -2,6 +2,7 @@
 //! tree, without root.
 
 use super::args::{DevArgs, SandboxArgs};
+use super::monitor::Monitor;
 use super::run;
 use crate::io::ring;
 use crate::sandbox::{self, Bound, SandboxConfig};
@@ -41,6 +42,7 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
         Some(file) => file.clone(),
         None => write_tree(&dir)?,
     };
+    let monitor = Monitor::new(&policy);
     let options = Options {
         policy: Some(policy),
         shards: args.shards,
@@ -49,6 +51,7 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     };
     let started = start::start(&options);
     let result = started.map(|engine| {
+        monitor.start(&engine);
         run::announce(&engine);
         welcome(&engine.sockets, &bound, &dir);
         run::wait(engine, signals);

@@ -1,6 +1,7 @@
 //! `ringmta run`: the daemon.
 
 use super::args::RunArgs;
+use super::monitor::Monitor;
 use crate::io::ring;
 use crate::start::{self, Engine, Options};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -24,7 +25,9 @@ pub fn run(args: &RunArgs) -> Result<(), String> {
         auth_in_clear: args.auth_in_clear,
         relaxed: args.relaxed,
     };
+    let monitor = Monitor::new(&args.policy);
     let engine = start::start(&options)?;
+    monitor.start(&engine);
     announce(&engine);
     wait(engine, signals);
     Ok(())

@@ -5,6 +5,7 @@ use super::ask;
 use super::auth::{self, Access};
 use super::http::{self, Method, Options, Request, Response, StatusCode};
 use crate::accept::inject;
+use crate::diagnostics;
 use crate::io;
 use crate::mesh::Inspect;
 use crate::shard::Shard;
@@ -73,6 +74,7 @@ async fn handle(shard: &Rc<Shard>, listener: &HttpListener, request: Request) ->
             shard.process.policy_shared.bump_epoch();
             Response::text(StatusCode::OK, "OK\n")
         }
+        (Method::POST, "/api/admin/set_diagnostic_log_filter/v1") => log_filter(&request),
         (Method::POST, "/api/admin/reload/v1") => match ask::reload(&shard.process).await {
             Ok(()) => Response::text(StatusCode::OK, "reloaded\n"),
             Err(why) => Response::text(StatusCode::UNPROCESSABLE_ENTITY, why + "\n"),
@@ -89,6 +91,20 @@ async fn handle(shard: &Rc<Shard>, listener: &HttpListener, request: Request) ->
             Response::json(&ask::inspect(&shard.process, Inspect::Queues).await)
         }
         _ => Response::text(StatusCode::NOT_FOUND, format!("no such path: {path}\n")),
+    }
+}
+
+/// Sets what the engine says on stderr: `{"filter": "debug"}`.
+fn log_filter(request: &Request) -> Response {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        filter: String,
+    }
+    let asked = serde_json::from_slice::<Asked>(&request.body).map_err(|error| error.to_string());
+    match asked.and_then(|asked| diagnostics::set_filter(&asked.filter)) {
+        Ok(()) => Response::text(StatusCode::OK, "OK\n"),
+        Err(why) => Response::text(StatusCode::BAD_REQUEST, why + "\n"),
     }
 }
 

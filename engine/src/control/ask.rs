@@ -62,5 +62,7 @@ pub async fn cancel(process: &Process, id: &str) -> bool {
 /// # Errors
 /// The first shard's complaint.
 pub async fn reload(process: &Process) -> Result<(), String> {
-    all(process, Letter::Reload).await.into_iter().collect()
+    all(process, Letter::Reload).await.into_iter().collect::<Result<(), String>>()?;
+    process.policy_shared.bump_epoch();
+    Ok(())
 }

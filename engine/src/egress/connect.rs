@@ -42,7 +42,7 @@ struct Candidate {
 /// A response that stands for all of them: permanent when the site can never be reached under
 /// this policy, else transient.
 pub async fn open(shard: &Rc<Shard>, ready: &ReadyQueue) -> Result<Opened, Response> {
-    let path = ready.path();
+    let path = effective_path(ready);
     let candidates = candidates(shard, ready, &path).await?;
     let mut failures = Vec::new();
     for candidate in candidates.into_iter().take(CANDIDATE_HOSTS_MAX) {
@@ -61,6 +61,16 @@ pub async fn open(shard: &Rc<Shard>, ready: &ReadyQueue) -> Result<Opened, Respo
     }
     let text = format!("failed to connect to any candidate hosts: {}", failures.join("; "));
     Err(Response::internal(400, text))
+}
+
+/// The path, with what the domain demands by MTA-STS: TLS to a host that proves its name, and never
+/// without (RFC 8461 section 5).
+fn effective_path(ready: &ReadyQueue) -> Rc<EgressPath> {
+    let path = ready.path();
+    if !path.enable_mta_sts || ready.plan.borrow().sts.is_none() {
+        return path;
+    }
+    Rc::new(EgressPath { enable_tls: EnableTls::Required, ..(*path).clone() })
 }
 
 enum Trouble {
@@ -82,6 +92,9 @@ async fn candidates(
     path: &EgressPath,
 ) -> Result<Vec<Candidate>, Response> {
     let mut hosts: Vec<PlanHost> = ready.plan.borrow().hosts.clone();
+    if path.enable_mta_sts {
+        hosts = allowed(ready, hosts)?;
+    }
     if hosts.iter().any(|host| host.preference != 0) {
         shuffle_equals(&mut hosts);
     }
@@ -119,6 +132,19 @@ async fn candidates(
     let text =
         format!("no usable address for {}: {}", ready.plan.borrow().site, failures.join("; "));
     Err(Response { enhanced: Some((4, 4, 4)), ..Response::internal(451, text) })
+}
+
+/// The hosts that the domain's MTA-STS policy names.
+fn allowed(ready: &ReadyQueue, hosts: Vec<PlanHost>) -> Result<Vec<PlanHost>, Response> {
+    let plan = ready.plan.borrow();
+    let Some(policy) = &plan.sts else { return Ok(hosts) };
+    let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+    let hosts: Vec<_> = hosts.into_iter().filter(|host| policy.names(&host.name)).collect();
+    if !hosts.is_empty() {
+        return Ok(hosts);
+    }
+    let text = format!("the MTA-STS policy of the domain names none of {}", names.join(", "));
+    Err(Response { enhanced: Some((4, 7, 5)), ..Response::internal(451, text) })
 }
 
 /// A source bound to one family cannot reach the other.

@@ -10,6 +10,7 @@ pub mod connect;
 pub mod dispatch;
 pub mod lease;
 pub mod lua;
+pub mod mta_sts;
 pub mod outcome;
 pub mod plan;
 pub mod questions;

@@ -3,8 +3,9 @@
 use super::resolve::{DnsError, Resolver};
 use crate::egress::reply::Response;
 use crate::io::random_u64;
-use ringmta_policy::{site_name, MxEntry};
+use ringmta_policy::{site_name, MxEntry, StsPolicy};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// One host to try.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub site: String,
     /// Hosts, best first.
     pub hosts: Vec<PlanHost>,
+    /// What the domain demands of its hosts (RFC 8461); only when it is to be enforced.
+    pub sts: Option<Rc<StsPolicy>>,
 }
 
 /// A plan from a policy's `mx_list`.
@@ -40,7 +43,7 @@ pub fn from_list(list: &[MxEntry]) -> Plan {
             preference: 0,
         })
         .collect();
-    Plan { site: format!("mx_list:{}", given.join(",")), hosts }
+    Plan { site: format!("mx_list:{}", given.join(",")), hosts, sts: None }
 }
 
 /// A plan from the DNS for `domain` (which may carry a port or be an address literal).
@@ -57,7 +60,7 @@ pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Respons
             .parse()
             .map_err(|_| Response::internal(500, format!("bad address literal [{literal}]")))?;
         let host = PlanHost { addr: Some(addr), ..host(domain.to_string(), 0) };
-        return Ok(Plan { site: domain.to_string(), hosts: vec![host] });
+        return Ok(Plan { site: domain.to_string(), hosts: vec![host], sts: None });
     }
     match resolver.mx(domain).await {
         Ok(list) if list.iter().all(|(_, name)| name.is_empty() || name == ".") => {
@@ -73,11 +76,12 @@ pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Respons
             let names: Vec<&str> = hosts.iter().map(|h| h.name.as_str()).collect();
             let site = with_port(site_name(&names), port);
             shuffle_equals(&mut hosts);
-            Ok(Plan { site, hosts })
+            Ok(Plan { site, hosts, sts: None })
         }
         Err(DnsError::NoData) => Ok(Plan {
             site: with_port(domain.to_string(), port),
             hosts: vec![host(domain.to_string(), 0)],
+            sts: None,
         }),
         Err(DnsError::NoSuchName) => Err(Response {
             enhanced: Some((5, 1, 2)),
@@ -88,6 +92,12 @@ pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Respons
             ..Response::internal(451, format!("MX of {domain}: {error}"))
         }),
     }
+}
+
+/// The domain alone, without a port; `None` for an address literal, which has no records.
+pub fn domain_name(domain: &str) -> Option<&str> {
+    let (name, _) = split_port(domain);
+    (!name.starts_with('[')).then_some(name)
 }
 
 fn split_port(domain: &str) -> (&str, Option<u16>) {

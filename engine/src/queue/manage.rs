@@ -1,5 +1,6 @@
 //! Moves messages between the places they can lie in.
 
+use super::budget::BodyBudget;
 use super::ready::ReadyQueue;
 use super::retry::is_expired;
 use super::scheduled::{Item, Loaded, ScheduledQueue};
@@ -28,6 +29,8 @@ pub struct Queues {
     pub timers: RefCell<TimerWheel<Item>>,
     /// Bytes of message bodies in memory.
     pub resident: Rc<Cell<usize>>,
+    /// How many there may be.
+    pub budget: BodyBudget,
     /// Orders of operators.
     pub orders: Orders,
     waker: RefCell<Option<Waker>>,
@@ -35,6 +38,11 @@ pub struct Queues {
 }
 
 impl Queues {
+    /// No queues yet, and so many bytes of bodies in memory at most.
+    pub fn within(budget: BodyBudget) -> Queues {
+        Queues { budget, ..Queues::default() }
+    }
+
     /// The scheduled queue called `name`, made when absent.
     pub fn queue(&self, shard: &Shard, name: &str) -> Rc<ScheduledQueue> {
         if let Some(queue) = self.scheduled.borrow().get(name) {
@@ -99,7 +107,7 @@ impl Queues {
         let queue = item.queue.clone();
         let now = mono_nanos();
         queue.last_used.set(now);
-        if queue.fresh_until.get() <= now {
+        if queue.is_stale(now, shard.process.policy_shared.epoch()) {
             super::route::refresh(shard, &queue);
         }
         if let Some(rate) = queue.config.borrow().max_message_rate.as_ref() {
@@ -135,7 +143,7 @@ impl Queues {
 
     /// Beyond the budget a body leaves memory; the spool has it.
     fn within_budget(&self, mut item: Item) -> Item {
-        if self.resident.get() > crate::limits::RESIDENT_BODY_BYTES {
+        if self.resident.get() > self.budget.leave {
             item.loaded = None;
         }
         item
@@ -208,10 +216,11 @@ impl Queues {
             }
         }
         let now = mono_nanos();
+        let epoch = shard.process.policy_shared.epoch();
         let scheduled: Vec<_> = self.scheduled.borrow().values().cloned().collect();
         for queue in &scheduled {
             take_expired(shard, &mut queue.waiting.borrow_mut(), now_millis);
-            if !queue.waiting.borrow().is_empty() && queue.fresh_until.get() <= now {
+            if !queue.waiting.borrow().is_empty() && queue.is_stale(now, epoch) {
                 super::route::refresh(shard, queue);
             }
         }

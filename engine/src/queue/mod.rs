@@ -6,6 +6,7 @@
 //! the ready queues of a scheduled queue; [`retry`] says when to try again; [`suspend`] holds what
 //! operators have stopped; [`manage`] moves messages between these places.
 
+pub mod budget;
 pub mod manage;
 pub mod name;
 pub mod ready;

@@ -4,7 +4,7 @@ use super::scheduled::{Item, ScheduledQueue};
 use crate::egress::lease;
 use crate::egress::plan::Plan;
 use crate::io::{self, mono_nanos};
-use ringmta_policy::{EgressPath, EgressSource, Throttle};
+use ringmta_policy::{EgressPath, EgressSource, RefreshStrategy, Throttle};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// One ready queue of one shard.
 pub struct ReadyQueue {
-    /// `source->site@smtp_client`.
+    /// `source->site@smtp_client`; with `+mta-sts:` and a digest where a policy is enforced.
     pub name: String,
     /// Pool the source was taken from.
     pub pool: String,
@@ -26,6 +26,8 @@ pub struct ReadyQueue {
     pub plan: RefCell<Rc<Plan>>,
     /// Path configuration in force.
     pub path: RefCell<Rc<EgressPath>>,
+    /// When policy was asked for it: monotonic nanoseconds, configuration epoch.
+    pub path_asked: Cell<(u64, u64)>,
     /// For mail that a policy's own connection object takes: the event that makes it.
     pub constructor: Option<String>,
     /// Messages, oldest first.
@@ -93,10 +95,11 @@ pub struct PathLimits {
 }
 
 impl ReadyQueue {
-    /// An empty queue.
+    /// An empty queue. Those of one `site` (`source->site@protocol`) share its limits.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         name: String,
+        site: &str,
         pool: &str,
         routing_domain: &str,
         constructor: Option<String>,
@@ -106,8 +109,8 @@ impl ReadyQueue {
         registry: &lease::Registry,
     ) -> ReadyQueue {
         let limits = PathLimits {
-            own: registry.get(&format!("path:{name}")),
-            connects: registry.get(&format!("connects:{name}")),
+            own: registry.get(&format!("path:{site}")),
+            connects: registry.get(&format!("connects:{site}")),
             named: RefCell::default(),
         };
         let queue = ReadyQueue {
@@ -117,6 +120,7 @@ impl ReadyQueue {
             routing_domain: routing_domain.to_string(),
             plan: RefCell::new(plan),
             path: RefCell::new(path.clone()),
+            path_asked: Cell::default(),
             constructor,
             items: RefCell::default(),
             overflow: RefCell::default(),
@@ -145,6 +149,15 @@ impl ReadyQueue {
             named.insert(name.clone(), registry.get(&format!("named:{name}")));
         }
         *self.path.borrow_mut() = path;
+    }
+
+    /// Whether policy need not be asked for the path configuration again.
+    pub fn is_path_fresh(&self, now: u64, epoch: u64) -> bool {
+        let path = self.path.borrow();
+        let (asked, asked_epoch) = self.path_asked.get();
+        let age = Duration::from_nanos(now.saturating_sub(asked));
+        let keeps = path.refresh_strategy == RefreshStrategy::Epoch || age < path.refresh_interval;
+        epoch == asked_epoch && keeps
     }
 
     /// The path configuration in force.

@@ -3,11 +3,15 @@
 
 use super::ready::ReadyQueue;
 use super::scheduled::{Route, ScheduledQueue};
+use crate::egress::mta_sts;
 use crate::egress::plan::{self, Plan};
 use crate::egress::reply::Response;
 use crate::io::{self, mono_nanos};
+use crate::limits;
 use crate::shard::Shard;
-use ringmta_policy::{EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig};
+use ringmta_policy::{
+    EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy, StsMode,
+};
 use std::rc::Rc;
 
 const UNSPECIFIED: &str = "unspecified";
@@ -24,8 +28,11 @@ pub fn refresh(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
         queue.resolving.set(false);
         match found {
             Ok(route) => {
-                let interval = queue.config.borrow().refresh_interval.as_nanos() as u64;
-                queue.fresh_until.set(mono_nanos() + interval);
+                let paths = route.ready().map(|ready| ready.path().refresh_interval).min();
+                let interval = queue.config.borrow().refresh_interval;
+                let interval = paths.map_or(interval, |path| path.min(interval));
+                let nanos = interval.max(limits::REFRESH_INTERVAL_MIN).as_nanos() as u64;
+                queue.fresh_until.set(mono_nanos().saturating_add(nanos));
                 *queue.route.borrow_mut() = Some(Rc::new(route));
             }
             Err(response) => {
@@ -45,17 +52,24 @@ pub fn refresh(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
 async fn find(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) -> Result<Route, Response> {
     let policy = shard.policy();
     let parts = &queue.parts;
-    let config = policy
-        .queue_config(
-            &parts.domain,
-            parts.tenant.as_deref(),
-            parts.campaign.as_deref(),
-            parts.routing_domain.as_deref(),
-        )
-        .await
-        .map_err(|error| policy_failed("get_queue_config", &error))?;
-    let config = Rc::new(config.unwrap_or_default());
+    let epoch = shard.process.policy_shared.epoch();
+    let known = queue.config();
+    let config = if known.refresh_strategy == RefreshStrategy::Epoch && queue.epoch.get() == epoch {
+        known
+    } else {
+        let config = policy
+            .queue_config(
+                &parts.domain,
+                parts.tenant.as_deref(),
+                parts.campaign.as_deref(),
+                parts.routing_domain.as_deref(),
+            )
+            .await
+            .map_err(|error| policy_failed("get_queue_config", &error))?;
+        Rc::new(config.unwrap_or_default())
+    };
     *queue.config.borrow_mut() = config.clone();
+    queue.epoch.set(epoch);
     let (plan, constructor) = find_plan(shard, queue, &config).await?;
     let plan = Rc::new(plan);
     let mut entries = Vec::new();
@@ -83,11 +97,16 @@ async fn find_plan(
         }
         Protocol::Smtp { .. } => {
             let domain = queue.parts.delivery_domain();
-            Ok((plan::from_dns(&shard.resolver, domain).await?, None))
+            let mut plan = plan::from_dns(&shard.resolver, domain).await?;
+            if let Some(name) = plan::domain_name(domain) {
+                let policy = mta_sts::find(shard, name).await;
+                plan.sts = policy.filter(|policy| policy.mode == StsMode::Enforce);
+            }
+            Ok((plan, None))
         }
         Protocol::Lua { constructor, .. } => {
             let site = queue.parts.domain.clone();
-            Ok((Plan { site, hosts: Vec::new() }, Some(constructor.clone())))
+            Ok((Plan { site, hosts: Vec::new(), sts: None }, Some(constructor.clone())))
         }
         Protocol::Maildir { .. } | Protocol::Xfer { .. } => {
             Err(Response::internal(451, "this delivery protocol is not supported"))
@@ -142,26 +161,41 @@ async fn ready_queue(
     source: EgressSource,
 ) -> Result<Rc<ReadyQueue>, Response> {
     let routing_domain = target.queue.parts.delivery_domain();
-    let path: Option<EgressPath> = policy
-        .egress_path(routing_domain, &source.name, &target.plan.site)
-        .await
-        .map_err(|error| policy_failed("get_egress_path_config", &error))?;
-    let path = Rc::new(path.unwrap_or_default());
     let protocol = match target.constructor {
         Some(constructor) => format!("lua:{constructor}"),
         None => "smtp_client".to_string(),
     };
-    let name = format!("{}->{}@{protocol}", source.name, target.plan.site);
-    let source = Rc::new(source);
+    let site = format!("{}->{}@{protocol}", source.name, target.plan.site);
+    // Domains that demand different things of the same hosts never share a connection.
+    let name = match &target.plan.sts {
+        Some(policy) => format!("{site}+mta-sts:{}", policy.digest()),
+        None => site.clone(),
+    };
     let known = shard.queues.ready.borrow().get(&name).cloned();
+    let epoch = shard.process.policy_shared.epoch();
+    let fresh = known.as_ref().filter(|ready| ready.is_path_fresh(mono_nanos(), epoch));
+    let path = match fresh {
+        Some(ready) => ready.path(),
+        None => {
+            let path: Option<EgressPath> = policy
+                .egress_path(routing_domain, &source.name, &target.plan.site)
+                .await
+                .map_err(|error| policy_failed("get_egress_path_config", &error))?;
+            Rc::new(path.unwrap_or_default())
+        }
+    };
+    let source = Rc::new(source);
+    let asked = fresh.is_none().then(|| (mono_nanos(), epoch));
     if let Some(ready) = known {
         ready.set_path(path, &shard.process.limits);
+        ready.path_asked.set(asked.unwrap_or(ready.path_asked.get()));
         *ready.plan.borrow_mut() = target.plan.clone();
         *ready.source.borrow_mut() = source;
         return Ok(ready);
     }
     let ready = Rc::new(ReadyQueue::new(
         name.clone(),
+        &site,
         target.pool,
         routing_domain,
         target.constructor.clone(),
@@ -170,6 +204,7 @@ async fn ready_queue(
         path,
         &shard.process.limits,
     ));
+    ready.path_asked.set((mono_nanos(), epoch));
     shard.queues.ready.borrow_mut().insert(name, ready.clone());
     Ok(ready)
 }

@@ -68,6 +68,8 @@ pub struct ScheduledQueue {
     pub route: RefCell<Option<Rc<Route>>>,
     /// Until when configuration and route are taken as they are (monotonic nanoseconds).
     pub fresh_until: Cell<u64>,
+    /// Configuration epoch they were asked for in.
+    pub epoch: Cell<u64>,
     /// Someone is finding the route.
     pub resolving: Cell<bool>,
     /// Messages that wait for the route, or for room in a ready queue.
@@ -91,6 +93,7 @@ impl ScheduledQueue {
             config: RefCell::default(),
             route: RefCell::default(),
             fresh_until: Cell::new(0),
+            epoch: Cell::new(0),
             resolving: Cell::new(false),
             waiting: RefCell::default(),
             count: Cell::new(0),
@@ -98,6 +101,11 @@ impl ScheduledQueue {
             rate,
             last_trouble: RefCell::default(),
         }
+    }
+
+    /// Whether configuration and route have to be asked for.
+    pub fn is_stale(&self, now: u64, epoch: u64) -> bool {
+        self.fresh_until.get() <= now || (self.epoch.get() != epoch && self.epoch.get() != 0)
     }
 
     /// The configuration in force.

@@ -90,22 +90,28 @@ local function at(where, f, value)
   error(where .. ': ' .. tostring(result), 0)
 end
 
--- A sequence of values of one type.
-function mod.list(inner)
-  need_type(inner, 'the argument of list')
-  local name = 'list<' .. inner.name .. '>'
+-- A table that `take(out, key, item, whole)` copies entry by entry.
+local function container(name, take)
   return make(name, function(value)
     if type(value) ~= 'table' then
       wrong(name, value)
     end
     local out = {}
     for key, item in pairs(value) do
-      if math.type(key) ~= 'integer' or key < 1 or key > #value then
-        error(string.format('invalid key `%s` in a list', tostring(key)), 0)
-      end
-      out[key] = at('[' .. key .. ']', inner.check, item)
+      take(out, key, item, value)
     end
     return out
+  end)
+end
+
+-- A sequence of values of one type.
+function mod.list(inner)
+  need_type(inner, 'the argument of list')
+  return container('list<' .. inner.name .. '>', function(out, key, item, value)
+    if math.type(key) ~= 'integer' or key < 1 or key > #value then
+      error(string.format('invalid key `%s` in a list', tostring(key)), 0)
+    end
+    out[key] = at('[' .. key .. ']', inner.check, item)
   end)
 end
 
@@ -113,16 +119,8 @@ end
 function mod.map(key_type, value_type)
   need_type(key_type, 'the first argument of map')
   need_type(value_type, 'the second argument of map')
-  local name = 'map<' .. key_type.name .. ',' .. value_type.name .. '>'
-  return make(name, function(value)
-    if type(value) ~= 'table' then
-      wrong(name, value)
-    end
-    local out = {}
-    for key, item in pairs(value) do
-      out[at('key', key_type.check, key)] = at(tostring(key), value_type.check, item)
-    end
-    return out
+  return container('map<' .. key_type.name .. ',' .. value_type.name .. '>', function(out, key, item)
+    out[at('key', key_type.check, key)] = at(tostring(key), value_type.check, item)
   end)
 end
 

@@ -5,12 +5,11 @@ use std::fmt::Write;
 use std::path::Path;
 use std::rc::Rc;
 
-use futures::future::LocalBoxFuture;
 use mlua::{IntoLua, Lua, Table, Value};
 
 use super::{one_line, tables};
 use crate::events_table::EVENTS;
-use crate::host::Host;
+use crate::host::NoHost;
 use crate::id::MessageId;
 use crate::kumo::{refused, tuning};
 use crate::message::{Message, Meta};
@@ -38,31 +37,6 @@ const NOT_FIRED: [(&str, &str); 5] = [
     ("smtp_server_message_deferred_inject", "deferred_queue is refused"),
     ("shutdown_logging", "logs are closed by the engine"),
 ];
-
-/// A host for a VM in which nothing is run.
-struct NoHost;
-
-impl Host for NoHost {
-    fn sleep(&self, _: std::time::Duration) -> LocalBoxFuture<'static, ()> {
-        Box::pin(async {})
-    }
-    fn now_unix_nanos(&self) -> u64 {
-        0
-    }
-    fn spawn(&self, _: LocalBoxFuture<'static, ()>) {}
-    fn new_message_id(&self) -> MessageId {
-        MessageId::new_v1(0, 0, [0; 6])
-    }
-    fn load_body(&self, _: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
-        Box::pin(async { Err("nothing is stored".to_owned()) })
-    }
-    fn inject(&self, _: Message) -> LocalBoxFuture<'static, Result<(), String>> {
-        Box::pin(async { Err("nothing is sent".to_owned()) })
-    }
-    fn shard(&self) -> usize {
-        0
-    }
-}
 
 /// A VM without a policy.
 pub(super) fn bare() -> Result<Lua, String> {

@@ -1,5 +1,6 @@
 //! `kumo.dns`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -8,6 +9,7 @@ use mlua::{Error, IntoLua, Lua, Result, Table, Value};
 use super::shim::def;
 use crate::dns::{ptr_host, reverse_ip, site_name, DnsAnswer, DnsFailure, DnsKind, DnsQuestion};
 use crate::lua_value::to_plain;
+use crate::mta_sts::StsPolicy;
 use crate::options::*;
 use crate::plain::Plain;
 use crate::vm::{self, Ctx};
@@ -240,6 +242,18 @@ pub(super) fn register(lua: &Lua, dns: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         let zones = zones(&to_plain(&v)?)
             .map_err(|e| Error::runtime(format!("kumo.dns.configure_test_resolver: {e}")))?;
         c.shared.set_zones(zones);
+        Ok(())
+    })?;
+    let c = ctx.clone();
+    def(lua, dns, "configure_test_mta_sts", move |_, texts: BTreeMap<String, String>| {
+        let mut policies = HashMap::new();
+        for (domain, text) in texts {
+            let policy = StsPolicy::parse(&text).map_err(|why| {
+                Error::runtime(format!("kumo.dns.configure_test_mta_sts: {domain}: {why}"))
+            })?;
+            policies.insert(domain.trim_end_matches('.').to_ascii_lowercase(), policy);
+        }
+        c.shared.set_sts_policies(policies);
         Ok(())
     })?;
     dns.set(

@@ -2,58 +2,101 @@
 
 use std::path::{Path, PathBuf};
 
-/// Files one pattern may find, and folders it may look into.
+/// Files one pattern may find, and entries of folders it may look at.
 const MAX_FOUND: usize = 100_000;
+/// Patterns that one with alternatives may stand for.
+const MAX_ALTERNATIVES: usize = 256;
 
 /// Files whose path matches, sorted.
 pub(crate) fn glob(pattern: &str, base: Option<&str>) -> Result<Vec<String>, String> {
-    let whole = match base {
-        Some(base) if !pattern.starts_with('/') => Path::new(base).join(pattern),
-        _ => PathBuf::from(pattern),
-    };
-    let mut start = PathBuf::new();
-    let mut parts: Vec<String> = Vec::new();
-    for part in whole.components() {
-        let text = part.as_os_str().to_string_lossy().into_owned();
-        if parts.is_empty() && !text.contains(['*', '?', '[']) {
-            start.push(part);
-        } else {
-            parts.push(text);
-        }
+    let mut walk = Walk::default();
+    for pattern in alternatives(pattern)? {
+        walk.pattern(&pattern, base)?;
     }
-    let mut found = Vec::new();
-    walk(&start, &parts, &mut found)?;
-    found.sort();
-    found.dedup();
-    Ok(found)
+    walk.found.sort();
+    walk.found.dedup();
+    Ok(walk.found)
 }
 
-fn walk(at: &Path, parts: &[String], found: &mut Vec<String>) -> Result<(), String> {
-    if found.len() > MAX_FOUND {
-        return Err("too many files match".into());
-    }
-    let Some((first, rest)) = parts.split_first() else {
-        if at.exists() {
-            found.push(at.display().to_string());
+/// What `{a,b}` stands for, written out.
+fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
+    let mut done = Vec::new();
+    let mut open = vec![pattern.to_owned()];
+    while let Some(next) = open.pop() {
+        if open.len() + done.len() >= MAX_ALTERNATIVES {
+            return Err("too many alternatives".into());
         }
-        return Ok(());
-    };
-    if first == "**" {
-        walk(at, rest, found)?;
-    }
-    let folder = if at.as_os_str().is_empty() { Path::new(".") } else { at };
-    // A folder that is not there holds nothing.
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if first == "**" {
-            if entry.file_type().is_ok_and(|t| t.is_dir()) {
-                walk(&at.join(&name), parts, found)?;
+        // The last brace that opens holds no other.
+        let parts = next.rfind('{').and_then(|from| {
+            let to = from + next[from..].find('}')?;
+            Some((&next[..from], &next[from + 1..to], &next[to + 1..]))
+        });
+        match parts {
+            Some((before, inside, behind)) => {
+                open.extend(inside.split(',').map(|one| format!("{before}{one}{behind}")));
             }
-        } else if (!name.starts_with('.') || first.starts_with('.')) && matches(first, &name) {
-            walk(&at.join(&name), rest, found)?;
+            None => done.push(next),
         }
     }
-    Ok(())
+    Ok(done)
+}
+
+#[derive(Default)]
+struct Walk {
+    found: Vec<String>,
+    seen: usize,
+}
+
+impl Walk {
+    fn pattern(&mut self, pattern: &str, base: Option<&str>) -> Result<(), String> {
+        let whole = match base {
+            Some(base) if !pattern.starts_with('/') => Path::new(base).join(pattern),
+            _ => PathBuf::from(pattern),
+        };
+        let mut start = PathBuf::new();
+        let mut parts: Vec<String> = Vec::new();
+        for part in whole.components() {
+            let text = part.as_os_str().to_string_lossy().into_owned();
+            if parts.is_empty() && !text.contains(['*', '?', '[']) {
+                start.push(part);
+            } else {
+                parts.push(text);
+            }
+        }
+        self.walk(&start, &parts)
+    }
+
+    fn walk(&mut self, at: &Path, parts: &[String]) -> Result<(), String> {
+        if self.found.len() > MAX_FOUND {
+            return Err("too many files match".into());
+        }
+        let Some((first, rest)) = parts.split_first() else {
+            if at.exists() {
+                self.found.push(at.display().to_string());
+            }
+            return Ok(());
+        };
+        if first == "**" {
+            self.walk(at, rest)?;
+        }
+        let folder = if at.as_os_str().is_empty() { Path::new(".") } else { at };
+        // A folder that is not there holds nothing.
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            self.seen += 1;
+            if self.seen > MAX_FOUND {
+                return Err("too many files to look at".into());
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if first == "**" {
+                if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                    self.walk(&at.join(&name), parts)?;
+                }
+            } else if (!name.starts_with('.') || first.starts_with('.')) && matches(first, &name) {
+                self.walk(&at.join(&name), rest)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether one name matches one part of a pattern.
@@ -99,6 +142,19 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, name), wanted, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn alternatives_are_written_out() {
+        let sorted = |pattern| {
+            let mut all = alternatives(pattern).unwrap();
+            all.sort();
+            all
+        };
+        assert_eq!(sorted("*.{a,b}"), ["*.a", "*.b"]);
+        assert_eq!(sorted("{x,{y,z}}{1,2}"), ["x1", "x1", "x2", "x2", "y1", "y2", "z1", "z2"]);
+        assert_eq!(sorted("{a"), ["{a"]);
+        assert!(alternatives(&"{a,b}".repeat(20)).is_err());
     }
 
     #[test]

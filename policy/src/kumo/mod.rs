@@ -15,7 +15,7 @@ pub(crate) mod dns;
 mod encode;
 mod file_type;
 mod fs;
-mod glob;
+pub(crate) mod glob;
 mod headermap;
 pub(crate) mod http;
 mod http_form;

@@ -10,7 +10,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
         "records are told after they are durable; use configure_log_hook",
     ),
     ("dns.define_resolver", "there is one resolver; use configure_resolver"),
-    ("dns.configure_test_mta_sts", "MTA-STS policies cannot be made up"),
     ("amqp.build_client", "use kumo.amqp.basic_publish"),
     ("kafka.build_producer", NO_CLIENT),
     ("aaa.configure_acct_log", NO_AAA),

@@ -7,6 +7,7 @@ use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
 use super::shim::def;
 use crate::lua_value::{to_json, to_plain};
+use crate::monitor::{default_globs, files};
 use crate::options::{Notes, OptionValue, Throttle};
 use crate::vm::{self, Ctx};
 
@@ -27,7 +28,6 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("set_timeq_spawn_reinsertion", "queues never block a shard"),
     ("set_lruttl_cache_capacity", "caches are sized by the engine"),
     ("set_memory_low_thresh", "bodies leave memory by one budget per shard"),
-    ("set_config_monitor_globs", "the engine watches the policy's files itself"),
     ("configure_accounting_db_path", "volumes are in the metrics and the event log"),
     ("enable_memory_callstack_tracking", "there is no allocation profiler in the engine"),
     ("suspend_delivery_when_spool_unhealthy", "outcomes are journalled before they count"),
@@ -121,7 +121,25 @@ fn inspection(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     def(lua, &xfer, "get_xfer_target", |_, _: MultiValue| Ok(Value::Nil))?;
     def(lua, &xfer, "cancel_xfer", |_, _: MultiValue| Ok(()))?;
     kumo.set("xfer", xfer)?;
-    def(lua, kumo, "eval_config_monitor_globs", |lua, ()| lua.create_table())
+    let c = ctx.clone();
+    def(lua, kumo, "set_config_monitor_globs", move |_, globs: Vec<String>| {
+        c.init.borrow_mut().monitor_globs = Some(globs);
+        Ok(())
+    })?;
+    let c = ctx.clone();
+    let list = lua.create_async_function(move |_, ()| {
+        let c = c.clone();
+        async move {
+            let globs = c.init.borrow().monitor_globs.clone();
+            let globs = globs.unwrap_or_else(|| default_globs(&c.policy_file.borrow()));
+            c.shared
+                .helpers()
+                .run(move || files(&globs))
+                .await
+                .map_err(|why| Error::runtime(format!("kumo.eval_config_monitor_globs: {why}")))
+        }
+    })?;
+    kumo.set("eval_config_monitor_globs", list)
 }
 
 /// Usable CPUs, as the operator says or as the system does.

@@ -1,0 +1,78 @@
+//! What the engine says on stderr, and how much of it.
+
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{fmt, reload, EnvFilter, Registry};
+
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Starts to say what the environment's `KUMOD_LOG` asks for, or else what `default` does. Once per
+/// process.
+///
+/// # Errors
+/// `KUMOD_LOG` is no filter.
+pub fn start(default: &str) -> Result<(), String> {
+    let asked = std::env::var("KUMOD_LOG").ok().filter(|text| !text.is_empty());
+    let filter = parse(asked.as_deref().unwrap_or(default))
+        .map_err(|why| format!("the environment's KUMOD_LOG: {why}"))?;
+    let (filter, handle) = reload::Layer::new(filter);
+    let stderr =
+        fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    // Only a second start of the same process could find both taken, and then the first stays.
+    let started = tracing_subscriber::registry().with(filter).with(stderr).try_init();
+    started.map_err(|error| error.to_string())?;
+    let _ = FILTER.set(handle);
+    Ok(())
+}
+
+/// Says what `filter` asks for from now on: levels by target, such as `info` or
+/// `ringmta::egress=debug,info`.
+///
+/// # Errors
+/// It is no filter.
+pub fn set_filter(filter: &str) -> Result<(), String> {
+    let parsed = parse(filter)?;
+    match FILTER.get() {
+        Some(handle) => handle.reload(parsed).map_err(|error| error.to_string()),
+        // A simulation, or a test: nothing is said.
+        None => Ok(()),
+    }
+}
+
+/// The targets of other daemons of this kind mean the engine here.
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    let targets = filter.split(',').map(|directive| {
+        let directive = directive.trim();
+        let known = ["kumod", "kumo_server_common", "kumo_server_runtime"];
+        let found = known.into_iter().find(|name| {
+            directive.strip_prefix(name).is_some_and(|rest| !rest.starts_with(is_name))
+        });
+        found.map_or(directive.to_string(), |name| directive.replacen(name, "ringmta", 1))
+    });
+    let targets: Vec<String> = targets.collect();
+    EnvFilter::try_new(targets.join(",")).map_err(|error| format!("{filter:?}: {error}"))
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        for (filter, wanted) in [
+            ("info", "info"),
+            ("kumod=debug", "ringmta=debug"),
+            ("kumod::queue=trace, warn", "ringmta::queue=trace,warn"),
+            ("kumodx=trace", "kumodx=trace"),
+        ] {
+            let wanted = EnvFilter::try_new(wanted).unwrap().to_string();
+            assert_eq!(parse(filter).unwrap().to_string(), wanted);
+        }
+        assert!(parse("ringmta=loud").unwrap_err().contains("ringmta=loud"));
+    }
+}
