@@ -1,1 +1,3 @@
-//! Checks on the tree itself.
+//! Checks on the tree itself, and what must hold for any bytes at all.
+
+pub mod fuzz;

@@ -1,4 +1,4 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(init: ringmta_fuzz::seeds::write("reply"), |data: &[u8]| {
-    ringmta_fuzz::reply::check(data);
+libfuzzer_sys::fuzz_target!(init: ringmta_ci::fuzz::seeds::write("reply"), |data: &[u8]| {
+    ringmta_ci::fuzz::reply::check(data);
 });

@@ -1,6 +1,6 @@
 //! Inputs to begin with: one of each kind that a target tells apart.
 
-use crate::{journal, record};
+use super::{journal, record};
 use ringmta::spool::replay::{Entries, FileId};
 
 /// Writes the inputs of `target` into the folder `FUZZ_SEEDS` names, if it does.
@@ -13,7 +13,7 @@ pub fn write(target: &str) {
 }
 
 /// (target, inputs).
-fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let behind = |first: u8, rest: &[u8]| [&[first], rest].concat();
     let body = b"Subject: x\r\n\r\nHello\r\n".as_slice();
     let records = [record::made(1, 1, body), record::made(5, 3, b""), record::made(2, 0, body)];
