@@ -22,10 +22,10 @@ pub fn made(number: u8, recipients: usize, body: &[u8]) -> Vec<u8> {
     let recipients: Vec<_> = (0..recipients).map(|n| address(&format!("u{n}@dst.test"))).collect();
     let mut meta = Meta::default();
     meta.insert("tenant".into(), format!("t{number}").into());
-    let sender = if number % 5 == 0 { EnvelopeAddress::null() } else { address("a@src.test") };
+    let sender =
+        if number.is_multiple_of(5) { EnvelopeAddress::null() } else { address("a@src.test") };
     let id = MessageId([number; 16]);
     let created_nanos = u64::from(number) * 1_000_000_007;
-    let generation = u16::from(number);
     let new = NewRecord {
         id,
         created_nanos,
