@@ -132,3 +132,53 @@ fn another_implementation_agrees() {
         }
     }
 }
+
+/// Checks a signed message with OpenDKIM, whose test mode takes keys from a file; `None` when it is not
+/// installed.
+fn verify_with_opendkim(message: &[u8], record: &str) -> Option<bool> {
+    let program = ["opendkim", "/usr/sbin/opendkim"]
+        .into_iter()
+        .find(|program| Command::new(program).arg("-V").output().is_ok())?;
+    let dir = tempfile::tempdir().ok()?;
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(path("mail"), message).ok()?;
+    std::fs::write(path("keys"), format!("s1._domainkey.example.com {record}\n")).ok()?;
+    let conf = format!("Mode v\nTestDNSData {}\nSyslog no\n", path("keys"));
+    std::fs::write(path("conf"), conf).ok()?;
+    let said = tool(program, &["-x", &path("conf"), "-t", &path("mail")])?;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(said.contains("verification ("), "{said}");
+    Some(said.contains("succeeded"))
+}
+
+/// The version of Debian knows no Ed25519.
+#[test]
+fn opendkim_agrees() {
+    let Some(rsa) = tool("openssl", &["genrsa", "-traditional", "2048"]) else {
+        return eprintln!("skipped: openssl is not installed");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("k.pem");
+    std::fs::write(&path, &rsa).unwrap();
+    let public =
+        tool("openssl", &["rsa", "-in", path.to_str().unwrap(), "-pubout", "-outform", "DER"]);
+    let record = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(&public.unwrap()));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for how in [Canonicalization::Relaxed, Canonicalization::Simple] {
+        let p = DkimSigner {
+            header_canonicalization: how,
+            body_canonicalization: how,
+            over_sign: true,
+            ..params(&["From", "To", "Subject", "Date"])
+        };
+        let signer = Signer::new(p, Algorithm::RsaSha256, &rsa).unwrap();
+        let signed = signer.sign_message(MESSAGE, now).unwrap();
+        let Some(good) = verify_with_opendkim(&signed, &record) else {
+            return eprintln!("skipped: opendkim is not installed");
+        };
+        assert!(good, "{how:?}");
+        let mut broken = signed.clone();
+        broken[signed.len() - 10] ^= 1;
+        assert_eq!(verify_with_opendkim(&broken, &record), Some(false), "a changed body");
+    }
+}

@@ -11,12 +11,14 @@ pub mod http;
 pub mod mail;
 pub mod sink;
 pub mod smtp;
+pub mod web;
 
 pub use engine::{Engine, Site};
 pub use http::{Answer, Receiver};
 pub use mail::{corpus, message, without_trace};
 pub use sink::{Phase, Received, Sink};
 pub use smtp::Smtp;
+pub use web::Web;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
