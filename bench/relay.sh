@@ -2,14 +2,15 @@
 # Relays messages over loopback and reports the engine's CPU per message.
 #
 #   bench/relay.sh [--tool loadgen|postfix] [--count N] [--connections N] [--shards N] [--size BYTES]
-#                  [--one-per-connection] [--sink-args '...']
+#                  [--one-per-connection] [--sink-args '...'] [--example]
 #
 # loadgen: our source and sink, with a ledger that is verified. postfix: Debian's smtp-source and smtp-sink.
+# --example: under the shipped policy tree, webhooks off, instead of the smallest one.
 # CPU is user+system of all of the engine's threads, from the first message to the last delivered.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tool=loadgen count=20000 connections=50 shards=2 size=10240 one=no sink_args=
+tool=loadgen count=20000 connections=50 shards=2 size=10240 one=no sink_args= policy=bench/relay.lua
 while [ $# -gt 0 ]; do
   case $1 in
     --tool) tool=$2; shift 2 ;;
@@ -19,7 +20,8 @@ while [ $# -gt 0 ]; do
     --size) size=$2; shift 2 ;;
     --one-per-connection) one=yes; shift ;;
     --sink-args) sink_args=$2; shift 2 ;;
-    *) sed -n '2,9p' "$0"; exit 2 ;;
+    --example) policy=policy/example/init.lua; shift ;;
+    *) sed -n '2,10p' "$0"; exit 2 ;;
   esac
 done
 
@@ -28,7 +30,8 @@ bin=${BIN:-target/release}
 export PATH=$PATH:/usr/sbin
 work=$(mktemp -d)
 export BENCH_DIR=$work/spool BENCH_SMTP=127.0.0.1:22525 BENCH_HTTP=127.0.0.1:28020 BENCH_SINK=127.0.0.1:22600
-export RINGMTA_ALLOW_ROOT=1
+export RINGMTA_ALLOW_ROOT=1 RINGMTA_MODE=development RINGMTA_SANDBOX=$BENCH_SINK RINGMTA_SPOOL=$BENCH_DIR
+export RINGMTA_LOG_DIR=$BENCH_DIR/log RINGMTA_SMTP_LISTEN=$BENCH_SMTP RINGMTA_HTTP_LISTEN=$BENCH_HTTP KUMOMTA_WEBHOOK_URL=
 mkdir -p "$BENCH_DIR"
 pids=()
 finish() { kill "${pids[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"; }
@@ -41,7 +44,7 @@ else
   # shellcheck disable=SC2086
   "$bin/loadgen" sink --listen "$BENCH_SINK" --ledger "$work/got" $sink_args > "$work/sink.out" 2>&1 & pids+=($!)
 fi
-"$bin/ringmta" run --policy bench/relay.lua --shards "$shards" > "$work/engine.out" 2>&1 & engine=$!
+"$bin/ringmta" run --policy "$policy" --shards "$shards" > "$work/engine.out" 2>&1 & engine=$!
 pids+=("$engine")
 for _ in $(seq 100); do
   grep -qs 'initialization complete' "$work/engine.out" && break

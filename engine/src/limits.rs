@@ -257,3 +257,7 @@ pub const MONITOR_MS: u64 = 5000;
 pub const MONITOR_SETTLE_MS: u64 = 500;
 /// How often they are looked at until they stay as they are.
 pub const MONITOR_SETTLE_TRIES: usize = 20;
+
+/// Wait for the disk to take a message before its client is told 451, seconds: as long as clients wait
+/// for the reply to the final dot (RFC 5321 section 4.5.3.2.6).
+pub const STORE_WAIT_SECS: u64 = 600;

@@ -185,3 +185,36 @@ fn more_mail_than_a_ready_queue_holds() {
     engine.wait_empty();
     assert_eq!(recipients(&sink).len(), 100);
 }
+
+#[test]
+fn a_message_that_was_told_451_for_time_is_not_delivered() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    // Policy takes about as long as it may: some make it, some do not, and none of those may go out.
+    site.listener = "data_processing_timeout = '3ms', relay_hosts = { '127.0.0.1' },".into();
+    site.extra = "kumo.on('smtp_server_message_received', function(msg)
+          kumo.sleep(tonumber(msg:get_first_named_header_value 'X-Sleep'))
+        end)"
+        .into();
+    let engine = site.start(2);
+    let mut client = engine.greeted();
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    for n in 0..60 {
+        let to = format!("u{n}@dst.test");
+        let wait = f64::from(n % 6) * 0.001;
+        let mail = format!("X-Sleep: {wait}\r\n\r\nx\r\n");
+        let mail = client.transaction("a@src.test", &[&to], mail.as_bytes());
+        match mail.code {
+            250 => taken.push(to),
+            451 => refused += 1,
+            code => panic!("{code}"),
+        }
+    }
+    assert!(refused > 0);
+    sink.wait_messages(taken.len());
+    engine.wait_empty();
+    let mut got: Vec<_> = sink.messages().into_iter().flat_map(|m| m.to).collect();
+    got.sort();
+    taken.sort();
+    assert_eq!(got, taken);
+}

@@ -4,7 +4,7 @@ use super::reply::{Refusal, Reply};
 use super::session::{Answer, Transaction};
 use crate::egress::reply::Response;
 use crate::events::record::{Client, Kind, Record};
-use crate::io::mono_nanos;
+use crate::io::{deadline, mono_nanos};
 use crate::limits;
 use crate::message::trace::{self, Origin};
 use crate::shard::Shard;
@@ -14,6 +14,7 @@ use ringmta_policy::{
     TraceHeaders,
 };
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What is known of the session a message came over.
 pub struct Source<'a> {
@@ -31,20 +32,59 @@ pub struct Source<'a> {
     pub session_id: &'a str,
 }
 
-/// Runs policy over a received message and stores what comes of it. The answer is the reply to
-/// the final dot: positive only when every message is on stable storage.
-pub async fn receive(shard: &Rc<Shard>, source: &Source<'_>, transaction: Transaction) -> Answer {
+/// Runs policy over a received message, which may take `limit`, and stores what comes of it. The answer
+/// is the reply to the final dot: positive only when every message is on stable storage.
+pub async fn receive(
+    shard: &Rc<Shard>,
+    source: &Source<'_>,
+    transaction: Transaction,
+    limit: Duration,
+) -> Answer {
     let started = mono_nanos();
+    let (accepted, text) = match deadline(limit, prepare(shard, source, transaction)).await {
+        Ok(Ok(prepared)) => prepared,
+        Ok(Err(answer)) => return answer,
+        Err(_) => return took_too_long(source.origin.client_addr, limit),
+    };
+    // Once it is being stored it is not given up for a slow policy's sake: a client that was told 451
+    // would send again what may be on disk.
+    let wait = Duration::from_secs(limits::STORE_WAIT_SECS);
+    match deadline(wait, store_for(shard, accepted, Some(source))).await {
+        Ok(Ok(())) => {
+            let micros = (mono_nanos() - started) / 1000;
+            shard.metrics.accept_micros.borrow_mut().saturating_record(micros.max(1));
+            Answer::Stored(Reply::new(250, text))
+        }
+        Ok(Err(refusal)) => Answer::Refuse(refusal.reply()),
+        Err(_) => {
+            tracing::error!("the disk has not answered for {wait:?}: a message may come twice");
+            Answer::Refuse(Refusal::SpoolFailed.reply())
+        }
+    }
+}
+
+/// The reply where a policy does not come to an end.
+pub fn took_too_long(peer: &str, limit: Duration) -> Answer {
+    tracing::error!("session of {peer}: policy took longer than {limit:?}");
+    Answer::Refuse(Refusal::PolicyFailed.reply())
+}
+
+/// What is to be stored of a transaction, and the text of the reply when it is.
+async fn prepare(
+    shard: &Rc<Shard>,
+    source: &Source<'_>,
+    transaction: Transaction,
+) -> Result<(Vec<Message>, String), Answer> {
     if let Some(refusal) = no_room(shard) {
-        return Answer::Refuse(refusal.reply());
+        return Err(Answer::Refuse(refusal.reply()));
     }
     let received = HeaderBlock::new(&transaction.body).fields().filter(|f| f.is("Received"));
     if received.count() > limits::RECEIVED_HEADERS_MAX {
-        return Answer::Refuse(Refusal::Loop.reply());
+        return Err(Answer::Refuse(Refusal::Loop.reply()));
     }
     let messages = match make_messages(shard, source, transaction).await {
         Ok(messages) => messages,
-        Err(error) => return refuse(&error),
+        Err(error) => return Err(refuse(&error)),
     };
     let mut accepted = Vec::with_capacity(messages.len());
     let mut refusal = None;
@@ -60,7 +100,7 @@ pub async fn receive(shard: &Rc<Shard>, source: &Source<'_>, transaction: Transa
     }
     let partial = refusal.is_some();
     match refusal {
-        Some(refusal) if accepted.is_empty() => return refusal,
+        Some(refusal) if accepted.is_empty() => return Err(refusal),
         _ => {}
     }
     let mut text = String::from(if partial { "PARTIAL ids=" } else { "OK ids=" });
@@ -68,14 +108,7 @@ pub async fn receive(shard: &Rc<Shard>, source: &Source<'_>, transaction: Transa
         let gap = if at > 0 { " " } else { "" };
         text.push_str(&format!("{gap}{}", message.id()));
     }
-    match store_for(shard, accepted, Some(source)).await {
-        Ok(()) => {
-            let micros = (mono_nanos() - started) / 1000;
-            shard.metrics.accept_micros.borrow_mut().saturating_record(micros.max(1));
-            Answer::Stored(Reply::new(250, text))
-        }
-        Err(refusal) => Answer::Refuse(refusal.reply()),
-    }
+    Ok((accepted, text))
 }
 
 /// Whether new mail must be turned away for now.

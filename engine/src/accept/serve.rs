@@ -278,13 +278,13 @@ impl Served {
 
     async fn ask(&mut self, session: &Session, ask: Ask) -> Answer {
         let limit = self.options.data_processing_timeout;
+        if let Ask::Message(transaction) = ask {
+            return self.receive(session, transaction, limit).await;
+        }
         match deadline(limit, self.answer(session, ask)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => refuse(&error),
-            Err(_) => {
-                tracing::error!("session of {}: policy took longer than {limit:?}", self.peer);
-                Answer::Refuse(Refusal::PolicyFailed.reply())
-            }
+            Err(_) => receive::took_too_long(&self.peer_text, limit),
         }
     }
 
@@ -324,7 +324,8 @@ impl Served {
                     return Ok(Answer::Refuse(refusal.reply()));
                 }
             }
-            Ask::Message(transaction) => return Ok(self.receive(session, transaction).await),
+            // Answered by `ask`: it has more to wait for than policy.
+            Ask::Message(_) => return Ok(Answer::Refuse(Refusal::BadSequence.reply())),
         }
         Ok(Answer::Accept)
     }
@@ -347,7 +348,12 @@ impl Served {
         }
     }
 
-    async fn receive(&self, session: &Session, transaction: Transaction) -> Answer {
+    async fn receive(
+        &self,
+        session: &Session,
+        transaction: Transaction,
+        limit: Duration,
+    ) -> Answer {
         let source = Source {
             policy: &self.policy,
             meta: &self.meta,
@@ -361,6 +367,6 @@ impl Served {
             batching: self.options.batch_handling,
             session_id: &self.session_id,
         };
-        receive::receive(&self.shard, &source, transaction).await
+        receive::receive(&self.shard, &source, transaction, limit).await
     }
 }
