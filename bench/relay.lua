@@ -10,14 +10,14 @@ kumo.on('init', function()
   kumo.start_http_listener { listen = os.getenv 'BENCH_HTTP' }
 end)
 
--- Mail for this domain finds nobody at home, and waits.
+-- Mail for this domain goes to a host of its own, which says "later", and waits.
 local later = os.getenv 'BENCH_LATER'
 
 kumo.on('get_queue_config', function(domain)
   if domain == later then
     return kumo.make_queue_config {
       retry_interval = '12h',
-      protocol = { smtp = { mx_list = { '127.0.0.1:9' } } },
+      protocol = { smtp = { mx_list = { os.getenv 'BENCH_LATER_SINK' } } },
     }
   end
   return kumo.make_queue_config {

@@ -25,7 +25,7 @@ bin=${BIN:-target/release}
 [ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --release -p ringmta -p loadgen
 work=$(mktemp -d -p "${TMPDIR:-/var/tmp}")
 export BENCH_DIR=$work/spool BENCH_SMTP=127.0.0.1:22525 BENCH_HTTP=127.0.0.1:28020 BENCH_SINK=127.0.0.1:22600
-export RINGMTA_ALLOW_ROOT=1 BENCH_LATER=later.example
+export RINGMTA_ALLOW_ROOT=1 BENCH_LATER=later.example BENCH_LATER_SINK=127.0.0.1:22601
 mkdir -p "$BENCH_DIR"
 pids=() engine=''
 finish() { kill -9 $engine "${pids[@]}" 2> /dev/null || true; wait 2> /dev/null || true; rm -rf "$work"; }
@@ -43,14 +43,16 @@ begin() {
   done
 }
 source_() { "$bin/loadgen" source --target "$BENCH_SMTP" -c 50 --size 10k "$@" --quiet > "$work/source.out" 2>&1 || { cat "$work/source.out"; exit 1; }; }
+later() { "$bin/loadgen" sink --listen "$BENCH_LATER_SINK" --tempfail 100 > "$work/later.out" 2>&1 & pids+=($!); }
 sink() { "$bin/loadgen" sink --listen "$BENCH_SINK" "$@" > "$work/sink.out" 2>&1 & pids+=($!); }
 until_waiting() { # until only $1 messages are left
   until [ "$(metric message_count)" = "$1" ]; do sleep 0.2; done
 }
 
 recovery() {
-  begin; local empty; empty=$(memory)
+  later; begin; local empty; empty=$(memory)
   source_ -n "$count" --domains "$BENCH_LATER"
+  count=$(metric spool_committed_total) # a few are refused when attempts do not keep up
   until [ "$(metric scheduled_count_total)" = "$count" ]; do sleep 0.5; done
   sleep 1 # the journal's last batch
   local before; before=$(memory)
@@ -70,7 +72,7 @@ recovery() {
 }
 
 compaction() {
-  begin; sink
+  begin; sink; later
   local round=$((count / 20)) waiting=0
   echo "compaction: of $count messages of 10 KB one in a hundred waits for long, $shards shards"
   for step in $(seq 20); do
