@@ -228,6 +228,12 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if args.options.verbose {
+        // What the engine itself says belongs to the story.
+        if let Err(why) = ringmta::diagnostics::start("info") {
+            eprintln!("simulate: {why}");
+        }
+    }
     // A panic is a finding like any other; its text comes with the seed.
     std::panic::set_hook(Box::new(|_| {}));
     let campaign = Campaign::new(args);

@@ -157,27 +157,25 @@ impl Journal {
         if self.file.borrow().is_none() || self.write_at.get() >= self.rotate_at.get() {
             self.rotate(partition).await?;
         }
-        let entries = std::mem::take(&mut self.pending.borrow_mut().bytes);
-        let releases = std::mem::take(&mut *self.releases.borrow_mut());
+        let mut taken = self.take();
         // The events of these entries were told before the entries were; those of entries that
         // come from here on were not, so these entries are taken first.
         let before = self.before.borrow().as_ref().map(|before| before());
-        if let Some(before) = before.filter(|_| !entries.is_empty()) {
+        if let Some(before) = before.filter(|_| !taken.entries.is_empty()) {
             before.await;
         }
-        if let Err(error) = self.write_frame(&entries).await {
-            // Put back in front of what came meanwhile. The file's state is unknown now: the
-            // next flush starts a fresh one with a checkpoint.
-            self.pending.borrow_mut().bytes.splice(0..0, entries);
-            self.releases.borrow_mut().splice(0..0, releases);
-            *self.file.borrow_mut() = None;
-            self.poisoned.set(true);
-            return Err(error);
-        }
-        for at in releases {
+        self.write_frame(&taken.entries).await?;
+        taken.written = true;
+        for at in std::mem::take(&mut taken.releases) {
             partition.segments.released(at);
         }
         Ok(())
+    }
+
+    fn take(&self) -> Taken<'_> {
+        let entries = std::mem::take(&mut self.pending.borrow_mut().bytes);
+        let releases = std::mem::take(&mut *self.releases.borrow_mut());
+        Taken { journal: self, entries, releases, written: false }
     }
 
     async fn write_frame(&self, entries: &[u8]) -> std::io::Result<()> {
@@ -244,6 +242,30 @@ impl Journal {
 }
 
 /// Ends a flush, however it ends.
+/// Entries on their way to the disk, and the records they let go of.
+struct Taken<'a> {
+    journal: &'a Journal,
+    entries: Vec<u8>,
+    releases: Vec<Location>,
+    written: bool,
+}
+
+impl Drop for Taken<'_> {
+    /// Unless they are written they are put back, in front of what came meanwhile; also when whoever
+    /// flushes gives up waiting. The file's state is unknown then: the next flush starts a fresh one
+    /// with a checkpoint.
+    fn drop(&mut self) {
+        if self.written {
+            return;
+        }
+        let journal = self.journal;
+        journal.pending.borrow_mut().bytes.splice(0..0, self.entries.drain(..));
+        journal.releases.borrow_mut().splice(0..0, self.releases.drain(..));
+        *journal.file.borrow_mut() = None;
+        journal.poisoned.set(true);
+    }
+}
+
 struct Turn<'a>(&'a Cell<bool>);
 
 impl Drop for Turn<'_> {
