@@ -4,29 +4,22 @@
 //! looks for new ones, led by coverage.
 #![allow(clippy::unwrap_used)]
 
+use ringmta::io::sim::rng::Rng;
 use ringmta_ci::fuzz::{seeds, Check, TARGETS};
 use std::path::Path;
 
-/// Numbers from a seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut x = self.0;
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((x ^ (x >> 31)) % limit.max(1) as u64) as usize
-    }
+/// A number below `limit`; 0 where there is none.
+fn below(dice: &Rng, limit: usize) -> usize {
+    dice.below(limit.max(1) as u64) as usize
 }
 
 /// One small change: a bit, a byte, a part left out, doubled, cut off, or taken from elsewhere.
-fn change(input: &mut Vec<u8>, all: &[Vec<u8>], dice: &mut Dice) {
-    let at = dice.below(input.len());
-    let to = at + dice.below(input.len() - at + 1);
-    match dice.below(7) {
-        0 if at < input.len() => input[at] ^= 1 << dice.below(8),
-        1 if at < input.len() => input[at] = [0, 0xff, b'\r', b'\n', b'.', b'-'][dice.below(6)],
+fn change(input: &mut Vec<u8>, all: &[Vec<u8>], dice: &Rng) {
+    let at = below(dice, input.len());
+    let to = at + below(dice, input.len() - at + 1);
+    match below(dice, 7) {
+        0 if at < input.len() => input[at] ^= 1 << below(dice, 8),
+        1 if at < input.len() => input[at] = [0, 0xff, b'\r', b'\n', b'.', b'-'][below(dice, 6)],
         2 => drop(input.drain(at..to)),
         3 => {
             let part = input[at..to].to_vec();
@@ -34,12 +27,12 @@ fn change(input: &mut Vec<u8>, all: &[Vec<u8>], dice: &mut Dice) {
         }
         4 => input.truncate(at),
         5 => {
-            let other = &all[dice.below(all.len())];
-            let from = dice.below(other.len());
-            let part = other[from..from + dice.below(other.len() - from + 1)].to_vec();
+            let other = &all[below(dice, all.len())];
+            let from = below(dice, other.len());
+            let part = other[from..from + below(dice, other.len() - from + 1)].to_vec();
             input.splice(at..to, part);
         }
-        _ => input.push(dice.below(256) as u8),
+        _ => input.push(below(dice, 256) as u8),
     }
     input.truncate(20_000);
 }
@@ -55,11 +48,11 @@ fn smoke(name: &str, check: Check) {
     let findings = std::fs::read_dir(folder).into_iter().flatten();
     inputs_known.extend(findings.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()));
     inputs_known.iter().for_each(|input| check(input));
-    let mut dice = Dice(7);
+    let dice = Rng::new(7);
     for _ in 0..inputs() {
-        let mut input = inputs_known[dice.below(inputs_known.len())].clone();
-        for _ in 0..=dice.below(4) {
-            change(&mut input, &inputs_known, &mut dice);
+        let mut input = inputs_known[below(&dice, inputs_known.len())].clone();
+        for _ in 0..=below(&dice, 4) {
+            change(&mut input, &inputs_known, &dice);
         }
         // The input stands in what a failing test prints.
         let held = std::panic::catch_unwind(|| check(&input));
