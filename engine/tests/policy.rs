@@ -402,17 +402,23 @@ fn a_changed_file_is_taken_up() {
 fn what_is_said_can_be_asked_for() {
     let mut site = Site::new();
     site.init = "kumo.set_diagnostic_log_filter 'error'".into();
+    site.extra =
+        "kumo.on('smtp_server_mail_from', function(sender) kumo.log_info('from ' .. sender.user) end)"
+            .into();
     let engine = site.start(1);
+    let mail = |user: &str| engine.greeted().expect(250, &format!("MAIL FROM:<{user}@src.test>"));
     let filter = |text: &str| {
         engine.send("POST", "/api/admin/set_diagnostic_log_filter/v1", text.as_bytes()).status
     };
-    engine.signal("HUP");
+    mail("first");
     assert_eq!(filter("{}"), 400);
     assert_eq!(filter("{\"filter\": \"ringmta=loud\"}"), 400);
-    assert!(!engine.says("policy reloaded"));
+    mail("second");
     assert_eq!(filter("{\"filter\": \"info\"}"), 200);
-    engine.signal("HUP");
-    engine.wait_says("policy reloaded");
+    mail("third");
+    engine.wait_says("from third");
+    // What is said comes in order: had they been said, they were here by now.
+    assert!(!engine.says("from first") && !engine.says("from second"), "{:?}", engine.stderr());
 }
 
 #[test]
