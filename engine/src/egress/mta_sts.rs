@@ -20,20 +20,21 @@ pub struct StsCache {
     known: RefCell<HashMap<String, Known>>,
 }
 
+#[derive(Clone)]
 struct Known {
     /// The record's id it was fetched for.
     id: String,
     /// `None`: it could not be had.
     policy: Option<Rc<StsPolicy>>,
-    /// Monotonic nanoseconds.
+    /// It may be kept until then, monotonic nanoseconds.
     until_nanos: u64,
+    /// Another is not fetched before, monotonic nanoseconds.
+    try_after_nanos: u64,
 }
 
 impl StsCache {
-    fn get(&self, domain: &str, now: u64) -> Option<(String, Option<Rc<StsPolicy>>)> {
-        let known = self.known.borrow();
-        let found = known.get(domain).filter(|known| known.until_nanos > now)?;
-        Some((found.id.clone(), found.policy.clone()))
+    fn get(&self, domain: &str, now: u64) -> Option<Known> {
+        self.known.borrow().get(domain).filter(|known| known.until_nanos > now).cloned()
     }
 
     fn put(&self, domain: &str, known: Known, now: u64) {
@@ -57,32 +58,40 @@ pub async fn find(shard: &Shard, domain: &str) -> Option<Rc<StsPolicy>> {
     if let Some(given) = shard.process.policy_shared.sts_policies() {
         return given.get(&domain).cloned().map(Rc::new);
     }
-    let cache = &shard.sts;
-    let known = cache.get(&domain, mono_nanos());
+    let known = shard.sts.get(&domain, mono_nanos());
     let record = shard.resolver.lookup(&format!("_mta-sts.{domain}"), RecordType::TXT).await;
-    let id = record.as_ref().ok().and_then(|answer| record_id(&answer.txt)).map(str::to_string);
-    match (id, known) {
-        (None, known) => known.and_then(|(_, policy)| policy),
-        (Some(id), Some((known_id, policy))) if known_id == id => policy,
-        (Some(id), known) => {
-            let fetched = fetch(shard, &domain).await;
-            let now = mono_nanos();
-            let (policy, keep_secs) = match fetched {
-                Ok(policy) => (Some(Rc::new(policy.clone())), policy.max_age_secs),
-                Err(why) => {
-                    tracing::warn!("MTA-STS policy of {domain}: {why}");
-                    // An older one stays in force; the fetch is tried again soon.
-                    match known.and_then(|(_, policy)| policy) {
-                        Some(policy) => return Some(policy),
-                        None => (None, limits::STS_FAILURE_SECS),
-                    }
-                }
-            };
-            let until_nanos = now.saturating_add(keep_secs.saturating_mul(1_000_000_000));
-            cache.put(&domain, Known { id, policy: policy.clone(), until_nanos }, now);
-            policy
+    let id = record.as_ref().ok().and_then(|answer| record_id(&answer.txt));
+    let Some(id) = id else { return known.and_then(|known| known.policy) };
+    if let Some(known) = known.as_ref() {
+        if known.id == id || known.try_after_nanos > mono_nanos() {
+            return known.policy.clone();
         }
     }
+    let fetched = fetch(shard, &domain).await;
+    let now = mono_nanos();
+    let later = |secs: u64| now.saturating_add(secs.saturating_mul(1_000_000_000));
+    let try_after_nanos = later(limits::STS_FAILURE_SECS);
+    let found = match (fetched, known) {
+        (Ok(policy), _) => {
+            let until_nanos = later(policy.max_age_secs);
+            let policy = Some(Rc::new(policy));
+            Known { id: id.to_string(), policy, until_nanos, try_after_nanos: 0 }
+        }
+        (Err(why), known) => {
+            tracing::warn!("MTA-STS policy of {domain}: {why}");
+            let none = || Known {
+                id: id.to_string(),
+                policy: None,
+                until_nanos: try_after_nanos,
+                try_after_nanos,
+            };
+            // An older one stays in force.
+            Known { try_after_nanos, ..known.unwrap_or_else(none) }
+        }
+    };
+    let policy = found.policy.clone();
+    shard.sts.put(&domain, found, now);
+    policy
 }
 
 async fn fetch(shard: &Shard, domain: &str) -> Result<StsPolicy, String> {
