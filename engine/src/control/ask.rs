@@ -60,9 +60,14 @@ pub async fn cancel(process: &Process, id: &str) -> bool {
 /// Loads the policy anew on every shard.
 ///
 /// # Errors
-/// The first shard's complaint.
+/// The first shard's complaint, or that one has not answered.
 pub async fn reload(process: &Process) -> Result<(), String> {
-    all(process, Letter::Reload).await.into_iter().collect::<Result<(), String>>()?;
+    let answers = all(process, Letter::Reload).await;
+    let whole = answers.len() == process.inboxes.len();
+    answers.into_iter().collect::<Result<(), String>>()?;
+    if !whole {
+        return Err("not every shard has answered; try again".into());
+    }
     process.policy_shared.bump_epoch();
     Ok(())
 }
