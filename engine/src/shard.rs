@@ -249,9 +249,7 @@ impl Shard {
         let shared = self.process.policy_shared.clone();
         let policy = Policy::load(file, shared, host, Mode::Run)?;
         *self.policy.borrow_mut() = Rc::new(policy);
-        for queue in self.queues.scheduled.borrow().values() {
-            queue.fresh_until.set(0);
-        }
+        self.queues.refresh_all();
         Ok(())
     }
 

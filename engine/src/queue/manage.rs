@@ -31,6 +31,8 @@ pub struct Queues {
     pub resident: Rc<Cell<usize>>,
     /// How many there may be.
     pub budget: BodyBudget,
+    /// Configuration epoch last seen.
+    epoch: Cell<u64>,
     /// Orders of operators.
     pub orders: Orders,
     waker: RefCell<Option<Waker>>,
@@ -41,6 +43,18 @@ impl Queues {
     /// No queues yet, and so many bytes of bodies in memory at most.
     pub fn within(budget: BodyBudget) -> Queues {
         Queues { budget, ..Queues::default() }
+    }
+
+    /// In a new configuration epoch every queue asks for its configuration again.
+    fn follow_epoch(&self, epoch: u64) {
+        if self.epoch.replace(epoch) != epoch {
+            self.refresh_all();
+        }
+    }
+
+    /// Every queue asks for configuration and route again when it is next used.
+    pub fn refresh_all(&self) {
+        self.scheduled.borrow().values().for_each(|queue| queue.fresh_until.set(0));
     }
 
     /// The scheduled queue called `name`, made when absent.
@@ -107,7 +121,7 @@ impl Queues {
         let queue = item.queue.clone();
         let now = mono_nanos();
         queue.last_used.set(now);
-        if queue.is_stale(now, shard.process.policy_shared.epoch()) {
+        if queue.fresh_until.get() <= now {
             super::route::refresh(shard, &queue);
         }
         if let Some(rate) = queue.config.borrow().max_message_rate.as_ref() {
@@ -216,11 +230,10 @@ impl Queues {
             }
         }
         let now = mono_nanos();
-        let epoch = shard.process.policy_shared.epoch();
         let scheduled: Vec<_> = self.scheduled.borrow().values().cloned().collect();
         for queue in &scheduled {
             take_expired(shard, &mut queue.waiting.borrow_mut(), now_millis);
-            if !queue.waiting.borrow().is_empty() && queue.is_stale(now, epoch) {
+            if !queue.waiting.borrow().is_empty() && queue.fresh_until.get() <= now {
                 super::route::refresh(shard, queue);
             }
         }
@@ -309,6 +322,7 @@ pub async fn run_timers(shard: Rc<Shard>) {
 pub async fn run_sweeper(shard: Rc<Shard>) {
     loop {
         io::sleep(Duration::from_secs(1)).await;
+        shard.queues.follow_epoch(shard.process.policy_shared.epoch());
         shard.queues.sweep(&shard);
     }
 }

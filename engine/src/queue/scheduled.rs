@@ -68,7 +68,7 @@ pub struct ScheduledQueue {
     pub route: RefCell<Option<Rc<Route>>>,
     /// Until when configuration and route are taken as they are (monotonic nanoseconds).
     pub fresh_until: Cell<u64>,
-    /// Configuration epoch they were asked for in.
+    /// Epoch its configuration was asked for in.
     pub epoch: Cell<u64>,
     /// Someone is finding the route.
     pub resolving: Cell<bool>,
@@ -101,11 +101,6 @@ impl ScheduledQueue {
             rate,
             last_trouble: RefCell::default(),
         }
-    }
-
-    /// Whether configuration and route have to be asked for.
-    pub fn is_stale(&self, now: u64, epoch: u64) -> bool {
-        self.fresh_until.get() <= now || (self.epoch.get() != epoch && self.epoch.get() != 0)
     }
 
     /// The configuration in force.
