@@ -51,7 +51,7 @@ fn found_seeds() {
     // A message done while compaction copied it: the copy came back.
     hold(Kind::Spool, [245]);
     // A stop on a full disk gave up waiting for the journal, which then took itself for written.
-    hold(Kind::Engine, [61018]);
+    hold(Kind::Engine, [61018, 17980]);
 }
 
 #[test]

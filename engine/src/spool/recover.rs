@@ -84,6 +84,11 @@ pub async fn read(data: &Path, meta: &Path) -> std::io::Result<Found> {
         false => Set::default(),
     };
     let mut survey = Survey::begin(journals, &headers, elsewhere);
+    if let Some(path) = &survey.journal.newest {
+        // As with segments: its checkpoint may not be on the disk yet, and the file before it is the
+        // next to be written over.
+        File::open(path, true).await?.sync().await?;
+    }
     let mut found = Found { partition: survey.partition, ..Found::default() };
     for path in segments {
         read_segment(path, &mut survey, &mut found).await?;
