@@ -298,17 +298,20 @@ fn read_from(
     }
 }
 
-/// Whole lines from `at` to `limit`: about `bytes`, more only for a longer line.
+/// Whole lines from `at` to `limit`: about `bytes`, more only for a longer line. A hole ends them: behind
+/// it is only what a failed write has left, and all of that stands in the next segment.
 fn lines_at(file: &Plain, at: u64, limit: u64, bytes: usize) -> std::io::Result<Option<Vec<u8>>> {
     let rest = limit.saturating_sub(at) as usize;
     let mut want = rest.min(bytes.max(1));
     loop {
         let mut chunk = file.read_at(at, want)?;
+        let hole = memchr::memchr(0, &chunk);
+        chunk.truncate(hole.unwrap_or(chunk.len()));
         if let Some(last) = memchr::memrchr(b'\n', &chunk) {
             chunk.truncate(last + 1);
             return Ok(Some(chunk));
         }
-        if want >= rest {
+        if hole.is_some() || want >= rest {
             return Ok(None);
         }
         want = (want * 2).min(rest);
@@ -364,6 +367,23 @@ mod tests {
         let (chunk, next) = read_from(dir.path(), (1, 2), (2, 4), 100).unwrap();
         assert_eq!((chunk.as_slice(), next), (&b"b\nc\n"[..], (2, 4)));
         assert_eq!(first_lines(&chunk, next, 1), (vec!["b".to_string()], (2, 2)));
+    }
+
+    #[test]
+    fn a_hole_ends_a_segment_and_is_not_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let orphan = dir.path().join("1");
+        std::fs::create_dir(&orphan).unwrap();
+        Plain::open(&name(&orphan, 1)).unwrap().append(b"a\n\0\0lf\nb\n").unwrap();
+        Plain::open(&name(&orphan, 2)).unwrap().append(b"b\nc\n").unwrap();
+        let own = dir.path().join("0");
+        let log = HookLog::open(own.clone(), std::slice::from_ref(&orphan)).unwrap();
+        assert_eq!((log.backlog.get(), orphan.exists()), (3, false));
+        // Nor is any of it lost at the next start, which ends the log at a hole.
+        drop(log);
+        let log = HookLog::open(own.clone(), &[]).unwrap();
+        let (chunk, _) = read_from(&own, log.cursor.get(), log.end.get(), 100).unwrap();
+        assert_eq!(chunk, b"a\nb\nc\n");
     }
 
     #[test]

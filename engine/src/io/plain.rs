@@ -30,7 +30,8 @@ impl Plain {
         let is_new = !path.exists();
         let file = fs::OpenOptions::new().create(true).append(true).read(true).open(path)?;
         if is_new {
-            sync_dir(path)?;
+            // Were it left there, the next to open it would take its name for durable.
+            sync_dir(path).inspect_err(|_| drop(fs::remove_file(path)))?;
         }
         Ok(Plain(Inner::Real(Arc::new(file))))
     }

@@ -39,7 +39,9 @@ impl SimPlain {
                 state.names.insert(path.to_path_buf(), Entry::File(inode));
                 drop(state);
                 if let Some(dir) = path.parent() {
-                    sync_dir(dir)?;
+                    sync_dir(dir).inspect_err(|_| {
+                        world.disk.state.borrow_mut().names.remove(path);
+                    })?;
                 }
                 inode
             }
