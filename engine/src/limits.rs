@@ -145,6 +145,9 @@ pub const DNS_CNAME_MAX: usize = 8;
 
 /// An event segment file (feeds hooks) is closed at this size.
 pub const EVENT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// zstd level of log files whose policy leaves the choice to us: log lines compress at 1.4 GB/s, to a
+/// little less than zstd's own choice (3) at 0.9 GB/s makes of them.
+pub const LOG_COMPRESSION_LEVEL: i32 = 1;
 /// Open log segments are cut at least this often when the policy sets no duration.
 pub const LOG_SEGMENT_SECS: u64 = 60;
 /// Hook retry: first pause.

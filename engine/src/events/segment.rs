@@ -159,19 +159,19 @@ fn is_segment(path: &Path) -> bool {
         && path.is_file()
 }
 
-/// Runs `work` with the series off the shard's thread and gives the series back.
+/// Writes `lines` off the shard's thread and gives series and lines back.
 pub async fn off_shard(
     mut series: Series,
     lines: Vec<u8>,
     close: bool,
-) -> (Series, std::io::Result<()>) {
+) -> (Series, Vec<u8>, std::io::Result<()>) {
     let now = io::unix_nanos();
     io::blocking(move || {
         let mut result = series.write(&lines, now);
         if close {
             result = result.and(series.close());
         }
-        (series, result)
+        (series, lines, result)
     })
     .await
 }

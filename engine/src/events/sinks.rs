@@ -34,6 +34,9 @@ struct LogSeries {
     /// Taken out while it is being written.
     series: RefCell<Option<Series>>,
     pending: RefCell<Vec<u8>>,
+    /// The buffer that was written last: the two take turns, for fresh memory has to be cleared by the
+    /// kernel, page by page.
+    spare: RefCell<Vec<u8>>,
 }
 
 impl Events {
@@ -107,12 +110,17 @@ impl Events {
     pub async fn write_logs(&self, close: bool) {
         for series in self.logs.iter().flat_map(|log| &log.series) {
             let Some(taken) = series.series.borrow_mut().take() else { continue };
-            let lines = std::mem::take(&mut *series.pending.borrow_mut());
-            let (back, result) = segment::off_shard(taken, lines, close).await;
+            let lines = series.pending.replace(series.spare.take());
+            let (back, mut lines, result) = segment::off_shard(taken, lines, close).await;
             if let Err(error) = result {
                 tracing::error!("log files: {error}");
             }
             *series.series.borrow_mut() = Some(back);
+            // Memory of a rush goes back when the rush is over.
+            if lines.len() >= lines.capacity() / 8 {
+                lines.clear();
+                series.spare.replace(lines);
+            }
         }
     }
 }
@@ -120,13 +128,17 @@ impl Events {
 fn open_log(options: &LocalLogs) -> Result<Log, String> {
     let select = options.select();
     let age = options.max_segment_duration.unwrap_or(Duration::from_secs(limits::LOG_SEGMENT_SECS));
-    let level = options.compression_level as i32;
+    let level = match options.compression_level {
+        0 => limits::LOG_COMPRESSION_LEVEL,
+        level => level as i32,
+    };
     let open = |dir: &std::path::Path, suffix: &str, header: &str| {
         segment::finish_leftovers(dir)
             .and_then(|()| Series::new(dir, suffix, level, options.max_file_size, age, header))
             .map(|series| LogSeries {
                 series: RefCell::new(Some(series)),
                 pending: RefCell::default(),
+                spare: RefCell::default(),
             })
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))
     };

@@ -5,7 +5,8 @@
 //!
 //! Layout: `ring` real world · `sim` simulated world · `time` deadlines and clocks · `stream` TCP,
 //! plain or TLS · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
-//! appends · `fs` names and folders · `hash` maps whose order can be repeated.
+//! appends · `fs` names and folders · `hash` maps whose order can be repeated · `wheel` a shard's
+//! deadlines.
 
 pub mod file;
 pub mod fs;
@@ -16,6 +17,7 @@ pub mod sim;
 pub mod stream;
 pub mod time;
 pub mod tls;
+pub mod wheel;
 
 pub use file::{Block, File};
 pub use hash::{Map, Set};

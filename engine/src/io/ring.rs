@@ -37,6 +37,7 @@ where
             Some(core) => Placement::Fixed(core),
             None => Placement::Unbound,
         };
+        prefer_batches();
         let executor = LocalExecutorBuilder::new(placement)
             .name(&name)
             .ring_depth(limits::RING_DEPTH)
@@ -45,6 +46,15 @@ where
             .map_err(io::Error::from)?;
         Ok(executor.run(async move { make().await }))
     })
+}
+
+/// Tells the kernel that this thread wants throughput. Where another busy process shares the core, an
+/// event then does not push it off at once for a turn of one event: the shard gets the core when the
+/// other's slice ends, with all that has come meanwhile. On a core of its own nothing changes.
+fn prefer_batches() {
+    let none = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters outlive the call; 0 is the calling thread. Refused, it costs some speed.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &none) };
 }
 
 /// Makes and drops a ring, to learn at start whether this machine allows io_uring.
@@ -90,6 +100,14 @@ pub(super) async fn yield_now() {
 pub(super) fn mono_nanos() -> u64 {
     thread_local! { static START: Instant = Instant::now(); }
     START.with(|start| start.elapsed().as_nanos() as u64)
+}
+
+/// Monotonic clock as of the kernel's last tick, milliseconds: a few behind, and five times as cheap.
+pub(super) fn coarse_millis() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the timespec outlives the call, which only writes to it.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) };
+    now.tv_sec as u64 * 1000 + now.tv_nsec as u64 / 1_000_000
 }
 
 pub(super) fn unix_nanos() -> u64 {

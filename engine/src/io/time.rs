@@ -1,10 +1,15 @@
 //! Clocks and deadlines.
 
+use super::wheel::{self, Wheel};
 use super::{ring, sim};
+use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{pin, Pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+
+/// Shorter waits get a timer of their own.
+const COARSE: Duration = Duration::from_millis(500);
 
 /// A deadline passed before the awaited thing happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,20 +56,81 @@ pub async fn sleep(duration: Duration) {
     ring::sleep(duration).await;
 }
 
-/// Runs `future` for at most `limit`. The timer is only armed when the first poll does not
-/// finish, so a ready operation pays nothing for its deadline.
+/// Runs `future` for at most `limit`; a deadline that passes is told up to two ticks of the wheel late.
+/// It is only set when the first poll does not finish, so a ready operation pays nothing for it.
 pub async fn deadline<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
     let mut future = pin!(future);
-    let mut timer = None;
+    let mut alarm = None;
     std::future::poll_fn(move |cx| {
         if let Poll::Ready(value) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(value));
         }
-        let timer = timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        match timer.as_mut().poll(cx) {
+        match alarm.get_or_insert_with(|| Alarm::new(limit, cx.waker())).poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(TimedOut)),
             Poll::Pending => Poll::Pending,
         }
     })
     .await
+}
+
+thread_local! {
+    static WHEEL: RefCell<Wheel> = RefCell::default();
+    static TURNING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What ends a wait.
+enum Alarm {
+    /// One of this shard's many deadlines.
+    Coarse(wheel::Id),
+    /// A timer of its own: in a simulated world, where time costs nothing, and for short waits.
+    Exact(Pin<Box<dyn Future<Output = ()>>>),
+}
+
+impl Alarm {
+    fn new(limit: Duration, waker: &Waker) -> Alarm {
+        if sim::active() || limit < COARSE {
+            return Alarm::Exact(Box::pin(sleep(limit)));
+        }
+        let id = WHEEL.with_borrow_mut(|wheel| wheel.set(ring::coarse_millis(), limit, waker));
+        if !TURNING.replace(true) {
+            ring::spawn(turn());
+        }
+        Alarm::Coarse(id)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Alarm::Exact(timer) => timer.as_mut().poll(cx),
+            Alarm::Coarse(id) => {
+                let (passed, _before) = WHEEL.with_borrow_mut(|wheel| {
+                    (wheel.has_passed(*id), wheel.wake_instead(*id, cx.waker()))
+                });
+                if passed {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Alarm::Coarse(id) = self {
+            // At the very end of a thread there is no wheel any more.
+            let _waker = WHEEL.try_with(|wheel| wheel.borrow_mut().take_back(*id));
+        }
+    }
+}
+
+/// Turns the wheel while a deadline is set.
+async fn turn() {
+    let tick = Duration::from_millis(wheel::TICK_MS);
+    while !WHEEL.with_borrow(Wheel::is_empty) {
+        sleep(tick).await;
+        let passed = WHEEL.with_borrow_mut(|wheel| wheel.advance(ring::coarse_millis()));
+        passed.into_iter().for_each(Waker::wake);
+    }
+    TURNING.set(false);
 }
