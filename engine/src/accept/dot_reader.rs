@@ -70,6 +70,10 @@ impl DotReader {
             let byte = input[at];
             match self.state {
                 State::InLine => {
+                    at += self.whole_lines(&input[at..], body);
+                    if self.state != State::InLine {
+                        continue;
+                    }
                     let rest = &input[at..];
                     let run = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
                     self.text(&rest[..run], body);
@@ -119,6 +123,30 @@ impl DotReader {
             }
         }
         (at, false)
+    }
+
+    /// Takes the lines that end in CRLF, up to the first that does not or that a dot follows, in one
+    /// piece: nearly all of nearly every message. Ends behind a CRLF, or where it began.
+    fn whole_lines(&mut self, input: &[u8], body: &mut Vec<u8>) -> usize {
+        let mut end = 0;
+        while let Some(run) = memchr2(b'\r', b'\n', &input[end..]) {
+            if input[end + run] == b'\n' || input.get(end + run + 1) != Some(&b'\n') {
+                break;
+            }
+            if self.line_len + run > self.line_max {
+                self.note(DataFault::LineTooLong);
+            }
+            self.line_len = 0;
+            end += run + 2;
+            if matches!(input.get(end), None | Some(b'.')) {
+                break;
+            }
+        }
+        if end > 0 {
+            self.push(&input[..end], body);
+            self.state = State::LineStart;
+        }
+        end
     }
 
     fn text(&mut self, run: &[u8], body: &mut Vec<u8>) {

@@ -247,7 +247,8 @@ impl Session {
     /// Bytes worth reading at once now: small for commands, larger for data.
     pub fn read_size(&self) -> usize {
         match &self.state {
-            State::Data(_) => 64 * 1024,
+            State::Data(data) if data.body.len() >= 16 * 1024 => 64 * 1024,
+            State::Data(_) => 16 * 1024,
             _ if self.messages > 0 || self.sender.is_some() => 16 * 1024,
             _ => limits::COMMAND_BUFFER_BYTES,
         }

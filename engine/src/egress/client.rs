@@ -84,25 +84,29 @@ pub fn rcpt_to(out: &mut Vec<u8>, recipient: &EnvelopeAddress) {
 /// where message bytes leave.
 pub fn data(out: &mut Vec<u8>, body: &[u8]) {
     out.reserve(body.len() + body.len() / 64 + 16);
-    let mut start = 0;
-    let mut line_start = true;
-    while start < body.len() {
-        if line_start && body[start] == b'.' {
-            out.push(b'.');
-        }
-        let rest = &body[start..];
-        let Some(run) = memchr::memchr2(b'\r', b'\n', rest) else {
-            out.extend_from_slice(rest);
-            line_start = false;
-            break;
-        };
-        out.extend_from_slice(&rest[..run]);
-        out.extend_from_slice(b"\r\n");
-        let ended_by_crlf = rest[run] == b'\r' && rest.get(run + 1) == Some(&b'\n');
-        start += run + if ended_by_crlf { 2 } else { 1 };
-        line_start = true;
+    // What needs no change is copied in one piece: `kept` is where the current piece begins.
+    let (mut kept, mut at) = (0, 0);
+    if body.first() == Some(&b'.') {
+        out.push(b'.');
     }
-    if !line_start {
+    while let Some(run) = memchr::memchr2(b'\r', b'\n', &body[at..]) {
+        let end = at + run;
+        if body[end] == b'\r' && body.get(end + 1) == Some(&b'\n') {
+            at = end + 2;
+        } else {
+            out.extend_from_slice(&body[kept..end]);
+            out.extend_from_slice(b"\r\n");
+            at = end + 1;
+            kept = at;
+        }
+        if body.get(at) == Some(&b'.') {
+            out.extend_from_slice(&body[kept..at]);
+            out.push(b'.');
+            kept = at;
+        }
+    }
+    out.extend_from_slice(&body[kept..]);
+    if at < body.len() {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b".\r\n");

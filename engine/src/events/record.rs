@@ -126,6 +126,7 @@ impl<'a> Record<'a> {
         message: Option<&Message>,
         extras: &Extras<'_>,
     ) {
+        out.reserve(ROOM);
         let mut json = Json { out };
         json.raw("{\"type\":");
         json.text(self.kind.name());
@@ -142,12 +143,12 @@ impl<'a> Record<'a> {
         json.raw(",\"site\":");
         json.text(self.via.map_or("", |via| &via.site));
         json.raw(",\"size\":");
-        json.show(self.size);
+        json.number(self.size as u64);
         self.put_response(&mut json);
         self.put_peer(&mut json);
         self.put_times(&mut json, now_nanos);
         json.raw(",\"num_attempts\":");
-        json.show(self.num_attempts);
+        json.number(u64::from(self.num_attempts));
         json.raw(",\"bounce_classification\":");
         json.text(extras.category);
         self.put_egress(&mut json);
@@ -201,16 +202,16 @@ impl<'a> Record<'a> {
     fn put_response(&self, json: &mut Json<'_>) {
         let response = self.response;
         json.raw(",\"response\":{\"code\":");
-        json.show(response.code);
+        json.number(u64::from(response.code));
         json.raw(",\"enhanced_code\":");
         match response.enhanced {
             Some((class, subject, detail)) => {
                 json.raw("{\"class\":");
-                json.show(class);
+                json.number(u64::from(class));
                 json.raw(",\"subject\":");
-                json.show(subject);
+                json.number(u64::from(subject));
                 json.raw(",\"detail\":");
-                json.show(detail);
+                json.number(u64::from(detail));
                 json.raw("}");
             }
             None => json.raw("null"),
@@ -247,11 +248,11 @@ impl<'a> Record<'a> {
     fn put_times(&self, json: &mut Json<'_>, now_nanos: u64) {
         let created = self.id.map_or(now_nanos, |id| id.created_unix_nanos());
         json.raw(",\"timestamp\":");
-        json.show(now_nanos / 1_000_000_000);
+        json.number(now_nanos / 1_000_000_000);
         json.raw(",\"event_time\":\"");
         push_rfc3339(json.out, now_nanos);
         json.raw("\",\"created\":");
-        json.show(created / 1_000_000_000);
+        json.number(created / 1_000_000_000);
         json.raw(",\"created_time\":\"");
         push_rfc3339(json.out, created);
         json.raw("\"");
@@ -316,6 +317,23 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
     json.raw("}");
 }
 
+/// Bytes that cannot stand in a JSON string as they are.
+static NEEDS_ESCAPE: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        table[byte] = true;
+        byte += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table[0x7f] = true;
+    table
+};
+
+/// Bytes a record usually has at most.
+const ROOM: usize = 1280;
+
 struct Json<'a> {
     out: &'a mut Vec<u8>,
 }
@@ -323,6 +341,21 @@ struct Json<'a> {
 impl Json<'_> {
     fn raw(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
+    }
+    /// A number; the formatting machinery would cost more than the rest of a record.
+    fn number(&mut self, value: u64) {
+        let mut digits = [0; 20];
+        let mut at = digits.len();
+        let mut rest = value;
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        self.out.extend_from_slice(&digits[at..]);
     }
     fn show(&mut self, value: impl std::fmt::Display) {
         // Writing to a vector cannot fail.
@@ -339,21 +372,17 @@ impl Json<'_> {
         self.out.push(b'"');
         let bytes = text.as_bytes();
         let mut start = 0;
-        for (at, byte) in bytes.iter().enumerate() {
-            let escaped: &[u8] = match byte {
-                b'"' => b"\\\"",
-                b'\\' => b"\\\\",
-                b'\n' => b"\\n",
-                b'\r' => b"\\r",
-                b'\t' => b"\\t",
-                0..=0x1f | 0x7f => b"",
-                _ => continue,
-            };
+        while let Some(run) = bytes[start..].iter().position(|b| NEEDS_ESCAPE[usize::from(*b)]) {
+            let at = start + run;
             self.out.extend_from_slice(&bytes[start..at]);
-            if escaped.is_empty() {
-                let _ = write!(self.out, "\\u{byte:04x}");
-            } else {
-                self.out.extend_from_slice(escaped);
+            match bytes[at] {
+                byte @ (b'"' | b'\\') => self.out.extend_from_slice(&[b'\\', byte]),
+                b'\n' => self.out.extend_from_slice(b"\\n"),
+                b'\r' => self.out.extend_from_slice(b"\\r"),
+                b'\t' => self.out.extend_from_slice(b"\\t"),
+                byte => {
+                    let _ = write!(self.out, "\\u{byte:04x}");
+                }
             }
             start = at + 1;
         }

@@ -50,17 +50,26 @@ pub fn civil(unix_secs: u64) -> Civil {
 
 /// `Sun, 22 Nov 2026 15:02:49 +0000` (RFC 5322 section 3.3).
 pub fn rfc5322(unix_secs: u64) -> String {
+    let mut out = Vec::with_capacity(31);
+    push_rfc5322(&mut out, unix_secs);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Appends what [`rfc5322`] gives; by hand, as [`push_rfc3339`].
+pub fn push_rfc5322(out: &mut Vec<u8>, unix_secs: u64) {
     let c = civil(unix_secs);
-    format!(
-        "{}, {} {} {} {:02}:{:02}:{:02} +0000",
-        DAYS[c.weekday],
-        c.day,
-        MONTHS[c.month as usize - 1],
-        c.year,
-        c.hour,
-        c.minute,
-        c.second
-    )
+    out.extend_from_slice(DAYS[c.weekday].as_bytes());
+    out.extend_from_slice(b", ");
+    push_digits(out, u64::from(c.day), if c.day < 10 { 1 } else { 2 });
+    out.push(b' ');
+    out.extend_from_slice(MONTHS[c.month as usize - 1].as_bytes());
+    out.push(b' ');
+    push_digits(out, c.year.unsigned_abs(), 4);
+    for (mark, value) in [(b' ', c.hour), (b':', c.minute), (b':', c.second)] {
+        out.push(mark);
+        push_digits(out, u64::from(value), 2);
+    }
+    out.extend_from_slice(b" +0000");
 }
 
 /// `2026-11-22T15:02:49.132269260Z` (RFC 3339).

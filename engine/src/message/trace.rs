@@ -5,6 +5,7 @@ use super::date;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use ringmta_policy::{EnvelopeAddress, MessageId, Meta, TraceHeaders};
+use std::fmt::Write as _;
 use std::io::Write;
 
 /// Where a message came from, for its Received header.
@@ -45,19 +46,21 @@ fn received(
     created_nanos: u64,
     recipients: &[EnvelopeAddress],
 ) {
-    let name = safe(origin.client_name);
     // Writing to a vector cannot fail.
     let _ = write!(
         out,
-        "Received: from {name} ({})\r\n  by {} (ringmta)\r\n  with {} id {id}",
-        safe(origin.client_addr),
-        safe(origin.hostname),
+        "Received: from {} ({})\r\n  by {} (ringmta)\r\n  with {} id {id}",
+        Safe(origin.client_name),
+        Safe(origin.client_addr),
+        Safe(origin.hostname),
         origin.protocol,
     );
     if let [one] = recipients {
-        let _ = write!(out, "\r\n  for <{}>", safe(one.email()));
+        let _ = write!(out, "\r\n  for <{}>", Safe(one.email()));
     }
-    let _ = write!(out, ";\r\n  {}\r\n", date::rfc5322(created_nanos / 1_000_000_000));
+    out.extend_from_slice(b";\r\n  ");
+    date::push_rfc5322(out, created_nanos / 1_000_000_000);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Base64 of a JSON object with a marker key, folded so that no line passes 78 columns however
@@ -68,18 +71,10 @@ fn supplemental(
     recipients: &[EnvelopeAddress],
     meta: &Meta,
 ) {
-    let mut object = serde_json::Map::new();
-    object.insert("_@_".into(), "\\_/".into());
-    match recipients {
-        [one] => object.insert("recipient".into(), one.email().into()),
-        many => object.insert("recipient".into(), many.iter().map(|r| r.email()).collect()),
+    let json = match (recipients, options.include_meta_names.is_empty()) {
+        ([one], true) => marked_recipient(one.email()),
+        _ => marked_object(options, recipients, meta).to_string().into_bytes(),
     };
-    for name in &options.include_meta_names {
-        if let Some(value) = meta.get(name) {
-            object.insert(name.clone(), value.clone());
-        }
-    }
-    let json = serde_json::Value::Object(object).to_string();
     let encoded = STANDARD.encode(json);
     let name = options.header_name.as_str();
     out.extend_from_slice(name.as_bytes());
@@ -94,6 +89,35 @@ fn supplemental(
         out.extend_from_slice(chunk.0);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// What [`marked_object`] gives in the usual case, without making the object.
+fn marked_recipient(email: &str) -> Vec<u8> {
+    let mut json = Vec::with_capacity(64 + email.len());
+    json.extend_from_slice(br#"{"_@_":"\\_/","recipient":"#);
+    // Writing text to a vector cannot fail.
+    let _ = serde_json::to_writer(&mut json, email);
+    json.push(b'}');
+    json
+}
+
+fn marked_object(
+    options: &TraceHeaders,
+    recipients: &[EnvelopeAddress],
+    meta: &Meta,
+) -> serde_json::Value {
+    let mut object = serde_json::Map::new();
+    object.insert("_@_".into(), "\\_/".into());
+    match recipients {
+        [one] => object.insert("recipient".into(), one.email().into()),
+        many => object.insert("recipient".into(), many.iter().map(|r| r.email()).collect()),
+    };
+    for name in &options.include_meta_names {
+        if let Some(value) = meta.get(name) {
+            object.insert(name.clone(), value.clone());
+        }
+    }
+    serde_json::Value::Object(object)
 }
 
 /// Cuts text into a first piece of the room left and further ones of full lines; each comes with
@@ -119,6 +143,38 @@ impl<'a> Iterator for Chunks<'a, '_> {
 }
 
 /// What a peer says about itself, made harmless for a header.
-fn safe(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(255).collect()
+struct Safe<'a>(&'a str);
+
+impl std::fmt::Display for Safe<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const LONGEST: usize = 255;
+        if self.0.len() <= LONGEST && self.0.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            return f.write_str(self.0);
+        }
+        let mut kept = self.0.chars().filter(|c| !c.is_control()).take(LONGEST);
+        kept.try_for_each(|c| f.write_char(c))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_gives_the_same_object() {
+        let options = TraceHeaders::default();
+        for email in ["a@b.test", "\"quo\\ted\"@b.test", "\u{e9}@b.test"] {
+            let Ok(address) = EnvelopeAddress::parse(email) else { continue };
+            let long = marked_object(&options, std::slice::from_ref(&address), &Meta::default());
+            assert_eq!(marked_recipient(address.email()), long.to_string().into_bytes());
+        }
+    }
+
+    #[test]
+    fn what_a_peer_says_is_made_harmless() {
+        assert_eq!(Safe("mail.example").to_string(), "mail.example");
+        assert_eq!(Safe("a\r\nBcc: b\u{7f}").to_string(), "aBcc: b");
+        assert_eq!(Safe(&"x".repeat(300)).to_string().len(), 255);
+        assert_eq!(Safe("\u{e9}").to_string(), "\u{e9}");
+    }
 }
