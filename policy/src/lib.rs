@@ -34,6 +34,7 @@ pub mod helpers;
 pub mod host;
 pub mod id;
 pub mod init;
+pub mod kafka;
 mod kumo;
 #[cfg(test)]
 mod kumo_tests;
@@ -51,6 +52,8 @@ pub mod mta_sts;
 mod named;
 pub mod nats;
 pub mod options;
+#[cfg(test)]
+mod peers;
 mod places;
 pub mod plain;
 pub mod policy;
@@ -67,12 +70,15 @@ mod strftime;
 #[cfg(test)]
 mod testing;
 pub mod time;
+#[cfg(test)]
+mod tls_tests;
 pub mod validate;
 #[cfg(test)]
 mod validate_tests;
 pub mod vm;
 #[cfg(test)]
 mod vm_tests;
+mod wire;
 pub mod zones;
 
 pub use address::{AddressError, EnvelopeAddress};
