@@ -13,6 +13,8 @@
 pub mod address;
 pub mod amqp;
 mod auth;
+#[cfg(test)]
+mod bad_input_tests;
 pub mod classify;
 pub mod conn_meta;
 #[cfg(test)]

@@ -13,6 +13,13 @@ pub const HOOK_EVERY_INSTRUCTIONS: u32 = 10_000;
 pub const MAX_SLICE_INSTRUCTIONS: u64 = 1_000_000_000;
 /// Wall time one handler may run without waiting: every other session of the shard stands still meanwhile.
 pub const MAX_SLICE_TIME: Duration = Duration::from_secs(2);
+/// Turns in a row in which a handler may yield without waiting for anything; none has a reason to.
+pub const MAX_SPINS: u32 = 10_000;
+/// Memory one VM may take. Beyond it the handler that asks for more gets an error; without a limit the process would end where
+/// the machine has no more. Tables of some millions of addresses fit.
+pub const MAX_VM_BYTES: usize = 2 * 1024 * 1024 * 1024;
+/// Longest text of an error that is logged and handed on; an error may repeat what it was given.
+pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 /// Coroutines kept for reuse per VM; a session in a handler holds one.
 pub const COROUTINE_POOL_SIZE: usize = 256;
 /// Nesting allowed when a Lua value is turned into plain data: deeper means a cycle or an attack.
