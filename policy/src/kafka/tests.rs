@@ -84,6 +84,17 @@ fn what_is_sent_can_be_read() {
 }
 
 #[test]
+fn tls_is_there_when_it_was_built_in() {
+    let made = Producer::new(vec![property("security.protocol", "ssl")]);
+    match (made, cfg!(feature = "kafka-tls")) {
+        (Ok(_), true) => {}
+        (Err(e), false) => assert!(e.contains("ssl") || e.contains("OpenSSL"), "{e}"),
+        (Ok(_), false) => panic!("TLS without TLS"),
+        (Err(e), true) => panic!("{e}"),
+    }
+}
+
+#[test]
 fn a_broker_that_is_down_is_an_error_in_time() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     // Accepts, and never answers.
