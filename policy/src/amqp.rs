@@ -1,15 +1,18 @@
 //! An AMQP 0-9-1 client that publishes with confirmation, for helper threads.
 
 mod frames;
+#[cfg(test)]
+pub(crate) mod stand_in;
+mod uri;
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::limits::{AMQP_POOL_SIZE, CLIENT_TIMEOUT, MAX_AMQP_FRAME_BYTES};
+use crate::limits::{AMQP_POOL_SIZE, CLIENT_TIMEOUT, CLOSE_TIMEOUT, MAX_AMQP_FRAME_BYTES};
 use crate::options::*;
 use crate::places::Places;
 use crate::plain::Plain;
+use crate::wire::{TlsFiles, Wire};
 use frames::{properties, shortstr, Reader};
 
 option_table! {
@@ -29,14 +32,14 @@ option_table! {
         connection_name: Option<String> = None,
         /// Seconds between heartbeats.
         heartbeat: Option<u64> = None; Support::NoEffect("each publication shows whether the server is there"),
-        /// Connect with TLS.
-        enable_tls: bool = false; Support::Refused,
-        /// File with the certificate of the server's authority.
-        root_ca_cert: Option<String> = None; Support::Refused,
-        /// File with the client's certificate.
-        client_cert: Option<String> = None; Support::Refused,
-        /// File with the client's key.
-        client_private_key: Option<String> = None; Support::Refused,
+        /// Connect with TLS; servers usually listen for it on port 5671.
+        enable_tls: bool = false,
+        /// PEM file with the authorities that are believed; the public ones when none is named.
+        root_ca_cert: Option<String> = None,
+        /// PEM file with the client's certificate.
+        client_cert: Option<String> = None,
+        /// PEM file with its key.
+        client_private_key: Option<String> = None,
         /// Connections kept open.
         pool_size: usize = AMQP_POOL_SIZE,
         /// How long a connection may take to be made (duration).
@@ -98,18 +101,31 @@ option_table! {
 
 /// A channel on a connection of its own.
 struct Conn {
-    tcp: TcpStream,
+    wire: Wire,
     frame_max: usize,
 }
 
-/// A failure, and whether the connection is still good.
+/// A failure, by what can be done about it.
 enum Trouble {
+    /// The connection broke: a fresh one may do.
     Broken(String),
+    /// The server said no, or the time is over: final.
     Said(String),
 }
 
+impl Trouble {
+    fn text(self) -> String {
+        match self {
+            Trouble::Broken(e) | Trouble::Said(e) => e,
+        }
+    }
+}
+
 fn broken(e: std::io::Error) -> Trouble {
-    Trouble::Broken(e.to_string())
+    match e.kind() {
+        std::io::ErrorKind::TimedOut => Trouble::Said(e.to_string()),
+        _ => Trouble::Broken(e.to_string()),
+    }
 }
 
 /// One frame that came in.
@@ -125,34 +141,22 @@ const END: u8 = 0xCE;
 
 impl Conn {
     fn open(p: &AmqpConnection) -> Result<Conn, String> {
-        let addresses = (p.host.as_str(), p.port).to_socket_addrs().map_err(|e| e.to_string())?;
-        let mut last = "the name has no address".to_owned();
-        let mut tcp = None;
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, p.connect_timeout) {
-                Ok(s) => tcp = Some(s),
-                Err(e) => last = e.to_string(),
-            }
-            if tcp.is_some() {
-                break;
-            }
+        let mut wire = Wire::connect(&p.host, p.port, Instant::now() + p.connect_timeout)?;
+        if p.enable_tls {
+            let files = TlsFiles {
+                authority: p.root_ca_cert.clone(),
+                cert: p.client_cert.clone(),
+                key: p.client_private_key.clone(),
+            };
+            wire = wire.secure(&p.host, &files)?;
         }
-        let tcp = tcp.ok_or(last)?;
-        let io = |e: std::io::Error| e.to_string();
-        tcp.set_read_timeout(Some(p.connect_timeout)).map_err(io)?;
-        tcp.set_write_timeout(Some(p.connect_timeout)).map_err(io)?;
-        tcp.set_nodelay(true).map_err(io)?;
-        let mut conn = Conn { tcp, frame_max: 4096 };
-        conn.handshake(p).map_err(|t| match t {
-            Trouble::Broken(e) | Trouble::Said(e) => e,
-        })?;
-        conn.tcp.set_read_timeout(Some(p.publish_timeout)).map_err(io)?;
-        conn.tcp.set_write_timeout(Some(p.publish_timeout)).map_err(io)?;
+        let mut conn = Conn { wire, frame_max: 4096 };
+        conn.handshake(p).map_err(Trouble::text)?;
         Ok(conn)
     }
 
     fn handshake(&mut self, p: &AmqpConnection) -> Result<(), Trouble> {
-        self.tcp.write_all(b"AMQP\x00\x00\x09\x01").map_err(broken)?;
+        self.write(b"AMQP\x00\x00\x09\x01")?;
         self.expect(10, 10)?;
         let mut about = Vec::new();
         let name = p.connection_name.as_deref().unwrap_or("ringmta");
@@ -203,7 +207,11 @@ impl Conn {
         out.extend((payload.len() as u32).to_be_bytes());
         out.extend(payload);
         out.push(END);
-        self.tcp.write_all(&out).map_err(broken)
+        self.write(&out)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        self.wire.write_all(bytes).and_then(|()| self.wire.flush()).map_err(broken)
     }
 
     fn method(&mut self, channel: u16, class: u16, id: u16, args: &[u8]) -> Result<(), Trouble> {
@@ -213,13 +221,13 @@ impl Conn {
 
     fn frame(&mut self) -> Result<Frame, Trouble> {
         let mut head = [0; 7];
-        self.tcp.read_exact(&mut head).map_err(broken)?;
+        self.wire.read_exact(&mut head).map_err(broken)?;
         let size = u32::from_be_bytes([head[3], head[4], head[5], head[6]]) as usize;
         if head[0] == b'A' || size > MAX_AMQP_FRAME_BYTES {
             return Err(Trouble::Broken("the server does not speak AMQP 0-9-1".into()));
         }
         let mut payload = vec![0; size + 1];
-        self.tcp.read_exact(&mut payload).map_err(broken)?;
+        self.wire.read_exact(&mut payload).map_err(broken)?;
         match payload.pop() {
             Some(END) => Ok(Frame { kind: head[0], payload }),
             _ => Err(Trouble::Broken("a frame has no end".into())),
@@ -250,7 +258,8 @@ impl Conn {
         }
     }
 
-    fn publish(&mut self, m: &AmqpMessage) -> Result<(), Trouble> {
+    fn publish(&mut self, m: &AmqpMessage, limit: Duration) -> Result<(), Trouble> {
+        self.wire.set_deadline(Instant::now() + limit);
         let payload: &[u8] = match &m.payload {
             Plain::Str(s) => s,
             other => {
@@ -300,13 +309,54 @@ impl Pool {
         Pool { places: Places::new(params.pool_size), params }
     }
 
+    /// A pool of the server a URI names.
+    ///
+    /// # Errors
+    /// What is wrong with the URI.
+    pub fn of_uri(uri: &str) -> Result<Pool, String> {
+        uri::parse(uri).map(Pool::new)
+    }
+
+    /// Connects now, to see whether it can be done. Blocks: for helper threads.
+    ///
+    /// # Errors
+    /// What the server or the network said.
+    pub fn connect(&self) -> Result<(), String> {
+        let kept = self.places.take(self.params.wait_timeout)?;
+        let conn = kept.map_or_else(|| Conn::open(&self.params), Ok);
+        let (conn, done) = match conn {
+            Ok(conn) => (Some(conn), Ok(())),
+            Err(e) => (None, Err(e)),
+        };
+        self.places.give_back(conn);
+        done
+    }
+
+    /// Says good-bye on the connections that are idle. Blocks: for helper threads.
+    pub fn close(&self) {
+        for mut conn in self.places.drain() {
+            conn.wire.set_deadline(Instant::now() + CLOSE_TIMEOUT);
+            let bye = [&200u16.to_be_bytes()[..], &[0; 5]].concat();
+            // A server that does not answer has lost nothing: all that was published was confirmed.
+            let _ = conn.method(0, 10, 50, &bye).and_then(|()| conn.expect(10, 51));
+        }
+    }
+
     /// Publishes and waits for the server's confirmation. Blocks: for helper threads.
     ///
     /// # Errors
     /// What the server or the network said.
     pub fn publish(&self, m: &AmqpMessage) -> Result<(), String> {
+        self.publish_within(m, self.params.publish_timeout)
+    }
+
+    /// As [`Pool::publish`], with a time limit of the caller's.
+    ///
+    /// # Errors
+    /// What the server or the network said.
+    pub fn publish_within(&self, m: &AmqpMessage, limit: Duration) -> Result<(), String> {
         if let Some(mut kept) = self.places.take(self.params.wait_timeout)? {
-            match kept.publish(m) {
+            match kept.publish(m, limit) {
                 Ok(()) => {
                     self.places.give_back(Some(kept));
                     return Ok(());
@@ -319,19 +369,15 @@ impl Pool {
                 Err(Trouble::Broken(_)) => {}
             }
         }
-        let sent = Conn::open(&self.params).and_then(|mut conn| match conn.publish(m) {
+        let sent = Conn::open(&self.params).and_then(|mut conn| match conn.publish(m, limit) {
             Ok(()) => Ok(conn),
-            Err(Trouble::Broken(e) | Trouble::Said(e)) => Err(e),
+            Err(e) => Err(e.text()),
         });
-        match sent {
-            Ok(conn) => {
-                self.places.give_back(Some(conn));
-                Ok(())
-            }
-            Err(e) => {
-                self.places.give_back(None);
-                Err(e)
-            }
-        }
+        let (conn, done) = match sent {
+            Ok(conn) => (Some(conn), Ok(())),
+            Err(e) => (None, Err(e)),
+        };
+        self.places.give_back(conn);
+        done
     }
 }

@@ -2,13 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 
+use crate::peers::{nats_server, rabbitmq_server, redis_server, Peer};
 use crate::testing::*;
 use crate::vm::Mode;
 use crate::ConnMeta;
@@ -86,112 +84,6 @@ fn websocket_server() -> SocketAddr {
     at
 }
 
-/// A server from a package, on a free port; ends with the value.
-struct Peer(Child, u16, Option<u16>);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // Scripts have children: the whole group that was started ends.
-        let group = format!("-{}", self.0.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
-        let _ = self.0.wait();
-        if let Some(port) = self.2 {
-            let port = port.to_string();
-            let quiet = Command::new("epmd").args(["-port", &port, "-kill"]).output();
-            drop(quiet);
-        }
-    }
-}
-
-/// Starts a program that listens on the port given to it; `None`, said on stderr, when it is not installed.
-fn peer(programs: &[&str], args: impl Fn(u16) -> Vec<String>) -> Option<Peer> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for program in programs {
-        let started = Command::new(program)
-            .args(args(port))
-            .process_group(0)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let Ok(child) = started else { continue };
-        let mut peer = Peer(child, port, None);
-        let until = Instant::now() + Duration::from_secs(60);
-        while Instant::now() < until {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Some(peer);
-            }
-            assert!(peer.0.try_wait().unwrap().is_none(), "{program} ended at once");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("{program} does not listen");
-    }
-    eprintln!("skipped: {} is not installed (ci/peers.sh installs it)", programs[0]);
-    None
-}
-
-fn redis_server(dir: &Path) -> Option<Peer> {
-    let dir = dir.display().to_string();
-    peer(&["redis-server"], |port| {
-        let port = port.to_string();
-        ["--port", &port, "--bind", "127.0.0.1", "--save", "", "--dir", &dir]
-            .map(str::to_owned)
-            .to_vec()
-    })
-}
-
-fn nats_server(dir: &Path) -> Option<Peer> {
-    let dir = dir.display().to_string();
-    peer(&["nats-server", "/usr/sbin/nats-server"], |port| {
-        let port = port.to_string();
-        ["-a", "127.0.0.1", "-p", &port, "-js", "-sd", &dir].map(str::to_owned).to_vec()
-    })
-}
-
-/// A RabbitMQ of its own: its node name and files are made of the port.
-fn rabbitmq_server(dir: &Path) -> Option<Peer> {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let dist = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let names = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let log = std::fs::File::create(dir.join("rabbitmq.log")).unwrap();
-    let conf = dir.join("rabbitmq.conf");
-    std::fs::write(&conf, "").unwrap();
-    let program = Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server");
-    if !program.exists() {
-        eprintln!("skipped: rabbitmq-server is not installed (ci/peers.sh installs it)");
-        return None;
-    }
-    let child = Command::new(program)
-        .env("RABBITMQ_NODENAME", format!("ringmta{port}@localhost"))
-        .env("RABBITMQ_NODE_PORT", port.to_string())
-        .env("RABBITMQ_DIST_PORT", dist.to_string())
-        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-        .env("RABBITMQ_MNESIA_BASE", dir.join("mnesia"))
-        .env("RABBITMQ_LOG_BASE", dir.join("log"))
-        .env("RABBITMQ_CONFIG_FILE", conf)
-        .env("RABBITMQ_ENABLED_PLUGINS_FILE", dir.join("plugins"))
-        .env("ERL_EPMD_PORT", names.to_string())
-        .env("ERL_EPMD_RELAXED_COMMAND_CHECK", "1")
-        .env("HOME", dir)
-        .current_dir(dir)
-        .process_group(0)
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .spawn()
-        .ok()?;
-    let mut peer = Peer(child, port, Some(names));
-    let until = Instant::now() + Duration::from_secs(120);
-    while Instant::now() < until && peer.0.try_wait().unwrap().is_none() {
-        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return Some(peer);
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    // A sandbox may not be to its liking; that says nothing of our client.
-    let said = std::fs::read_to_string(dir.join("rabbitmq.log")).unwrap();
-    eprintln!("skipped: rabbitmq-server does not start here: {said}");
-    None
-}
-
 /// Runs one file; the failures of its checks, and how many there were.
 fn run(file: &Path) -> (Vec<String>, u64) {
     let peers = tempfile::tempdir().unwrap();
@@ -199,7 +91,7 @@ fn run(file: &Path) -> (Vec<String>, u64) {
     let redis = code.contains("REDIS").then(|| redis_server(peers.path())).flatten();
     let nats = code.contains("NATS").then(|| nats_server(peers.path())).flatten();
     let amqp = code.contains("AMQP").then(|| rabbitmq_server(peers.path())).flatten();
-    let port = |p: &Option<Peer>| p.as_ref().map_or("nil".to_owned(), |p| p.1.to_string());
+    let port = |p: &Option<Peer>| p.as_ref().map_or("nil".to_owned(), |p| p.port.to_string());
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let globals = format!(
         "HTTP, WS, CLOSED, DIR = 'http://{}', 'ws://{}', '{free}', '{}' REDIS, NATS, AMQP = {}, {}, {} ",

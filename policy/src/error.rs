@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::limits::{MAX_ERROR_BYTES, MAX_VM_BYTES};
 use crate::options::{Notes, OptionValue};
 use crate::plain::Plain;
 
@@ -122,7 +123,22 @@ pub(crate) fn from_lua(event: &str, e: &mlua::Error) -> PolicyError {
             return PolicyError::Reject(r.clone());
         }
     }
-    PolicyError::lua(event, message_of(e))
+    PolicyError::lua(event, shortened(message_of(e)))
+}
+
+/// The beginning and the end of a text that is too long: one says where, the other what.
+fn shortened(text: String) -> String {
+    if text.len() <= MAX_ERROR_BYTES {
+        return text;
+    }
+    let (mut head, mut tail) = (MAX_ERROR_BYTES / 2, text.len() - MAX_ERROR_BYTES / 2);
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    format!("{} ... {}", &text[..head], &text[tail..])
 }
 
 /// One line with file and line number: Lua's own message, or a native error with the line of its caller.
@@ -143,6 +159,10 @@ pub(crate) fn message_of(e: &mlua::Error) -> String {
             }
             with_location(&message_of(root), trace)
         }
+        E::MemoryError(_) => format!(
+            "the policy wants more memory than the {} MiB a shard's VM may take",
+            MAX_VM_BYTES / (1024 * 1024)
+        ),
         E::WithContext { context, cause } => format!("{context}: {}", message_of(cause)),
         E::ExternalError(inner) => inner.to_string(),
         E::BadArgument { to, pos, name, cause } => {
@@ -163,7 +183,8 @@ fn with_location(message: &str, traceback: &str) -> String {
         return message.to_owned();
     }
     // Frames of the glue under functions that wait say nothing to a policy's author.
-    let glue = |l: &str| l.starts_with("[C]") || l.starts_with("[string \"?\"]");
+    let glue =
+        |l: &str| ["[C]", "[string \"?\"]", "kumo:", "__mlua"].iter().any(|g| l.starts_with(g));
     let frame = traceback.lines().map(str::trim).find(|l| has_location(l) && !glue(l));
     match frame.and_then(|l| l.split_once(": in ").map(|(at, _)| at)) {
         Some(at) => format!("{at}: {message}"),

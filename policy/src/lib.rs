@@ -13,6 +13,8 @@
 pub mod address;
 pub mod amqp;
 mod auth;
+#[cfg(test)]
+mod bad_input_tests;
 pub mod classify;
 pub mod conn_meta;
 #[cfg(test)]
@@ -34,6 +36,7 @@ pub mod helpers;
 pub mod host;
 pub mod id;
 pub mod init;
+pub mod kafka;
 mod kumo;
 #[cfg(test)]
 mod kumo_tests;
@@ -51,6 +54,8 @@ pub mod mta_sts;
 mod named;
 pub mod nats;
 pub mod options;
+#[cfg(test)]
+mod peers;
 mod places;
 pub mod plain;
 pub mod policy;
@@ -67,12 +72,15 @@ mod strftime;
 #[cfg(test)]
 mod testing;
 pub mod time;
+#[cfg(test)]
+mod tls_tests;
 pub mod validate;
 #[cfg(test)]
 mod validate_tests;
 pub mod vm;
 #[cfg(test)]
 mod vm_tests;
+mod wire;
 pub mod zones;
 
 pub use address::{AddressError, EnvelopeAddress};

@@ -13,6 +13,13 @@ pub const HOOK_EVERY_INSTRUCTIONS: u32 = 10_000;
 pub const MAX_SLICE_INSTRUCTIONS: u64 = 1_000_000_000;
 /// Wall time one handler may run without waiting: every other session of the shard stands still meanwhile.
 pub const MAX_SLICE_TIME: Duration = Duration::from_secs(2);
+/// Turns in a row in which a handler may yield without waiting for anything; none has a reason to.
+pub const MAX_SPINS: u32 = 10_000;
+/// Memory one VM may take. Beyond it the handler that asks for more gets an error; without a limit the process would end where
+/// the machine has no more. Tables of some millions of addresses fit.
+pub const MAX_VM_BYTES: usize = 2 * 1024 * 1024 * 1024;
+/// Longest text of an error that is logged and handed on; an error may repeat what it was given.
+pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 /// Coroutines kept for reuse per VM; a session in a handler holds one.
 pub const COROUTINE_POOL_SIZE: usize = 256;
 /// Nesting allowed when a Lua value is turned into plain data: deeper means a cycle or an attack.
@@ -73,8 +80,18 @@ pub const WEBSOCKET_QUEUE_FRAMES: usize = 1024;
 pub const MAX_WEBSOCKET_FRAME_BYTES: usize = 16 * 1024 * 1024;
 /// How long a blocking client waits for a connection, a free place in its pool or an answer when the policy says nothing.
 pub const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a server is given to answer a good-bye: nothing hangs on it.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections to an AMQP server kept when the policy says nothing.
 pub const AMQP_POOL_SIZE: usize = 8;
+/// How long the confirmation of a Kafka record is waited for when the policy says nothing.
+pub const KAFKA_SEND_TIMEOUT: Duration = Duration::from_secs(60);
+/// How soon a record is offered again to a Kafka producer whose queue is full: a batch takes about that long.
+pub const KAFKA_QUEUE_RETRY: Duration = Duration::from_millis(10);
+/// Kafka producers a process keeps open for its policy; each has threads and connections of its own.
+pub const MAX_KAFKA_PRODUCERS: usize = 256;
+/// Largest file of certificates or keys a client reads; the bundle of all public authorities has a quarter of it.
+pub const MAX_PEM_FILE_BYTES: u64 = 1024 * 1024;
 /// Largest AMQP frame taken or sent.
 pub const MAX_AMQP_FRAME_BYTES: usize = 1024 * 1024;
 /// Connections a Redis handle keeps when the policy says nothing.
@@ -91,6 +108,8 @@ pub const MAX_QUEUE_VALUES: usize = 1_000_000;
 pub const MAX_COUNTER_BUCKETS: usize = 100_000;
 /// Parts of one MIME message; more is refused.
 pub const MAX_MIME_PARTS: usize = 10_000;
+/// Nesting of blocks and brackets in a Handlebars template.
+pub const MAX_TEMPLATE_DEPTH: usize = 64;
 /// Nesting of MIME parts.
 pub const MAX_MIME_DEPTH: usize = 32;
 /// DKIM signatures of one message that are looked at.

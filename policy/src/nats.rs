@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use serde_json::{json, Value};
 use crate::limits::{MAX_NATS_LINE_BYTES, NATS_CONNECT_TIMEOUT, NATS_REQUEST_TIMEOUT};
 use crate::options::*;
 use crate::plain::Plain;
+use crate::wire::{TlsFiles, Wire};
 
 option_table! {
     /// How NATS is reached.
@@ -27,16 +27,16 @@ option_table! {
         max_reconnects: u64 = 0,
         /// How long a connection may take to be made (duration).
         connection_timeout: Duration = NATS_CONNECT_TIMEOUT,
-        /// Only connect with TLS.
-        tls_required: bool = false; Support::Refused,
-        /// Begin with TLS.
-        tls_first: bool = false; Support::Refused,
-        /// File with root certificates.
-        certificate: Option<String> = None; Support::Refused,
-        /// File with the client's certificate.
-        client_cert: Option<String> = None; Support::Refused,
-        /// File with the client's key.
-        client_key: Option<String> = None; Support::Refused,
+        /// Only connect with TLS. A server that wants it gets it anyway, and a server named `tls://` too.
+        tls_required: bool = false,
+        /// Begin with TLS, before the server says anything.
+        tls_first: bool = false,
+        /// PEM file with the authorities that are believed; the public ones when none is named.
+        certificate: Option<String> = None,
+        /// PEM file with the client's certificate.
+        client_cert: Option<String> = None,
+        /// PEM file with its key.
+        client_key: Option<String> = None,
         /// How often the server is asked whether it is there (duration).
         ping_interval: Duration = Duration::from_secs(60); Support::NoEffect("each publication shows whether the server is there"),
         /// Publications that may wait.
@@ -54,6 +54,9 @@ option_table! {
     }
 }
 
+/// Where a server listens that is named without a port.
+const DEFAULT_PORT: u16 = 4222;
+
 /// Credentials, once their sources were read.
 #[derive(Clone, Default)]
 pub struct Credentials {
@@ -66,8 +69,7 @@ pub struct Credentials {
 }
 
 struct Conn {
-    read: BufReader<TcpStream>,
-    write: TcpStream,
+    stream: BufReader<Wire>,
     inbox: String,
     next: u64,
 }
@@ -92,12 +94,29 @@ pub struct Publication {
     pub await_ack: bool,
 }
 
-/// A failure before or after the message may have been taken.
+/// A failure, by what can be done about it.
 enum Trouble {
-    /// The connection broke before anything was sent: another may do.
+    /// The connection broke: a fresh one may do.
     Broken(String),
-    /// Final.
+    /// The time is over: final, and the connection is of no more use.
+    Late(String),
+    /// The server said no: final, and the connection is good.
     Said(String),
+}
+
+impl Trouble {
+    fn text(self) -> String {
+        match self {
+            Trouble::Broken(e) | Trouble::Late(e) | Trouble::Said(e) => e,
+        }
+    }
+}
+
+fn io(e: std::io::Error) -> Trouble {
+    match e.kind() {
+        std::io::ErrorKind::TimedOut => Trouble::Late(e.to_string()),
+        _ => Trouble::Broken(e.to_string()),
+    }
 }
 
 fn word(what: &str, text: &str) -> Result<(), String> {
@@ -149,36 +168,38 @@ impl Client {
     }
 
     fn open_one(&self, server: &str) -> Result<Conn, String> {
-        let bare = server.strip_prefix("nats://").unwrap_or(server).trim_end_matches('/');
-        let whole = if bare.contains(':') { bare.to_owned() } else { format!("{bare}:4222") };
-        let limit = self.params.connection_timeout;
-        let addresses = whole.to_socket_addrs().map_err(|e| e.to_string())?;
-        let mut last = "the name has no address".to_owned();
-        let mut tcp = None;
-        for address in addresses {
-            match TcpStream::connect_timeout(&address, limit) {
-                Ok(s) => {
-                    tcp = Some(s);
-                    break;
-                }
-                Err(e) => last = e.to_string(),
-            }
+        let (scheme, rest) = server.split_once("://").unwrap_or(("nats", server));
+        if !matches!(scheme, "nats" | "tls") {
+            return Err(format!("`{scheme}` is neither nats nor tls"));
         }
-        let tcp = tcp.ok_or(last)?;
-        let io = |e: std::io::Error| e.to_string();
-        tcp.set_read_timeout(Some(limit)).map_err(io)?;
-        tcp.set_write_timeout(Some(limit)).map_err(io)?;
-        tcp.set_nodelay(true).map_err(io)?;
-        let write = tcp.try_clone().map_err(io)?;
-        let mut conn =
-            Conn { read: BufReader::new(tcp), write, inbox: self.inbox.clone(), next: 0 };
-        let until = Instant::now() + limit;
-        let hello = conn.line(until)?;
+        let bare = rest.trim_end_matches('/');
+        let (host, port) = match bare.rsplit_once(':').filter(|(h, _)| !h.ends_with(':')) {
+            Some((host, port)) => (host, port.parse().map_err(|_| format!("`{port}` is no port"))?),
+            None => (bare, DEFAULT_PORT),
+        };
+        let p = &self.params;
+        let files = TlsFiles {
+            authority: p.certificate.clone(),
+            cert: p.client_cert.clone(),
+            key: p.client_key.clone(),
+        };
+        let mut wire = Wire::connect(host, port, Instant::now() + p.connection_timeout)?;
+        if p.tls_first {
+            wire = wire.secure(host, &files)?;
+        }
+        let mut conn = Conn { stream: BufReader::new(wire), inbox: self.inbox.clone(), next: 0 };
+        let hello = conn.line().map_err(Trouble::text)?;
         let info = hello.strip_prefix("INFO ").ok_or("the server is not a NATS server")?;
         let info: Value = serde_json::from_str(info).map_err(|e| e.to_string())?;
-        if info["tls_required"] == true {
-            return Err("the server wants TLS, which this client does not have".into());
+        let wanted = p.tls_required || scheme == "tls" || info["tls_required"] == true;
+        if wanted && !p.tls_first {
+            conn = conn.secure(host, &files, &info)?;
         }
+        self.log_in(&mut conn).map_err(Trouble::text)?;
+        Ok(conn)
+    }
+
+    fn log_in(&self, conn: &mut Conn) -> Result<(), Trouble> {
         let mut about = json!({
             "verbose": false, "pedantic": false, "lang": "rust", "version": env!("CARGO_PKG_VERSION"),
             "protocol": 1, "headers": true, "no_responders": true, "echo": !self.params.no_echo,
@@ -195,9 +216,8 @@ impl Client {
             }
         }
         let first = format!("CONNECT {about}\r\nSUB {}.* 1\r\nPING\r\n", conn.inbox);
-        conn.write.write_all(first.as_bytes()).map_err(io)?;
-        conn.pong(until)?;
-        Ok(conn)
+        conn.write(first.as_bytes())?;
+        conn.pong()
     }
 
     /// Publishes. Blocks: for helper threads.
@@ -240,48 +260,63 @@ impl Client {
                 }
                 // A kept connection may have been closed long ago: a new one gets a chance.
                 Err(Trouble::Broken(_)) if !fresh => {}
-                Err(Trouble::Broken(e)) => return Err(e),
+                Err(Trouble::Broken(e) | Trouble::Late(e)) => return Err(e),
             }
         }
     }
 }
 
 impl Conn {
+    /// The same connection inside TLS, which the server speaks from here on.
+    fn secure(self, host: &str, files: &TlsFiles, info: &Value) -> Result<Conn, String> {
+        if info["tls_required"] != true && info["tls_available"] != true {
+            return Err("the server has no TLS".into());
+        }
+        // What came before the handshake could be anybody's.
+        if !self.stream.buffer().is_empty() {
+            return Err("the server sent more than its INFO before TLS".into());
+        }
+        let wire = self.stream.into_inner().secure(host, files)?;
+        Ok(Conn { stream: BufReader::new(wire), ..self })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        let wire = self.stream.get_mut();
+        wire.write_all(bytes).and_then(|()| wire.flush()).map_err(io)
+    }
+
     /// One line without its end.
-    fn line(&mut self, until: Instant) -> Result<String, String> {
+    fn line(&mut self) -> Result<String, Trouble> {
         let mut out = Vec::new();
         loop {
-            if Instant::now() > until {
-                return Err("no answer in time".into());
-            }
-            let got = match self.read.fill_buf() {
-                Ok([]) => return Err("the server closed the connection".into()),
+            let got = match self.stream.fill_buf() {
+                Ok([]) => return Err(Trouble::Broken("the server closed the connection".into())),
                 Ok(got) => got,
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => continue,
-                Err(e) => return Err(e.to_string()),
+                Err(e) => return Err(io(e)),
             };
             let end = memchr::memchr(b'\n', got);
             let n = end.map_or(got.len(), |n| n + 1);
             out.extend_from_slice(&got[..n]);
-            self.read.consume(n);
+            self.stream.consume(n);
             if end.is_some() {
                 return Ok(String::from_utf8_lossy(&out).trim_end().to_owned());
             }
             if out.len() > MAX_NATS_LINE_BYTES {
-                return Err("the server sent too long a line".into());
+                return Err(Trouble::Broken("the server sent too long a line".into()));
             }
         }
     }
 
     /// Waits for the answer to a PING; what comes before it is looked at.
-    fn pong(&mut self, until: Instant) -> Result<(), String> {
+    fn pong(&mut self) -> Result<(), Trouble> {
         loop {
-            let line = self.line(until)?;
+            let line = self.line()?;
             match line.split(' ').next().unwrap_or("") {
                 "PONG" => return Ok(()),
-                "PING" => self.write.write_all(b"PONG\r\n").map_err(|e| e.to_string())?,
+                "PING" => self.write(b"PONG\r\n")?,
                 "-ERR" => {
-                    return Err(line.trim_start_matches("-ERR ").trim_matches('\'').to_owned())
+                    let said = line.trim_start_matches("-ERR ").trim_matches('\'');
+                    return Err(Trouble::Broken(said.to_owned()));
                 }
                 "MSG" | "HMSG" => drop(self.body(&line)?),
                 _ => {}
@@ -290,15 +325,15 @@ impl Conn {
     }
 
     /// The subject and content of a message line; with headers, those are in front.
-    fn body(&mut self, line: &str) -> Result<(String, Vec<u8>), String> {
+    fn body(&mut self, line: &str) -> Result<(String, Vec<u8>), Trouble> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let subject = (*words.get(1).unwrap_or(&"")).to_owned();
         let size = words.last().and_then(|n| n.parse::<usize>().ok());
         let size = size
             .filter(|n| *n <= 64 * MAX_NATS_LINE_BYTES)
-            .ok_or("the server sent a bad message")?;
+            .ok_or_else(|| Trouble::Broken("the server sent a bad message".into()))?;
         let mut bytes = vec![0; size + 2];
-        self.read.read_exact(&mut bytes).map_err(|e| e.to_string())?;
+        self.stream.read_exact(&mut bytes).map_err(io)?;
         bytes.truncate(size);
         Ok((subject, bytes))
     }
@@ -324,21 +359,19 @@ impl Conn {
         }
         out.extend_from_slice(&p.payload);
         out.extend_from_slice(b"\r\nPING\r\n");
-        self.write.write_all(&out).map_err(|e| Trouble::Broken(e.to_string()))?;
-        let until = Instant::now() + limit;
+        self.stream.get_mut().set_deadline(Instant::now() + limit);
+        self.write(&out)?;
         if !p.await_ack {
             // The answer to the PING shows that the server has read the message.
-            return self.pong(until).map_err(Trouble::Broken);
+            return self.pong();
         }
         loop {
-            let line = self.line(until).map_err(Trouble::Broken)?;
+            let line = self.line()?;
             match line.split(' ').next().unwrap_or("") {
-                "PING" => {
-                    self.write.write_all(b"PONG\r\n").map_err(|e| Trouble::Broken(e.to_string()))?
-                }
+                "PING" => self.write(b"PONG\r\n")?,
                 "-ERR" => return Err(Trouble::Said(line)),
                 "MSG" | "HMSG" => {
-                    let (subject, body) = self.body(&line).map_err(Trouble::Broken)?;
+                    let (subject, body) = self.body(&line)?;
                     if format!("{subject} ") == reply {
                         return acknowledged(&body).map_err(Trouble::Said);
                     }

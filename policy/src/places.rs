@@ -44,6 +44,13 @@ impl<T> Places<T> {
         }
     }
 
+    /// All kept connections, for good.
+    pub fn drain(&self) -> Vec<T> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open -= state.idle.len();
+        std::mem::take(&mut state.idle)
+    }
+
     /// Keeps a connection, or gives its place up.
     pub fn give_back(&self, conn: Option<T>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use redis::cluster::{ClusterClient, ClusterConnection};
 use redis::cluster_read_routing::RandomReplicaStrategy;
-use redis::{Client, Cmd, Connection, Value};
+use redis::{Client, ClientTlsConfig, Cmd, Connection, TlsCertificates, Value};
 
 use crate::gcra::GcraSpec;
 use crate::limits::{CLIENT_TIMEOUT, REDIS_POOL_SIZE};
 use crate::options::*;
 use crate::places::Places;
 use crate::plain::Plain;
+use crate::wire::read_pem;
 
 option_table! {
     /// How Redis is reached.
@@ -27,6 +28,12 @@ option_table! {
         username: Option<String> = None,
         /// Password of all servers of a cluster.
         password: Option<SecretText> = None,
+        /// PEM file with the authorities that are believed of `rediss://` servers; the public ones when none is named.
+        root_ca_cert: Option<String> = None,
+        /// PEM file with the client's certificate.
+        client_cert: Option<String> = None,
+        /// PEM file with its key.
+        client_private_key: Option<String> = None,
         /// How long a connection may take to be made (duration).
         connect_timeout: Duration = CLIENT_TIMEOUT,
         /// How long a free connection is waited for (duration).
@@ -94,6 +101,7 @@ impl Pool {
 
     fn connect(&self) -> Result<Conn, String> {
         let p = &self.params;
+        let tls = certificates(p)?;
         if p.cluster.unwrap_or(p.node.0.len() > 1) {
             let mut builder = ClusterClient::builder(p.node.0.iter().map(String::as_str))
                 .connection_timeout(p.connect_timeout)
@@ -104,13 +112,20 @@ impl Pool {
             if let Some(password) = &p.password {
                 builder = builder.password(password.0.as_str());
             }
+            if let Some(tls) = tls {
+                builder = builder.certs(tls);
+            }
             if p.read_from_replicas {
                 builder = builder.read_routing_strategy(RandomReplicaStrategy);
             }
             let made = builder.build().and_then(|c| c.get_connection());
             return made.map(|c| Conn::Cluster(Box::new(c))).map_err(|e| e.to_string());
         }
-        let client = Client::open(p.node.0[0].as_str()).map_err(|e| e.to_string())?;
+        let client = match tls {
+            Some(tls) => Client::build_with_tls(p.node.0[0].as_str(), tls),
+            None => Client::open(p.node.0[0].as_str()),
+        };
+        let client = client.map_err(|e| e.to_string())?;
         let conn = client.get_connection_with_timeout(p.connect_timeout);
         let conn = conn.map_err(|e| e.to_string())?;
         conn.set_read_timeout(Some(p.response_timeout)).map_err(|e| e.to_string())?;
@@ -154,6 +169,19 @@ impl Pool {
         self.places.give_back(keep.then_some(conn));
         answer.map_err(|e| e.to_string()).and_then(to_plain)
     }
+}
+
+/// The files for TLS, when some are named.
+fn certificates(p: &RedisParams) -> Result<Option<TlsCertificates>, String> {
+    let pem = |path: &Option<String>| path.as_deref().map(read_pem).transpose();
+    let client_tls = match (pem(&p.client_cert)?, pem(&p.client_private_key)?) {
+        (None, None) => None,
+        (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig { client_cert, client_key }),
+        _ => return Err("a client's certificate and its key must be given together".into()),
+    };
+    let root_cert = pem(&p.root_ca_cert)?;
+    let some = client_tls.is_some() || root_cert.is_some();
+    Ok(some.then_some(TlsCertificates { client_tls, root_cert }))
 }
 
 fn broken(e: &redis::RedisError) -> bool {

@@ -4,12 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use mlua::{Debug, HookTriggers, Lua, VmState};
 
-use crate::limits::{HOOK_EVERY_INSTRUCTIONS, MAX_SLICE_INSTRUCTIONS, MAX_SLICE_TIME};
+use crate::limits::{HOOK_EVERY_INSTRUCTIONS, MAX_SLICE_INSTRUCTIONS, MAX_SLICE_TIME, MAX_SPINS};
 
 /// How much the running handler has used since it last waited.
 #[derive(Default)]
@@ -68,15 +70,62 @@ impl Slice {
     /// Runs a handler's future under the budget.
     pub async fn watch<T>(&self, fut: impl Future<Output = T>) -> Result<T, Overrun> {
         let mut fut = pin!(fut);
+        let mut spin = Spin::default();
         std::future::poll_fn(|cx| {
             self.begin();
-            let polled = fut.as_mut().poll(cx);
+            let polled = spin.poll(cx, |cx| fut.as_mut().poll(cx));
             if self.overruns.get() > 0 {
                 return Poll::Ready(Err(Overrun(self.place.take())));
+            }
+            if spin.is_endless() {
+                return Poll::Ready(Err(Overrun("coroutine.yield".into())));
             }
             polled.map(Ok)
         })
         .await
+    }
+}
+
+/// Notices a handler that yields and yields, and waits for nothing: such a one asks to be run again while it still runs.
+#[derive(Default)]
+struct Spin {
+    polls: u32,
+    in_a_row: u32,
+}
+
+/// A waker that remembers whether it was used.
+struct Noted {
+    used: AtomicBool,
+    inner: Waker,
+}
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.used.store(true, Ordering::Relaxed);
+        self.inner.wake_by_ref();
+    }
+}
+
+impl Spin {
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        // Nearly every handler waits a few times at most: for those it costs a counter.
+        self.polls = self.polls.saturating_add(1);
+        if self.polls < MAX_SPINS {
+            return poll(cx);
+        }
+        let noted = Arc::new(Noted { used: AtomicBool::new(false), inner: cx.waker().clone() });
+        let polled = poll(&mut Context::from_waker(&noted.clone().into()));
+        let again = polled.is_pending() && noted.used.load(Ordering::Relaxed);
+        self.in_a_row = if again { self.in_a_row + 1 } else { 0 };
+        polled
+    }
+
+    fn is_endless(&self) -> bool {
+        self.in_a_row >= MAX_SPINS
     }
 }
 

@@ -18,7 +18,7 @@ use crate::error::{from_lua, PolicyError};
 use crate::host::Host;
 use crate::init::InitConfig;
 use crate::lent::Lent;
-use crate::limits::{COROUTINE_POOL_SIZE, MAX_SLICE_TIME};
+use crate::limits::{COROUTINE_POOL_SIZE, MAX_SLICE_TIME, MAX_VM_BYTES};
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::slice::{Overrun, Slice};
@@ -172,6 +172,7 @@ impl Vm {
     pub fn new(shared: Arc<Shared>, host: Rc<dyn Host>, mode: Mode) -> mlua::Result<Rc<Vm>> {
         let options = LuaOptions::new().thread_pool_size(COROUTINE_POOL_SIZE);
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
+        lua.set_memory_limit(MAX_VM_BYTES)?;
         let ctx = Rc::new(Ctx {
             shared,
             host,

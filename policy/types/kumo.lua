@@ -103,7 +103,6 @@ kumo.amqp = {}
 ---@param options kumo.AmqpPublishOptions
 function kumo.amqp.basic_publish(options) end
 
----@deprecated Not supported: use kumo.amqp.basic_publish.
 function kumo.amqp.build_client(...) end
 
 kumo.api = {}
@@ -397,7 +396,6 @@ function kumo.jsonl.new_writer(...) end
 
 kumo.kafka = {}
 
----@deprecated Not supported: records are handed on by a log hook over HTTP.
 function kumo.kafka.build_producer(...) end
 
 function kumo.log_debug(...) end

@@ -313,15 +313,24 @@
 ---@field vhost? string Virtual host. Default: "/".
 ---@field connection_name? string Name shown in the server's lists.
 ---@field heartbeat? integer Seconds between heartbeats. No effect: each publication shows whether the server is there.
----@field enable_tls? boolean Connect with TLS. Default: false. Not supported yet.
----@field root_ca_cert? string File with the certificate of the server's authority. Not supported yet.
----@field client_cert? string File with the client's certificate. Not supported yet.
----@field client_private_key? string File with the client's key. Not supported yet.
+---@field enable_tls? boolean Connect with TLS; servers usually listen for it on port 5671. Default: false.
+---@field root_ca_cert? string PEM file with the authorities that are believed; the public ones when none is named.
+---@field client_cert? string PEM file with the client's certificate.
+---@field client_private_key? string PEM file with its key.
 ---@field pool_size? integer Connections kept open. Default: 8.
 ---@field connect_timeout? number|string How long a connection may take to be made (duration). Default: 30.
 ---@field recycle_timeout? number|string How long a kept connection may take to prove that it lives (duration). Default: 30. No effect: a kept connection that fails is replaced and the message sent once more.
 ---@field wait_timeout? number|string How long a free connection is waited for (duration). Default: 30.
 ---@field publish_timeout? number|string How long a publication may take (duration). Default: 30.
+
+---Options of `kumo.kafka.send`.
+---@class kumo.KafkaRecordOptions
+---@field topic string Where to.
+---@field payload? any Content; none is a record without a value.
+---@field key? any Key: records with the same one go to the same partition.
+---@field headers? table<string, any> Headers, by name. Default: {}.
+---@field partition? integer The partition, when it is not librdkafka that chooses.
+---@field timeout? number|string How long the broker's confirmation is waited for (duration). Default: 60.
 
 ---Options of `kumo.nats.connect`.
 ---@class kumo.NatsOptions
@@ -331,11 +340,11 @@
 ---@field no_echo? boolean Do not get back what this connection publishes. Default: false.
 ---@field max_reconnects? integer Attempts to connect again per publication; 0 = one round over the servers. Default: 0.
 ---@field connection_timeout? number|string How long a connection may take to be made (duration). Default: 5.
----@field tls_required? boolean Only connect with TLS. Default: false. Not supported yet.
----@field tls_first? boolean Begin with TLS. Default: false. Not supported yet.
----@field certificate? string File with root certificates. Not supported yet.
----@field client_cert? string File with the client's certificate. Not supported yet.
----@field client_key? string File with the client's key. Not supported yet.
+---@field tls_required? boolean Only connect with TLS. A server that wants it gets it anyway, and a server named `tls://` too. Default: false.
+---@field tls_first? boolean Begin with TLS, before the server says anything. Default: false.
+---@field certificate? string PEM file with the authorities that are believed; the public ones when none is named.
+---@field client_cert? string PEM file with the client's certificate.
+---@field client_key? string PEM file with its key.
 ---@field ping_interval? number|string How often the server is asked whether it is there (duration). Default: 60. No effect: each publication shows whether the server is there.
 ---@field sender_capacity? integer Publications that may wait. Default: 128. No effect: a publication waits in its handler.
 ---@field inbox_prefix? string Beginning of the names replies are sent to. Default: "_INBOX".
@@ -352,6 +361,9 @@
 ---@field read_from_replicas? boolean In a cluster, read from replicas. Default: false.
 ---@field username? string User of all servers of a cluster.
 ---@field password? string Password of all servers of a cluster.
+---@field root_ca_cert? string PEM file with the authorities that are believed of `rediss://` servers; the public ones when none is named.
+---@field client_cert? string PEM file with the client's certificate.
+---@field client_private_key? string PEM file with its key.
 ---@field connect_timeout? number|string How long a connection may take to be made (duration). Default: 30.
 ---@field wait_timeout? number|string How long a free connection is waited for (duration). Default: 30.
 ---@field response_timeout? number|string How long an answer is waited for (duration). Default: 30.

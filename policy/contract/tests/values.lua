@@ -108,6 +108,7 @@ check('kumo.string.replace kumo.string.replacen kumo.string.trim kumo.string.tri
 end)
 check('kumo.string.eval_template kumo.string.wrap kumo.string.normalize_smtp_response', function()
   eq(kumo.string.eval_template('t', 'hi {{ name }}', { name = 'x' }), 'hi x')
+  eq(kumo.string.eval_template('t', 'hi {{#if name}}{{ name }}{{/if}}', { name = 'x' }, 'Handlebars'), 'hi x')
   eq(kumo.string.wrap('aaa bbb', 3, 10), 'aaa\r\n\tbbb')
   assert(kumo.string.normalize_smtp_response('550 <a@b.c> from 192.0.2.1'):find '{email}')
 end)

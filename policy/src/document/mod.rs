@@ -48,6 +48,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<crate::mime::DsnParams>("DsnOptions"),
         table::<crate::amqp::AmqpMessage>("AmqpPublishOptions"),
         table::<crate::amqp::AmqpConnection>("AmqpConnectionOptions"),
+        table::<crate::kafka::KafkaRecord>("KafkaRecordOptions"),
         table::<crate::nats::NatsParams>("NatsOptions"),
         table::<crate::redis::RedisParams>("RedisOptions"),
         table::<crate::kumo::shared_objects::SeriesParams>("CounterSeriesOptions"),

@@ -22,6 +22,8 @@ mod http_form;
 mod import;
 mod invoke;
 mod jsonl;
+#[cfg(feature = "kafka")]
+mod kafka_lua;
 mod keys;
 pub(crate) mod make;
 mod maps;
@@ -92,6 +94,8 @@ pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     classifier::register(lua, &kumo, ctx)?;
     regex_map::register(lua, &kumo)?;
     amqp_lua::register(lua, &kumo)?;
+    #[cfg(feature = "kafka")]
+    kafka_lua::register(lua, &kumo)?;
     refused::register(lua, &kumo)?;
     Ok(kumo)
 }

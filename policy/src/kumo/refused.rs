@@ -10,8 +10,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
         "records are told after they are durable; use configure_log_hook",
     ),
     ("dns.define_resolver", "there is one resolver; use configure_resolver"),
-    ("amqp.build_client", "use kumo.amqp.basic_publish"),
-    ("kafka.build_producer", NO_CLIENT),
     ("aaa.configure_acct_log", NO_AAA),
     ("aaa.load_acl_map", NO_AAA),
     ("aaa.make_access_control_list", NO_AAA),
@@ -25,7 +23,12 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("api.inject.build_v1", "use kumo.api.inject.inject_v1"),
 ];
 
-const NO_CLIENT: &str = "records are handed on by a log hook over HTTP";
+/// As [`REFUSED`], but only in this build: a feature of the crate is off.
+const NOT_BUILT_IN: &[(&str, &str)] = &[
+    #[cfg(not(feature = "kafka"))]
+    ("kafka.build_producer", "it is built in with `cargo build --release --features kafka`"),
+];
+
 const NO_AAA: &str = "access is by trusted address or credentials";
 const NO_XFER: &str = "messages stay on the node that accepted them";
 
@@ -67,8 +70,17 @@ pub(crate) fn why(path: &str) -> Option<&'static str> {
     REFUSED.iter().find(|(name, _)| *name == below).map(|(_, why)| *why)
 }
 
+/// As [`why`], and what this build leaves out.
+pub(crate) fn why_here(path: &str) -> Option<&'static str> {
+    let left_out = || {
+        let below = path.strip_prefix("kumo.")?;
+        NOT_BUILT_IN.iter().find(|(name, _)| *name == below).map(|(_, why)| *why)
+    };
+    why(path).or_else(left_out)
+}
+
 pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
-    for (path, why) in REFUSED {
+    for (path, why) in REFUSED.iter().chain(NOT_BUILT_IN) {
         let mut table = kumo.clone();
         let mut parts = path.split('.').peekable();
         while let Some(part) = parts.next() {

@@ -1,10 +1,13 @@
 //! `kumo.string.eval_template` and other texts made or cleaned.
 
+use handlebars::{no_escape, Handlebars};
 use minijinja::{AutoEscape, Environment};
 use mlua::{Error, Lua, Result, Table, Value};
+use serde_json::Value as Json;
 
 use super::shim::def;
 use crate::classify::normalize;
+use crate::limits::MAX_TEMPLATE_DEPTH;
 use crate::lua_value::to_json;
 
 /// Where lines are folded when the policy does not say.
@@ -25,13 +28,59 @@ fn eval(name: &str, source: &str, context: &Value, dialect: Option<&str>) -> Res
             env.add_filter("normalize_smtp_response", |s: String| normalize(&s));
             env.render_named_str(name, source, to_json(context)?).map_err(|e| failed(e.to_string()))
         }
-        "Handlebars" => Err(failed("Handlebars is not supported; use Jinja or Static".into())),
+        "Handlebars" => handlebars(name, source, &to_json(context)?).map_err(failed),
         other => Err(failed(crate::options::suggest::unknown(
             "variant",
             other,
             ["Jinja", "Static", "Handlebars"].into_iter(),
         ))),
     }
+}
+
+fn handlebars(name: &str, source: &str, context: &Json) -> std::result::Result<String, String> {
+    shape(source)?;
+    let mut registry = Handlebars::new();
+    // A name that a block does not have is looked for around it.
+    registry.set_recursive_lookup(true);
+    if !name.ends_with(".html") {
+        registry.register_escape_fn(no_escape);
+    }
+    registry.register_template_string(name, source).map_err(|e| e.to_string())?;
+    registry.render(name, context).map_err(|e| e.to_string())
+}
+
+/// The crate recurses with a template's blocks and brackets, and without end into partials that name themselves: what is
+/// too deep is refused, and partials are, of which there is no other to name.
+fn shape(source: &str) -> std::result::Result<(), String> {
+    let blank = |c: char| c == '~' || c.is_ascii_whitespace();
+    let mut blocks: Vec<usize> = Vec::new();
+    let mut rest = source;
+    while let Some(at) = rest.find("{{") {
+        let tag = rest[at..].trim_start_matches('{').trim_start_matches(blank);
+        let end = tag.find("}}").unwrap_or(tag.len());
+        let inside = &tag[..end];
+        rest = &tag[end..];
+        let word = inside.trim_start_matches('#').trim_start_matches(blank);
+        if word.starts_with(['>', '*']) {
+            return Err("partials are not supported".into());
+        }
+        match (inside.chars().next(), blocks.last_mut()) {
+            (Some('#'), _) => blocks.push(1),
+            (Some('^'), _) if inside.len() > 1 => blocks.push(1),
+            (Some('/'), _) => drop(blocks.pop()),
+            (_, Some(chain)) if word.starts_with("else") => *chain += 1,
+            _ => {}
+        }
+        let brackets = inside.chars().fold((0usize, 0), |(depth, most), c| match c {
+            '(' | '[' | '{' => (depth + 1, most.max(depth + 1)),
+            ')' | ']' | '}' => (depth.saturating_sub(1), most),
+            _ => (depth, most),
+        });
+        if blocks.iter().sum::<usize>() + brackets.1 > MAX_TEMPLATE_DEPTH {
+            return Err(format!("blocks and brackets are nested deeper than {MAX_TEMPLATE_DEPTH}"));
+        }
+    }
+    Ok(())
 }
 
 /// Folds at blanks once a line has `soft` characters; words longer than `hard` are cut.
@@ -86,6 +135,28 @@ mod tests {
         assert_eq!(run("'t', 'Hi {{ name }}', {name='A&B'}"), json!("Hi A&B"));
         assert_eq!(run("'t.html', 'Hi {{ name }}', {name='A&B'}"), json!("Hi A&amp;B"));
         assert_eq!(run("'t', 'Hi {{ name }}', {}, 'Static'"), json!("Hi {{ name }}"));
+        assert_eq!(
+            run("'t', 'Hi {{#each names}}{{this}}{{last}} {{/each}}', {names={'A&B', 'C'}, last='!'}, 'Handlebars'"),
+            json!("Hi A&B! C! ")
+        );
+        assert_eq!(run("'t.html', '{{ name }}', {name='A&B'}, 'Handlebars'"), json!("A&amp;B"));
+        assert_eq!(run("'t', '[{{ none }}]', {}, 'Handlebars'"), json!("[]"));
+        let e = eval_err("kumo.string.eval_template('t', '{{#if}', {}, 'Handlebars')");
+        assert!(e.contains("eval_template: t: "), "{e}");
+        let e = eval_err("kumo.string.eval_template('t', '{{#*inline \"a\"}}{{> a}}{{/inline}}{{> a}}', {}, 'Handlebars')");
+        assert!(e.contains("partials are not supported"), "{e}");
+        for deep in [
+            "('{{#if a}}'):rep(N)",
+            "'{{#if a}}' .. ('{{else if a}}'):rep(N) .. '{{/if}}'",
+            "'{{a ' .. ('('):rep(N)",
+        ] {
+            let deep = deep.replace('N', "100000");
+            let e =
+                eval_err(&format!("kumo.string.eval_template('t', {deep}, {{}}, 'Handlebars')"));
+            assert!(e.contains("nested deeper than 64"), "{e}");
+        }
+        let nested = "('{{#if a}}'):rep(60) .. 'x' .. ('{{/if}}'):rep(60)";
+        assert_eq!(run(&format!("'t', {nested}, {{a=1}}, 'Handlebars'")), json!("x"));
         assert!(eval_err("kumo.string.eval_template('t', '{% if %}', {})")
             .contains("eval_template: t: "));
         assert!(eval_err("kumo.string.eval_template('t', '', {}, 'Jinga')")

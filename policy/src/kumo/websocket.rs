@@ -21,6 +21,7 @@ use crate::mpsc::Queue;
 use crate::options::{Notes, OptionValue};
 use crate::plain::Plain;
 use crate::vm;
+use crate::wire::TlsFiles;
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -88,16 +89,10 @@ fn tcp(host: &str, port: u16) -> Failable<TcpStream> {
 }
 
 fn tls(host: &str, tcp: TcpStream) -> Failable<Wire> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = TlsFiles::default().config()?;
     let name = rustls::pki_types::ServerName::try_from(host.to_owned());
     let name = name.map_err(|_| format!("`{host}` is not a server name"))?;
-    let conn = rustls::ClientConnection::new(Arc::new(config), name).map_err(|e| e.to_string())?;
+    let conn = rustls::ClientConnection::new(config, name).map_err(|e| e.to_string())?;
     Ok(Wire::Tls(Box::new(rustls::StreamOwned::new(conn, tcp))))
 }
 

@@ -96,7 +96,8 @@ impl<'a> Scan<'a> {
         let Ok(Value::Table(mut table)) = require.call::<Value>(module) else { return };
         for (depth, part) in path.iter().enumerate() {
             let whole = || format!("{shown}.{}", path[..=depth].join("."));
-            if let Some(why) = refused::why(&format!("{module}.{}", path[..=depth].join("."))) {
+            if let Some(why) = refused::why_here(&format!("{module}.{}", path[..=depth].join(".")))
+            {
                 let text =
                     format!("{} is not supported by this version of ringmta: {why}", whole());
                 return self.findings.push(Finding::at(file, line, Grade::Error, text));

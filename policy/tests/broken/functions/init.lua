@@ -6,5 +6,5 @@ end)
 kumo.on('smtp_server_message_received', function(msg)
   local path = kumo.make_egress_path_config { }
   local mx = kumo.dns.lookup_mxx 'x'
-  kumo.kafka.build_producer { servers = {} }
+  kumo.xfer.xfer(msg)
 end)
