@@ -148,6 +148,18 @@ pub const EVENT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// zstd level of log files whose policy leaves the choice to us: log lines compress at 1.4 GB/s, to a
 /// little less than zstd's own choice (3) at 0.9 GB/s makes of them.
 pub const LOG_COMPRESSION_LEVEL: i32 = 1;
+/// Recipients of one report that records are made of.
+pub const REPORT_RECIPIENTS_MAX: usize = 1000;
+/// How long a client certificate and its key are used before they are read again, seconds.
+pub const TLS_KEY_KEEP_SECS: u64 = 300;
+/// Time until a message of the deferred queue is asked about again when its handler has failed, milliseconds.
+pub const DEFERRED_INJECT_RETRY_MS: u64 = 10_000;
+/// Longest PROXY header taken: addresses take 232 bytes at most, the rest is what proxies add to them.
+pub const PROXY_HEADER_BYTES: usize = 2048;
+/// How long a proxy may take for it, seconds: it sends the header at once.
+pub const PROXY_HEADER_SECS: u64 = 5;
+/// Log lines that wait for a `filter_event` at once; further ones are written unasked.
+pub const LOG_FILTERS_MAX: usize = 10_000;
 /// Open log segments are cut at least this often when the policy sets no duration.
 pub const LOG_SEGMENT_SECS: u64 = 60;
 /// Hook retry: first pause.
@@ -254,6 +266,11 @@ pub const STS_CACHE_POLICIES: usize = 10_000;
 pub const STS_FAILURE_SECS: u64 = 300;
 /// Least time between two questions to policy for one queue, whatever its refresh_interval says.
 pub const REFRESH_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(100);
+/// Longest a message waits for a source whose selection rate is used up before it looks again,
+/// milliseconds: by then the policy may have allowed more.
+pub const SELECTION_WAIT_MAX_MS: u64 = 600_000;
+/// How long a message waits where no source can be chosen at all.
+pub const NO_SOURCE_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Time between two looks at the files of the policy, milliseconds.
 pub const MONITOR_MS: u64 = 5000;
 /// Once they have changed: time until they are looked at again, milliseconds.

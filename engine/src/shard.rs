@@ -167,6 +167,7 @@ async fn enumerated(
     let seen = shard.policy().spool_message_enumerated(&message).await;
     seen.map_err(|error| error.to_string())?;
     found.queue = message.queue_name().to_string();
+    found.scheduling = message.scheduling();
     Ok(())
 }
 
@@ -226,6 +227,8 @@ async fn stop(shard: &Rc<Shard>) {
         }
         // Also when there was nothing for the journal: a Reception may wait.
         shard.events.flush_hooks().await;
+        // A filter that hangs keeps no log from being closed.
+        let _ = io::deadline(Duration::from_millis(500), shard.events.filtered()).await;
         shard.events.write_logs(true).await;
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {

@@ -263,11 +263,21 @@ fn node_id(meta: &Path) -> String {
     id
 }
 
-type Certificate<'a> = (Option<&'a KeySource>, Option<&'a KeySource>, Option<String>);
+struct Certificate<'a> {
+    certificate: Option<&'a KeySource>,
+    key: Option<&'a KeySource>,
+    /// CAs of the certificates that clients must show.
+    client_ca: Option<&'a KeySource>,
+    hostname: Option<String>,
+}
 
 fn smtp_certificate(listener: &EsmtpListener) -> Certificate<'_> {
-    let certificate = listener.tls_certificate.as_ref();
-    (certificate, listener.tls_private_key.as_ref(), listener.hostname.clone())
+    Certificate {
+        certificate: listener.tls_certificate.as_ref(),
+        key: listener.tls_private_key.as_ref(),
+        client_ca: listener.tls_required_client_ca.as_ref(),
+        hostname: listener.hostname.clone(),
+    }
 }
 
 fn http_tls(policy: &Policy, init: &InitConfig) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
@@ -277,11 +287,12 @@ fn http_tls(policy: &Policy, init: &InitConfig) -> Result<Vec<Option<Arc<ServerC
             configs.push(None);
             continue;
         }
-        let certificate = (
-            listener.tls_certificate.as_ref(),
-            listener.tls_private_key.as_ref(),
-            listener.hostname.clone(),
-        );
+        let certificate = Certificate {
+            certificate: listener.tls_certificate.as_ref(),
+            key: listener.tls_private_key.as_ref(),
+            client_ca: None,
+            hostname: listener.hostname.clone(),
+        };
         configs.push(Some(listener_tls(policy, certificate)?));
     }
     Ok(configs)
@@ -294,18 +305,19 @@ fn listeners_tls<'a>(
     certificates.map(|certificate| listener_tls(policy, certificate).map(Some)).collect()
 }
 
-fn listener_tls(
-    policy: &Policy,
-    (certificate, key, name): Certificate<'_>,
-) -> Result<Arc<ServerConfig>, String> {
+fn listener_tls(policy: &Policy, of: Certificate<'_>) -> Result<Arc<ServerConfig>, String> {
     let load = |source: &KeySource| {
         block_on(policy.load_key(source)).map_err(|error| format!("TLS: {error}"))
     };
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => tls::server_config(&load(certificate)?, &load(key)?),
+    let client_ca = of.client_ca.map(load).transpose()?;
+    match (of.certificate, of.key) {
+        (Some(certificate), Some(key)) => {
+            let (certificate, key) = (load(certificate)?, load(key)?);
+            tls::server_config_asking(&certificate, &key, client_ca.as_deref())
+        }
         (None, None) => {
-            let (certificate, key) = tls::self_signed(&name.unwrap_or_else(hostname))?;
-            tls::server_config(certificate.as_bytes(), key.as_bytes())
+            let (certificate, key) = tls::self_signed(&of.hostname.unwrap_or_else(hostname))?;
+            tls::server_config_asking(certificate.as_bytes(), key.as_bytes(), client_ca.as_deref())
         }
         _ => Err("TLS: tls_certificate and tls_private_key are needed together".into()),
     }

@@ -341,6 +341,9 @@ fn where_a_message_is_and_why() {
     for field in ["ready_count", "connection_count"] {
         assert!(ready["state"][field].is_number(), "{ready}");
     }
+    let limit = &ready["constraints"]["max_concurrent_dispatchers"];
+    assert_eq!(limit, &json!({"value": 32, "source": {"kind": "primary"}, "display": "32"}));
+    assert_eq!(ready["constraints"]["max_message_rate"], Value::Null);
     engine.get("/api/admin/inspect-sched-q/v1?queue_name=none.test").expect(404);
 }
 

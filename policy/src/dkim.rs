@@ -64,10 +64,12 @@ impl Signer {
         now: u64,
     ) -> Result<String, String> {
         let block = HeaderBlock::new(message);
-        let body_hash =
-            hash_body(&message[block.body_start()..], self.params.body_canonicalization, None);
+        let how = self.params.body_canonicalization;
+        let (body_hash, length) = hash_and_length(&message[block.body_start()..], how, None);
         let names = self.signed_names(&block);
-        let unsigned = self.unsigned_value(first, &names, &body_hash, now);
+        // The tag `i` of an ARC signature is its instance, and the others mean nothing there.
+        let more = if first == "v=1" { self.further_tags(length) } else { String::new() };
+        let unsigned = self.unsigned_value(first, &names, &body_hash, now, &more);
         let mut input = Vec::with_capacity(2048);
         for field in pick(&block, &names) {
             canonical_field(
@@ -142,7 +144,33 @@ impl Signer {
         self.sign(input).map(|s| fold(&BASE64.encode(&s)))
     }
 
-    fn unsigned_value(&self, first: &str, names: &[String], body_hash: &[u8], now: u64) -> String {
+    /// The tags a signature has only when they are asked for, on a line of their own.
+    fn further_tags(&self, body_length: u64) -> String {
+        let p = &self.params;
+        let mut tags = Vec::new();
+        tags.extend(
+            p.agent_user_identifier.as_ref().map(|i| format!("i={};", quoted_printable(i))),
+        );
+        tags.extend(p.body_length.then(|| format!("l={body_length};")));
+        tags.extend(p.reporting.then(|| "r=y;".to_owned()));
+        if let Some(author) = &p.atps {
+            let digest = p.atpsh.as_deref().unwrap_or("sha256");
+            tags.push(format!("atps={author}; atpsh={digest};"));
+        }
+        match tags.is_empty() {
+            true => String::new(),
+            false => format!("\r\n {}", tags.join(" ")),
+        }
+    }
+
+    fn unsigned_value(
+        &self,
+        first: &str,
+        names: &[String],
+        body_hash: &[u8],
+        now: u64,
+        more: &str,
+    ) -> String {
         let p = &self.params;
         let algorithm = self.algorithm();
         let word = |c| if c == Canonicalization::Relaxed { "relaxed" } else { "simple" };
@@ -150,7 +178,7 @@ impl Signer {
             p.expiration.map(|e| format!(" x={};", now + e.as_secs())).unwrap_or_default();
         let (header, body) = (word(p.header_canonicalization), word(p.body_canonicalization));
         format!(
-            " {first}; a={algorithm}; c={header}/{body};\r\n d={}; s={}; t={now};{expires}\r\n h={};\r\n bh={};\r\n b=",
+            " {first}; a={algorithm}; c={header}/{body};\r\n d={}; s={}; t={now};{expires}{more}\r\n h={};\r\n bh={};\r\n b=",
             p.domain,
             p.selector,
             fold_names(names),
@@ -237,9 +265,27 @@ impl Limited {
     }
 }
 
+/// DKIM-Quoted-Printable (section 2.11): what a tag may not hold as it is.
+fn quoted_printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.bytes() {
+        match c {
+            b'!'..=b'~' if !matches!(c, b';' | b'=') => out.push(char::from(c)),
+            c => out.push_str(&format!("={c:02X}")),
+        }
+    }
+    out
+}
+
 /// Sections 3.4.3 and 3.4.4: hashed line by line, so that the body is never copied. `limit` is the tag `l`.
 pub(crate) fn hash_body(body: &[u8], how: Canonicalization, limit: Option<u64>) -> Vec<u8> {
-    let mut hash = Limited { hash: Context::new(&SHA256), left: limit.unwrap_or(u64::MAX) };
+    hash_and_length(body, how, limit).0
+}
+
+/// As [`hash_body`], with the number of bytes hashed.
+fn hash_and_length(body: &[u8], how: Canonicalization, limit: Option<u64>) -> (Vec<u8>, u64) {
+    let most = limit.unwrap_or(u64::MAX);
+    let mut hash = Limited { hash: Context::new(&SHA256), left: most };
     let mut empty_lines = 0;
     let mut any = false;
     let mut line_buffer = Vec::new();
@@ -268,7 +314,7 @@ pub(crate) fn hash_body(body: &[u8], how: Canonicalization, limit: Option<u64>) 
     if !any && how == Canonicalization::Simple {
         hash.update(b"\r\n");
     }
-    hash.hash.finish().as_ref().to_vec()
+    (hash.hash.finish().as_ref().to_vec(), most - hash.left)
 }
 
 /// White space collapsed and trimmed at the end; the line itself when nothing is to be done.

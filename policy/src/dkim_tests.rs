@@ -54,6 +54,102 @@ fn bad_keys_say_so_without_showing_them() {
     assert!(e.contains("must include From"), "{e}");
 }
 
+fn ed25519(p: DkimSigner) -> Signer {
+    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    Signer::new(p, Algorithm::Ed25519, key.as_ref()).unwrap()
+}
+
+#[test]
+fn further_tags_are_written_when_asked_for() {
+    let plain = ed25519(params(&["From"])).signature(MESSAGE, 7).unwrap();
+    for tag in [" i=", " l=", " r=", "atps"] {
+        assert!(!plain.contains(tag), "{plain}");
+    }
+    let signer = ed25519(DkimSigner {
+        agent_user_identifier: Some("j o;=@example.com".into()),
+        body_length: true,
+        reporting: true,
+        atps: Some("author.example".into()),
+        atpsh: Some("sha1".into()),
+        ..params(&["From"])
+    });
+    let value = signer.signature(MESSAGE, 7).unwrap();
+    // `Hi there`, an empty line, `.dot`, each with its CRLF.
+    let line = "\r\n i=j=20o=3B=3D@example.com; l=18; r=y; atps=author.example; atpsh=sha1;\r\n h=";
+    assert!(value.contains(line), "{value}");
+    let seal = signer.arc_message_signature(MESSAGE, 3, 7).unwrap();
+    assert!(seal.contains(" i=3;") && !seal.contains("l=18") && !seal.contains("atps"), "{seal}");
+}
+
+#[test]
+fn tags_that_no_reader_would_take_are_refused() {
+    use crate::options::{Notes, OptionTable};
+    use crate::plain::Plain;
+    let read = |name: &str, value: &str| {
+        let text = Plain::str;
+        let all = Plain::map([
+            ("domain", text("example.com")),
+            ("selector", text("s")),
+            ("headers", Plain::list(vec![text("From")])),
+            ("key", text("/key")),
+            (name, text(value)),
+        ]);
+        DkimSigner::parse(&all, &mut Notes::default()).map(drop)
+    };
+    for good in ["@example.com", "jo@example.com", "jo@Sub.Example.com"] {
+        assert_eq!(read("agent_user_identifier", good), Ok(()), "{good}");
+    }
+    for bad in ["jo", "jo@example.org", "jo@badexample.com", "example.com"] {
+        let e = read("agent_user_identifier", bad).unwrap_err();
+        assert!(e.contains("is not an address in `example.com`"), "{e}");
+    }
+    assert_eq!(read("atps", "author.example"), Ok(()));
+    assert!(read("atps", "a b").unwrap_err().contains("is not a domain"));
+    assert!(read("atpsh", "sha256").unwrap_err().contains("needs `atps`"));
+}
+
+/// What is added behind the signed length passes; what is changed within does not.
+#[test]
+fn a_stated_length_lets_text_be_added() {
+    let Some(rsa) = tool("openssl", &["genrsa", "-traditional", "2048"]) else {
+        return eprintln!("skipped: openssl is not installed");
+    };
+    let pair = RsaKeyPair::from_der(&unwrap_pem(&rsa)).unwrap();
+    let record = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(&spki(pair.public().as_ref())));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let p = DkimSigner {
+        body_length: true,
+        agent_user_identifier: Some("@example.com".into()),
+        reporting: true,
+        ..params(&["From", "To", "Subject", "Date"])
+    };
+    let signer = Signer::new(p, Algorithm::RsaSha256, &rsa).unwrap();
+    let signed = signer.sign_message(MESSAGE, now).unwrap();
+    let at = signed.windows(6).position(|w| w == b"\r\n.dot").unwrap();
+    let longer = [&signed[..at + 8], b"footer of a list\r\n"].concat();
+    let mut changed = longer.clone();
+    changed[at + 3] = b'D';
+    type Verify = fn(&[u8], &str) -> Option<bool>;
+    let others: [(&str, Verify); 2] =
+        [("python3-dkim", verify_elsewhere), ("opendkim", verify_with_opendkim)];
+    for (name, verify) in others {
+        for (message, good) in [(&signed, true), (&longer, true), (&changed, false)] {
+            match verify(message, &record) {
+                None => eprintln!("skipped: {name} is not installed"),
+                Some(ok) => assert_eq!(ok, good, "{name}:\n{}", String::from_utf8_lossy(message)),
+            }
+        }
+    }
+}
+
+/// A public key as records hold it (RFC 5280, SubjectPublicKeyInfo), of 2048 bits.
+fn spki(key: &[u8]) -> Vec<u8> {
+    let head = "30820122300d06092a864886f70d01010105000382010f00";
+    let head = data_encoding::HEXLOWER.decode(head.as_bytes()).unwrap();
+    assert_eq!(key.len(), 270);
+    [&head, key].concat()
+}
+
 fn tool(name: &str, args: &[&str]) -> Option<Vec<u8>> {
     let out = Command::new(name).args(args).output().ok()?;
     out.status.success().then_some(out.stdout)
@@ -108,6 +204,9 @@ fn another_implementation_agrees() {
                     body_canonicalization: body,
                     over_sign,
                     expiration: Some(std::time::Duration::from_secs(3600)),
+                    agent_user_identifier: over_sign.then(|| "list+jo@news.example.com".into()),
+                    reporting: over_sign,
+                    atps: over_sign.then(|| "author.example".into()),
                     ..params(&["From", "To", "Subject", "Date"])
                 };
                 let signed =

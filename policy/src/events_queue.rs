@@ -111,6 +111,19 @@ impl Policy {
         self.vm.single::<()>("shutdown_logging", ()).await.map(drop)
     }
 
+    /// The `filter_event` of log files: whether a record about `msg` is written; yes when the event has no handler.
+    pub async fn wants_log_line(
+        &self,
+        event: &str,
+        msg: &Message,
+        record: &serde_json::Value,
+    ) -> Result<bool> {
+        let lent = self.lend(event, msg)?;
+        let record = from_json(&self.vm.lua, record).map_err(|e| self.vm.report(event, &e))?;
+        let answer = self.vm.single::<Value>(event, (lent.object(), record)).await?;
+        Ok(!matches!(answer, Some(Value::Boolean(false))))
+    }
+
     /// `should_enqueue_log_record`: whether a hook gets the record in `msg`; yes when no handler has a say. `msg` carries the
     /// record as metadata `log_record`, its JSON as the body, and `LogRecord` as `reception_protocol`.
     pub async fn should_enqueue_log_record(&self, msg: &Message, hook: &str) -> Result<bool> {

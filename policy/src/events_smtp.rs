@@ -147,6 +147,13 @@ impl Policy {
         self.vm.single::<()>(EVENT, (lent.object(), conn.clone())).await.map(drop)
     }
 
+    /// `smtp_server_message_deferred_inject`.
+    pub async fn message_deferred_inject(&self, msg: &Message, conn: &ConnMeta) -> Result<()> {
+        const EVENT: &str = "smtp_server_message_deferred_inject";
+        let lent = self.lend(EVENT, msg)?;
+        self.vm.single::<()>(EVENT, (lent.object(), conn.clone())).await.map(drop)
+    }
+
     /// `smtp_server_split_transaction`: groups of recipients, one message each; `None` = the listener's `batch_handling`.
     pub async fn split_transaction(
         &self,

@@ -62,6 +62,17 @@ impl Gcra {
         }
     }
 
+    /// As [`Gcra::try_acquire`], but takes nothing.
+    pub fn would_pass(&self, spec: &GcraSpec, now_nanos: u64) -> Result<(), Duration> {
+        let Some(interval) = spec.interval_nanos() else { return Err(spec.period) };
+        let ahead = self.next_nanos.load(Ordering::Relaxed).saturating_sub(now_nanos);
+        let tolerance = interval.saturating_mul(spec.burst.max(1));
+        match ahead.saturating_add(interval).saturating_sub(tolerance) {
+            0 => Ok(()),
+            wait => Err(Duration::from_nanos(wait)),
+        }
+    }
+
     /// Events that would pass at `now_nanos`, and how long until the limiter is as if unused.
     pub fn peek(&self, spec: &GcraSpec, now_nanos: u64) -> (u64, Duration) {
         let Some(interval) = spec.interval_nanos() else { return (0, spec.period) };
@@ -93,6 +104,8 @@ mod tests {
             assert_eq!(g.try_acquire(&SPEC, now), Ok(()));
         }
         assert_eq!(g.try_acquire(&SPEC, now), Err(Duration::from_millis(100)));
+        assert_eq!(g.would_pass(&SPEC, now), Err(Duration::from_millis(100)));
+        assert_eq!(g.would_pass(&SPEC, now + 100_000_000), Ok(()));
         assert_eq!(g.try_acquire(&SPEC, now + 100_000_000), Ok(()));
         assert_eq!(g.peek(&SPEC, now + 100_000_000), (0, Duration::from_millis(300)));
     }

@@ -109,13 +109,23 @@ fn option_objects() {
     );
     let e = eval_err("return kumo.make_egress_path{enable_tls='Sometimes'}");
     assert!(e.contains("option `enable_tls`: unknown variant `Sometimes`, expected one of"), "{e}");
-    let e = eval_err("return kumo.make_egress_source{name='x', socks5_proxy_server='1.2.3.4:5'}");
+    let e = eval_err("return kumo.make_egress_source{name='x', suspend_when_unplumbed={}}");
     assert!(
-        e.ends_with("option `socks5_proxy_server` is not supported by this version of ringmta"),
+        e.ends_with("option `suspend_when_unplumbed` is not supported by this version of ringmta"),
         "{e}"
     );
-    assert!(
-        eval_err("kumo.make_listener_domain{log_oob=true}").contains("`log_oob` is not supported")
+    for (bad, why) in [
+        ("socks5_proxy_server='1.2.3.4:5'", "are needed together"),
+        ("ha_proxy_source_address='1.2.3.4'", "are needed together"),
+        ("ha_proxy_server='h', ha_proxy_source_address='1.2.3.4'", "expected host:port"),
+    ] {
+        let e = eval_err(&format!("return kumo.make_egress_source{{name='x', {bad}}}"));
+        assert!(e.contains(why), "{e}");
+    }
+    let domain = "kumo.make_listener_domain{log_oob=true, log_arf='LogThenDrop'}";
+    assert_eq!(
+        eval(&format!("local d = {domain} return {{d.log_oob, d.log_arf}}")),
+        json!(["LogThenRelay", "LogThenDrop"])
     );
     assert!(eval_err("kumo.start_esmtp_listener{}")
         .contains("can only be called while `pre_init` or `init` is handled"));

@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - Values: [`id`], [`address`], [`message`], [`schedule`], [`queue_name`], [`conn_meta`], [`headers`], [`time`]
-//! - Options: [`options`] (one table per constructor), [`init`] (what start-up asked for), [`events_table`]
+//! - Options: [`options`] (one table per constructor), `ceilings` (what they allow at most), [`init`] (what start-up asked for), [`events_table`]
+//! - Log lines: [`log_template`]
 //! - Shared by all shards: [`shared`], [`helpers`], [`gcra`], `memo`
 //! - The VM: [`vm`] (setup and calls), `slice` (the budget of a handler), `lent` (messages as arguments), `lua_value` (conversions), [`policy`] (loading),
 //!   `events_smtp`, `events_queue` (typed events), `kumo` (what Lua sees), `extras` (helper modules)
@@ -15,6 +16,7 @@ pub mod amqp;
 mod auth;
 #[cfg(test)]
 mod bad_input_tests;
+mod ceilings;
 pub mod classify;
 pub mod conn_meta;
 #[cfg(test)]
@@ -42,6 +44,7 @@ mod kumo;
 mod kumo_tests;
 mod lent;
 pub mod limits;
+pub mod log_template;
 mod lua_value;
 mod memo;
 pub mod message;
@@ -84,6 +87,7 @@ mod wire;
 pub mod zones;
 
 pub use address::{AddressError, EnvelopeAddress};
+pub use ceilings::Ceilings;
 pub use classify::{ClassifierRules, ShardClassifier};
 pub use conn_meta::{AuthInfo, ConnMeta};
 pub use dns::{site_name, DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult};
@@ -95,6 +99,7 @@ pub use helpers::Helpers;
 pub use host::{ApiCall, Host, NoHost, OrderKind};
 pub use id::MessageId;
 pub use init::InitConfig;
+pub use log_template::LogTemplate;
 pub use message::{Changes, Message, Meta};
 pub use mta_sts::{StsMode, StsPolicy};
 pub use options::*;

@@ -22,8 +22,10 @@ pub struct Changes {
     pub envelope: bool,
     /// The body was replaced.
     pub body: bool,
-    /// Due time, schedule or attempt count was changed.
+    /// Due time or attempt count was changed.
     pub schedule: bool,
+    /// Delivery window, first attempt or expiry were changed.
+    pub scheduling: bool,
 }
 
 impl Changes {
@@ -35,7 +37,7 @@ impl Changes {
     /// Whether anything changed that the message's record in the spool holds; attempts and due
     /// times are in the journal.
     pub fn of_record(self) -> bool {
-        self.meta || self.envelope || self.body
+        self.meta || self.envelope || self.body || self.scheduling
     }
 }
 
@@ -234,16 +236,21 @@ impl Message {
     }
 
     /// The delivery window and limits asked for by the sender or the policy.
-    pub fn scheduling(&self) -> Option<Scheduling> {
-        self.inner().scheduling.as_deref().cloned()
+    pub fn scheduling(&self) -> Option<Rc<Scheduling>> {
+        self.inner().scheduling.clone()
     }
 
     /// Sets or clears the delivery window.
     pub fn set_scheduling(&self, scheduling: Option<Scheduling>) {
         self.change(|m| {
             m.scheduling = scheduling.map(Rc::new);
-            m.changes.schedule = true;
+            m.changes.scheduling = true;
         })
+    }
+
+    /// Takes over the schedule and due time of another message.
+    pub fn set_timing(&self, scheduling: Option<Rc<Scheduling>>, due: Option<u64>) {
+        self.change(|m| (m.scheduling, m.due) = (scheduling, due))
     }
 
     /// What changed since [`Message::clear_changes`].

@@ -150,6 +150,10 @@ kumo.cidr = {}
 
 function kumo.cidr.make_map(...) end
 
+function kumo.compute_egress_path_config_constraints(...) end
+
+function kumo.compute_queue_config_constraints(...) end
+
 function kumo.configure_accounting_db_path(...) end
 
 ---@param options kumo.BounceClassifierOptions
@@ -327,6 +331,8 @@ function kumo.file_type.from_bytes(...) end
 function kumo.file_type.from_extension(...) end
 
 function kumo.file_type.from_media_type(...) end
+
+function kumo.format_egress_path_config_constraints(...) end
 
 function kumo.format_egress_path_config_toml(...) end
 

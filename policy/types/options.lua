@@ -11,9 +11,9 @@
 ---@field batch_handling? 'BifurcateAlways'|'BatchByDomain' How the recipients of one transaction become messages. Default: "BifurcateAlways".
 ---@field tls_certificate? any Certificate chain (PEM); self-signed when absent.
 ---@field tls_private_key? any Private key (PEM) of the certificate.
----@field tls_required_client_ca? any CA that client certificates must chain to. Not supported yet.
+---@field tls_required_client_ca? any Certificates (PEM) of the CAs a client's certificate must chain to: TLS without one fails. Its subject is in the connection's metadata `tls_peer_subject_name`. For the whole listener.
 ---@field deferred_spool? boolean Keep accepted mail in memory until its first transient failure. Not durable. Default: false. No effect: every message is on stable storage before its 250.
----@field deferred_queue? boolean Answer before the policy has seen the message. Default: false. Not supported yet.
+---@field deferred_queue? boolean Answer 250 before policy has seen the message; `smtp_server_message_deferred_inject` then stands in for `smtp_server_message_received`. The message is on stable storage all the same. Default: false.
 ---@field trace_headers? any Which trace headers are added. Default: {"header_name":"X-KumoRef","include_meta_names":{},"received_header":true,"supplemental_header":true}.
 ---@field client_timeout? number|string How long a silent client is waited for (duration). Default: 60.
 ---@field data_processing_timeout? number|string How long receiving and processing one message may take (duration). Default: 300.
@@ -23,8 +23,8 @@
 ---@field data_buffer_size? integer Read buffer during DATA (bytes). Default: 131072. No effect: buffers are sized by the engine.
 ---@field invalid_line_endings? 'Deny'|'Allow'|'Fix' What to do with bare CR or LF in DATA. Default: "Deny".
 ---@field line_length_hard_limit? integer Longest line (octets, without CRLF); 500 5.2.3 beyond. Default: 998.
----@field allow_xclient? boolean Offer XCLIENT. Default: false. Not supported yet.
----@field require_proxy_protocol? boolean Expect a HAProxy PROXY header on every connection. Default: false. Not supported yet.
+---@field allow_xclient? boolean Offer XCLIENT: whoever may use it says on whose behalf it speaks (ADDR, PORT, DESTADDR, DESTPORT). Set it in `peer` for the front ends alone. Default: false.
+---@field require_proxy_protocol? boolean Expect a HAProxy PROXY header (version 1 or 2) on every connection, and take the client it names for the client. A connection without one is closed. Default: false.
 ---@field peer? table<string, any> Other options for some client networks. Default: {}.
 ---@field via? table<string, any> Other options for some local addresses; applied after `peer`. Default: {}.
 ---@field meta? table<string, any> Metadata every connection starts with. Default: {}.
@@ -59,7 +59,7 @@
 ---@field meta? any[] Metadata to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field headers? any[] Headers to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.
----@field filter_event? string Event that decides which records are written. Not supported yet.
+---@field filter_event? string Event that decides which records are written: it gets the message and the record, and what it does not answer with `false` is written.
 ---@field min_free_space? any Free space below which new mail is refused. Default: "10%".
 ---@field min_free_inodes? any Free inodes below which new mail is refused. Default: "10%".
 
@@ -68,7 +68,7 @@
 ---@field enable? boolean Write records of this type. Default: true.
 ---@field suffix? string Appended to segment names.
 ---@field log_dir? string Folder, when it differs.
----@field template? string Template of the text to write instead of JSON. Not supported yet.
+---@field template? string Template (Jinja) of the text to write instead of JSON. It sees the fields of the record, the names of `headers` in lower case, and `log_record`, the whole record.
 ---@field segment_header? string First line of each segment.
 
 ---Options of `kumo.configure_log_hook`.
@@ -119,8 +119,8 @@
 ---@field max_connection_rate? any Rate of new connections.
 ---@field max_message_rate? any Rate of messages.
 ---@field additional_message_rate_throttles? table<string, any> Further message rates by name, shared by all paths that name them. Default: {}.
----@field source_selection_rate? any Rate at which this source may be chosen. Not supported yet.
----@field additional_source_selection_rates? table<string, any> Further selection rates by name. Default: {}. Not supported yet.
+---@field source_selection_rate? any Rate at which this source may be chosen for a message to this site. When it is used up another source of the pool is taken; when none is left, the message waits.
+---@field additional_source_selection_rates? table<string, any> Further selection rates by name, shared by all paths that name them. Default: {}.
 ---@field max_deliveries_per_connection? integer Messages sent over one connection before it is closed. Default: 1024.
 ---@field max_recipients_per_batch? integer Recipients in one transaction. Default: 100.
 ---@field max_ready? integer Messages waiting for a connection. Default: 1024.
@@ -155,12 +155,12 @@
 ---@field enable_mta_sts? boolean Honour MTA-STS policies (RFC 8461). Default: true.
 ---@field enable_dane? boolean Honour TLSA records (RFC 7672). Default: false. Not supported yet.
 ---@field tls_prefer_openssl? boolean Use OpenSSL. Default: false. Not supported yet.
----@field tls_certificate? any Client certificate chain (PEM). Not supported yet.
----@field tls_private_key? any Private key (PEM) of the client certificate. Not supported yet.
+---@field tls_certificate? any Client certificate chain (PEM), shown to hosts that ask for one. Kept for five minutes.
+---@field tls_private_key? any Private key (PEM) of the client certificate.
 ---@field openssl_cipher_list? string OpenSSL ciphers. Not supported yet.
 ---@field openssl_cipher_suites? string OpenSSL TLS 1.3 suites. Not supported yet.
 ---@field openssl_options? string OpenSSL flags. Not supported yet.
----@field rustls_cipher_suites? any[] Cipher suites to offer; empty = all. Default: {}. Not supported yet.
+---@field rustls_cipher_suites? any[] Cipher suites to offer, such as `TLS13_AES_256_GCM_SHA384`; empty = all. Default: {}.
 ---@field remember_broken_tls? number|string Hosts whose TLS failed are spoken to in the clear for this long (duration); only for opportunistic TLS.
 ---@field opportunistic_tls_reconnect_on_failed_handshake? boolean Reconnect without TLS at once when an opportunistic handshake fails. Default: false.
 ---@field connect_timeout? number|string TCP connect (duration). Default: 60.
@@ -181,12 +181,12 @@
 ---@field ehlo_domain? string Name given in EHLO.
 ---@field source_address? string Local address to bind.
 ---@field remote_port? integer Port of the next hop, over that of the path.
----@field ha_proxy_server? string HAProxy to connect through (host:port). Not supported yet.
----@field ha_proxy_source_address? string Address HAProxy shall use. Not supported yet.
----@field socks5_proxy_server? string SOCKS5 server to connect through (host:port). Not supported yet.
----@field socks5_proxy_source_address? string Address the SOCKS5 server shall use. Not supported yet.
----@field socks5_proxy_username? string SOCKS5 user. Not supported yet.
----@field socks5_proxy_password? any SOCKS5 password. Not supported yet.
+---@field ha_proxy_server? string HAProxy to connect through (host:port), by its PROXY protocol, version 2.
+---@field ha_proxy_source_address? string Address HAProxy shall connect from; needed with `ha_proxy_server`.
+---@field socks5_proxy_server? string SOCKS5 server to connect through (host:port).
+---@field socks5_proxy_source_address? string Address the SOCKS5 server shall connect from, told by BIND; needed with `socks5_proxy_server`.
+---@field socks5_proxy_username? string SOCKS5 user.
+---@field socks5_proxy_password? any SOCKS5 password.
 ---@field suspend_when_unplumbed? any Suspend the source when its address is not on this host. Not supported yet.
 ---@field suspend_when_proxy_unhealthy? any Suspend the source when its proxy is down. Not supported yet.
 ---@field ttl? number|string How long the answer is kept (duration). Default: 60.
@@ -206,8 +206,8 @@
 ---@class kumo.ListenerDomainOptions
 ---@field relay_to? boolean Mail to the domain may be relayed. Default: false.
 ---@field relay_from? any[] Peers that may relay mail from the domain. Default: {}.
----@field log_oob? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with delivery status notifications to the domain. Default: "Ignore". Not supported yet.
----@field log_arf? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with feedback reports to the domain. Default: "Ignore". Not supported yet.
+---@field log_oob? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with delivery status notifications (RFC 3464) to the domain. Other mail to a domain that may not be relayed to is refused after DATA. Default: "Ignore".
+---@field log_arf? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with feedback reports (RFC 5965) to the domain. Default: "Ignore".
 ---@field ttl? number|string How long the answer may be kept (duration). No effect: the event is asked once per transaction.
 
 ---Options of `kumo.dkim signer`.
@@ -221,11 +221,11 @@
 ---@field expiration? number|string Life of the signature, `x=` (duration).
 ---@field over_sign? boolean Sign each header once more than it occurs, so that none can be added. Default: false.
 ---@field ttl? number|string How long the key is kept (duration). Default: 300.
----@field atps? any RFC 6541. Not supported yet.
----@field atpsh? any RFC 6541. Not supported yet.
----@field agent_user_identifier? any `i=`. Not supported yet.
----@field body_length? any `l=`. Not supported yet.
----@field reporting? any `r=`. Not supported yet.
+---@field atps? string Domain of the author, which has authorised `domain` to sign for it, `atps=` (RFC 6541).
+---@field atpsh? string Digest under which the author's domain has published that, `atpsh=`: `sha256` (the default when `atps` is set), `sha1` or `none`.
+---@field agent_user_identifier? string On whose behalf it is signed, `i=`: an address in `domain` or below it, of which the part before the `@` may be missing.
+---@field body_length? boolean State how much of the body is signed, `l=`. Anybody can then add to the message without breaking the signature: only for readers that demand it. Default: false.
+---@field reporting? boolean Ask for reports of failed verifications, `r=y` (RFC 6651). Default: false.
 
 ---Options of `kumo.configure_bounce_classifier`.
 ---@class kumo.BounceClassifierOptions

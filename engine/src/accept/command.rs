@@ -24,6 +24,8 @@ pub enum Command<'a> {
     StartTls,
     /// `AUTH mechanism [initial-response]`
     Auth(&'a str),
+    /// `XCLIENT` and its attributes
+    Xclient(&'a str),
     /// A verb of HTTP: the client is lost, or is being misused (cross-protocol attacks).
     Http,
     /// Anything else.
@@ -61,6 +63,8 @@ pub fn parse(line: &str) -> Command<'_> {
         bare(Command::StartTls)
     } else if is("AUTH") {
         Command::Auth(rest)
+    } else if is("XCLIENT") {
+        Command::Xclient(rest)
     } else if ["GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "PATCH"].iter().any(|v| is(v)) {
         Command::Http
     } else {

@@ -27,6 +27,9 @@ impl Session {
         if self.tls || self.params.auth_in_clear {
             list.push("AUTH PLAIN LOGIN".into());
         }
+        if self.params.xclient {
+            list.push(super::xclient::OFFER.into());
+        }
         list
     }
 

@@ -4,21 +4,26 @@
 //! [`session`] the protocol itself, without I/O, with a file per verb ([`ehlo`], [`auth`],
 //! [`mail`], [`rcpt`], [`data`]) · [`command`] the command line · [`dot_reader`] the end-of-data
 //! rule · [`reply`] the one place an error becomes a reply · [`receive`] a transaction becomes
-//! durable messages · [`relay`] who may relay · [`inject`] mail that comes over HTTP.
+//! durable messages · [`relay`] who may relay · [`reports`] bounces and complaints to be logged ·
+//! [`deferred`] mail that policy sees only later · [`proxy_protocol`], [`xclient`] clients behind a front end · [`inject`] mail that comes over HTTP.
 
 pub mod auth;
 pub mod buffer;
 pub mod command;
 pub mod data;
+pub mod deferred;
 pub mod dot_reader;
 pub mod ehlo;
 pub mod inject;
 pub mod listener;
 pub mod mail;
+pub mod proxy_protocol;
 pub mod rcpt;
 pub mod receive;
 pub mod relay;
 pub mod reply;
+pub mod reports;
 pub mod room;
 pub mod serve;
 pub mod session;
+pub mod xclient;

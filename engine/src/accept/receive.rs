@@ -1,6 +1,8 @@
 //! A transaction becomes durable messages.
 
+use super::deferred;
 use super::reply::{Refusal, Reply};
+use super::reports::{self, Report, Verdict};
 use super::session::{Answer, Transaction};
 use crate::egress::reply::Response;
 use crate::events::record::{Client, Kind, Record};
@@ -30,6 +32,25 @@ pub struct Source<'a> {
     pub batching: BatchHandling,
     /// Id of the session, for records.
     pub session_id: &'a str,
+    /// Address of the listener, as policy knows it.
+    pub listener: &'a str,
+    /// Recipients that take nothing but reports.
+    pub reports_only: &'a [EnvelopeAddress],
+    /// Policy is asked about the messages only after they were acknowledged.
+    pub deferred: bool,
+}
+
+/// What comes of a transaction.
+#[derive(Default)]
+struct Prepared {
+    /// To be stored.
+    accepted: Vec<Message>,
+    /// Reports that are logged and go no further.
+    dropped: Vec<Message>,
+    /// What is logged of reports, once all is stored.
+    reports: Vec<(Message, Report)>,
+    /// Text of the reply then.
+    text: String,
 }
 
 /// Runs policy over a received message, which may take `limit`, and stores what comes of it. The answer
@@ -41,16 +62,24 @@ pub async fn receive(
     limit: Duration,
 ) -> Answer {
     let started = mono_nanos();
-    let (accepted, text) = match deadline(limit, prepare(shard, source, transaction)).await {
-        Ok(Ok(prepared)) => prepared,
-        Ok(Err(answer)) => return answer,
-        Err(_) => return took_too_long(source.origin.client_addr, limit),
-    };
+    let Prepared { accepted, reports, text, .. } =
+        match deadline(limit, prepare(shard, source, transaction)).await {
+            Ok(Ok(prepared)) => prepared,
+            Ok(Err(answer)) => return answer,
+            Err(_) => return took_too_long(source.origin.client_addr, limit),
+        };
     // Once it is being stored it is not given up for a slow policy's sake: a client that was told 451
     // would send again what may be on disk.
     let wait = Duration::from_secs(limits::STORE_WAIT_SECS);
     match deadline(wait, store_for(shard, accepted, Some(source))).await {
         Ok(Ok(())) => {
+            if !reports.is_empty() {
+                for (message, report) in &reports {
+                    reports::log(shard, source, message, report);
+                }
+                // A dropped report lives on in its records alone.
+                shard.events.flush_hooks().await;
+            }
             let micros = (mono_nanos() - started) / 1000;
             shard.metrics.accept_micros.borrow_mut().saturating_record(micros.max(1));
             Answer::Stored(Reply::new(250, text))
@@ -74,7 +103,7 @@ async fn prepare(
     shard: &Rc<Shard>,
     source: &Source<'_>,
     transaction: Transaction,
-) -> Result<(Vec<Message>, String), Answer> {
+) -> Result<Prepared, Answer> {
     if let Some(refusal) = no_room(shard) {
         return Err(Answer::Refuse(refusal.reply()));
     }
@@ -86,29 +115,52 @@ async fn prepare(
         Ok(messages) => messages,
         Err(error) => return Err(refuse(&error)),
     };
-    let mut accepted = Vec::with_capacity(messages.len());
+    let accepted = Vec::with_capacity(messages.len());
+    let mut out = Prepared { accepted, ..Prepared::default() };
     let mut refusal = None;
     let handled = source.policy.handles("smtp_server_message_received");
+    let may_report = source.policy.handles("get_listener_domain");
     for message in messages {
-        if handled {
+        if source.deferred {
+            deferred::set_aside(&message);
+        } else if handled {
             if let Err(error) = source.policy.message_received(&message, source.meta).await {
                 refusal = Some(refuse(&error));
                 continue;
             }
         }
-        accepted.push(message);
+        let verdict = match may_report {
+            true => reports::look(source, &message).await,
+            false => Ok(Verdict::Mail),
+        };
+        match verdict {
+            Ok(Verdict::Mail) => out.accepted.push(message),
+            Ok(Verdict::Report { report, relay }) => {
+                out.reports.push((message.clone(), report));
+                if relay {
+                    out.accepted.push(message);
+                } else {
+                    out.dropped.push(message);
+                }
+            }
+            Ok(Verdict::Refused) => {
+                refusal = Some(Answer::Refuse(Refusal::RelayDenied.reply()));
+            }
+            Err(error) => refusal = Some(refuse(&error)),
+        }
     }
     let partial = refusal.is_some();
     match refusal {
-        Some(refusal) if accepted.is_empty() => return Err(refusal),
+        Some(refusal) if out.accepted.is_empty() && out.dropped.is_empty() => return Err(refusal),
         _ => {}
     }
     let mut text = String::from(if partial { "PARTIAL ids=" } else { "OK ids=" });
-    for (at, message) in accepted.iter().enumerate() {
+    for (at, message) in out.accepted.iter().chain(&out.dropped).enumerate() {
         let gap = if at > 0 { " " } else { "" };
         text.push_str(&format!("{gap}{}", message.id()));
     }
-    Ok((accepted, text))
+    out.text = text;
+    Ok(out)
 }
 
 /// Whether new mail must be turned away for now.
@@ -151,6 +203,7 @@ async fn make_messages(
     let mut body = Rc::new(body);
     let mut envelope = (sender, recipients);
     let mut groups = None;
+    let mut timing = None;
     if policy.handles("smtp_server_data") || policy.handles("smtp_server_split_transaction") {
         let (id, _) = shard.ids.next();
         let (sender, recipients) = envelope;
@@ -160,6 +213,7 @@ async fn make_messages(
         groups = split.map(|groups| parse_groups(&groups));
         body = whole.body().unwrap_or_default();
         envelope = (whole.sender(), whole.recipients());
+        timing = Some((whole.scheduling(), whole.due()));
         meta = whole.take_meta();
     }
     let (sender, recipients) = envelope;
@@ -172,7 +226,11 @@ async fn make_messages(
         let own = if last { std::mem::take(&mut body) } else { body.clone() };
         let body = Rc::new(with_headers(head, own));
         let own_meta = if last { std::mem::take(&mut meta) } else { meta.clone() };
-        messages.push(Message::new(id, sender.clone(), group, own_meta, body));
+        let message = Message::new(id, sender.clone(), group, own_meta, body);
+        if let Some((scheduling, due)) = &timing {
+            message.set_timing(scheduling.clone(), *due);
+        }
+        messages.push(message);
     }
     messages.reverse();
     Ok(messages)

@@ -1,7 +1,7 @@
 //! Who may relay. The default is no: a peer relays when it is listed, when it has authenticated,
 //! or when policy says so for the domain.
 
-use ringmta_policy::{CidrSet, ConnMeta, EnvelopeAddress, Policy, PolicyError};
+use ringmta_policy::{CidrSet, ConnMeta, EnvelopeAddress, Policy, PolicyError, ReportHandling};
 use std::net::IpAddr;
 
 /// What is known of the client when it names a recipient.
@@ -18,7 +18,18 @@ pub struct Peer<'a> {
     pub meta: &'a ConnMeta,
 }
 
-/// Whether `peer` may send from `sender` to `recipient`.
+/// What a peer may send to a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permit {
+    /// Any mail.
+    Mail,
+    /// Reports about mail sent earlier, which are logged.
+    Reports,
+    /// Nothing.
+    Nothing,
+}
+
+/// What `peer` may send from `sender` to `recipient`.
 ///
 /// # Errors
 /// A handler's refusal or failure.
@@ -27,23 +38,28 @@ pub async fn allowed(
     peer: &Peer<'_>,
     sender: &EnvelopeAddress,
     recipient: &EnvelopeAddress,
-) -> Result<bool, PolicyError> {
+) -> Result<Permit, PolicyError> {
     if peer.authenticated || peer.relay_hosts.contains(peer.ip) {
-        return Ok(true);
+        return Ok(Permit::Mail);
     }
     if !policy.handles("get_listener_domain") {
-        return Ok(false);
+        return Ok(Permit::Nothing);
     }
     let to = recipient.routing_domain();
+    let mut otherwise = Permit::Nothing;
     if let Some(found) = policy.listener_domain(&to, peer.listener, peer.meta).await? {
         if found.relay_to || found.relay_from.contains(peer.ip) {
-            return Ok(true);
+            return Ok(Permit::Mail);
+        }
+        if [found.log_oob, found.log_arf].iter().any(|how| *how != ReportHandling::Ignore) {
+            otherwise = Permit::Reports;
         }
     }
     let from = sender.routing_domain();
     if from.is_empty() || from == to {
-        return Ok(false);
+        return Ok(otherwise);
     }
     let found = policy.listener_domain(&from, peer.listener, peer.meta).await?;
-    Ok(found.is_some_and(|domain| domain.relay_from.contains(peer.ip)))
+    let listed = found.is_some_and(|domain| domain.relay_from.contains(peer.ip));
+    Ok(if listed { Permit::Mail } else { otherwise })
 }

@@ -3,17 +3,19 @@
 
 use super::buffer::RecvBuf;
 use super::dot_reader::BareEndings;
+use super::proxy_protocol;
 use super::receive::{self, refuse, Source};
-use super::relay::{self, Peer};
+use super::relay::{self, Peer, Permit};
 use super::reply::{Refusal, Reply};
 use super::session::{Answer, Ask, Params, Pending, Session, Step, Transaction};
+use super::xclient::Claim;
 use crate::egress::reply::{enhanced_code, Response};
 use crate::events::record::{Client, Kind, Record};
 use crate::io::{self, deadline, mono_nanos, tls, Conn, Stream};
 use crate::limits;
 use crate::message::trace::Origin;
 use crate::shard::Shard;
-use ringmta_policy::{ConnMeta, EsmtpListener, LineEndings, Policy, PolicyError};
+use ringmta_policy::{ConnMeta, EnvelopeAddress, EsmtpListener, LineEndings, Policy, PolicyError};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,8 +29,13 @@ struct Served {
     meta: ConnMeta,
     peer: SocketAddr,
     peer_text: String,
+    local: SocketAddr,
     local_text: String,
     session_id: String,
+    /// XCLIENT is allowed to whoever is connected, whomever it speaks for.
+    xclient: bool,
+    /// Recipients of this transaction that take nothing but reports.
+    reports_only: Vec<EnvelopeAddress>,
     out: Vec<u8>,
 }
 
@@ -37,8 +44,28 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
     stream.set_nodelay();
     let local = stream.local_addr().unwrap_or(peer);
     let policy = shard.policy();
-    let options = options_for(&shard, &policy, listener, peer, local).await;
-    let meta = session_meta(&options, peer, local);
+    let mut options = options_for(&shard, &policy, listener, peer, local).await;
+    let (mut conn, mut input) = (Conn::Plain(stream), RecvBuf::new());
+    let mut ends = (peer, local);
+    if options.require_proxy_protocol {
+        match proxy_protocol::receive(&mut conn, &mut input).await {
+            Ok(None) => {}
+            Ok(Some(named)) => {
+                ends = named;
+                options = options_for(&shard, &policy, listener, ends.0, ends.1).await;
+            }
+            Err(error) => {
+                shard.metrics.sessions_denied.inc();
+                return tracing::debug!("connection of {peer}: PROXY header: {error}");
+            }
+        }
+    }
+    let meta = session_meta(&options, ends.0, ends.1);
+    if ends != (peer, local) {
+        meta.set("orig_received_from", peer.to_string());
+        meta.set("orig_received_via", local.to_string());
+    }
+    let (peer, local) = ends;
     let session_id = shard.new_uuid();
     let mut served = Served {
         policy,
@@ -46,17 +73,19 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
         meta,
         peer,
         peer_text: peer.ip().to_string(),
+        local,
         local_text: local.to_string(),
         session_id,
+        xclient: options.allow_xclient,
+        reports_only: Vec::new(),
         out: Vec::with_capacity(256),
         options,
         shard,
     };
     let rewrites = served.policy.handles("smtp_server_rewrite_response");
     let mut session = Session::new(params(&served), rewrites);
-    let mut conn = Conn::Plain(stream);
     let total = Duration::from_secs(limits::SESSION_TOTAL_SECS);
-    match deadline(total, served.run(&mut session, &mut conn)).await {
+    match deadline(total, served.run(&mut session, &mut conn, &mut input)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("session of {peer}: {error}"),
         Err(_) => tracing::debug!("session of {peer}: lasted too long"),
@@ -126,27 +155,36 @@ fn params(served: &Served) -> Params {
         },
         tls: process.smtp_tls[served.listener].is_some(),
         auth_in_clear: process.auth_in_clear,
+        xclient: served.xclient,
     }
 }
 
 impl Served {
-    async fn run(&mut self, session: &mut Session, conn: &mut Conn) -> std::io::Result<()> {
-        let mut input = RecvBuf::new();
+    async fn run(
+        &mut self,
+        session: &mut Session,
+        conn: &mut Conn,
+        input: &mut RecvBuf,
+    ) -> std::io::Result<()> {
         let mut data_started = None;
         loop {
-            match session.step(&mut input) {
+            match session.step(input) {
                 Step::Read => {
                     if self.shard.stopping.get() && !session.in_data() {
                         session.end(Refusal::Stopping);
                         continue;
                     }
                     self.flush(session, conn).await?;
-                    if !self.read(session, conn, &mut input, &mut data_started).await? {
+                    if !self.read(session, conn, input, &mut data_started).await? {
                         return Ok(());
                     }
                 }
                 Step::Ask(ask) => {
+                    let is_xclient = matches!(ask, Ask::Xclient(_));
                     let answer = self.ask(session, ask).await;
+                    if is_xclient {
+                        session.set_params(params(self));
+                    }
                     session.answer(answer);
                 }
                 Step::StartTls => {
@@ -255,6 +293,7 @@ impl Served {
             num_attempts: 0,
             via: None,
             client: Some(Client { name: client, addr: &self.peer_text }),
+            feedback: None,
             reception_protocol: None,
             session_id: Some(&self.session_id),
         };
@@ -273,7 +312,36 @@ impl Served {
             self.meta.set("tls_cipher", cipher);
             self.meta.set("tls_protocol_version", version);
         }
+        if let Some(subject) = conn.peer_subject() {
+            self.meta.set("tls_peer_subject_name", subject);
+        }
         Ok(())
+    }
+
+    /// From here on the client is the one that the claim names.
+    async fn speak_for(&mut self, claim: Claim) {
+        let (peer, local) = (self.peer, self.local);
+        self.peer =
+            SocketAddr::new(claim.addr.unwrap_or(peer.ip()), claim.port.unwrap_or(peer.port()));
+        self.local = SocketAddr::new(
+            claim.dest_addr.unwrap_or(local.ip()),
+            claim.dest_port.unwrap_or(local.port()),
+        );
+        (self.peer_text, self.local_text) = (self.peer.ip().to_string(), self.local.to_string());
+        for (name, before) in [("orig_received_from", peer), ("orig_received_via", local)] {
+            if self.meta.with(name, |known| known.is_none()) {
+                self.meta.set(name, before.to_string());
+            }
+        }
+        for forgotten in ["authn_id", "authz_id", "ehlo_domain"] {
+            self.meta.set(forgotten, serde_json::Value::Null);
+        }
+        let policy = self.policy.clone();
+        let (peer, local) = (self.peer, self.local);
+        self.options = options_for(&self.shard, &policy, self.listener, peer, local).await;
+        for (name, value) in session_meta(&self.options, peer, local).snapshot() {
+            self.meta.set(name, value);
+        }
     }
 
     async fn ask(&mut self, session: &Session, ask: Ask) -> Answer {
@@ -303,7 +371,11 @@ impl Served {
             Ask::Auth { authz, authc, password } => {
                 return self.authenticate(&authz, &authc, &password.0).await
             }
-            Ask::Mail(address) => policy.mail_from(&address, &self.meta).await?,
+            Ask::Xclient(claim) => self.speak_for(claim).await,
+            Ask::Mail(address) => {
+                self.reports_only.clear();
+                policy.mail_from(&address, &self.meta).await?
+            }
             Ask::Rcpt(address) => {
                 let peer = Peer {
                     ip: self.peer.ip(),
@@ -312,10 +384,14 @@ impl Served {
                     authenticated: self.meta.with("authn_id", |id| id.is_some()),
                     meta: &self.meta,
                 };
-                let null = ringmta_policy::EnvelopeAddress::null();
+                let null = EnvelopeAddress::null();
                 let sender = session.sender().unwrap_or(&null);
-                if !relay::allowed(&policy, &peer, sender, &address).await? {
-                    return Ok(Answer::Refuse(Refusal::RelayDenied.reply()));
+                match relay::allowed(&policy, &peer, sender, &address).await? {
+                    Permit::Mail => {}
+                    Permit::Reports => self.reports_only.push(address.clone()),
+                    Permit::Nothing => {
+                        return Ok(Answer::Refuse(Refusal::RelayDenied.reply()));
+                    }
                 }
                 policy.rcpt_to(&address, &self.meta).await?;
             }
@@ -366,6 +442,9 @@ impl Served {
             trace: &self.options.trace_headers,
             batching: self.options.batch_handling,
             session_id: &self.session_id,
+            listener: &self.local_text,
+            reports_only: &self.reports_only,
+            deferred: self.options.deferred_queue,
         };
         receive::receive(&self.shard, &source, transaction, limit).await
     }

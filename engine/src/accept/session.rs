@@ -32,6 +32,8 @@ pub struct Params {
     pub tls: bool,
     /// AUTH may be used without TLS.
     pub auth_in_clear: bool,
+    /// The client may say on whose behalf it speaks.
+    pub xclient: bool,
 }
 
 /// What the driver is to do next.
@@ -70,6 +72,8 @@ pub enum Ask {
         /// Never to be logged.
         password: Secret,
     },
+    /// XCLIENT: parameters may change with it, see [`Session::set_params`].
+    Xclient(super::xclient::Claim),
     /// MAIL FROM.
     Mail(EnvelopeAddress),
     /// RCPT TO.
@@ -140,6 +144,7 @@ pub(super) enum Asked {
     Connected,
     Ehlo,
     Auth,
+    Xclient,
     Mail,
     Rcpt,
     Data,
@@ -327,6 +332,7 @@ impl Session {
                 self.authenticated = true;
                 self.push(Reply::fixed(235, "2.7.0 Authentication successful"));
             }
+            Asked::Xclient => self.after_xclient(),
             Asked::Mail => self.after_mail(),
             Asked::Rcpt => self.after_rcpt(),
             Asked::Data => self.after_data(),
@@ -489,6 +495,7 @@ impl Session {
             Command::Data => self.on_data(),
             Command::Auth(argument) => self.on_auth(argument),
             Command::StartTls => self.on_starttls(),
+            Command::Xclient(argument) => self.on_xclient(argument),
             Command::Rset => {
                 self.reset_transaction();
                 self.push(Reply::fixed(250, "2.0.0 OK"));

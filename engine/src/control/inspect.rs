@@ -127,6 +127,7 @@ fn ready_json(shard: &Shard, queue: &ReadyQueue) -> Value {
             "last_trouble": *queue.last_trouble.borrow(),
         },
         "path_config": options_json(&*path),
+        "constraints": ringmta_policy::Ceilings::of_path(&path).to_json(),
         "now": rfc3339(unix_nanos()),
     })
 }
@@ -199,6 +200,7 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
             known["recipient"] =
                 message.recipients().iter().map(|r| r.email().to_string()).collect();
             known["meta"] = message.meta(|meta| Value::Object(meta.clone()));
+            known["scheduling"] = message.scheduling().map_or(Value::Null, |s| s.to_json());
             if want_body {
                 let body = message.body().unwrap_or_default();
                 known["data"] = String::from_utf8_lossy(&body).into();

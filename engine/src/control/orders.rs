@@ -15,7 +15,7 @@ pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
     }
     // A message that happens to be due in the same instant goes early; one that another order
     // holds as well is held again at its dispatch.
-    let due_of = |item: &Item| dispatch::held_until(item, order.until_millis);
+    let due_of = |item: &Item| dispatch::held_until(shard, item, order.until_millis);
     let held = shard.queues.timers.borrow_mut().take_due_at(due_of);
     let now = unix_millis();
     for item in held {

@@ -1,10 +1,12 @@
 //! Opens a connection to a site: candidate hosts in order, greeting, EHLO, TLS, AUTH.
 
 use super::client::Capabilities;
+use super::client_tls;
 use super::plan::{shuffle_equals, PlanHost};
+use super::proxy::{self, Connected};
 use super::reply::Response;
 use super::wire::{Broken, Wire};
-use crate::io::{deadline, mono_nanos, tls, Conn, Stream};
+use crate::io::{deadline, mono_nanos, tls, Conn};
 use crate::limits::CANDIDATE_HOSTS_MAX;
 use crate::queue::ReadyQueue;
 use crate::shard::Shard;
@@ -26,6 +28,8 @@ pub struct Opened {
     pub peer: SocketAddr,
     /// Ours.
     pub local: Option<SocketAddr>,
+    /// The proxy in between: protocol, address.
+    pub proxy: Option<(&'static str, SocketAddr)>,
     /// (cipher, version) under TLS.
     pub tls: Option<(String, String)>,
 }
@@ -149,7 +153,7 @@ fn allowed(ready: &ReadyQueue, hosts: Vec<PlanHost>) -> Result<Vec<PlanHost>, Re
 
 /// A source bound to one family cannot reach the other.
 fn fits_source(ready: &ReadyQueue, ip: IpAddr) -> bool {
-    ready.source.borrow().source_address.is_none_or(|from| from.is_ipv4() == ip.is_ipv4())
+    proxy::leaves_from(&ready.source.borrow()).is_none_or(|from| from.is_ipv4() == ip.is_ipv4())
 }
 
 async fn open_one(
@@ -220,16 +224,17 @@ async fn attempt(
     addr: SocketAddr,
     in_clear: bool,
 ) -> Result<Opened, Failed> {
-    let from = ready.source.borrow().source_address;
-    let stream = match deadline(path.connect_timeout, Stream::connect(addr, from)).await {
-        Ok(Ok(stream)) => stream,
+    let source = ready.source.borrow().clone();
+    let connecting = proxy::connect(shard, &source, addr);
+    let Connected { stream, local, proxy } = match deadline(path.connect_timeout, connecting).await
+    {
+        Ok(Ok(connected)) => connected,
         Ok(Err(error)) => return Err(format!("connect: {error}").into()),
         Err(_) => {
             return Err(format!("connect: no answer within {:?}", path.connect_timeout).into())
         }
     };
     ready.stats.connections.set(ready.stats.connections.get() + 1);
-    let local = stream.local_addr().ok();
     let mut wire = Wire::new(Conn::Plain(stream));
     let banner = wire.reply(path.banner_timeout, "banner").await?;
     accepted(Response { command: None, ..banner })?;
@@ -237,7 +242,7 @@ async fn attempt(
     let mut tls_info = None;
     let required = matches!(path.enable_tls, EnableTls::Required | EnableTls::RequiredInsecure);
     if !in_clear && offers.starttls {
-        wire = start_tls(shard, path, wire, host).await?;
+        wire = start_tls(shard, ready, path, wire, host).await?;
         tls_info = wire.conn.tls_info();
         offers = greet(shard, ready, path, &mut wire).await?;
     } else if required {
@@ -246,7 +251,8 @@ async fn attempt(
         return Err(Failed::Other(Trouble::Refused(response)));
     }
     authenticate(shard, path, &mut wire, &offers, tls_info.is_some()).await?;
-    Ok(Opened { wire, offers, host: host.to_string(), peer: addr, local, tls: tls_info })
+    let host = host.to_string();
+    Ok(Opened { wire, offers, host, peer: addr, local, proxy, tls: tls_info })
 }
 
 async fn greet(
@@ -272,10 +278,13 @@ async fn greet(
 
 async fn start_tls(
     shard: &Shard,
+    ready: &ReadyQueue,
     path: &EgressPath,
     mut wire: Wire,
     host: &str,
 ) -> Result<Wire, Failed> {
+    // A certificate that cannot be loaded must not make the mail go in clear.
+    let config = client_tls::config(shard, ready, path).await?;
     let response = wire.command("STARTTLS\r\n", path.starttls_timeout).await?;
     if !response.is_positive() {
         return Err(Failed::Tls(format!("STARTTLS: {} {}", response.code, response.content)));
@@ -283,9 +292,7 @@ async fn start_tls(
     let Conn::Plain(stream) = wire.into_conn() else {
         return Err(Failed::Tls("TLS is already on".into()));
     };
-    let verify = matches!(path.enable_tls, EnableTls::Required | EnableTls::Opportunistic);
-    let config = if verify { &shard.process.tls_verify } else { &shard.process.tls_any };
-    match tls::connect(stream, host, config.clone(), path.starttls_timeout).await {
+    match tls::connect(stream, host, config, path.starttls_timeout).await {
         Ok(conn) => Ok(Wire::new(conn)),
         Err(error) => Err(Failed::Tls(format!("TLS handshake with {host}: {error}"))),
     }

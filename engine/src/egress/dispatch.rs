@@ -6,7 +6,6 @@ use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{self, mono_nanos, unix_millis};
 use crate::limits;
 use crate::queue::ready::Leases;
-use crate::queue::retry::is_expired;
 use crate::queue::scheduled::Loaded;
 use crate::queue::{Item, ReadyQueue};
 use crate::shard::Shard;
@@ -112,11 +111,21 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
     }
 }
 
-/// Orders and expiry: gives the item back when it may be delivered.
+/// Orders, expiry and delivery windows: gives the item back when it may be delivered.
 fn admit(shard: &Rc<Shard>, ready: &ReadyQueue, item: Item) -> Option<Item> {
     let now = unix_millis();
-    if is_expired(&item.queue.config.borrow(), item.created_millis(), now) {
+    let windows = &shard.queues.windows;
+    if windows.is_expired(&item, now) {
         outcome::expire_later(shard, item);
+        return None;
+    }
+    let opens = windows.get(item.id).map(|scheduling| scheduling.next(now));
+    if let Some(due) = opens.filter(|due| *due > now) {
+        if due > windows.end_of_life(&item) {
+            outcome::expire_unsent(shard, item, due);
+        } else {
+            shard.queues.defer(shard, item, due);
+        }
         return None;
     }
     let orders = &shard.queues.orders;
@@ -130,7 +139,7 @@ fn admit(shard: &Rc<Shard>, ready: &ReadyQueue, item: Item) -> Option<Item> {
     let held = orders.suspended(&item.queue.name, &item.queue.parts, now);
     match held.or_else(|| orders.ready_suspended(&ready.name, now)) {
         Some(until) => {
-            let due = held_until(&item, until);
+            let due = held_until(shard, &item, until);
             shard.queues.defer(shard, item, due);
             None
         }
@@ -139,9 +148,8 @@ fn admit(shard: &Rc<Shard>, ready: &ReadyQueue, item: Item) -> Option<Item> {
 }
 
 /// When a message held until `until_millis` is looked at again: then, or at the end of its life.
-pub fn held_until(item: &Item, until_millis: u64) -> u64 {
-    let max_age = item.queue.config.borrow().max_age.as_millis() as u64;
-    until_millis.min(item.created_millis().saturating_add(max_age).saturating_add(1))
+pub fn held_until(shard: &Shard, item: &Item, until_millis: u64) -> u64 {
+    until_millis.min(shard.queues.windows.end_of_life(item).saturating_add(1))
 }
 
 /// The item with its message, read back from the spool when it is not in memory.

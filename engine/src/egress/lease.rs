@@ -81,6 +81,11 @@ impl Shared {
     pub fn try_rate(&self, rate: &Throttle, now_nanos: u64) -> Result<(), Duration> {
         self.rate.try_acquire(&rate.spec(), now_nanos)
     }
+
+    /// As [`Shared::try_rate`], but takes nothing.
+    pub fn would_pass(&self, rate: &Throttle, now_nanos: u64) -> Result<(), Duration> {
+        self.rate.would_pass(&rate.spec(), now_nanos)
+    }
 }
 
 /// Every limit of the process, by name. Looked at when a ready queue is made, never per message.

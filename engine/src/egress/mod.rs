@@ -6,6 +6,7 @@
 //! own connection takes · [`outcome`] what becomes of a message.
 
 pub mod client;
+pub mod client_tls;
 pub mod connect;
 pub mod dispatch;
 pub mod lease;
@@ -13,6 +14,7 @@ pub mod lua;
 pub mod mta_sts;
 pub mod outcome;
 pub mod plan;
+pub mod proxy;
 pub mod questions;
 pub mod reply;
 pub mod resolve;

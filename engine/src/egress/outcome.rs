@@ -11,7 +11,7 @@ use crate::queue::suspend::{About, Order};
 use crate::queue::{Item, ReadyQueue, ScheduledQueue};
 use crate::shard::Shard;
 use crate::spool::load;
-use ringmta_policy::{EnvelopeAddress, Message};
+use ringmta_policy::{schedule, EnvelopeAddress, Message};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub struct Via {
     pub peer: Option<SocketAddr>,
     /// Our address.
     pub local: Option<SocketAddr>,
+    /// The proxy in between: protocol, address.
+    pub proxy: Option<(&'static str, SocketAddr)>,
     /// (cipher, version) under TLS.
     pub tls: Option<(String, String)>,
     /// Id of this connection.
@@ -48,6 +50,7 @@ impl Via {
             host: opened.host.clone(),
             peer: Some(opened.peer),
             local: opened.local,
+            proxy: opened.proxy,
             tls: opened.tls.clone(),
             ..Via::nowhere(ready, session_id)
         }
@@ -63,6 +66,7 @@ impl Via {
             host: String::new(),
             peer: None,
             local: None,
+            proxy: None,
             tls: None,
             session_id,
             provider: path.provider_name.clone(),
@@ -169,23 +173,42 @@ pub async fn retry(
         rewrite(shard, &mut item, &message).await;
     }
     let config = item.queue.config();
-    let created = item.created_millis();
-    match after_failure(&config, created, item.attempts, unix_millis(), delay) {
+    let windows = &shard.queues.windows;
+    let (scheduling, end) = (windows.get(item.id), windows.end_of_life(&item));
+    let now = unix_millis();
+    match after_failure(&config, scheduling.as_deref(), end, item.attempts, now, delay) {
         Next::Retry(due) => shard.queues.defer(shard, item, due),
-        Next::Expire { age_millis } => {
-            let text = format!(
-                "Next delivery time would be {} after creation, which exceeds max_age={}",
-                ringmta_policy::format_duration(Duration::from_millis(age_millis)),
-                ringmta_policy::format_duration(config.max_age),
-            );
+        Next::Expire(due) => {
+            let text = too_late(shard, &item, due);
             expire(shard, item, &message, text);
         }
     }
 }
 
+/// Why a message is not tried at `due_millis`.
+fn too_late(shard: &Shard, item: &Item, due_millis: u64) -> String {
+    let expires = shard.queues.windows.get(item.id).and_then(|scheduling| scheduling.expires);
+    if let Some(expires) = expires {
+        return format!(
+            "Next delivery time would be {}, which exceeds expires={}",
+            schedule::text_of(due_millis),
+            schedule::text_of(expires),
+        );
+    }
+    let age = Duration::from_millis(due_millis.saturating_sub(item.created_millis()));
+    format!(
+        "Next delivery time would be {} after creation, which exceeds max_age={}",
+        ringmta_policy::format_duration(age),
+        ringmta_policy::format_duration(item.queue.config().max_age),
+    )
+}
+
 /// Envelope or content of a waiting message have changed: its record is written anew, and only
 /// then is the old one let go.
-async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
+pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
+    if message.changes().scheduling {
+        shard.queues.windows.note(item.id, message.scheduling());
+    }
     // What hooks need of the recipients that are done must be durable before a record is that knows
     // nothing of them.
     shard.events.flush_hooks().await;
@@ -203,7 +226,7 @@ async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
             message.clear_changes();
             let name = message.queue_name().to_string();
             if *name != *item.queue.name {
-                shard.queues.finished(item);
+                shard.queues.left(item);
                 item.queue = shard.queues.queue(shard, &name);
                 item.queue.count.set(item.queue.count.get() + 1);
             }
@@ -232,6 +255,11 @@ fn fail(shard: &Rc<Shard>, kind: Kind, item: Item, message: &Message, response: 
     finish(shard, item);
 }
 
+/// Policy refuses a message that was accepted before it was asked.
+pub fn refused(shard: &Rc<Shard>, item: Item, message: &Message, response: &Response) {
+    fail(shard, Kind::Bounce, item, message, response);
+}
+
 /// The message of an item, read back when it is not in memory; `None` when it cannot be read, and
 /// then the item waits.
 async fn message_of(shard: &Rc<Shard>, item: Item) -> Option<(Item, Message)> {
@@ -254,12 +282,28 @@ pub fn expire_later(shard: &Rc<Shard>, item: Item) {
     let shard = shard.clone();
     io::spawn(async move {
         let Some((item, message)) = message_of(&shard, item).await else { return };
-        let age = unix_millis().saturating_sub(item.created_millis());
-        let text = format!(
-            "Message is {} old, which exceeds max_age={}",
-            ringmta_policy::format_duration(Duration::from_millis(age)),
-            ringmta_policy::format_duration(item.queue.config().max_age),
-        );
+        let scheduling = shard.queues.windows.get(item.id);
+        let text = match scheduling.and_then(|scheduling| scheduling.expires) {
+            Some(expires) => format!("Message has reached expires={}", schedule::text_of(expires)),
+            None => {
+                let age = unix_millis().saturating_sub(item.created_millis());
+                format!(
+                    "Message is {} old, which exceeds max_age={}",
+                    ringmta_policy::format_duration(Duration::from_millis(age)),
+                    ringmta_policy::format_duration(item.queue.config().max_age),
+                )
+            }
+        };
+        expire(&shard, item, &message, text);
+    });
+}
+
+/// Expires a message that may not be tried before `due_millis`, when its life is over.
+pub fn expire_unsent(shard: &Rc<Shard>, item: Item, due_millis: u64) {
+    let shard = shard.clone();
+    io::spawn(async move {
+        let Some((item, message)) = message_of(&shard, item).await else { return };
+        let text = too_late(&shard, &item, due_millis);
         expire(&shard, item, &message, text);
     });
 }

@@ -5,8 +5,10 @@ use crate::io;
 use crate::limits::{HOOK_READ_BYTES, HOOK_RETRY_MAX_MS, HOOK_RETRY_MIN_MS};
 use crate::shard::Shard;
 use ringmta_policy::{
-    EnvelopeAddress, HttpLogHook, LogHook, LogRecordSelect, LuaConnection, Message, Meta,
+    EnvelopeAddress, HttpLogHook, LogHook, LogRecordSelect, LogTemplate, LuaConnection, Message,
+    Meta,
 };
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub struct Hook {
     /// What it has not taken yet.
     pub log: HookLog,
     target: Target,
+    /// Templates of the texts its messages carry, by record type or `Any`.
+    templates: BTreeMap<String, LogTemplate>,
 }
 
 enum Target {
@@ -33,13 +37,16 @@ impl Hook {
     /// A hook of the policy.
     pub fn lua(options: &LogHook, log: HookLog) -> Hook {
         let target = Target::Lua(Box::new(options.clone()));
-        Hook { name: options.name.clone(), select: options.select(), log, target }
+        let select = options.select();
+        let templates = select.templates();
+        Hook { name: options.name.clone(), select, log, target, templates }
     }
 
     /// A hook of the engine.
     pub fn http(options: &HttpLogHook, log: HookLog) -> Hook {
         let target = Target::Http(Arc::new(options.clone()));
-        Hook { name: options.name.clone(), select: options.select(), log, target }
+        let (name, select) = (options.name.clone(), options.select());
+        Hook { name, select, log, target, templates: BTreeMap::new() }
     }
 
     /// (events per call, fewest before the wait is over, longest wait).
@@ -140,12 +147,22 @@ async fn wanted(shard: &Rc<Shard>, hook: &Hook, lines: &[String]) -> Vec<Message
 fn as_message(shard: &Shard, hook: &Hook, line: &str) -> Message {
     let (id, _) = shard.ids.next();
     let mut meta = Meta::new();
-    meta.insert("log_record".into(), serde_json::from_str(line).unwrap_or_default());
+    let record: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+    let key = hook.select.key_of(record["type"].as_str().unwrap_or_default());
+    let text = match hook.templates.get(key).map(|template| template.render(line.as_bytes())) {
+        Some(Ok(text)) => text,
+        Some(Err(why)) => {
+            tracing::error!("hook {}: log template: {why}", hook.name);
+            line.to_string()
+        }
+        None => line.to_string(),
+    };
+    meta.insert("log_record".into(), record);
     meta.insert("reception_protocol".into(), "LogRecord".into());
     meta.insert("queue".into(), format!("{}.log_hook", hook.name).into());
     let recipient = EnvelopeAddress::parse(&format!("record@{}.log_hook", hook.name));
     let recipients = recipient.into_iter().collect();
-    let body = Rc::new(line.as_bytes().to_vec());
+    let body = Rc::new(text.into_bytes());
     Message::new(id, EnvelopeAddress::null(), recipients, meta, body)
 }
 

@@ -24,6 +24,10 @@ pub enum Kind {
     AdminBounce,
     /// A command of a client was refused.
     Rejection,
+    /// A report says that a message delivered earlier failed after all.
+    Oob,
+    /// A report says that a recipient complains.
+    Feedback,
 }
 
 impl Kind {
@@ -42,6 +46,8 @@ impl Kind {
             Kind::Expiration => "Expiration",
             Kind::AdminBounce => "AdminBounce",
             Kind::Rejection => "Rejection",
+            Kind::Oob => "OOB",
+            Kind::Feedback => "Feedback",
         }
     }
 }
@@ -81,6 +87,8 @@ pub struct Record<'a> {
     pub reception_protocol: Option<String>,
     /// Id of the session in.
     pub session_id: Option<&'a str>,
+    /// The complaint, as parsed.
+    pub feedback: Option<&'a serde_json::Value>,
 }
 
 /// What a reader of records wants besides the fixed fields.
@@ -114,6 +122,7 @@ impl<'a> Record<'a> {
             client: None,
             reception_protocol: message.meta_str("reception_protocol", |v| v.map(String::from)),
             session_id: None,
+            feedback: None,
         }
     }
 
@@ -152,7 +161,12 @@ impl<'a> Record<'a> {
         json.raw(",\"bounce_classification\":");
         json.text(extras.category);
         self.put_egress(&mut json);
-        json.raw(",\"feedback_report\":null,\"meta\":");
+        json.raw(",\"feedback_report\":");
+        match self.feedback {
+            Some(report) => json.show(report),
+            None => json.raw("null"),
+        }
+        json.raw(",\"meta\":");
         match message {
             Some(message) => message.meta(|meta| put_meta(&mut json, meta, extras.meta)),
             None => json.raw("{}"),
@@ -268,7 +282,15 @@ impl<'a> Record<'a> {
             Some(local) => {
                 json.raw("{\"address\":\"");
                 json.show(local);
-                json.raw("\"}");
+                json.raw("\"");
+                if let Some((protocol, server)) = self.via.and_then(|via| via.proxy) {
+                    json.raw(",\"server\":\"");
+                    json.show(server);
+                    json.raw("\",\"protocol\":\"");
+                    json.raw(protocol);
+                    json.raw("\"");
+                }
+                json.raw("}");
             }
             None => json.raw("null"),
         }

@@ -7,8 +7,12 @@ use crate::io::{self, sim};
 use crate::limits;
 use crate::shard::Shard;
 use ringmta_policy::classify::UNCATEGORIZED;
-use ringmta_policy::{ClassifierRules, LocalLogs, LogRecordSelect, Message, ShardClassifier};
-use std::cell::RefCell;
+use ringmta_policy::{
+    ClassifierRules, EnvelopeAddress, LocalLogs, LogRecordSelect, LogTemplate, Message, Meta,
+    ShardClassifier,
+};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +24,8 @@ pub struct Events {
     hooks: Vec<Rc<Hook>>,
     /// Sorts failures, when the policy gave rules for it.
     classifier: Option<ShardClassifier>,
+    /// Lines that wait for the policy's filter.
+    filtering: Cell<usize>,
 }
 
 /// One `configure_local_logs`: a series per folder and suffix.
@@ -28,6 +34,10 @@ struct Log {
     series: Vec<LogSeries>,
     /// Which of the series a record type goes to, by type name; others to the first.
     special: Vec<(String, usize)>,
+    /// Event that says which records are written.
+    filter: Option<String>,
+    /// Templates by record type, or `Any`.
+    templates: BTreeMap<String, LogTemplate>,
 }
 
 struct LogSeries {
@@ -46,7 +56,8 @@ impl Events {
     /// A text naming the folder that cannot be written.
     pub fn new(node_id: &str, logs: &[LocalLogs], hooks: Vec<Rc<Hook>>) -> Result<Events, String> {
         let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
-        Ok(Events { node_id: node_id.to_string(), logs, hooks, classifier: None })
+        let filtering = Cell::new(0);
+        Ok(Events { node_id: node_id.to_string(), logs, hooks, classifier: None, filtering })
     }
 
     /// Sorts failures by these rules, when there are some.
@@ -74,17 +85,69 @@ impl Events {
             }
             _ => UNCATEGORIZED,
         };
-        for log in self.logs.iter().filter(|log| log.select.wants(kind)) {
+        for (number, log) in self.logs.iter().enumerate() {
+            if !log.select.wants(kind) {
+                continue;
+            }
             let at = log.special.iter().find(|(name, _)| name == kind).map_or(0, |(_, at)| *at);
-            let mut pending = log.series[at].pending.borrow_mut();
             let extras = Extras { meta: &log.select.meta, headers: &log.select.headers, category };
-            record.encode(&mut pending, &self.node_id, now, message, &extras);
-            pending.push(b'\n');
+            if log.filter.is_none() && log.templates.is_empty() {
+                let mut pending = log.series[at].pending.borrow_mut();
+                record.encode(&mut pending, &self.node_id, now, message, &extras);
+                pending.push(b'\n');
+                continue;
+            }
+            let mut line = Vec::new();
+            record.encode(&mut line, &self.node_id, now, message, &extras);
+            let line = Line { json: line, kind, log: number, series: at };
+            self.consider(shard, line, || about(shard, record, message));
         }
         for hook in self.hooks.iter().filter(|hook| hook.select.wants(kind)) {
             let extras =
                 Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
             hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
+        }
+    }
+
+    /// Writes a line when the filter of its log wants it, if there is one.
+    fn consider(&self, shard: &Rc<Shard>, line: Line, about: impl FnOnce() -> Message) {
+        let Some(event) = &self.logs[line.log].filter else { return self.write(&line) };
+        // A filter that hangs must not fill the memory: what is too much is written.
+        if self.filtering.get() >= limits::LOG_FILTERS_MAX {
+            return self.write(&line);
+        }
+        self.filtering.set(self.filtering.get() + 1);
+        let (shard, event, message) = (shard.clone(), event.clone(), about());
+        io::spawn(async move {
+            let record = serde_json::from_slice(&line.json).unwrap_or_default();
+            // A failure was logged where it happened; no record is lost by it.
+            let wanted = shard.policy().wants_log_line(&event, &message, &record).await;
+            if wanted.unwrap_or(true) {
+                shard.events.write(&line);
+            }
+            shard.events.filtering.set(shard.events.filtering.get() - 1);
+        });
+    }
+
+    /// Adds a line to its series, as its template has it.
+    fn write(&self, line: &Line) {
+        let log = &self.logs[line.log];
+        let mut pending = log.series[line.series].pending.borrow_mut();
+        match log.templates.get(log.select.key_of(line.kind)).map(|t| t.render(&line.json)) {
+            Some(Ok(text)) => pending.extend_from_slice(text.as_bytes()),
+            Some(Err(why)) => {
+                tracing::error!("log template of {}: {why}", line.kind);
+                pending.extend_from_slice(&line.json);
+            }
+            None => pending.extend_from_slice(&line.json),
+        }
+        pending.push(b'\n');
+    }
+
+    /// Waits until no line waits for a filter.
+    pub async fn filtered(&self) {
+        while self.filtering.get() > 0 {
+            io::sleep(Duration::from_millis(10)).await;
         }
     }
 
@@ -125,6 +188,29 @@ impl Events {
     }
 }
 
+/// A record on its way to a log.
+struct Line {
+    json: Vec<u8>,
+    kind: &'static str,
+    /// Which log, and which of its series.
+    log: usize,
+    series: usize,
+}
+
+/// The message a record is about, as filters get it; of a refused command there is none but its envelope.
+fn about(shard: &Shard, record: &Record<'_>, message: Option<&Message>) -> Message {
+    if let Some(message) = message {
+        return message.clone();
+    }
+    let mut meta = Meta::new();
+    if let Some(protocol) = &record.reception_protocol {
+        meta.insert("reception_protocol".into(), protocol.as_str().into());
+    }
+    let sender = EnvelopeAddress::parse(&record.sender).unwrap_or_else(|_| EnvelopeAddress::null());
+    let (id, _) = shard.ids.next();
+    Message::new(id, sender, record.recipients.to_vec(), meta, Rc::default())
+}
+
 fn open_log(options: &LocalLogs) -> Result<Log, String> {
     let select = options.select();
     let age = options.max_segment_duration.unwrap_or(Duration::from_secs(limits::LOG_SEGMENT_SECS));
@@ -157,7 +243,8 @@ fn open_log(options: &LocalLogs) -> Result<Log, String> {
             special.push((kind.clone(), series.len() - 1));
         }
     }
-    Ok(Log { select, series, special })
+    let templates = select.templates();
+    Ok(Log { select, series, special, filter: options.filter_event.clone(), templates })
 }
 
 /// Writes log files for ever; one task per shard. A quiet shard wakes once a second, to close

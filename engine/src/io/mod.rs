@@ -15,6 +15,7 @@ pub mod plain;
 pub mod ring;
 pub mod sim;
 pub mod stream;
+pub mod subject;
 pub mod time;
 pub mod tls;
 pub mod wheel;

@@ -121,6 +121,16 @@ impl Conn {
         Some((format!("{cipher:?}"), format!("{version:?}")))
     }
 
+    /// The subject of the peer's certificate, when it has shown one.
+    pub fn peer_subject(&self) -> Option<Vec<String>> {
+        let state: &rustls::CommonState = match self {
+            Conn::Plain(_) | Conn::Closed => return None,
+            Conn::Server(tls) => tls.get_ref().1,
+            Conn::Client(tls) => tls.get_ref().1,
+        };
+        super::subject::of(state.peer_certificates()?.first()?)
+    }
+
     /// Reads some bytes; 0 at the end of the stream.
     ///
     /// # Errors

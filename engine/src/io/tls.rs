@@ -5,6 +5,8 @@ use super::time::deadline;
 use crate::limits::TLS_HANDSHAKE_SECS;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme};
 use std::io;
 use std::sync::Arc;
@@ -19,22 +21,56 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 /// # Errors
 /// A text that names what is wrong with the certificate or key.
 pub fn server_config(certificate_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, String> {
-    let chain: Vec<CertificateDer<'static>> = rustls_pemfile::certs(&mut &certificate_pem[..])
+    server_config_asking(certificate_pem, key_pem, None)
+}
+
+/// As [`server_config`]; with `client_ca_pem` a client must show a certificate that chains to one of those.
+///
+/// # Errors
+/// A text that names what is wrong.
+pub fn server_config_asking(
+    certificate_pem: &[u8],
+    key_pem: &[u8],
+    client_ca_pem: Option<&[u8]>,
+) -> Result<Arc<ServerConfig>, String> {
+    let (chain, key) = (certificates(certificate_pem)?, private_key(key_pem)?);
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match client_ca_pem {
+        Some(pem) => builder.with_client_cert_verifier(client_verifier(pem)?),
+        None => builder.with_no_client_auth(),
+    };
+    let config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| format!("certificate and key do not fit: {error}"))?;
+    Ok(Arc::new(config))
+}
+
+fn client_verifier(pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in certificates(pem)? {
+        roots.add(certificate).map_err(|error| format!("tls_required_client_ca: {error}"))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| format!("tls_required_client_ca: {error}"))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Vec<CertificateDer<'static>> = rustls_pemfile::certs(&mut &pem[..])
         .collect::<Result<_, _>>()
         .map_err(|error| format!("certificate is not PEM: {error}"))?;
     if chain.is_empty() {
         return Err("no certificate found in the PEM text".into());
     }
-    let key: PrivateKeyDer<'static> = rustls_pemfile::private_key(&mut &key_pem[..])
+    Ok(chain)
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    rustls_pemfile::private_key(&mut &pem[..])
         .map_err(|error| format!("private key is not PEM: {error}"))?
-        .ok_or("no private key found in the PEM text")?;
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| format!("certificate and key do not fit: {error}"))?;
-    Ok(Arc::new(config))
+        .ok_or_else(|| "no private key found in the PEM text".into())
 }
 
 /// A server configuration with a fresh self-signed certificate for `hostname`: (certificate PEM,
@@ -54,18 +90,44 @@ pub fn self_signed(hostname: &str) -> Result<(String, String), String> {
 /// # Errors
 /// When the provider refuses its own defaults (never in practice).
 pub fn client_config(verify: bool) -> Result<Arc<ClientConfig>, String> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+    client_config_of(verify, &[], None)
+}
+
+/// As [`client_config`], with these cipher suites only (none: all), and with a certificate and its key
+/// (PEM) for a host that asks.
+///
+/// # Errors
+/// A text that names what is wrong.
+pub fn client_config_of(
+    verify: bool,
+    suites: &[String],
+    identity: Option<(Vec<u8>, Vec<u8>)>,
+) -> Result<Arc<ClientConfig>, String> {
+    let mut crypto = rustls::crypto::ring::default_provider();
+    if !suites.is_empty() {
+        crypto.cipher_suites = ringmta_policy::cipher_suites(suites)?;
+    }
+    // A version of which no suite is left would be refused.
+    let versions: Vec<_> = rustls::DEFAULT_VERSIONS
+        .iter()
+        .copied()
+        .filter(|version| crypto.cipher_suites.iter().any(|suite| suite.version() == *version))
+        .collect();
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto))
+        .with_protocol_versions(&versions)
         .map_err(|error| error.to_string())?;
-    let config = if verify {
+    let builder = if verify {
         let mut roots = rustls::RootCertStore::empty();
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        builder.with_root_certificates(roots).with_no_client_auth()
+        builder.with_root_certificates(roots)
     } else {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-            .with_no_client_auth()
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
+    };
+    let config = match identity {
+        Some((certificate, key)) => builder
+            .with_client_auth_cert(certificates(&certificate)?, private_key(&key)?)
+            .map_err(|error| format!("certificate and key do not fit: {error}"))?,
+        None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
 }

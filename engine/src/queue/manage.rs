@@ -2,10 +2,10 @@
 
 use super::budget::BodyBudget;
 use super::ready::ReadyQueue;
-use super::retry::is_expired;
 use super::scheduled::{Item, Loaded, ScheduledQueue};
 use super::suspend::Orders;
 use super::timer_wheel::TimerWheel;
+use super::windows::Windows;
 use crate::egress;
 use crate::io::{self, mono_nanos, unix_millis, Map};
 use crate::limits::WAKE_BATCH;
@@ -35,6 +35,8 @@ pub struct Queues {
     epoch: Cell<u64>,
     /// Orders of operators.
     pub orders: Orders,
+    /// Schedules of the messages that have one.
+    pub windows: Windows,
     waker: RefCell<Option<Waker>>,
     earliest: Cell<u64>,
 }
@@ -75,12 +77,40 @@ impl Queues {
         let queue = self.queue(shard, &name);
         queue.count.set(queue.count.get() + 1);
         let id = message.id();
-        let first = message.due().or_else(|| first_attempt(&message));
-        let loaded = Some(Box::new(Loaded::new(message, &self.resident)));
-        let item = Item { at, id, attempts: 0, generation: 0, queue, loaded };
-        match first.filter(|due| *due > unix_millis()) {
+        if queue.deferred_inject {
+            let item = Item { at, id, attempts: 0, generation: 0, queue, loaded: None };
+            return self.submit(shard, item);
+        }
+        let item = Item { at, id, attempts: 0, generation: 0, queue, loaded: None };
+        self.resume(shard, item, message);
+    }
+
+    /// Sends a message on its way that is in its queue and durable, and was never tried.
+    pub fn resume(&self, shard: &Rc<Shard>, mut item: Item, message: Message) {
+        let due = message.due();
+        let scheduling = message.scheduling();
+        item.loaded = Some(Box::new(Loaded::new(message, &self.resident)));
+        if let Some(scheduling) = scheduling {
+            self.windows.note(item.id, Some(scheduling));
+            return self.begin(shard, item, due.unwrap_or(0));
+        }
+        match due.filter(|due| *due > unix_millis()) {
             Some(due) => self.defer(shard, item, due),
             None => self.submit(shard, item),
+        }
+    }
+
+    /// A message with a schedule begins its way: at the first instant from `from_millis` on at which it may.
+    fn begin(&self, shard: &Rc<Shard>, item: Item, from_millis: u64) {
+        let now = unix_millis();
+        let from = from_millis.max(now);
+        let due = self.windows.get(item.id).map_or(from, |scheduling| scheduling.next(from));
+        if due > self.windows.end_of_life(&item) {
+            egress::outcome::expire_unsent(shard, item, due);
+        } else if due > now {
+            self.defer(shard, item, due);
+        } else {
+            self.submit(shard, item);
         }
     }
 
@@ -90,10 +120,14 @@ impl Queues {
         queue.count.set(queue.count.get() + 1);
         let state = found.state;
         let attempts = state.map_or(0, |state| state.attempts);
-        let Recovered { at, id, generation, .. } = found;
+        let Recovered { at, id, generation, scheduling, .. } = found;
         let item = Item { at, id, attempts, generation, queue, loaded: None };
         // Never everything at once: what is due now is woken in batches by the timer task.
-        let due = state.map_or(0, |state| state.due_millis);
+        let mut due = state.map_or(0, |state| state.due_millis);
+        if let Some(scheduling) = scheduling.filter(|_| !item.queue.deferred_inject) {
+            due = due.max(scheduling.first_attempt.unwrap_or(0));
+            self.windows.note(id, Some(scheduling));
+        }
         self.insert_timer(item, due);
     }
 
@@ -121,6 +155,10 @@ impl Queues {
         let queue = item.queue.clone();
         let now = mono_nanos();
         queue.last_used.set(now);
+        if queue.deferred_inject {
+            let shard = shard.clone();
+            return io::spawn(async move { crate::accept::deferred::inject(&shard, item).await });
+        }
         if queue.fresh_until.get() <= now {
             super::route::refresh(shard, &queue);
         }
@@ -138,10 +176,18 @@ impl Queues {
 
     fn insert_ready(&self, shard: &Rc<Shard>, item: Item) {
         let queue = item.queue.clone();
-        let route = queue.route.borrow().clone();
-        let Some(ready) = route.and_then(|route| route.pick()) else {
+        let Some(route) = queue.route.borrow().clone() else {
             queue.waiting.borrow_mut().push_back(item);
             return;
+        };
+        let ready = match route.pick() {
+            Ok(ready) => ready,
+            Err(wait) => {
+                *queue.last_trouble.borrow_mut() = "no source may be chosen now".into();
+                let turn = route.turn(unix_millis(), wait);
+                let due = egress::dispatch::held_until(shard, &item, turn);
+                return self.defer(shard, item, due);
+            }
         };
         if ready.has_room() {
             ready.push(self.within_budget(item));
@@ -175,6 +221,13 @@ impl Queues {
     pub fn refill(&self, ready: &Rc<ReadyQueue>) {
         while ready.has_room() {
             let Some(queue) = ready.overflow.borrow_mut().pop_front() else { return };
+            if queue.waiting.borrow().is_empty() {
+                continue;
+            }
+            if ready.try_select().is_err() {
+                // The sweep looks again.
+                return ready.overflow.borrow_mut().push_front(queue);
+            }
             let next = queue.waiting.borrow_mut().pop_front();
             if let Some(item) = next {
                 ready.push(item);
@@ -187,6 +240,12 @@ impl Queues {
 
     /// A message has left for good.
     pub fn finished(&self, item: &Item) {
+        self.windows.forget(item.id);
+        self.left(item);
+    }
+
+    /// A message has left its scheduled queue.
+    pub fn left(&self, item: &Item) {
         let queue = &item.queue;
         queue.count.set(queue.count.get().saturating_sub(1));
         queue.last_used.set(mono_nanos());
@@ -277,6 +336,9 @@ async fn throttled(shard: &Rc<Shard>, mut item: Item) {
         message.set_due(None);
         // A failure was logged where it happened; it holds no mail back.
         let _ = shard.policy().throttle_insert_ready_queue(&message).await;
+        if message.changes().scheduling {
+            egress::outcome::rewrite(shard, &mut item, &message).await;
+        }
         if let Some(due) = message.due().filter(|due| *due > unix_millis()) {
             return shard.queues.defer(shard, item, due);
         }
@@ -286,8 +348,7 @@ async fn throttled(shard: &Rc<Shard>, mut item: Item) {
 
 /// Expiry holds wherever a message lies.
 fn take_expired(shard: &Rc<Shard>, items: &mut std::collections::VecDeque<Item>, now_millis: u64) {
-    let expired =
-        |item: &Item| is_expired(&item.queue.config.borrow(), item.created_millis(), now_millis);
+    let expired = |item: &Item| shard.queues.windows.is_expired(item, now_millis);
     if !items.iter().any(expired) {
         return;
     }
@@ -298,10 +359,6 @@ fn take_expired(shard: &Rc<Shard>, items: &mut std::collections::VecDeque<Item>,
             items.push_back(item);
         }
     }
-}
-
-fn first_attempt(message: &Message) -> Option<u64> {
-    message.scheduling().and_then(|schedule| schedule.first_attempt)
 }
 
 /// Wakes messages when they are due; one task per shard.

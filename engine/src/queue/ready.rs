@@ -1,8 +1,8 @@
 //! A ready queue: messages that may leave now, from one source to one site.
 
 use super::scheduled::{Item, ScheduledQueue};
-use crate::egress::lease;
 use crate::egress::plan::Plan;
+use crate::egress::{client_tls, lease};
 use crate::io::{self, mono_nanos};
 use ringmta_policy::{EgressPath, EgressSource, RefreshStrategy, Throttle};
 use std::cell::{Cell, RefCell};
@@ -51,6 +51,8 @@ pub struct ReadyQueue {
     pub last_trouble: RefCell<String>,
     /// Hosts whose TLS failed are spoken to in clear until then (monotonic nanoseconds).
     pub tls_broken_until: Cell<u64>,
+    /// Its TLS configuration, where it has one of its own.
+    pub tls: client_tls::Kept,
     limits: PathLimits,
     /// Counters for the metrics.
     pub stats: Stats,
@@ -92,6 +94,10 @@ pub struct PathLimits {
     pub connects: Arc<lease::Shared>,
     /// Further ones by name.
     pub named: RefCell<BTreeMap<String, Arc<lease::Shared>>>,
+    /// Rates at which this source may be chosen, the lowest first.
+    selects: RefCell<Vec<(Throttle, Arc<lease::Shared>)>>,
+    /// `source->site@protocol`, under which they are shared.
+    site: String,
 }
 
 impl ReadyQueue {
@@ -112,6 +118,8 @@ impl ReadyQueue {
             own: registry.get(&format!("path:{site}")),
             connects: registry.get(&format!("connects:{site}")),
             named: RefCell::default(),
+            selects: RefCell::default(),
+            site: site.to_string(),
         };
         let queue = ReadyQueue {
             name,
@@ -133,6 +141,7 @@ impl ReadyQueue {
             last_used: Cell::new(mono_nanos()),
             last_trouble: RefCell::default(),
             tls_broken_until: Cell::new(0),
+            tls: client_tls::Kept::default(),
             limits,
             stats: Stats::default(),
         };
@@ -148,7 +157,50 @@ impl ReadyQueue {
         for name in limits.chain(path.additional_message_rate_throttles.keys()) {
             named.insert(name.clone(), registry.get(&format!("named:{name}")));
         }
+        *self.limits.selects.borrow_mut() = self.selection_rates(&path, registry);
         *self.path.borrow_mut() = path;
+    }
+
+    fn selection_rates(
+        &self,
+        path: &EgressPath,
+        registry: &lease::Registry,
+    ) -> Vec<(Throttle, Arc<lease::Shared>)> {
+        let mut rates = Vec::new();
+        if let Some(rate) = path.source_selection_rate {
+            rates.push((rate, registry.get(&format!("selects:{}", self.limits.site))));
+        }
+        for (name, rate) in &path.additional_source_selection_rates {
+            rates.push((*rate, registry.get(&format!("selects-named:{name}"))));
+        }
+        rates.sort_by_key(|(rate, _)| std::cmp::Reverse(interval(rate)));
+        rates
+    }
+
+    /// Whether the rate at which this source may be chosen is limited.
+    pub fn is_rationed(&self) -> bool {
+        !self.limits.selects.borrow().is_empty()
+    }
+
+    /// Time between two selections of this source in the long run.
+    pub fn selection_interval(&self) -> Duration {
+        self.limits.selects.borrow().first().map_or(Duration::ZERO, |(rate, _)| interval(rate))
+    }
+
+    /// Chooses this source for one message: takes one of each of its selection rates, or of none.
+    ///
+    /// # Errors
+    /// The wait.
+    pub fn try_select(&self) -> Result<(), Duration> {
+        let rates = self.limits.selects.borrow();
+        if rates.is_empty() {
+            return Ok(());
+        }
+        let now = io::unix_nanos();
+        for (rate, shared) in rates.iter() {
+            shared.would_pass(rate, now)?;
+        }
+        rates.iter().try_for_each(|(rate, shared)| shared.try_rate(rate, now))
     }
 
     /// Whether policy need not be asked for the path configuration again.
@@ -308,6 +360,11 @@ impl ReadyQueue {
     pub fn message_rate(&self) -> Option<Throttle> {
         self.path.borrow().max_message_rate
     }
+}
+
+/// Time between two events of a rate.
+fn interval(rate: &Throttle) -> Duration {
+    rate.period / u32::try_from(rate.limit).unwrap_or(u32::MAX).max(1)
 }
 
 /// A one-shot wake-up.

@@ -2,12 +2,14 @@
 
 use super::ready::ReadyQueue;
 use crate::egress::lease;
+use crate::limits::{NO_SOURCE_PAUSE, SELECTION_WAIT_MAX_MS};
 use crate::spool::Location;
 use ringmta_policy::{Message, MessageId, QueueConfig, QueueName};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A message that waits for delivery. Without its [`Loaded`] part it is all a deferred message
 /// costs in memory.
@@ -62,6 +64,8 @@ pub struct ScheduledQueue {
     pub name: Rc<str>,
     /// Its name, taken apart.
     pub parts: QueueName,
+    /// Its messages wait for policy's first word on them.
+    pub deferred_inject: bool,
     /// Configuration in force.
     pub config: RefCell<Rc<QueueConfig>>,
     /// Where its mail goes; `None` until found.
@@ -90,6 +94,7 @@ impl ScheduledQueue {
         ScheduledQueue {
             name: name.into(),
             parts: QueueName::parse(name),
+            deferred_inject: name == crate::accept::deferred::QUEUE,
             config: RefCell::default(),
             route: RefCell::default(),
             fresh_until: Cell::new(0),
@@ -103,6 +108,11 @@ impl ScheduledQueue {
         }
     }
 
+    /// The last instant of life of a message made at `created_millis`, as far as the queue says.
+    pub fn end_of_life(&self, created_millis: u64) -> u64 {
+        created_millis.saturating_add(self.config.borrow().max_age.as_millis() as u64)
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> Rc<QueueConfig> {
         self.config.borrow().clone()
@@ -112,6 +122,10 @@ impl ScheduledQueue {
 /// The ready queues a scheduled queue may use, by weight.
 pub struct Route {
     entries: Vec<RouteEntry>,
+    /// Some source may be chosen only so often.
+    rationed: bool,
+    /// The last turn given to a message that no source was free for, unix milliseconds.
+    last_turn: Cell<u64>,
 }
 
 struct RouteEntry {
@@ -120,10 +134,17 @@ struct RouteEntry {
     ready: Rc<ReadyQueue>,
 }
 
+impl RouteEntry {
+    /// Its standing in the round after this one.
+    fn after_turn(&self) -> i64 {
+        self.current.get().saturating_add(self.weight)
+    }
+}
+
 impl Route {
     /// A route over ready queues and their weights (all above zero).
     pub fn new(entries: Vec<(u32, Rc<ReadyQueue>)>) -> Route {
-        let entries = entries
+        let entries: Vec<_> = entries
             .into_iter()
             .map(|(weight, ready)| RouteEntry {
                 weight: i64::from(weight),
@@ -131,14 +152,57 @@ impl Route {
                 ready,
             })
             .collect();
-        Route { entries }
+        let rationed = entries.iter().any(|entry: &RouteEntry| entry.ready.is_rationed());
+        Route { entries, rationed, last_turn: Cell::new(0) }
     }
 
-    /// The next ready queue by smooth weighted round robin; those with room come first.
-    pub fn pick(&self) -> Option<Rc<ReadyQueue>> {
-        if let [only] = self.entries.as_slice() {
-            return Some(only.ready.clone());
+    /// The next ready queue by smooth weighted round robin; those with room come first, and those
+    /// whose source may not be chosen now are passed over.
+    ///
+    /// # Errors
+    /// How long no source may be chosen.
+    pub fn pick(&self) -> Result<Rc<ReadyQueue>, Duration> {
+        match self.entries.as_slice() {
+            [only] if !self.rationed => Ok(only.ready.clone()),
+            _ if !self.rationed => self.next().ok_or(NO_SOURCE_PAUSE),
+            _ => self.next_allowed(),
         }
+    }
+
+    /// A turn, unix milliseconds, for a message that must wait at least `wait` for a source. Each
+    /// message gets a turn of its own: a whole queue that woke for each free place would be
+    /// nothing but noise.
+    pub fn turn(&self, now_millis: u64, wait: Duration) -> u64 {
+        let intervals = self.entries.iter().map(|entry| entry.ready.selection_interval());
+        let each = intervals.min().unwrap_or_default().as_millis() as u64;
+        let earliest = now_millis + wait.as_millis() as u64 + 1;
+        let turn = earliest.max(self.last_turn.get() + each);
+        let turn = turn.min(now_millis + SELECTION_WAIT_MAX_MS).max(now_millis + 1);
+        self.last_turn.set(turn);
+        turn
+    }
+
+    fn next_allowed(&self) -> Result<Rc<ReadyQueue>, Duration> {
+        let total: i64 = self.entries.iter().map(|entry| entry.weight).sum();
+        let mut order: Vec<&RouteEntry> = self.entries.iter().collect();
+        order.sort_by_key(|entry| (!entry.ready.has_room(), -entry.after_turn()));
+        let mut least: Option<Duration> = None;
+        for entry in order {
+            // One without room is charged when it has: by `Queues::refill`.
+            let allowed = if entry.ready.has_room() { entry.ready.try_select() } else { Ok(()) };
+            match allowed {
+                Ok(()) => {
+                    self.entries.iter().for_each(|entry| entry.current.set(entry.after_turn()));
+                    entry.current.set(entry.current.get() - total);
+                    return Ok(entry.ready.clone());
+                }
+                Err(wait) => least = Some(least.map_or(wait, |least| least.min(wait))),
+            }
+        }
+        Err(least.unwrap_or(NO_SOURCE_PAUSE))
+    }
+
+    fn next(&self) -> Option<Rc<ReadyQueue>> {
         let total: i64 = self.entries.iter().map(|entry| entry.weight).sum();
         for entry in &self.entries {
             entry.current.set(entry.current.get() + entry.weight);

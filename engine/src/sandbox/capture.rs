@@ -54,6 +54,7 @@ impl Capture {
             bare: BareEndings::Allow,
             tls: self.tls.is_some(),
             auth_in_clear: true,
+            xclient: false,
         }
     }
 }
@@ -121,7 +122,7 @@ impl<'a> Talk<'a> {
             Ask::Ehlo { domain, .. } => self.info.ehlo = domain,
             Ask::Auth { authc, .. } => self.info.auth_user = Some(authc),
             Ask::Message(transaction) => return Answer::Stored(self.keep(transaction)),
-            Ask::Connected | Ask::Mail(_) | Ask::Rcpt(_) | Ask::Data => {}
+            Ask::Connected | Ask::Xclient(_) | Ask::Mail(_) | Ask::Rcpt(_) | Ask::Data => {}
         }
         Answer::Accept
     }

@@ -2,7 +2,7 @@
 
 use super::record::{self, Found};
 use super::{Location, Partition};
-use ringmta_policy::Message;
+use ringmta_policy::{schedule, Message};
 use std::rc::Rc;
 
 /// Reads the message at `at`.
@@ -35,8 +35,14 @@ async fn load_from(partition: &Partition, at: Location) -> Result<Message, Strin
     if record::probe(&bytes, segment.sequence, segment.salt) != Found::Record(at.bytes as usize) {
         return Err(format!("{} offset {}: damaged record", segment.path.display(), at.offset));
     }
-    let stored = record::parse(&bytes)
+    let mut stored = record::parse(&bytes)
         .map_err(|fault| format!("{} offset {}: {fault}", segment.path.display(), at.offset))?;
     let body = Rc::new(stored.body.to_vec());
-    Ok(Message::new(stored.id, stored.sender, stored.recipients, stored.meta, body))
+    let scheduling = schedule::taken_from(&mut stored.meta);
+    let message = Message::new(stored.id, stored.sender, stored.recipients, stored.meta, body);
+    if scheduling.is_some() {
+        message.set_scheduling(scheduling);
+        message.clear_changes();
+    }
+    Ok(message)
 }

@@ -9,7 +9,7 @@ use super::recover::{self, Found, Recovered, Report};
 use super::{Location, StoreError};
 use crate::io::{self, File};
 use crate::limits::{JOURNAL_BYTES, SEGMENT_BYTES};
-use ringmta_policy::{Message, MessageId};
+use ringmta_policy::{schedule, EnvelopeAddress, Message, MessageId, Meta};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -212,17 +212,21 @@ impl Partition {
         generation: u16,
     ) -> Result<Commit, StoreError> {
         let sender = message.sender();
+        let append = |recipients: &[EnvelopeAddress], meta: &Meta| {
+            self.commits.append(&NewRecord {
+                id: message.id(),
+                created_nanos: message.id().created_unix_nanos(),
+                generation,
+                sender: &sender,
+                recipients,
+                meta,
+                body,
+            })
+        };
         message.with_recipients(|recipients| {
-            message.meta(|meta| {
-                self.commits.append(&NewRecord {
-                    id: message.id(),
-                    created_nanos: message.id().created_unix_nanos(),
-                    generation,
-                    sender: &sender,
-                    recipients,
-                    meta,
-                    body,
-                })
+            message.meta(|meta| match message.scheduling() {
+                Some(scheduling) => append(recipients, &schedule::put_in(meta, &scheduling)),
+                None => append(recipients, meta),
             })
         })
     }

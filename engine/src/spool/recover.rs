@@ -10,6 +10,7 @@ use super::Location;
 use crate::io::{file, fs, File, Map, Set};
 use crate::limits::BLOCK_BYTES;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 pub use super::survey::Report;
 
@@ -28,6 +29,8 @@ pub struct Recovered {
     pub queue: String,
     /// Attempts and due time, when one was made.
     pub state: Option<AttemptState>,
+    /// When it may be tried, when it says.
+    pub scheduling: Option<Rc<ringmta_policy::Scheduling>>,
 }
 
 /// A partition as found on disk.
@@ -168,7 +171,8 @@ fn recovered(seen: &Seen<'_>) -> Recovered {
     let queue = crate::queue::name::of(&stored.meta, &stored.recipients).to_string();
     let (at, state) = (seen.at, seen.state);
     let (created_nanos, generation) = (stored.created_nanos, stored.generation);
-    Recovered { at, id: stored.id, created_nanos, generation, queue, state }
+    let scheduling = ringmta_policy::schedule::kept_in(&stored.meta).map(Rc::new);
+    Recovered { at, id: stored.id, created_nanos, generation, queue, state, scheduling }
 }
 
 fn in_use_entry(segment: Segment, replay: &Replay, messages: &[Recovered]) -> InUse {

@@ -6,6 +6,8 @@ kumo.on('contract.task', function(args) end)
 
 check_init('kumo.start_esmtp_listener kumo.start_http_listener', function()
   kumo.start_esmtp_listener { listen = '127.0.0.1:2025', relay_hosts = {} }
+  kumo.start_esmtp_listener { listen = '127.0.0.1:2026', tls_required_client_ca = '/ca.pem', deferred_queue = true, peer = { ['10.0.0.0/8'] = { allow_xclient = true, require_proxy_protocol = true } } }
+  fails('for the whole listener', kumo.start_esmtp_listener, { peer = { ['10.0.0.0/8'] = { tls_required_client_ca = '/ca.pem' } } })
   kumo.start_http_listener { listen = '127.0.0.1:8000' }
   fails('unknown field', kumo.start_esmtp_listener, { lissten = 'x' })
 end)
@@ -13,6 +15,9 @@ check_init('kumo.define_spool kumo.configure_local_logs kumo.configure_log_hook'
   kumo.define_spool { name = 'data', path = DIR }
   kumo.configure_local_logs { log_dir = DIR }
   kumo.configure_log_hook { name = 'hook' }
+  kumo.configure_local_logs { log_dir = DIR, filter_event = 'contract.filter', per_record = { Bounce = { template = '{{ id }}' } } }
+  kumo.configure_log_hook { name = 'words', per_record = { Any = { template = '{{ log_record | tojson }}' } } }
+  fails('option `template`', kumo.configure_local_logs, { log_dir = DIR, per_record = { Any = { template = '{% if %}' } } })
   fails('define_spool', kumo.define_spool, { name = 'data' })
 end)
 check_init('kumo.configure_bounce_classifier kumo.spawn_task', function()
@@ -51,6 +56,15 @@ check('kumo.make_queue_config kumo.make_egress_path kumo.make_egress_source kumo
   eq(kumo.make_egress_source({ name = 'a' }).name, 'a')
   eq(kumo.make_egress_pool({ name = 'p', entries = { { name = 'a', weight = 2 } } }).entries[1].weight, 2)
   eq(kumo.make_listener_domain({ relay_to = true }).relay_to, true)
+  eq(kumo.make_listener_domain({ log_oob = true, log_arf = 'LogThenDrop' }).log_oob, 'LogThenRelay')
+  fails('unknown variant', kumo.make_listener_domain, { log_arf = 'Maybe' })
+  local path = kumo.make_egress_path { source_selection_rate = '10/h,max_burst=2', additional_source_selection_rates = { warm = '100/d' }, rustls_cipher_suites = { 'TLS13_AES_256_GCM_SHA384' }, tls_certificate = '/c', tls_private_key = '/k' }
+  eq({ path.source_selection_rate, path.additional_source_selection_rates.warm }, { '10/h,max_burst=2', '100/d' })
+  fails('needed together', kumo.make_egress_path, { tls_certificate = '/c' })
+  fails('unknown variant', kumo.make_egress_path, { rustls_cipher_suites = { 'TLS13' } })
+  eq(kumo.make_egress_source({ name = 'a', socks5_proxy_server = 'proxy.test:1080', socks5_proxy_source_address = '192.0.2.1', socks5_proxy_username = 'u', socks5_proxy_password = { key_data = 'p' } }).socks5_proxy_source_address, '192.0.2.1')
+  eq(kumo.make_egress_source({ name = 'a', ha_proxy_server = '192.0.2.9:5000', ha_proxy_source_address = '192.0.2.1' }).ha_proxy_server, '192.0.2.9:5000')
+  fails('needed together', kumo.make_egress_source, { name = 'a', ha_proxy_server = '192.0.2.9:5000' })
   local n = 0
   for _ in pairs(kumo.make_egress_path {}) do n = n + 1 end
   assert(n > 30)
@@ -164,6 +178,23 @@ check('kumo.format_egress_path_config_toml kumo.format_queue_config_toml', funct
   eq({ path.connection_limit, path.enable_tls }, { 7, 'Opportunistic' })
   eq(kumo.serde.toml_parse(kumo.format_queue_config_toml { max_age = '1h' }).max_age, 3600)
   fails('unknown field', kumo.format_queue_config_toml, { max_agee = 1 })
+end)
+check('kumo.compute_egress_path_config_constraints kumo.compute_queue_config_constraints kumo.format_egress_path_config_constraints', function()
+  local path = kumo.make_egress_path { max_deliveries_per_connection = 10, max_connection_rate = '10/s', max_message_rate = '1000/s' }
+  local found = kumo.compute_egress_path_config_constraints(path)
+  eq(found.max_concurrent_dispatchers, { value = 32, source = { kind = 'primary' }, display = '32' })
+  eq(found.max_message_rate, { value = 100, source = { kind = 'reconnect_cycling' }, display = '10 × 10/s = 100/s' })
+  eq({ found.max_message_rate_declared, found.max_source_selection_rate }, { '1000/s', nil })
+  eq(kumo.compute_egress_path_config_constraints({ connection_limit = 3 }).max_concurrent_dispatchers.value, 3)
+  local queue = kumo.compute_queue_config_constraints(kumo.make_queue_config { max_message_rate = '5/s' })
+  eq(queue, { max_message_rate = { value = 5, source = { kind = 'other', name = 'scheduled queue max_message_rate' }, display = '5/s' } })
+  eq(kumo.compute_egress_path_config_constraints(path, queue).max_message_rate, queue.max_message_rate)
+  local text = kumo.format_egress_path_config_constraints(found)
+  assert(text:find('ceilings:\n  concurrent dispatchers: 32\n    source: connection_limit\n', 1, true), text)
+  assert(text:find('declared: max_message_rate = 1000/s', 1, true), text)
+  fails('unknown field', kumo.compute_egress_path_config_constraints, { connection_limitt = 3 })
+  fails('make_queue_config', kumo.compute_queue_config_constraints, path)
+  fails('unknown field `x`', kumo.format_egress_path_config_constraints, { x = {} })
 end)
 check('kumo.apply_supplemental_trace_header', function()
   local m = message()

@@ -59,6 +59,11 @@ check('Message.import_scheduling_header Message.set_scheduling Message.set_due M
   m:increment_num_attempts()
   eq(m:num_attempts(), 1)
   fails('set_scheduling', m.set_scheduling, m, { first_attempt = 'x' })
+  local all = { first_attempt = '2027-01-01T00:00:00Z', expires = '2027-01-02T00:00:00Z', dow = 'Mon,Wed', tz = 'America/Phoenix', start = '09:00:00', ['end'] = '17:00:00' }
+  eq(m:set_scheduling(all), all)
+  eq(m:set_scheduling { dow = 'Friday', tz = 'UTC', start = '9:00', ['end'] = '17:00' }.dow, 'Fri')
+  fails('all or none', m.set_scheduling, m, { dow = 'Mon' })
+  fails('time zone', m.set_scheduling, m, { dow = 'Mon', tz = 'PST', start = '09:00', ['end'] = '17:00' })
 end)
 check('Message.check_fix_conformance', function()
   local m = message('From: a@b\nSubject: x\n\nbody\n')

@@ -30,11 +30,10 @@ const OTHER_EVENTS: [(&str, &str); 5] = [
 ];
 
 /// Events that have a definition, so that handlers are taken, but no moment in the engine yet.
-const NOT_FIRED: [(&str, &str); 5] = [
+const NOT_FIRED: [(&str, &str); 4] = [
     ("rebind_message", "there is no rebind order yet"),
     ("xfer_message_received", "messages stay on the node that accepted them"),
     ("get_acl_definition", "access is by trusted address or credentials"),
-    ("smtp_server_message_deferred_inject", "deferred_queue is refused"),
     ("shutdown_logging", "logs are closed by the engine"),
 ];
 

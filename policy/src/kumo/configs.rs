@@ -4,9 +4,11 @@ use data_encoding::BASE64;
 use mlua::{Error, Lua, Result, Table, UserDataRef, Value};
 
 use super::msg::ensure_body;
+use super::objects::OptionObject;
 use super::shim::def;
+use crate::ceilings::Ceilings;
 use crate::headers::HeaderBlock;
-use crate::lua_value::to_plain;
+use crate::lua_value::{from_json, to_json, to_plain};
 use crate::message::Message;
 use crate::options::{EgressPath, Notes, OptionTable, OptionValue, QueueConfig, TraceHeaders};
 use crate::plain::Plain;
@@ -35,6 +37,56 @@ fn toml_of<T: OptionTable>(lua: &Lua, v: &Value) -> Result<String> {
         .map_err(|e| Error::runtime(format!("as TOML: {e}")))
 }
 
+/// The options of an object, or of a table that could be one.
+fn typed<T: OptionTable>(lua: &Lua, v: &Value) -> Result<T> {
+    if let Value::UserData(u) = v {
+        if let Ok(object) = u.borrow::<OptionObject>() {
+            return object.typed::<T>().cloned().ok_or_else(|| {
+                Error::runtime(format!(
+                    "invalid type: an object of {}, expected one of {}",
+                    object.0.kind(),
+                    T::CALL
+                ))
+            });
+        }
+    }
+    super::make::options(&*crate::vm::ctx(lua)?, &to_plain(v)?)
+}
+
+fn ceilings(v: &Value, call: &str) -> Result<Ceilings> {
+    Ceilings::from_json(&to_json(v)?).map_err(|e| Error::runtime(format!("kumo.{call}: {e}")))
+}
+
+fn register_ceilings(lua: &Lua, kumo: &Table) -> Result<()> {
+    def(
+        lua,
+        kumo,
+        "compute_egress_path_config_constraints",
+        |lua, (path, more): (Value, Value)| {
+            let path: EgressPath = typed(lua, &path)?;
+            let found = match more {
+                Value::Nil => Ceilings::of_path(&path),
+                more => {
+                    let more = ceilings(&more, "compute_egress_path_config_constraints")?;
+                    Ceilings::of_path_within(&path, more)
+                }
+            };
+            table_of(lua, &found)
+        },
+    )?;
+    def(lua, kumo, "compute_queue_config_constraints", |lua, v: Value| {
+        table_of(lua, &Ceilings::of_queue(&typed(lua, &v)?))
+    })?;
+    def(lua, kumo, "format_egress_path_config_constraints", |_, v: Value| {
+        Ok(ceilings(&v, "format_egress_path_config_constraints")?.text())
+    })
+}
+
+/// What does not limit is absent from the table.
+fn table_of(lua: &Lua, found: &Ceilings) -> Result<Value> {
+    from_json(lua, &without_nulls(found.to_json()))
+}
+
 /// `X-KumoRef`: base64 of JSON with a marker key, the recipients and the metadata asked for.
 fn trace_value(m: &Message, options: &TraceHeaders) -> String {
     let mut out = serde_json::Map::new();
@@ -57,6 +109,7 @@ fn trace_value(m: &Message, options: &TraceHeaders) -> String {
 }
 
 pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
+    register_ceilings(lua, kumo)?;
     def(lua, kumo, "format_egress_path_config_toml", |lua, v: Value| {
         toml_of::<EgressPath>(lua, &v)
     })?;

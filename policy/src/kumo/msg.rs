@@ -9,7 +9,7 @@ use super::address_header::AddressHeader;
 use super::shim::{pair, Lazy, Now};
 use crate::address::EnvelopeAddress;
 use crate::headers::{encode_value, valid_name, HeaderBlock};
-use crate::lua_value::{to_json, to_plain, JsonResult};
+use crate::lua_value::{from_json, to_json, to_plain, JsonResult};
 use crate::message::Message;
 use crate::options::{Notes, OptionValue};
 use crate::schedule::Scheduling;
@@ -143,14 +143,19 @@ fn schedule<M: UserDataMethods<Message>>(methods: &mut M) {
         m.set_num_attempts(m.num_attempts().saturating_add(1));
         Ok(())
     });
-    methods.add_method("set_scheduling", |_, m, v: Value| {
+    methods.add_method("set_scheduling", |lua, m, v: Value| {
         if v.is_nil() {
+            if m.scheduling().is_some_and(|s| s.first_attempt == m.due()) {
+                m.set_due(None);
+            }
             m.set_scheduling(None);
-            return Ok(());
+            return Ok(Value::Nil);
         }
         let s = Scheduling::from_json(&to_json(&v)?)
             .map_err(|e| Error::runtime(format!("set_scheduling: {e}")))?;
-        apply_schedule(m, s).map_err(|e| Error::runtime(format!("set_scheduling: {e}")))
+        let table = from_json(lua, &s.to_json())?;
+        apply_schedule(m, s);
+        Ok(table)
     });
     methods.add_method("set_due", |_, m, v: Value| {
         m.set_due(due_millis(&v)?);
@@ -158,20 +163,12 @@ fn schedule<M: UserDataMethods<Message>>(methods: &mut M) {
     });
 }
 
-/// Sets a schedule; its first attempt also becomes the due time. What could not be kept over a
-/// restart is refused rather than forgotten.
-pub(super) fn apply_schedule(m: &Message, s: Scheduling) -> std::result::Result<(), String> {
-    if s.expires.is_some() || s.dow != 0 || s.start.is_some() || s.end.is_some() {
-        return Err(
-            "`expires`, `dow`, `start` and `end` are not supported by this version of ringmta"
-                .into(),
-        );
-    }
+/// Sets a schedule; its first attempt also becomes the due time.
+pub(super) fn apply_schedule(m: &Message, s: Scheduling) {
     if s.first_attempt.is_some() {
         m.set_due(s.first_attempt);
     }
     m.set_scheduling(Some(s));
-    Ok(())
 }
 
 /// A due time as Unix seconds, RFC 3339 text or a time object.
@@ -275,7 +272,7 @@ fn headers<F: UserDataFields<Message>>(fields: &mut F) {
             let Some(field) = block.first(&name) else { return Ok(()) };
             let bad = |e: String| Error::runtime(format!("import_scheduling_header: {name}: {e}"));
             let json = serde_json::from_str(&field.decoded()).map_err(|e| bad(e.to_string()))?;
-            apply_schedule(m, Scheduling::from_json(&json).map_err(bad)?).map_err(bad)?;
+            apply_schedule(m, Scheduling::from_json(&json).map_err(bad)?);
             if remove == Some(true) {
                 if let Some(out) = block.without(|f| f.is(&name)) {
                     m.set_body(out.into());

@@ -11,7 +11,7 @@ const SECS: fn(u64) -> Duration = Duration::from_secs;
 
 option_table! {
     /// How connections to one site from one source behave.
-    pub struct EgressPath for "kumo.make_egress_path" {
+    pub struct EgressPath for "kumo.make_egress_path" check tls {
         /// Connections open at once.
         connection_limit: Limit = Limit::new(32),
         /// Further connection limits by name, shared by all paths that name them.
@@ -22,10 +22,10 @@ option_table! {
         max_message_rate: Option<Throttle> = None,
         /// Further message rates by name, shared by all paths that name them.
         additional_message_rate_throttles: BTreeMap<String, Throttle> = BTreeMap::new(),
-        /// Rate at which this source may be chosen.
-        source_selection_rate: Option<Throttle> = None; Support::Refused,
-        /// Further selection rates by name.
-        additional_source_selection_rates: BTreeMap<String, Throttle> = BTreeMap::new(); Support::Refused,
+        /// Rate at which this source may be chosen for a message to this site. When it is used up another source of the pool is taken; when none is left, the message waits.
+        source_selection_rate: Option<Throttle> = None,
+        /// Further selection rates by name, shared by all paths that name them.
+        additional_source_selection_rates: BTreeMap<String, Throttle> = BTreeMap::new(),
         /// Messages sent over one connection before it is closed.
         max_deliveries_per_connection: usize = 1024,
         /// Recipients in one transaction.
@@ -94,18 +94,18 @@ option_table! {
         enable_dane: bool = false; Support::Refused,
         /// Use OpenSSL.
         tls_prefer_openssl: bool = false; Support::Refused,
-        /// Client certificate chain (PEM).
-        tls_certificate: Option<KeySource> = None; Support::Refused,
+        /// Client certificate chain (PEM), shown to hosts that ask for one. Kept for five minutes.
+        tls_certificate: Option<KeySource> = None,
         /// Private key (PEM) of the client certificate.
-        tls_private_key: Option<KeySource> = None; Support::Refused,
+        tls_private_key: Option<KeySource> = None,
         /// OpenSSL ciphers.
         openssl_cipher_list: Option<String> = None; Support::Refused,
         /// OpenSSL TLS 1.3 suites.
         openssl_cipher_suites: Option<String> = None; Support::Refused,
         /// OpenSSL flags.
         openssl_options: Option<String> = None; Support::Refused,
-        /// Cipher suites to offer; empty = all.
-        rustls_cipher_suites: Vec<String> = Vec::new(); Support::Refused,
+        /// Cipher suites to offer, such as `TLS13_AES_256_GCM_SHA384`; empty = all.
+        rustls_cipher_suites: Vec<String> = Vec::new(),
         /// Hosts whose TLS failed are spoken to in the clear for this long (duration); only for opportunistic TLS.
         remember_broken_tls: Option<Duration> = None,
         /// Reconnect without TLS at once when an opportunistic handshake fails.
@@ -132,5 +132,14 @@ option_table! {
         starttls_timeout: Duration = SECS(5),
         /// AUTH (duration).
         auth_timeout: Duration = SECS(60),
+    }
+}
+impl EgressPath {
+    fn tls(&mut self, _: &mut Notes) -> Result<(), String> {
+        if self.tls_certificate.is_some() != self.tls_private_key.is_some() {
+            return Err("`tls_certificate` and `tls_private_key` are needed together".into());
+        }
+        let suites = cipher_suites(&self.rustls_cipher_suites);
+        suites.map(drop).map_err(|e| format!("option `rustls_cipher_suites`: {e}"))
     }
 }

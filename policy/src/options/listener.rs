@@ -26,12 +26,12 @@ option_table! {
         tls_certificate: Option<KeySource> = None,
         /// Private key (PEM) of the certificate.
         tls_private_key: Option<KeySource> = None,
-        /// CA that client certificates must chain to.
-        tls_required_client_ca: Option<KeySource> = None; Support::Refused,
+        /// Certificates (PEM) of the CAs a client's certificate must chain to: TLS without one fails. Its subject is in the connection's metadata `tls_peer_subject_name`. For the whole listener.
+        tls_required_client_ca: Option<KeySource> = None,
         /// Keep accepted mail in memory until its first transient failure. Not durable.
         deferred_spool: bool = false; Support::NoEffect("every message is on stable storage before its 250"),
-        /// Answer before the policy has seen the message.
-        deferred_queue: bool = false; Support::Refused,
+        /// Answer 250 before policy has seen the message; `smtp_server_message_deferred_inject` then stands in for `smtp_server_message_received`. The message is on stable storage all the same.
+        deferred_queue: bool = false,
         /// Which trace headers are added.
         trace_headers: TraceHeaders = TraceHeaders::default(),
         /// How long a silent client is waited for (duration).
@@ -50,10 +50,10 @@ option_table! {
         invalid_line_endings: LineEndings = LineEndings::Deny,
         /// Longest line (octets, without CRLF); 500 5.2.3 beyond.
         line_length_hard_limit: usize = 998,
-        /// Offer XCLIENT.
-        allow_xclient: bool = false; Support::Refused,
-        /// Expect a HAProxy PROXY header on every connection.
-        require_proxy_protocol: bool = false; Support::Refused,
+        /// Offer XCLIENT: whoever may use it says on whose behalf it speaks (ADDR, PORT, DESTADDR, DESTPORT). Set it in `peer` for the front ends alone.
+        allow_xclient: bool = false,
+        /// Expect a HAProxy PROXY header (version 1 or 2) on every connection, and take the client it names for the client. A connection without one is closed.
+        require_proxy_protocol: bool = false,
         /// Other options for some client networks.
         peer: CidrMap<Overrides> = CidrMap::default(),
         /// Other options for some local addresses; applied after `peer`.
@@ -106,7 +106,7 @@ pub struct Overrides(Plain);
 impl OptionValue for Overrides {
     const TYPE: &'static str = "a table of listener options";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Overrides, String> {
-        for fixed in ["listen", "max_connections"] {
+        for fixed in ["listen", "max_connections", "tls_required_client_ca"] {
             if v.get(fixed).is_some() {
                 return Err(format!("option `{fixed}` can only be set for the whole listener"));
             }
@@ -167,10 +167,10 @@ option_table! {
         relay_to: bool = false,
         /// Peers that may relay mail from the domain.
         relay_from: CidrSet = CidrSet::default(),
-        /// What to do with delivery status notifications to the domain.
-        log_oob: ReportHandling = ReportHandling::Ignore; Support::Refused,
-        /// What to do with feedback reports to the domain.
-        log_arf: ReportHandling = ReportHandling::Ignore; Support::Refused,
+        /// What to do with delivery status notifications (RFC 3464) to the domain. Other mail to a domain that may not be relayed to is refused after DATA.
+        log_oob: ReportHandling = ReportHandling::Ignore,
+        /// What to do with feedback reports (RFC 5965) to the domain.
+        log_arf: ReportHandling = ReportHandling::Ignore,
         /// How long the answer may be kept (duration).
         ttl: Option<Duration> = None; Support::NoEffect("the event is asked once per transaction"),
     }

@@ -26,8 +26,8 @@ option_table! {
         headers: Vec<String> = Vec::new(),
         /// Other settings for single record types, or for `Any` other.
         per_record: BTreeMap<String, RecordParams> = BTreeMap::new(),
-        /// Event that decides which records are written.
-        filter_event: Option<String> = None; Support::Refused,
+        /// Event that decides which records are written: it gets the message and the record, and what it does not answer with `false` is written.
+        filter_event: Option<String> = None,
         /// Free space below which new mail is refused.
         min_free_space: MinFree = MinFree::Percent(10.0),
         /// Free inodes below which new mail is refused.
@@ -63,7 +63,7 @@ option_table! {
 
 option_table! {
     /// Records posted to a web address by the engine itself, as JSON arrays.
-    pub struct HttpLogHook for "kumo.configure_http_log_hook" {
+    pub struct HttpLogHook for "kumo.configure_http_log_hook" check no_templates {
         /// Its name.
         name: String = String::new(); Support::Required,
         /// Where batches are posted.
@@ -82,6 +82,15 @@ option_table! {
         headers: Vec<String> = Vec::new(),
         /// Other settings for single record types, or for `Any` other.
         per_record: BTreeMap<String, RecordParams> = BTreeMap::new(),
+    }
+}
+
+impl HttpLogHook {
+    fn no_templates(&mut self, _: &mut Notes) -> Result<(), String> {
+        match self.per_record.values().any(|p| p.template.is_some()) {
+            true => Err("option `per_record`: records are posted as JSON arrays, `template` is for configure_log_hook".into()),
+            false => Ok(()),
+        }
     }
 }
 
@@ -110,17 +119,24 @@ impl OptionValue for SecretText {
 
 option_table! {
     /// Settings for one type of record.
-    pub struct RecordParams for "per_record" {
+    pub struct RecordParams for "per_record" check compile {
         /// Write records of this type.
         enable: bool = true,
         /// Appended to segment names.
         suffix: Option<String> = None,
         /// Folder, when it differs.
         log_dir: Option<PathBuf> = None,
-        /// Template of the text to write instead of JSON.
-        template: Option<String> = None; Support::Refused,
+        /// Template (Jinja) of the text to write instead of JSON. It sees the fields of the record, the names of `headers` in lower case, and `log_record`, the whole record.
+        template: Option<String> = None,
         /// First line of each segment.
         segment_header: String = String::new(),
+    }
+}
+
+impl RecordParams {
+    fn compile(&mut self, _: &mut Notes) -> Result<(), String> {
+        let template = self.template.as_deref().map(crate::LogTemplate::new);
+        template.transpose().map(drop).map_err(|e| format!("option `template`: {e}"))
     }
 }
 
@@ -207,6 +223,24 @@ impl LogRecordSelect {
     /// The settings of a record type: its own, else those of `Any`.
     pub fn params(&self, record_type: &str) -> Option<&RecordParams> {
         self.per_record.get(record_type).or_else(|| self.per_record.get("Any"))
+    }
+
+    /// The templates of record types that have one, by type name; `Any` stands for those without settings.
+    pub fn templates(&self) -> BTreeMap<String, crate::LogTemplate> {
+        let compiled = |(kind, params): (&String, &RecordParams)| {
+            // Compiled once before, when the options were read.
+            let template = crate::LogTemplate::new(params.template.as_deref()?).ok()?;
+            Some((kind.clone(), template))
+        };
+        self.per_record.iter().filter_map(compiled).collect()
+    }
+
+    /// The key of `per_record` that a record type follows.
+    pub fn key_of<'a>(&self, record_type: &'a str) -> &'a str {
+        match self.per_record.contains_key(record_type) {
+            true => record_type,
+            false => "Any",
+        }
     }
 
     /// Whether records of this type are wanted.

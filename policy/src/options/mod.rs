@@ -3,6 +3,7 @@
 //! Layout: `value` (how a single value is read), `suggest` (nearest names), then one file per constructor.
 
 mod cidr;
+mod cipher;
 mod dkim;
 mod duration;
 mod egress_path;
@@ -20,6 +21,7 @@ pub(crate) mod suggest;
 mod value;
 
 pub use cidr::{CidrMap, CidrSet};
+pub use cipher::cipher_suites;
 pub use dkim::DkimSigner;
 pub use duration::{format_duration, parse_duration};
 pub use egress_path::EgressPath;

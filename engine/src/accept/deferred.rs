@@ -1,0 +1,76 @@
+//! Mail that was acknowledged before policy saw it (`deferred_queue`): it lies in a queue of its own, as durable as any
+//! other, until `smtp_server_message_deferred_inject` has had its say; then it goes to the queue it belongs to.
+
+use crate::egress::outcome;
+use crate::egress::reply::Response;
+use crate::io::unix_millis;
+use crate::limits::DEFERRED_INJECT_RETRY_MS;
+use crate::queue::Item;
+use crate::shard::Shard;
+use crate::spool::load;
+use ringmta_policy::{ConnMeta, Message};
+use serde_json::Value;
+use std::rc::Rc;
+
+/// The queue.
+pub const QUEUE: &str = "deferred_smtp_inject.kumomta.internal";
+/// Metadata entry that keeps the queue a handler of `smtp_server_data` chose.
+const CHOSEN: &str = "ringmta.queue";
+
+/// Puts a fresh message into the queue, before it is stored.
+pub fn set_aside(message: &Message) {
+    if let Some(chosen) = message.get_meta("queue") {
+        message.set_meta(CHOSEN, chosen);
+    }
+    message.set_meta("queue", QUEUE);
+}
+
+/// Asks policy about a message of the queue and sends it on its way.
+pub async fn inject(shard: &Rc<Shard>, mut item: Item) {
+    let message = match load::load(&shard.spool, item.at).await {
+        Ok(message) => message,
+        Err(why) => {
+            tracing::error!("message {} cannot be read: {why}", item.id);
+            return later(shard, item);
+        }
+    };
+    message.set_meta("queue", message.get_meta(CHOSEN).unwrap_or_default());
+    message.set_meta(CHOSEN, Value::Null);
+    let meta = ConnMeta::new();
+    message.meta(|all| all.iter().for_each(|(name, value)| meta.set(name.clone(), value.clone())));
+    if let Err(error) = shard.policy().message_deferred_inject(&message, &meta).await {
+        return match error.rejection() {
+            Some(rejection) if rejection.code >= 500 => {
+                let response = Response {
+                    code: rejection.code,
+                    content: rejection.text.clone(),
+                    ..Response::default()
+                };
+                outcome::refused(shard, item, &message, &response);
+            }
+            // A handler that fails may be mended; the message was acknowledged, and waits for that.
+            _ => later(shard, item),
+        };
+    }
+    if message.meta_str("queue", |queue| queue == Some("null")) {
+        return outcome::finish(shard, item);
+    }
+    outcome::rewrite(shard, &mut item, &message).await;
+    if &*item.queue.name == QUEUE {
+        // It could not be stored: the next try begins where this one did.
+        return later(shard, item);
+    }
+    item.attempts = 0;
+    message.set_num_attempts(0);
+    shard.queues.resume(shard, item, message);
+}
+
+/// It is asked about again after a while, until it is too old.
+fn later(shard: &Rc<Shard>, mut item: Item) {
+    item.attempts = item.attempts.saturating_add(1);
+    let due = unix_millis() + DEFERRED_INJECT_RETRY_MS;
+    if due > shard.queues.windows.end_of_life(&item) {
+        return outcome::expire_unsent(shard, item, due);
+    }
+    shard.queues.defer(shard, item, due);
+}
