@@ -152,12 +152,16 @@ pub const LOG_COMPRESSION_LEVEL: i32 = 1;
 pub const REPORT_RECIPIENTS_MAX: usize = 1000;
 /// How long a client certificate and its key are used before they are read again, seconds.
 pub const TLS_KEY_KEEP_SECS: u64 = 300;
+/// Messages of the deferred queue that a shard asks policy about at once.
+pub const DEFERRED_INJECT_TASKS: usize = 64;
 /// Time until a message of the deferred queue is asked about again when its handler has failed, milliseconds.
 pub const DEFERRED_INJECT_RETRY_MS: u64 = 10_000;
 /// Longest PROXY header taken: addresses take 232 bytes at most, the rest is what proxies add to them.
 pub const PROXY_HEADER_BYTES: usize = 2048;
 /// How long a proxy may take for it, seconds: it sends the header at once.
 pub const PROXY_HEADER_SECS: u64 = 5;
+/// Failures of a source that are remembered at once, whatever its threshold.
+pub const HEALTH_FAILURES_MAX: usize = 1000;
 /// Log lines that wait for a `filter_event` at once; further ones are written unasked.
 pub const LOG_FILTERS_MAX: usize = 10_000;
 /// Open log segments are cut at least this often when the policy sets no duration.

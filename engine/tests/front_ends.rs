@@ -55,7 +55,7 @@ fn the_client_is_the_one_the_proxy_names() {
     }
     // What the proxy names counts for relaying, too.
     let mut client = Smtp::connect(engine.smtp);
-    client.send(b"PROXY TCP4 203.0.113.1 198.51.100.2 5000 25\r\n".to_vec());
+    client.send(b"PROXY TCP4 203.0.113.1 198.51.100.2 5000 25\r\n");
     assert_eq!(client.reply().code, 220);
     client.expect(250, "EHLO far.test");
     client.expect(250, "MAIL FROM:<a@src.test>");
@@ -82,7 +82,7 @@ fn without_its_header_a_connection_is_closed() {
         assert_eq!(said, b"", "{header:?}");
     }
     let mut client = Smtp::connect(engine.smtp);
-    client.send(b"PROXY UNKNOWN\r\n".to_vec());
+    client.send(b"PROXY UNKNOWN\r\n");
     assert_eq!(client.reply().code, 220);
 }
 

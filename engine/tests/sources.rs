@@ -81,3 +81,77 @@ fn a_named_rate_is_shared_by_all_sites() {
     let all = sources(&site);
     assert_eq!(all.iter().filter(|name| *name == "warm").count(), 1, "{all:?}");
 }
+
+/// Two sources, of which `far` has an address that is not on this host.
+fn with_an_absent_address(site: &mut Site, names: &[&str]) {
+    pool(site, names);
+    site.extra = site.extra.replace(
+        "return kumo.make_egress_source { name = name }",
+        "return kumo.make_egress_source { name = name, source_address = name == 'far' and '192.0.2.77' or nil,
+           suspend_when_unplumbed = { duration = '1h', trigger = { Threshold = '2/1m' } } }",
+    );
+}
+
+#[test]
+fn a_source_without_its_address_is_left_alone() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    with_an_absent_address(&mut site, &["far", "near"]);
+    let engine = site.start(1);
+    for n in 0..12 {
+        engine.accept("a@src.test", &["u@dst.test"], &message(&format!("m{n}")));
+    }
+    sink.wait_messages(12);
+    engine.wait_empty();
+    engine.wait_says("source far is left alone");
+    wait("the records", || sources(&site).len() == 12);
+    assert!(sources(&site).iter().all(|name| name == "near"));
+    // From the second failure on it was not asked any more.
+    let failures = site.records_of("TransientFailure").len();
+    engine.accept("a@src.test", &["u@dst.test"], &message("more"));
+    engine.accept("a@src.test", &["u@dst.test"], &message("and more"));
+    sink.wait_messages(14);
+    assert_eq!(site.records_of("TransientFailure").len(), failures);
+}
+
+#[test]
+fn mail_of_a_pool_that_is_left_alone_waits() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    with_an_absent_address(&mut site, &["far"]);
+    let engine = site.start(1);
+    for n in 0..3 {
+        engine.accept("a@src.test", &["u@dst.test"], &message(&format!("m{n}")));
+    }
+    engine.wait_says("source far is left alone");
+    wait("all of it waits", || engine.metric("scheduled_count_total") == 3.0);
+    assert_eq!((sink.connections(), engine.metric("message_count")), (0, 3.0));
+}
+
+#[test]
+fn a_source_whose_proxy_is_down_is_left_alone() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    pool(&mut site, &["far", "near"]);
+    // A port where nobody listens any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    site.extra = site.extra.replace(
+        "return kumo.make_egress_source { name = name }",
+        &format!(
+            "local far = name == 'far'
+             return kumo.make_egress_source {{ name = name,
+               socks5_proxy_server = far and '{gone}' or nil,
+               socks5_proxy_source_address = far and '127.0.0.1' or nil,
+               suspend_when_proxy_unhealthy = {{ duration = '1h' }} }}"
+        ),
+    );
+    let engine = site.start(2);
+    for n in 0..8 {
+        engine.accept("a@src.test", &["u@dst.test"], &message(&format!("m{n}")));
+    }
+    sink.wait_messages(8);
+    engine.wait_empty();
+    engine.wait_says("source far is left alone");
+    wait("the records", || sources(&site).len() == 8);
+    assert!(sources(&site).iter().all(|name| name == "near"));
+}

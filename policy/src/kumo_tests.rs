@@ -109,12 +109,12 @@ fn option_objects() {
     );
     let e = eval_err("return kumo.make_egress_path{enable_tls='Sometimes'}");
     assert!(e.contains("option `enable_tls`: unknown variant `Sometimes`, expected one of"), "{e}");
-    let e = eval_err("return kumo.make_egress_source{name='x', suspend_when_unplumbed={}}");
-    assert!(
-        e.ends_with("option `suspend_when_unplumbed` is not supported by this version of ringmta"),
-        "{e}"
-    );
     for (bad, why) in [
+        ("suspend_when_unplumbed={}", "expected a table of duration and trigger"),
+        ("suspend_when_unplumbed={trigger='Immediate'}", "missing field `duration`"),
+        ("suspend_when_unplumbed={duration='5m', trigger='Now'}", "expected 'Immediate'"),
+        ("suspend_when_unplumbed={duration='5m', trigger={Threshold='3'}}", "there is no `/`"),
+        ("suspend_when_unplumbed={duration='5m', when=1}", "unknown field `when`"),
         ("socks5_proxy_server='1.2.3.4:5'", "are needed together"),
         ("ha_proxy_source_address='1.2.3.4'", "are needed together"),
         ("ha_proxy_server='h', ha_proxy_source_address='1.2.3.4'", "expected host:port"),

@@ -187,8 +187,8 @@
 ---@field socks5_proxy_source_address? string Address the SOCKS5 server shall connect from, told by BIND; needed with `socks5_proxy_server`.
 ---@field socks5_proxy_username? string SOCKS5 user.
 ---@field socks5_proxy_password? any SOCKS5 password.
----@field suspend_when_unplumbed? any Suspend the source when its address is not on this host. Not supported yet.
----@field suspend_when_proxy_unhealthy? any Suspend the source when its proxy is down. Not supported yet.
+---@field suspend_when_unplumbed? any Leave the source alone for a while when `source_address` is not on this host: `{ duration, trigger = 'Immediate' or { Threshold = 'N/period' } }`. Other sources of the pool are taken meanwhile; without any, the mail waits.
+---@field suspend_when_proxy_unhealthy? any The same, when its proxy cannot be reached or does not do as asked.
 ---@field ttl? number|string How long the answer is kept (duration). Default: 60.
 
 ---Options of `kumo.make_egress_pool`.

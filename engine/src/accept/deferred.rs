@@ -3,9 +3,9 @@
 
 use crate::egress::outcome;
 use crate::egress::reply::Response;
-use crate::io::unix_millis;
-use crate::limits::DEFERRED_INJECT_RETRY_MS;
-use crate::queue::Item;
+use crate::io::{self, unix_millis};
+use crate::limits::{DEFERRED_INJECT_RETRY_MS, DEFERRED_INJECT_TASKS};
+use crate::queue::{Item, ScheduledQueue};
 use crate::shard::Shard;
 use crate::spool::load;
 use ringmta_policy::{ConnMeta, Message};
@@ -25,8 +25,25 @@ pub fn set_aside(message: &Message) {
     message.set_meta("queue", QUEUE);
 }
 
+/// Has what waits in the queue asked about, few at a time: after a start there may be very many.
+pub fn kick(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
+    if queue.injecting.get() >= DEFERRED_INJECT_TASKS {
+        return;
+    }
+    queue.injecting.set(queue.injecting.get() + 1);
+    let (shard, queue) = (shard.clone(), queue.clone());
+    io::spawn(async move {
+        while !shard.stopping.get() {
+            let next = queue.waiting.borrow_mut().pop_front();
+            let Some(item) = next else { break };
+            inject(&shard, item).await;
+        }
+        queue.injecting.set(queue.injecting.get() - 1);
+    });
+}
+
 /// Asks policy about a message of the queue and sends it on its way.
-pub async fn inject(shard: &Rc<Shard>, mut item: Item) {
+async fn inject(shard: &Rc<Shard>, mut item: Item) {
     let message = match load::load(&shard.spool, item.at).await {
         Ok(message) => message,
         Err(why) => {

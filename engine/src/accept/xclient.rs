@@ -21,21 +21,19 @@ pub struct Claim {
     pub dest_port: Option<u16>,
 }
 
-/// Reads the attributes. `[UNAVAILABLE]` and `[TEMPUNAVAIL]` leave an attribute as it is.
-///
-/// # Errors
-/// An attribute that is unknown, malformed, or comes twice.
-pub fn parse(argument: &str) -> Result<Claim, ()> {
+/// Reads the attributes; `None` when one is unknown, malformed, or comes twice. `[UNAVAILABLE]` and `[TEMPUNAVAIL]` leave
+/// an attribute as it is.
+pub fn parse(argument: &str) -> Option<Claim> {
     let mut claim = Claim::default();
     let mut seen = [false; 4];
     for pair in argument.split(' ').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').ok_or(())?;
+        let (name, value) = pair.split_once('=')?;
         const NAMES: [&str; 4] = ["ADDR", "PORT", "DESTADDR", "DESTPORT"];
-        let at = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name)).ok_or(())?;
+        let at = NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))?;
         if std::mem::replace(&mut seen[at], true) {
-            return Err(());
+            return None;
         }
-        let value = xtext(value).ok_or(())?;
+        let value = xtext(value)?;
         if ["[UNAVAILABLE]", "[TEMPUNAVAIL]"].iter().any(|word| word.eq_ignore_ascii_case(&value)) {
             continue;
         }
@@ -46,23 +44,20 @@ pub fn parse(argument: &str) -> Result<Claim, ()> {
             _ => claim.dest_port = Some(port(&value)?),
         }
     }
-    if seen == [false; 4] {
-        return Err(());
-    }
-    Ok(claim)
+    (seen != [false; 4]).then_some(claim)
 }
 
-fn address(text: &str) -> Result<IpAddr, ()> {
+fn address(text: &str) -> Option<IpAddr> {
     const V6: &str = "IPV6:";
     match text.get(..V6.len()).filter(|head| head.eq_ignore_ascii_case(V6)) {
-        Some(_) => text[V6.len()..].parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|_| ()),
-        None => text.parse().map_err(|_| ()),
+        Some(_) => text[V6.len()..].parse::<Ipv6Addr>().map(IpAddr::V6).ok(),
+        None => text.parse().ok(),
     }
 }
 
-fn port(text: &str) -> Result<u16, ()> {
+fn port(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).ok_or(())
+    text.parse().ok().filter(|_| digits)
 }
 
 /// Decodes xtext (RFC 3461 section 4): `+` and two upper-case hexadecimal digits stand for a byte.
@@ -93,8 +88,8 @@ impl Session {
             return self.refuse(Refusal::BadSequence);
         }
         match parse(argument) {
-            Ok(claim) => Some(self.ask(Asked::Xclient, Ask::Xclient(claim))),
-            Err(()) => self.refuse(Refusal::BadSyntax),
+            Some(claim) => Some(self.ask(Asked::Xclient, Ask::Xclient(claim))),
+            None => self.refuse(Refusal::BadSyntax),
         }
     }
 
@@ -123,7 +118,7 @@ mod tests {
             dest_port: Some(25),
         };
         assert_eq!(all, want);
-        assert_eq!(parse("ADDR=[UNAVAILABLE] PORT=[TEMPUNAVAIL]"), Ok(Claim::default()));
+        assert_eq!(parse("ADDR=[UNAVAILABLE] PORT=[TEMPUNAVAIL]"), Some(Claim::default()));
         assert_eq!(parse("PORT=+32+35").unwrap().port, Some(25));
         assert_eq!(parse("ADDR=::1").unwrap().addr, Some("::1".parse().unwrap()));
     }
@@ -150,7 +145,7 @@ mod tests {
             "ADDR=192.0.2.1\u{e9}",
             "PORT=+FF",
         ] {
-            assert_eq!(parse(bad), Err(()), "{bad:?}");
+            assert_eq!(parse(bad), None, "{bad:?}");
         }
     }
 }

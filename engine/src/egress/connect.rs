@@ -3,7 +3,7 @@
 use super::client::Capabilities;
 use super::client_tls;
 use super::plan::{shuffle_equals, PlanHost};
-use super::proxy::{self, Connected};
+use super::proxy::{self, At, Connected, Failure, Stage};
 use super::reply::Response;
 use super::wire::{Broken, Wire};
 use crate::io::{deadline, mono_nanos, tls, Conn};
@@ -225,15 +225,16 @@ async fn attempt(
     in_clear: bool,
 ) -> Result<Opened, Failed> {
     let source = ready.source.borrow().clone();
-    let connecting = proxy::connect(shard, &source, addr);
-    let Connected { stream, local, proxy } = match deadline(path.connect_timeout, connecting).await
-    {
-        Ok(Ok(connected)) => connected,
-        Ok(Err(error)) => return Err(format!("connect: {error}").into()),
-        Err(_) => {
-            return Err(format!("connect: no answer within {:?}", path.connect_timeout).into())
+    let stage = Stage::new(At::NextHop);
+    let connecting = proxy::connect(shard, &source, addr, &stage);
+    let connected = deadline(path.connect_timeout, connecting).await;
+    let connected = connected.unwrap_or_else(|_| Err(Failure::late(path.connect_timeout, &stage)));
+    let Connected { stream, local, proxy } = connected.map_err(|failure| {
+        if let Some(fault) = failure.fault {
+            ready.note_fault(fault);
         }
-    };
+        format!("connect: {}", failure.why)
+    })?;
     ready.stats.connections.set(ready.stats.connections.get() + 1);
     let mut wire = Wire::new(Conn::Plain(stream));
     let banner = wire.reply(path.banner_timeout, "banner").await?;

@@ -4,6 +4,7 @@
 //! taken leaves its mark; who gives a lease back hands it to a waiting shard instead of freeing
 //! it, so that no shard's mail starves, however small the limit.
 
+use super::health::Health;
 use crossbeam::utils::CachePadded;
 use ringmta_policy::{Gcra, Limit, Throttle};
 use std::collections::HashMap;
@@ -92,6 +93,7 @@ impl Shared {
 #[derive(Debug, Default)]
 pub struct Registry {
     entries: Mutex<HashMap<String, Arc<Shared>>>,
+    sources: Mutex<HashMap<String, Arc<Health>>>,
 }
 
 impl Registry {
@@ -101,8 +103,17 @@ impl Registry {
         entries.entry(name.to_string()).or_default().clone()
     }
 
+    /// How the source called `name` does.
+    pub fn source(&self, name: &str) -> Arc<Health> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.entry(name.to_string()).or_default().clone()
+    }
+
     /// Forgets limits that nobody uses.
     pub fn sweep(&self) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.retain(|_, health| Arc::strong_count(health) > 1);
+        drop(sources);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.retain(|_, shared| Arc::strong_count(shared) > 1 || shared.leases() > 0);
     }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod client_tls;
 pub mod connect;
 pub mod dispatch;
+pub mod health;
 pub mod lease;
 pub mod lua;
 pub mod mta_sts;

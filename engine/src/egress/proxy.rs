@@ -4,10 +4,13 @@
 //! SOCKS5 has no word for a source address; the convention here is that of KumoProxy: BIND names it, then CONNECT follows
 //! on the same connection.
 
+use super::health::Fault;
 use crate::io::{Conn, Stream};
 use crate::shard::Shard;
 use ringmta_policy::{EgressSource, IpLookupStrategy};
+use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 /// A connection, through a proxy or not.
 pub struct Connected {
@@ -24,44 +27,99 @@ pub fn leaves_from(source: &EgressSource) -> Option<IpAddr> {
     source.socks5_proxy_source_address.or(source.ha_proxy_source_address).or(source.source_address)
 }
 
+/// Why there is no connection.
+pub struct Failure {
+    /// In words; with the proxy's address when it was the proxy.
+    pub why: String,
+    /// What it says about the source.
+    pub fault: Option<Fault>,
+}
+
+impl Failure {
+    fn of_proxy(why: String) -> Failure {
+        Failure { why, fault: Some(Fault::Proxy) }
+    }
+
+    /// No connection came about in time.
+    pub fn late(limit: Duration, stage: &Stage) -> Failure {
+        let fault = (stage.get() == At::Proxy).then_some(Fault::Proxy);
+        Failure { why: format!("no answer within {limit:?}"), fault }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure { why, fault: None }
+    }
+}
+
+/// Who is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The proxy.
+    Proxy,
+    /// The next hop.
+    NextHop,
+}
+
+/// Tells the caller, whose deadline may pass, who is waited for.
+pub type Stage = Cell<At>;
+
 /// Connects to `to` as `source` says. The caller sets the deadline.
 ///
 /// # Errors
-/// What went wrong, with the proxy's address when it was the proxy.
+/// What went wrong.
 pub async fn connect(
     shard: &Shard,
     source: &EgressSource,
     to: SocketAddr,
-) -> Result<Connected, String> {
+    stage: &Stage,
+) -> Result<Connected, Failure> {
     let socks = source.socks5_proxy_server.as_ref().zip(source.socks5_proxy_source_address);
     let ha = source.ha_proxy_server.as_ref().zip(source.ha_proxy_source_address);
+    let plain = || Failure::from("not a plain connection".to_string());
     match (socks, ha) {
         (Some((server, from)), _) => {
             let credentials = credentials(shard, source).await?;
+            stage.set(At::Proxy);
             let (stream, proxy) = reach(shard, source, server).await?;
             let mut conn = Conn::Plain(stream);
-            let bound = socks5(&mut conn, credentials, from, to)
-                .await
-                .map_err(|why| format!("SOCKS5 proxy {proxy}: {why}"))?;
-            let Conn::Plain(stream) = conn else { return Err("not a plain connection".into()) };
-            Ok(Connected { stream, local: Some(bound), proxy: Some(("socks5", proxy)) })
+            let failed = |why: String| format!("SOCKS5 proxy {proxy}: {why}");
+            let bound = socks5_bind(&mut conn, credentials, from).await;
+            let bound = bound.map_err(|why| Failure::of_proxy(failed(why)))?;
+            stage.set(At::NextHop);
+            let local = socks5_connect(&mut conn, to).await.map_err(failed)?;
+            // Which of the two a server fills in is up to it.
+            let known = |addr: &SocketAddr| !addr.ip().is_unspecified();
+            let local = [local, bound].into_iter().find(known).unwrap_or(SocketAddr::new(from, 0));
+            let Conn::Plain(stream) = conn else { return Err(plain()) };
+            Ok(Connected { stream, local: Some(local), proxy: Some(("socks5", proxy)) })
         }
         (None, Some((server, from))) => {
             let header = ha_header(from, to)?;
+            stage.set(At::Proxy);
             let (stream, proxy) = reach(shard, source, server).await?;
             let mut conn = Conn::Plain(stream);
-            conn.write_all(&header).await.map_err(|e| format!("HAProxy {proxy}: {e}"))?;
-            let Conn::Plain(stream) = conn else { return Err("not a plain connection".into()) };
+            let sent = conn.write_all(&header).await;
+            sent.map_err(|error| Failure::of_proxy(format!("HAProxy {proxy}: {error}")))?;
+            let Conn::Plain(stream) = conn else { return Err(plain()) };
             let local = Some(SocketAddr::new(from, 0));
             Ok(Connected { stream, local, proxy: Some(("haproxy", proxy)) })
         }
         (None, None) => {
-            let stream =
-                Stream::connect(to, source.source_address).await.map_err(|e| e.to_string())?;
+            let connected = Stream::connect(to, source.source_address).await;
+            let stream = connected.map_err(|error| of_address(source, &error))?;
             let local = stream.local_addr().ok();
             Ok(Connected { stream, local, proxy: None })
         }
     }
+}
+
+/// A failed connect; without the source's address on this host it is the source's fault.
+fn of_address(source: &EgressSource, error: &std::io::Error) -> Failure {
+    let missing = error.kind() == std::io::ErrorKind::AddrNotAvailable;
+    let fault = (missing && source.source_address.is_some()).then_some(Fault::Unplumbed);
+    Failure { why: error.to_string(), fault }
 }
 
 /// Connects to the first address of a proxy that answers.
@@ -69,26 +127,32 @@ async fn reach(
     shard: &Shard,
     source: &EgressSource,
     server: &str,
-) -> Result<(Stream, SocketAddr), String> {
+) -> Result<(Stream, SocketAddr), Failure> {
     let addresses = match server.parse::<SocketAddr>() {
         Ok(addr) => vec![addr],
         Err(_) => {
-            let (host, port) = server.rsplit_once(':').ok_or("proxy without a port")?;
+            let (host, port) = server.rsplit_once(':').unwrap_or((server, ""));
             let port: u16 = port.parse().map_err(|_| format!("proxy {server}: not a port"))?;
             let found = shard.resolver.addresses(host, IpLookupStrategy::Ipv4AndIpv6).await;
-            let found = found.map_err(|error| format!("proxy {host}: {error}"))?;
+            let found =
+                found.map_err(|error| Failure::of_proxy(format!("proxy {host}: {error}")))?;
             found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
         }
     };
     let mut failures = Vec::new();
+    let mut fault = Fault::Proxy;
     for addr in addresses {
         let from = source.source_address.filter(|from| from.is_ipv4() == addr.is_ipv4());
         match Stream::connect(addr, from).await {
             Ok(stream) => return Ok((stream, addr)),
-            Err(error) => failures.push(format!("proxy {addr}: {error}")),
+            Err(error) => {
+                let failure = of_address(source, &error);
+                fault = failure.fault.unwrap_or(fault);
+                failures.push(format!("proxy {addr}: {}", failure.why));
+            }
         }
     }
-    Err(failures.join("; "))
+    Err(Failure { why: failures.join("; "), fault: Some(fault) })
 }
 
 async fn credentials(
@@ -113,12 +177,11 @@ const USER_PASSWORD: u8 = 2;
 const CONNECT: u8 = 1;
 const BIND: u8 = 2;
 
-/// The client's side, up to where the proxy has connected. The address it connects from.
-async fn socks5(
+/// The client's side, up to where the proxy has the address to leave from. That address.
+async fn socks5_bind(
     conn: &mut Conn,
     credentials: Option<(Vec<u8>, Vec<u8>)>,
     from: IpAddr,
-    to: SocketAddr,
 ) -> Result<SocketAddr, String> {
     let hello: &[u8] = match credentials {
         Some(_) => &[SOCKS_VERSION, 2, NO_AUTH, USER_PASSWORD],
@@ -142,12 +205,13 @@ async fn socks5(
         _ => return Err("does not speak SOCKS5".into()),
     }
     send(conn, &request(BIND, SocketAddr::new(from, 0))).await?;
-    let bound = reply(conn).await.map_err(|why| format!("bind to {from}: {why}"))?;
+    reply(conn).await.map_err(|why| format!("bind to {from}: {why}"))
+}
+
+/// The rest: the proxy connects. The address it connects from.
+async fn socks5_connect(conn: &mut Conn, to: SocketAddr) -> Result<SocketAddr, String> {
     send(conn, &request(CONNECT, to)).await?;
-    let local = reply(conn).await.map_err(|why| format!("connect to {to}: {why}"))?;
-    // Which of the two a server fills in is up to it.
-    let known = |addr: &SocketAddr| !addr.ip().is_unspecified();
-    Ok([local, bound].into_iter().find(known).unwrap_or(SocketAddr::new(from, 0)))
+    reply(conn).await.map_err(|why| format!("connect to {to}: {why}"))
 }
 
 fn request(command: u8, addr: SocketAddr) -> Vec<u8> {

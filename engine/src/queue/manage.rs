@@ -156,8 +156,8 @@ impl Queues {
         let now = mono_nanos();
         queue.last_used.set(now);
         if queue.deferred_inject {
-            let shard = shard.clone();
-            return io::spawn(async move { crate::accept::deferred::inject(&shard, item).await });
+            queue.waiting.borrow_mut().push_back(item);
+            return crate::accept::deferred::kick(shard, &queue);
         }
         if queue.fresh_until.get() <= now {
             super::route::refresh(shard, &queue);
@@ -292,6 +292,9 @@ impl Queues {
         let scheduled: Vec<_> = self.scheduled.borrow().values().cloned().collect();
         for queue in &scheduled {
             take_expired(shard, &mut queue.waiting.borrow_mut(), now_millis);
+            if queue.deferred_inject {
+                continue;
+            }
             if !queue.waiting.borrow().is_empty() && queue.fresh_until.get() <= now {
                 super::route::refresh(shard, queue);
             }

@@ -1,6 +1,7 @@
 //! A ready queue: messages that may leave now, from one source to one site.
 
 use super::scheduled::{Item, ScheduledQueue};
+use crate::egress::health::{Fault, Health};
 use crate::egress::plan::Plan;
 use crate::egress::{client_tls, lease};
 use crate::io::{self, mono_nanos};
@@ -51,6 +52,8 @@ pub struct ReadyQueue {
     pub last_trouble: RefCell<String>,
     /// Hosts whose TLS failed are spoken to in clear until then (monotonic nanoseconds).
     pub tls_broken_until: Cell<u64>,
+    /// How its source does, over all shards.
+    pub health: Arc<Health>,
     /// Its TLS configuration, where it has one of its own.
     pub tls: client_tls::Kept,
     limits: PathLimits,
@@ -121,6 +124,7 @@ impl ReadyQueue {
             selects: RefCell::default(),
             site: site.to_string(),
         };
+        let source_name = source.name.clone();
         let queue = ReadyQueue {
             name,
             pool: pool.to_string(),
@@ -141,6 +145,7 @@ impl ReadyQueue {
             last_used: Cell::new(mono_nanos()),
             last_trouble: RefCell::default(),
             tls_broken_until: Cell::new(0),
+            health: registry.source(&source_name),
             tls: client_tls::Kept::default(),
             limits,
             stats: Stats::default(),
@@ -177,9 +182,34 @@ impl ReadyQueue {
         rates
     }
 
-    /// Whether the rate at which this source may be chosen is limited.
+    /// Whether there are times when this source may not be chosen.
     pub fn is_rationed(&self) -> bool {
-        !self.limits.selects.borrow().is_empty()
+        let source = self.source.borrow();
+        let watched = source.suspend_when_unplumbed.is_some()
+            || source.suspend_when_proxy_unhealthy.is_some();
+        watched || !self.limits.selects.borrow().is_empty()
+    }
+
+    /// How long this source is left alone, when it is.
+    pub fn suspended_for(&self) -> Option<Duration> {
+        self.health.suspended_for(io::unix_millis())
+    }
+
+    /// A connection has failed in a way that says something about its source.
+    pub fn note_fault(&self, fault: Fault) {
+        let source = self.source.borrow();
+        let rule = match fault {
+            Fault::Unplumbed => &source.suspend_when_unplumbed,
+            Fault::Proxy => &source.suspend_when_proxy_unhealthy,
+        };
+        let Some(rule) = rule else { return };
+        if self.health.failed(fault, rule, io::unix_millis()) {
+            tracing::warn!(
+                "source {} is left alone for {:?}: {fault:?}",
+                source.name,
+                rule.duration
+            );
+        }
     }
 
     /// Time between two selections of this source in the long run.

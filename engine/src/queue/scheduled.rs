@@ -66,6 +66,8 @@ pub struct ScheduledQueue {
     pub parts: QueueName,
     /// Its messages wait for policy's first word on them.
     pub deferred_inject: bool,
+    /// Tasks that ask it.
+    pub injecting: Cell<usize>,
     /// Configuration in force.
     pub config: RefCell<Rc<QueueConfig>>,
     /// Where its mail goes; `None` until found.
@@ -95,6 +97,7 @@ impl ScheduledQueue {
             name: name.into(),
             parts: QueueName::parse(name),
             deferred_inject: name == crate::accept::deferred::QUEUE,
+            injecting: Cell::new(0),
             config: RefCell::default(),
             route: RefCell::default(),
             fresh_until: Cell::new(0),
@@ -188,6 +191,10 @@ impl Route {
         order.sort_by_key(|entry| (!entry.ready.has_room(), -entry.after_turn()));
         let mut least: Option<Duration> = None;
         for entry in order {
+            if let Some(wait) = entry.ready.suspended_for() {
+                least = Some(least.map_or(wait, |least| least.min(wait)));
+                continue;
+            }
             // One without room is charged when it has: by `Queues::refill`.
             let allowed = if entry.ready.has_room() { entry.ready.try_select() } else { Ok(()) };
             match allowed {

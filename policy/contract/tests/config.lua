@@ -64,6 +64,8 @@ check('kumo.make_queue_config kumo.make_egress_path kumo.make_egress_source kumo
   fails('unknown variant', kumo.make_egress_path, { rustls_cipher_suites = { 'TLS13' } })
   eq(kumo.make_egress_source({ name = 'a', socks5_proxy_server = 'proxy.test:1080', socks5_proxy_source_address = '192.0.2.1', socks5_proxy_username = 'u', socks5_proxy_password = { key_data = 'p' } }).socks5_proxy_source_address, '192.0.2.1')
   eq(kumo.make_egress_source({ name = 'a', ha_proxy_server = '192.0.2.9:5000', ha_proxy_source_address = '192.0.2.1' }).ha_proxy_server, '192.0.2.9:5000')
+  local watched = kumo.make_egress_source { name = 'a', suspend_when_unplumbed = { duration = '5m' }, suspend_when_proxy_unhealthy = { trigger = { Threshold = '3/1m' }, duration = '5m' } }
+  eq({ watched.suspend_when_unplumbed.trigger, watched.suspend_when_proxy_unhealthy }, { 'Immediate', { trigger = { Threshold = '3/m' }, duration = 300 } })
   fails('needed together', kumo.make_egress_source, { name = 'a', ha_proxy_server = '192.0.2.9:5000' })
   local n = 0
   for _ in pairs(kumo.make_egress_path {}) do n = n + 1 end

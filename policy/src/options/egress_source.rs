@@ -28,12 +28,54 @@ option_table! {
         socks5_proxy_username: Option<String> = None,
         /// SOCKS5 password.
         socks5_proxy_password: Option<KeySource> = None,
-        /// Suspend the source when its address is not on this host.
-        suspend_when_unplumbed: Option<Plain> = None; Support::Refused,
-        /// Suspend the source when its proxy is down.
-        suspend_when_proxy_unhealthy: Option<Plain> = None; Support::Refused,
+        /// Leave the source alone for a while when `source_address` is not on this host: `{ duration, trigger = 'Immediate' or { Threshold = 'N/period' } }`. Other sources of the pool are taken meanwhile; without any, the mail waits.
+        suspend_when_unplumbed: Option<SuspendOnFailure> = None,
+        /// The same, when its proxy cannot be reached or does not do as asked.
+        suspend_when_proxy_unhealthy: Option<SuspendOnFailure> = None,
         /// How long the answer is kept (duration).
         ttl: Duration = Duration::from_secs(60),
+    }
+}
+
+/// When a source is left alone, and for how long.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SuspendOnFailure {
+    /// So many failures within the period; `None` = the first.
+    pub threshold: Option<Throttle>,
+    /// How long.
+    pub duration: Duration,
+}
+
+impl OptionValue for SuspendOnFailure {
+    const TYPE: &'static str = "a table of duration and trigger";
+    fn parse(v: &Plain, notes: &mut Notes) -> Result<SuspendOnFailure, String> {
+        let Plain::Map(fields) = v else { return Err(super::value::wrong::<SuspendOnFailure>(v)) };
+        const KNOWN: [&str; 2] = ["duration", "trigger"];
+        if let Some((name, _)) = fields.iter().find(|(k, _)| !KNOWN.iter().any(|known| k.is(known)))
+        {
+            return Err(super::suggest::unknown("field", &name.key_text(), KNOWN.into_iter()));
+        }
+        let duration = v.get("duration").ok_or("missing field `duration` (a duration)")?;
+        let threshold = match v.get("trigger") {
+            None => None,
+            Some(word) if word.is("Immediate") => None,
+            Some(rule) => match rule.get("Threshold") {
+                Some(rate) => Some(Throttle::parse(rate.as_str().unwrap_or(""))?),
+                None => {
+                    return Err(
+                        "`trigger`: expected 'Immediate' or { Threshold = 'N/period' }".into()
+                    )
+                }
+            },
+        };
+        Ok(SuspendOnFailure { threshold, duration: Duration::parse(duration, notes)? })
+    }
+    fn to_plain(&self) -> Plain {
+        let trigger = match &self.threshold {
+            Some(rate) => Plain::map([("Threshold", Plain::str(rate.to_string()))]),
+            None => Plain::str("Immediate"),
+        };
+        Plain::map([("duration", self.duration.to_plain()), ("trigger", trigger)])
     }
 }
 

@@ -25,7 +25,7 @@ pub use cipher::cipher_suites;
 pub use dkim::DkimSigner;
 pub use duration::{format_duration, parse_duration};
 pub use egress_path::EgressPath;
-pub use egress_source::{EgressPool, EgressSource, PoolEntry};
+pub use egress_source::{EgressPool, EgressSource, PoolEntry, SuspendOnFailure};
 pub use enums::*;
 pub use http_listener::HttpListener;
 pub use key_source::KeySource;
