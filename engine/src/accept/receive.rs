@@ -78,7 +78,10 @@ pub async fn receive(
                     reports::log(shard, source, message, report);
                 }
                 // A dropped report lives on in its records alone.
-                shard.events.flush_hooks().await;
+                if deadline(wait, shard.events.flush_hooks()).await.is_err() {
+                    tracing::error!("event logs cannot be written: a report may come twice");
+                    return Answer::Refuse(Refusal::SpoolFailed.reply());
+                }
             }
             let micros = (mono_nanos() - started) / 1000;
             shard.metrics.accept_micros.borrow_mut().saturating_record(micros.max(1));
