@@ -13,6 +13,5 @@ step 'peers' ci/peers.sh
 step 'format' cargo fmt --all --check
 step 'clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
 step 'tests' cargo test --workspace --locked
-step 'kafka' ci/kafka.sh
 step 'simulation' ci/simulation.sh
 step 'crash campaign' ci/crash_campaign.sh --rounds 5 --profile dev
