@@ -10,6 +10,21 @@ pub const HELPER_THREADS: usize = 8;
 /// Entries of a shard's submission ring. Deep enough for every open session to have one poll
 /// armed between two submissions without forcing an early `io_uring_enter`.
 pub const RING_DEPTH: usize = 1024;
+/// How long a shard waits on its own ring before its executor goes to sleep, microseconds: the latest that
+/// what comes by the executor (timers, files but for the spool's writes, other threads) is seen meanwhile.
+pub const RING_WAIT_MICROS: u64 = 1000;
+/// How long a shard waits for further events while they come thick, microseconds.
+pub const RING_GATHER_MICROS: u64 = 200;
+/// Events it waits for so at most.
+pub const RING_GATHER_MAX: usize = 32;
+/// Rounds of ready tasks before a shard looks at its ring though more are ready.
+pub const RING_LAPS: u32 = 8;
+/// How often a busy executor looks at its own rings and timers, milliseconds.
+pub const EXECUTOR_TURN_MILLIS: u64 = 2;
+/// Reads and writes of a socket that did not wait, in a row, before the shard's other tasks get a turn.
+pub const SOCKET_CALLS_PER_TURN: u32 = 32;
+/// Connections the kernel holds for a listener that has not yet accepted them; net.core.somaxconn caps it.
+pub const LISTEN_BACKLOG: i32 = 4096;
 /// Size of a disk block: the unit of O_DIRECT writes and of the torn-write argument.
 pub const BLOCK_BYTES: usize = 4096;
 /// Longest a shard waits for any one disk operation before the callers are told it failed.

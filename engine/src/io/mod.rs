@@ -1,10 +1,10 @@
 //! The one seam between the engine and the outside: time, tasks, randomness, network and disk.
 //!
-//! [`ring`] is the real world (glommio, and the only file that names it), [`sim`] is one made from
-//! a seed. Everything else in the engine uses the types of this module and cannot tell them apart.
+//! [`ring`] is the real world (glommio, and the only file that names it; `uring` is what lies below its
+//! streams), [`sim`] is one made from a seed. Everything else in the engine uses the types of this module and cannot tell them apart.
 //!
 //! Layout: `ring` real world · `sim` simulated world · `time` deadlines and clocks · `stream` TCP,
-//! plain or TLS · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
+//! plain or TLS · `socket` sockets of the real world · `uring` the ring they wait on · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
 //! appends · `fs` names and folders · `hash` maps whose order can be repeated · `wheel` a shard's
 //! deadlines.
 
@@ -14,10 +14,12 @@ pub mod hash;
 pub mod plain;
 pub mod ring;
 pub mod sim;
+pub mod socket;
 pub mod stream;
 pub mod subject;
 pub mod time;
 pub mod tls;
+mod uring;
 pub mod wheel;
 
 pub use file::{Block, File};

@@ -2,18 +2,17 @@
 //! engine that names glommio.
 #![allow(unsafe_code)]
 
+use super::uring::{self, Once, Turn};
 use crate::limits;
-use futures::io::{AsyncRead, AsyncWrite};
-use glommio::io::{DmaFile, OpenOptions};
+use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::{LocalExecutorBuilder, Placement};
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Runs `make()` to its end on a new thread with its own ring, pinned to `core` when given.
@@ -41,11 +40,99 @@ where
         let executor = LocalExecutorBuilder::new(placement)
             .name(&name)
             .ring_depth(limits::RING_DEPTH)
-            .preempt_timer(Duration::from_millis(10))
+            .preempt_timer(Duration::from_millis(limits::EXECUTOR_TURN_MILLIS))
             .make()
             .map_err(io::Error::from)?;
-        Ok(executor.run(async move { make().await }))
+        uring::start()?;
+        let result = executor.run(async move {
+            spawn_uncounted(pump());
+            uring::counted(make()).await
+        });
+        uring::stop();
+        Ok(result)
     })
+}
+
+/// Turns the shard's own ring for as long as the shard lives. While anything happens this task is always
+/// ready to run, so that the executor gives it its turn after all others, and looks at its own rings and
+/// timers only every few milliseconds. When nothing does, the executor sleeps, and the ring wakes it.
+async fn pump() {
+    if let Err(error) = turn_for_ever().await {
+        // Without its ring a shard can do nothing any more; a start takes up all that was acknowledged.
+        tracing::error!("io_uring has failed: {error}");
+        std::process::abort();
+    }
+}
+
+async fn turn_for_ever() -> io::Result<()> {
+    // SAFETY: no pointers.
+    let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
+    if eventfd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    uring::set_signal(eventfd)?;
+    // SAFETY: the descriptor is fresh and owned by nobody else; the file takes it over.
+    let signal = unsafe { BufferedFile::from_raw_fd(eventfd) };
+    let mut heard = Box::pin(signal.read_at(0, 8));
+    let wait = Duration::from_micros(limits::RING_WAIT_MICROS);
+    let mut laps = 0;
+    loop {
+        let before = uring::ran();
+        others_first().await;
+        let is_quiet = uring::ran() == before;
+        laps += 1;
+        if !is_quiet && laps < limits::RING_LAPS {
+            continue;
+        }
+        laps = 0;
+        match uring::turn(if is_quiet { wait } else { Duration::ZERO })? {
+            Turn::Broken => glommio::executor().yield_now().await,
+            Turn::Nothing if is_quiet && asleep(heard.as_mut()).await? => {
+                heard = Box::pin(signal.read_at(0, 8));
+            }
+            Turn::Nothing | Turn::Events => {}
+        }
+    }
+}
+
+/// Lets every task that is ready run once.
+async fn others_first() {
+    let mut has_waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Waits until the ring has something, or is asked for something. True when the signal was heard.
+async fn asleep<T>(
+    mut heard: Pin<&mut impl Future<Output = glommio::Result<T, ()>>>,
+) -> io::Result<bool> {
+    let mut is_parked = false;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(signal) = heard.as_mut().poll(cx) {
+            uring::unpark();
+            return Poll::Ready(signal.map(|_| true).map_err(io::Error::from));
+        }
+        if is_parked && uring::was_asked() {
+            uring::unpark();
+            return Poll::Ready(Ok(false));
+        }
+        if !is_parked {
+            is_parked = true;
+            match uring::park(cx.waker()) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Ready(Ok(false)),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Tells the kernel that this thread wants throughput. Where another busy process shares the core, an
@@ -90,11 +177,15 @@ pub fn entropy() -> u64 {
 }
 
 pub(super) fn spawn(future: impl Future<Output = ()> + 'static) {
+    spawn_uncounted(uring::counted(future));
+}
+
+fn spawn_uncounted(future: impl Future<Output = ()> + 'static) {
     glommio::spawn_local(future).detach();
 }
 
 pub(super) async fn yield_now() {
-    glommio::executor().yield_now().await;
+    others_first().await;
 }
 
 pub(super) fn mono_nanos() -> u64 {
@@ -227,177 +318,6 @@ pub fn keep_capabilities() {
     }
 }
 
-// ---- network --------------------------------------------------------------------------------
-
-/// A TCP stream on this shard's ring.
-pub struct RingStream(glommio::net::TcpStream);
-
-impl AsyncRead for RingStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for RingStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
-    }
-}
-
-impl RingStream {
-    /// Connects to `to`, from `from` when given. The caller sets the deadline.
-    pub async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<RingStream> {
-        let fd = start_connect(to, from)?;
-        // SAFETY: the descriptor is fresh and owned by nobody else; the stream takes it over.
-        let mut stream = RingStream(unsafe { glommio::net::TcpStream::from_raw_fd(fd) });
-        // An empty send on a socket that is still connecting would block until it is connected,
-        // so its readiness is the connection's, and its error is the connection's error.
-        std::future::poll_fn(|cx| Pin::new(&mut stream).poll_write(cx, &[])).await?;
-        stream.set_nodelay();
-        Ok(stream)
-    }
-
-    /// Turns Nagle off: replies are coalesced by us, and a waiting half-packet costs 40 ms.
-    pub fn set_nodelay(&self) {
-        let _ = self.0.set_nodelay(true);
-    }
-
-    /// The other end.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.0.peer_addr().map_err(io::Error::from)
-    }
-
-    /// Our end.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr().map_err(io::Error::from)
-    }
-}
-
-/// Starts a non-blocking connect and returns its descriptor.
-fn start_connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<RawFd> {
-    let family = if to.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    // SAFETY: plain socket calls on a descriptor made here; it is wrapped at once, so that every
-    // early return closes it.
-    let socket = unsafe {
-        let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-        let fd = libc::socket(family, kind, 0);
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        std::os::fd::OwnedFd::from_raw_fd(fd)
-    };
-    if let Some(from) = from {
-        let (addr, len) = sockaddr(SocketAddr::new(from, 0));
-        // SAFETY: the address is a valid sockaddr of the length given.
-        if unsafe { libc::bind(socket.as_raw_fd(), std::ptr::addr_of!(addr).cast(), len) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    let (addr, len) = sockaddr(to);
-    // SAFETY: as above.
-    let result = unsafe { libc::connect(socket.as_raw_fd(), std::ptr::addr_of!(addr).cast(), len) };
-    if result != 0 {
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(libc::EINPROGRESS) {
-            return Err(error);
-        }
-    }
-    Ok(std::os::fd::IntoRawFd::into_raw_fd(socket))
-}
-
-fn sockaddr(addr: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
-    // SAFETY: sockaddr_storage is plain data, large and aligned enough for both families.
-    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
-    let len = match addr {
-        SocketAddr::V4(v4) => {
-            let raw = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: v4.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: see above.
-            unsafe { std::ptr::write(std::ptr::addr_of_mut!(storage).cast(), raw) };
-            std::mem::size_of::<libc::sockaddr_in>()
-        }
-        SocketAddr::V6(v6) => {
-            let raw = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: v6.port().to_be(),
-                sin6_flowinfo: v6.flowinfo(),
-                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
-                sin6_scope_id: v6.scope_id(),
-            };
-            // SAFETY: see above.
-            unsafe { std::ptr::write(std::ptr::addr_of_mut!(storage).cast(), raw) };
-            std::mem::size_of::<libc::sockaddr_in6>()
-        }
-    };
-    (storage, len as libc::socklen_t)
-}
-
-/// A listening socket; every shard binds its own to the same address (SO_REUSEPORT).
-pub struct RingListener(glommio::net::TcpListener);
-
-/// An accepted socket on its way to the shard that will serve it.
-pub struct RingAccepted(glommio::net::AcceptedTcpStream);
-
-impl RingListener {
-    /// Binds and listens.
-    pub fn bind(addr: SocketAddr) -> io::Result<RingListener> {
-        Ok(RingListener(glommio::net::TcpListener::bind(addr).map_err(io::Error::from)?))
-    }
-
-    /// The next connection, not yet bound to a shard.
-    pub async fn accept(&self) -> io::Result<RingAccepted> {
-        Ok(RingAccepted(self.0.shared_accept().await.map_err(io::Error::from)?))
-    }
-
-    /// Our address, with the real port.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr().map_err(io::Error::from)
-    }
-}
-
-impl RingAccepted {
-    /// Makes it a stream of the current shard.
-    pub fn bind(self) -> RingStream {
-        RingStream(self.0.bind_to_executor())
-    }
-}
-
-/// A UDP socket on this shard's ring.
-pub struct RingUdp(glommio::net::UdpSocket);
-
-impl RingUdp {
-    /// Binds to `addr`.
-    pub fn bind(addr: SocketAddr) -> io::Result<RingUdp> {
-        Ok(RingUdp(glommio::net::UdpSocket::bind(addr).map_err(io::Error::from)?))
-    }
-    /// Sends one datagram.
-    pub async fn send_to(&self, data: &[u8], to: SocketAddr) -> io::Result<usize> {
-        self.0.send_to(data, to).await.map_err(io::Error::from)
-    }
-    /// Receives one datagram.
-    pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.0.recv_from(buf).await.map_err(io::Error::from)
-    }
-}
-
 // ---- disk -----------------------------------------------------------------------------------
 
 /// An aligned buffer for direct I/O.
@@ -451,8 +371,13 @@ impl RingFile {
         at: u64,
     ) -> io::Result<()> {
         block.buffer.trim_to_size(bytes);
-        let written = self.0.write_at(block.buffer, at).await.map_err(io::Error::from)?;
-        if written != bytes {
+        let (from, fd) = (block.buffer.as_bytes().as_ptr(), self.0.as_raw_fd());
+        let held = Box::new((block, self.0.clone()));
+        // SAFETY: the buffer's memory stays where it is while the box is kept, and is as long as it was
+        // trimmed to.
+        let write = unsafe { Once::write(fd, from, bytes as u32, at, held)? };
+        let written = write.await?;
+        if written as usize != bytes {
             return Err(io::Error::new(io::ErrorKind::WriteZero, "short write to the spool"));
         }
         Ok(())
@@ -464,7 +389,7 @@ impl RingFile {
     }
 
     pub(super) async fn sync(&self) -> io::Result<()> {
-        self.0.fdatasync().await.map_err(io::Error::from)
+        Once::sync(self.0.as_raw_fd(), Box::new(self.0.clone()))?.await.map(drop)
     }
 
     pub(super) async fn size(&self) -> io::Result<u64> {
