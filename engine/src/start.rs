@@ -108,8 +108,8 @@ fn check_ring() -> Result<(), String> {
                 "the container's seccomp profile forbids io_uring: allow io_uring_setup, \
                  io_uring_enter and io_uring_register"
             }
-            (_, Some(libc::ENOSYS)) => "the kernel has no io_uring: use Linux 5.8 or later",
-            _ => "Linux 5.8 or later with io_uring is needed",
+            (_, Some(libc::ENOSYS)) => "the kernel has no io_uring: use Linux 5.13 or later",
+            _ => "Linux 5.13 or later with io_uring is needed",
         };
         format!("io_uring cannot be used: {error}; {cure}")
     })

@@ -2,7 +2,7 @@
 //! engine that names glommio.
 #![allow(unsafe_code)]
 
-use super::uring::{self, Once, Turn};
+use super::uring::{self, Counted, Once, Turn};
 use crate::limits;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
 use glommio::{LocalExecutorBuilder, Placement};
@@ -46,7 +46,7 @@ where
         uring::start()?;
         let result = executor.run(async move {
             spawn_uncounted(pump());
-            uring::counted(make()).await
+            Counted(make()).await
         });
         uring::stop();
         Ok(result)
@@ -177,7 +177,7 @@ pub fn entropy() -> u64 {
 }
 
 pub(super) fn spawn(future: impl Future<Output = ()> + 'static) {
-    spawn_uncounted(uring::counted(future));
+    spawn_uncounted(Counted(future));
 }
 
 fn spawn_uncounted(future: impl Future<Output = ()> + 'static) {

@@ -447,6 +447,31 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_dropped_while_more_arrives_is_closed() {
+        let work = |listener: RingListener| async move {
+            for _ in 0..50 {
+                let mut stream = listener.accept().await.unwrap().bind();
+                // Waited for once, it is watched: an event may be on its way when it is dropped.
+                assert_eq!(read(&mut stream, &mut [0; 1]).await.unwrap(), 1);
+                deadline(Duration::from_millis(1), std::future::pending::<()>()).await.ok();
+            }
+        };
+        meet(work, |addr| {
+            for _ in 0..50 {
+                let mut socket = TcpStream::connect(addr).unwrap();
+                // Ends when the other side has closed and with it what was not read: the write fails.
+                socket.set_write_timeout(Some(LONG)).unwrap();
+                let error = loop {
+                    if let Err(error) = socket.write_all(b"more") {
+                        break error;
+                    }
+                };
+                assert_ne!(error.kind(), io::ErrorKind::WouldBlock, "left open");
+            }
+        });
+    }
+
+    #[test]
     fn both_ends_on_one_shard_a_thousand_times() {
         let work = |listener: RingListener| async move {
             let addr = listener.local_addr().unwrap();

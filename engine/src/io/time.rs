@@ -1,10 +1,11 @@
 //! Clocks and deadlines.
+#![allow(unsafe_code)]
 
 use super::wheel::{self, Wheel};
 use super::{ring, sim};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::pin::{pin, Pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -58,19 +59,35 @@ pub async fn sleep(duration: Duration) {
 
 /// Runs `future` for at most `limit`; a deadline that passes is told up to two ticks of the wheel late.
 /// It is only set when the first poll does not finish, so a ready operation pays nothing for it.
-pub async fn deadline<F: Future>(limit: Duration, future: F) -> Result<F::Output, TimedOut> {
-    let mut future = pin!(future);
-    let mut alarm = None;
-    std::future::poll_fn(move |cx| {
-        if let Poll::Ready(value) = future.as_mut().poll(cx) {
+pub fn deadline<F: Future>(limit: Duration, future: F) -> Deadline<F> {
+    Deadline { limit, future, alarm: None }
+}
+
+/// See [`deadline`]. A type of its own because an async function would hold `future` twice, where it comes
+/// from and where it is pinned, and nearly all that a connection holds is within one.
+pub struct Deadline<F> {
+    limit: Duration,
+    future: F,
+    alarm: Option<Alarm>,
+}
+
+impl<F: Future> Future for Deadline<F> {
+    type Output = Result<F::Output, TimedOut>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // SAFETY: the future is pinned when this is: it is never moved out, and polled in its place only.
+        let (future, limit, alarm) = unsafe {
+            let this = self.get_unchecked_mut();
+            (Pin::new_unchecked(&mut this.future), this.limit, &mut this.alarm)
+        };
+        if let Poll::Ready(value) = future.poll(cx) {
             return Poll::Ready(Ok(value));
         }
         match alarm.get_or_insert_with(|| Alarm::new(limit, cx.waker())).poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(TimedOut)),
             Poll::Pending => Poll::Pending,
         }
-    })
-    .await
+    }
 }
 
 thread_local! {
