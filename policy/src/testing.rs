@@ -137,7 +137,7 @@ impl World {
         event: &str,
         args: impl IntoLuaMulti,
     ) -> Result<serde_json::Value, PolicyError> {
-        let f = self.policy.vm.last_handler(event).unwrap().expect("a handler");
+        let f = self.policy.vm.ctx.last_handler(event).expect("a handler");
         let r: mlua::MultiValue = block_on(self.policy.vm.call(event, f, args))?;
         let json = |v: &Value| crate::lua_value::to_json(v).unwrap();
         Ok(match r.len() {
