@@ -43,6 +43,8 @@ pub struct Shard {
     pub queues: Queues,
     /// Its resolver.
     pub resolver: Resolver,
+    /// Those the policy gave a name.
+    pub named_resolvers: questions::NamedResolvers,
     /// MTA-STS policies it knows.
     pub sts: StsCache,
     /// Where its events go.
@@ -119,6 +121,7 @@ pub(crate) async fn start(
             queues: Queues::within(budget),
             sts: StsCache::default(),
             resolver,
+            named_resolvers: questions::NamedResolvers::default(),
             events,
             metrics: Metrics::default(),
             ids: IdSource::new(index),
@@ -430,7 +433,12 @@ impl Host for ShardHost {
         Box::pin(async move {
             let gone = || DnsFailure::Failed("the shard is stopping".into());
             let shard = shard.ok_or_else(gone)?;
-            questions::ask(&shard.resolver, &question).await
+            match &question.servers {
+                Some(servers) => {
+                    questions::ask(&shard.named_resolvers.get(servers), &question).await
+                }
+                None => questions::ask(&shard.resolver, &question).await,
+            }
         })
     }
     fn dns_blocking(&self, question: DnsQuestion) -> Box<dyn FnOnce() -> DnsResult + Send> {
@@ -441,6 +449,16 @@ impl Host for ShardHost {
         Box::pin(async move {
             let shard = shard.ok_or("the shard is stopping")?;
             control::policy_calls::answer(&shard, call).await
+        })
+    }
+    fn build(
+        &self,
+        request: serde_json::Value,
+    ) -> LocalBoxFuture<'static, Result<Vec<Message>, String>> {
+        let shard = self.shard.upgrade();
+        Box::pin(async move {
+            let shard = shard.ok_or("the shard is stopping")?;
+            accept::inject::build_value(&shard, request).await
         })
     }
     fn shard(&self) -> usize {

@@ -65,6 +65,18 @@ fn a_path_shows_its_certificate_and_offers_its_suites() {
     assert!(data.contains("X-Subject: O=Engine Test/CN=client one\r\n"), "{data}");
     assert!(data.contains("X-Cipher: TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\r\n"), "{data}");
     engine.wait_empty();
+    // Both sides tell of TLS, and of whom the other one showed itself to be.
+    let came = far_site.wait_record("Reception", |_| true);
+    let subject = serde_json::json!(["O=Engine Test", "CN=client one"]);
+    assert_eq!(came["tls_peer_subject_name"], subject, "{came}");
+    let left = site.wait_record("Delivery", |_| true);
+    assert!(left["tls_peer_subject_name"][0].is_string(), "{left}");
+    for record in [came, left] {
+        assert_eq!(record["tls_cipher"], "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+        assert!(record["tls_protocol_version"].as_str().unwrap().starts_with("TLS"), "{record}");
+    }
+    let clear = site.wait_record("Reception", |_| true);
+    assert!(clear["tls_cipher"].is_null() && clear["tls_peer_subject_name"].is_null(), "{clear}");
 }
 
 #[test]

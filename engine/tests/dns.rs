@@ -4,7 +4,7 @@
 mod support;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, MX};
+use hickory_proto::rr::rdata::{A, CNAME, MX, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -78,6 +78,10 @@ fn answer(question: &[u8], over_udp: bool) -> Vec<u8> {
         ("two.test.", RecordType::MX) => vec![mx(10, "down.test."), mx(20, "up.test.")],
         ("down.test.", RecordType::A) => vec![here(9)],
         ("up.test." | "bare.test.", RecordType::A) => vec![here(1)],
+        ("7.2.0.192.list.test.", RecordType::A) => vec![here(2)],
+        ("7.2.0.192.list.test.", RecordType::TXT) => {
+            vec![RData::TXT(TXT::new(vec!["a known nuisance".into()]))]
+        }
         ("large.test.", RecordType::MX) if over_udp => {
             reply.set_truncated(true);
             vec![]
@@ -123,6 +127,43 @@ fn mail_goes_to_the_mx_and_to_the_next_one_when_the_first_is_down() {
     assert_eq!(record("two.test")["site"], "unspecified->(down|up).test@smtp_client");
     assert_eq!(record("bare.test")["site"], "unspecified->bare.test@smtp_client");
     assert_eq!(record("large.test")["peer_address"]["name"], "alias.test");
+}
+
+#[test]
+fn a_resolver_with_a_name_asks_its_own_servers_and_keeps_its_own_answers() {
+    // The default resolver knows nothing of the list; mail goes by it.
+    let (server, list, sink) = (NameServer::start(), NameServer::start(), Sink::start());
+    let mut site = site(&server, &sink);
+    site.init += &format!(
+        " kumo.dns.define_resolver('list', {{ Hickory = {{ name_servers = {{ '{}' }}, options = {{ attempts = 1 }} }} }})
+          kumo.dns.define_resolver('none', {{ Hickory = {{ name_servers = {{ '{}' }}, options = {{ cache_size = 0 }} }} }})",
+        list.addr, list.addr,
+    );
+    site.extra = "
+kumo.on('smtp_server_message_received', function(msg)
+  local with = msg:get_first_named_header_value 'Subject'
+  local listed, why = kumo.dns.rbl_lookup('192.0.2.7', 'list.test', with)
+  if listed then kumo.reject(550, '5.7.1 ' .. listed .. ' ' .. why) end
+end)"
+        .into();
+    let engine = site.start(1);
+    let refused = |with: &str| {
+        let data = format!("Subject: {with}\r\n\r\nbody\r\n");
+        let reply = engine.submit("a@src.test", &["u@bare.test"], data.as_bytes());
+        assert_eq!(reply.code, 550, "{reply:?}");
+        reply.text()
+    };
+    for _ in 0..3 {
+        let answer = refused("list");
+        assert!(answer.contains("127.0.0.2 a known nuisance"), "{answer}");
+    }
+    // An address and a text; the other times they were known.
+    assert_eq!(list.questions.load(Ordering::Relaxed), 2);
+    refused("none");
+    refused("none");
+    assert_eq!(list.questions.load(Ordering::Relaxed), 6);
+    assert_eq!(server.questions.load(Ordering::Relaxed), 0);
+    assert_eq!(sink.count(), 0);
 }
 
 #[test]

@@ -231,6 +231,40 @@ end)"
 }
 
 #[test]
+fn a_policy_makes_messages_and_sends_them_as_it_likes() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.extra = "
+kumo.on('smtp_server_message_received', function(msg)
+  local made = kumo.api.inject.build_v1 {
+    envelope_sender = 'robot@src.test',
+    recipients = { { email = 'first@dst.test', substitutions = { name = 'One' } }, { email = 'second@dst.test' } },
+    substitutions = { name = 'nobody' },
+    content = 'Subject: for {{ name }}\\r\\n\\r\\nbody\\r\\n',
+  }
+  made[1]:append_header('X-Made', tostring(#made))
+  kumo.inject_message(made[1])
+  local ok, why = pcall(kumo.api.inject.build_v1, { envelope_sender = 'a@b.test', recipients = { { email = 'x' } }, content = '' })
+  msg:append_header('X-Wrong', tostring(why))
+end)"
+        .into();
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@dst.test"], &message("trigger"));
+    let got = sink.wait_messages(2);
+    let data = |to: &str| {
+        let one = got.iter().find(|m| m.to == [to]).unwrap();
+        (one.from.clone(), String::from_utf8(one.data.clone()).unwrap())
+    };
+    let (from, made) = data("first@dst.test");
+    assert!(from.contains("robot@src.test"), "{from}");
+    assert!(made.contains("Subject: for One\r\n") && made.contains("X-Made: 2\r\n"), "{made}");
+    let (_, told) = data("u@dst.test");
+    assert!(told.contains("kumo.api.inject.build_v1:"), "{told}");
+    engine.wait_empty();
+    assert_eq!(sink.count(), 2);
+}
+
+#[test]
 fn a_header_made_by_policy_cannot_bring_another() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);

@@ -112,6 +112,12 @@ fn a_source_without_its_address_is_left_alone() {
     engine.accept("a@src.test", &["u@dst.test"], &message("and more"));
     sink.wait_messages(14);
     assert_eq!(site.records_of("TransientFailure").len(), failures);
+    let of_far = |name: &str, label: &str| {
+        engine.metric(&format!("{name}{{source=\"far\",{label}=\"Unplumbed\"}}"))
+    };
+    assert_eq!(of_far("egress_source_health_suspended", "reason"), 1.0);
+    assert_eq!(of_far("egress_source_health_suspensions_total", "reason"), 1.0);
+    assert!(of_far("egress_source_connection_failures_total", "kind") >= 2.0);
 }
 
 #[test]

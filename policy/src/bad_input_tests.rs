@@ -310,7 +310,7 @@ fn services_that_take_a_connection_and_never_answer() {
     );
     let w = world(&code);
     let call = |event: &str| {
-        let f = w.policy.vm.last_handler(event).unwrap().unwrap();
+        let f = w.policy.vm.ctx.last_handler(event).unwrap();
         let vm = w.policy.vm.clone();
         async move { vm.call::<mlua::MultiValue>("test", f, ()).await.unwrap() }
     };

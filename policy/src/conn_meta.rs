@@ -1,9 +1,10 @@
 //! What is known of an inbound connection, as handlers see it.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use mlua::{AnyUserData, Lua};
 use serde_json::Value;
 
 use crate::message::Meta;
@@ -27,9 +28,28 @@ struct Inner {
 
 /// Shared handle to a connection's metadata; clones see one another's changes.
 #[derive(Clone, Default)]
-pub struct ConnMeta(Rc<RefCell<Inner>>);
+pub struct ConnMeta {
+    values: Rc<RefCell<Inner>>,
+    /// What handlers are given: one object for the life of the connection, with the number of the VM it lives in.
+    object: Rc<OnceCell<(u64, AnyUserData)>>,
+}
 
 impl ConnMeta {
+    /// The object of the connection in a VM. It holds the values but not the place of itself, so the two let go of each other
+    /// when the connection ends; a policy that kept it can still read it.
+    pub(crate) fn object(&self, lua: &Lua, vm: u64) -> mlua::Result<AnyUserData> {
+        if let Some((owner, object)) = self.object.get() {
+            if *owner == vm {
+                return Ok(object.clone());
+            }
+        }
+        let values = self.values.clone();
+        let object = lua.create_userdata(ConnMeta { values, object: Rc::default() })?;
+        // The object of another VM stays where it is: a connection ends on the policy it began with.
+        let _ = self.object.set((vm, object.clone()));
+        Ok(object)
+    }
+
     /// An empty set.
     pub fn new() -> ConnMeta {
         ConnMeta::default()
@@ -37,18 +57,18 @@ impl ConnMeta {
 
     /// One value.
     pub fn get(&self, key: &str) -> Option<Value> {
-        self.0.borrow().meta.get(key).cloned()
+        self.values.borrow().meta.get(key).cloned()
     }
 
     /// Reads one value without copying it.
     pub fn with<R>(&self, key: &str, f: impl FnOnce(Option<&Value>) -> R) -> R {
-        f(self.0.borrow().meta.get(key))
+        f(self.values.borrow().meta.get(key))
     }
 
     /// Sets one value; `Null` removes it.
     pub fn set(&self, key: impl Into<String>, value: impl Into<Value>) {
         let value = value.into();
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.values.borrow_mut();
         if value.is_null() {
             inner.meta.remove(&key.into());
         } else {
@@ -58,17 +78,17 @@ impl ConnMeta {
 
     /// A copy of all values, as each message of the connection receives it.
     pub fn snapshot(&self) -> Meta {
-        self.0.borrow().meta.clone()
+        self.values.borrow().meta.clone()
     }
 
     /// Who the peer has proven to be so far.
     pub fn auth_info(&self) -> AuthInfo {
-        self.0.borrow().auth.clone()
+        self.values.borrow().auth.clone()
     }
 
     /// Records who the peer is.
     pub fn set_auth_info(&self, auth: AuthInfo) {
-        self.0.borrow_mut().auth = auth;
+        self.values.borrow_mut().auth = auth;
     }
 }
 

@@ -105,7 +105,7 @@ impl Signer {
     fn signed_names(&self, block: &HeaderBlock) -> Vec<String> {
         let mut names = Vec::new();
         for name in &self.params.headers {
-            let present = block.fields().filter(|f| f.is(name)).count();
+            let present = block.named(name).count();
             let times = if self.params.over_sign { present + 1 } else { present };
             names.extend(std::iter::repeat_n(name.clone(), times));
         }

@@ -1,8 +1,10 @@
 //! DNS as a policy sees it: questions, answers, and the name of a site.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::options::IpLookupStrategy;
+use crate::resolvers::NameServers;
 
 /// What is asked about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +20,21 @@ pub enum DnsKind {
 }
 
 /// One question.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DnsQuestion {
     /// The name.
     pub name: String,
     /// What about it.
     pub kind: DnsKind,
+    /// Whom to ask, when it is not the default resolver.
+    pub servers: Option<Arc<NameServers>>,
+}
+
+impl DnsQuestion {
+    /// A question to the default resolver.
+    pub fn new(name: impl Into<String>, kind: DnsKind) -> DnsQuestion {
+        DnsQuestion { name: name.into(), kind, servers: None }
+    }
 }
 
 /// What was found; only the list that was asked for is filled.

@@ -142,7 +142,7 @@ impl Policy {
 
     /// Fires an event of the policy's own with one argument (`kumo.spawn_task`).
     pub async fn call_user_event(&self, name: &str, args: serde_json::Value) -> Result<()> {
-        let Some(f) = self.vm.last_handler(name)? else {
+        let Some(f) = self.vm.ctx.last_handler(name) else {
             return Err(self.vm.bad_result(name, "the policy has no handler for this event"));
         };
         let arg = from_json(&self.vm.lua, &args).map_err(|e| self.vm.report(name, &e))?;
@@ -157,7 +157,7 @@ impl Policy {
         tenant: Option<&str>,
         campaign: Option<&str>,
     ) -> Result<LuaConnection> {
-        let Some(f) = self.vm.last_handler(constructor)? else {
+        let Some(f) = self.vm.ctx.last_handler(constructor) else {
             return Err(self
                 .vm
                 .bad_result(constructor, "the policy has no handler for this constructor"));

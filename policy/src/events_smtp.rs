@@ -23,7 +23,7 @@ impl Policy {
     ) -> Result<Option<EsmtpListener>> {
         const EVENT: &str = "smtp_server_get_dynamic_parameters";
         let Some(v) =
-            self.vm.single::<Value>(EVENT, (listener.listen.as_str(), conn.clone())).await?
+            self.vm.single::<Value>(EVENT, (listener.listen.as_str(), self.vm.conn(conn))).await?
         else {
             return Ok(None);
         };
@@ -40,7 +40,7 @@ impl Policy {
 
     /// `smtp_server_connection_accepted`.
     pub async fn connection_accepted(&self, conn: &ConnMeta) -> Result<()> {
-        self.vm.single::<()>("smtp_server_connection_accepted", conn.clone()).await.map(drop)
+        self.vm.single::<()>("smtp_server_connection_accepted", self.vm.conn(conn)).await.map(drop)
     }
 
     /// `smtp_server_ehlo`: the extensions to offer instead. For HELO `extensions` is empty.
@@ -52,7 +52,10 @@ impl Policy {
     ) -> Result<Option<Vec<String>>> {
         let r = self
             .vm
-            .single::<Option<Vec<String>>>("smtp_server_ehlo", (domain, conn.clone(), extensions))
+            .single::<Option<Vec<String>>>(
+                "smtp_server_ehlo",
+                (domain, self.vm.conn(conn), extensions),
+            )
             .await?;
         Ok(r.flatten())
     }
@@ -66,7 +69,8 @@ impl Policy {
         conn: &ConnMeta,
     ) -> Result<Option<AuthInfo>> {
         const EVENT: &str = "smtp_server_auth_plain";
-        let v = self.vm.single::<Value>(EVENT, (authz, authc, password, conn.clone())).await?;
+        let v =
+            self.vm.single::<Value>(EVENT, (authz, authc, password, self.vm.conn(conn))).await?;
         let identity = if authz.is_empty() { authc } else { authz };
         self.auth_result(EVENT, v, identity)
     }
@@ -113,14 +117,14 @@ impl Policy {
         conn: &ConnMeta,
     ) -> Result<Option<ListenerDomain>> {
         const EVENT: &str = "get_listener_domain";
-        let v = self.vm.single::<Value>(EVENT, (domain, listener, conn.clone())).await?;
+        let v = self.vm.single::<Value>(EVENT, (domain, listener, self.vm.conn(conn))).await?;
         self.typed(EVENT, v.unwrap_or(Value::Nil))
     }
 
     /// `smtp_server_mail_from`.
     pub async fn mail_from(&self, sender: &EnvelopeAddress, conn: &ConnMeta) -> Result<()> {
         self.vm
-            .single::<()>("smtp_server_mail_from", (sender.clone(), conn.clone()))
+            .single::<()>("smtp_server_mail_from", (sender.clone(), self.vm.conn(conn)))
             .await
             .map(drop)
     }
@@ -128,7 +132,7 @@ impl Policy {
     /// `smtp_server_rcpt_to`.
     pub async fn rcpt_to(&self, recipient: &EnvelopeAddress, conn: &ConnMeta) -> Result<()> {
         self.vm
-            .single::<()>("smtp_server_rcpt_to", (recipient.clone(), conn.clone()))
+            .single::<()>("smtp_server_rcpt_to", (recipient.clone(), self.vm.conn(conn)))
             .await
             .map(drop)
     }
@@ -137,21 +141,21 @@ impl Policy {
     pub async fn data(&self, msg: &Message, conn: &ConnMeta) -> Result<()> {
         const EVENT: &str = "smtp_server_data";
         let lent = self.lend(EVENT, msg)?;
-        self.vm.single::<()>(EVENT, (lent.object(), conn.clone())).await.map(drop)
+        self.vm.single::<()>(EVENT, (lent.object(), self.vm.conn(conn))).await.map(drop)
     }
 
     /// `smtp_server_message_received`.
     pub async fn message_received(&self, msg: &Message, conn: &ConnMeta) -> Result<()> {
         const EVENT: &str = "smtp_server_message_received";
         let lent = self.lend(EVENT, msg)?;
-        self.vm.single::<()>(EVENT, (lent.object(), conn.clone())).await.map(drop)
+        self.vm.single::<()>(EVENT, (lent.object(), self.vm.conn(conn))).await.map(drop)
     }
 
     /// `smtp_server_message_deferred_inject`.
     pub async fn message_deferred_inject(&self, msg: &Message, conn: &ConnMeta) -> Result<()> {
         const EVENT: &str = "smtp_server_message_deferred_inject";
         let lent = self.lend(EVENT, msg)?;
-        self.vm.single::<()>(EVENT, (lent.object(), conn.clone())).await.map(drop)
+        self.vm.single::<()>(EVENT, (lent.object(), self.vm.conn(conn))).await.map(drop)
     }
 
     /// `smtp_server_split_transaction`: groups of recipients, one message each; `None` = the listener's `batch_handling`.
@@ -162,7 +166,7 @@ impl Policy {
     ) -> Result<Option<Vec<Vec<String>>>> {
         const EVENT: &str = "smtp_server_split_transaction";
         let lent = self.lend(EVENT, msg)?;
-        let args = (lent.object(), conn.clone());
+        let args = (lent.object(), self.vm.conn(conn));
         let Some(v) = self.vm.single::<Value>(EVENT, args).await? else {
             return Ok(None);
         };
@@ -186,7 +190,10 @@ impl Policy {
         const EVENT: &str = "smtp_server_rewrite_response";
         let r = self
             .vm
-            .single::<(Option<u16>, Option<String>)>(EVENT, (status, text, command, conn.clone()))
+            .single::<(Option<u16>, Option<String>)>(
+                EVENT,
+                (status, text, command, self.vm.conn(conn)),
+            )
             .await;
         match r {
             Ok(Some((None, None))) | Ok(None) | Err(_) => None,

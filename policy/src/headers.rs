@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use mail_parser::parsers::MessageStream;
 use mail_parser::HeaderValue;
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// One header field. Ranges are offsets into the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Field<'_> {
 
     /// The value unfolded, trimmed, RFC 2047 words decoded; bytes that are not UTF-8 are replaced.
     pub fn decoded(&self) -> String {
-        if memchr::memmem::find(self.value, b"=?").is_none() {
+        if !self.has_words() {
             return unfold(self.value).trim().to_owned();
         }
         let mut owned = self.value.to_vec();
@@ -38,6 +38,11 @@ impl Field<'_> {
             HeaderValue::TextList(l) => l.join(" "),
             _ => unfold(self.value).trim().to_owned(),
         }
+    }
+
+    /// Whether there may be RFC 2047 words: they begin with `=?`.
+    fn has_words(&self) -> bool {
+        memchr_iter(b'=', self.value).any(|at| self.value.get(at + 1) == Some(&b'?'))
     }
 }
 
@@ -67,9 +72,22 @@ impl<'a> HeaderBlock<'a> {
         Fields { message: self.message, pos: 0 }
     }
 
+    /// The fields with this name, in any case. Only what may be one of them is taken apart.
+    pub fn named<'n>(&self, name: &'n str) -> impl Iterator<Item = Field<'a>> + use<'a, 'n> {
+        let mut fields = self.fields();
+        std::iter::from_fn(move || loop {
+            let line = fields.next_line()?;
+            if begins_with_name(&fields.message[line.clone()], name.as_bytes()) {
+                if let Some(field) = fields.field(line).filter(|f| f.is(name)) {
+                    return Some(field);
+                }
+            }
+        })
+    }
+
     /// The first field with this name, in any case.
     pub fn first(&self, name: &str) -> Option<Field<'a>> {
-        self.fields().find(|f| f.is(name))
+        self.named(name).next()
     }
 
     /// Offset of the line that ends the block (the empty line, or the end of the message).
@@ -118,7 +136,15 @@ impl<'a> HeaderBlock<'a> {
 
     /// The message without the fields `drop` picks; `None` when it picks none.
     pub fn without(&self, mut drop: impl FnMut(&Field<'a>) -> bool) -> Option<Vec<u8>> {
-        let gone: Vec<Range<usize>> = self.fields().filter(|f| drop(f)).map(|f| f.range).collect();
+        self.cut(self.fields().filter(|f| drop(f)).map(|f| f.range).collect())
+    }
+
+    /// The message without the fields of a name; `None` when it has none.
+    pub fn without_named(&self, name: &str) -> Option<Vec<u8>> {
+        self.cut(self.named(name).map(|f| f.range).collect())
+    }
+
+    fn cut(&self, gone: Vec<Range<usize>>) -> Option<Vec<u8>> {
         if gone.is_empty() {
             return None;
         }
@@ -139,31 +165,55 @@ pub struct Fields<'a> {
     pos: usize,
 }
 
+impl<'a> Fields<'a> {
+    /// Where the next line lies, with those that continue it.
+    fn next_line(&mut self) -> Option<Range<usize>> {
+        let start = self.pos;
+        let rest = &self.message[start..];
+        if rest.is_empty() || rest[0] == b'\n' || rest.starts_with(b"\r\n") {
+            return None;
+        }
+        self.pos = start + logical_line_len(rest);
+        Some(start..self.pos)
+    }
+
+    /// The field a line is, when it is one.
+    fn field(&self, range: Range<usize>) -> Option<Field<'a>> {
+        let line = &self.message[range.clone()];
+        let colon = memchr(b':', line).filter(|n| is_name(line[..*n].trim_ascii_end()))?;
+        let text_end = range.end - line_end_len(line);
+        let value_range = (range.start + colon + 1).min(text_end)..text_end;
+        Some(Field {
+            name: line[..colon].trim_ascii_end(),
+            value: &self.message[value_range.clone()],
+            value_range,
+            range,
+        })
+    }
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Field<'a>> {
         loop {
-            let start = self.pos;
-            let rest = &self.message[start..];
-            if rest.is_empty() || rest[0] == b'\n' || rest.starts_with(b"\r\n") {
-                return None;
-            }
-            let end = start + logical_line_len(rest);
-            self.pos = end;
-            let line = &self.message[start..end];
-            let colon = memchr(b':', line).filter(|n| is_name(line[..*n].trim_ascii_end()));
-            if let Some(colon) = colon {
-                let text_end = end - line_end_len(line);
-                let value_range = (start + colon + 1).min(text_end)..text_end;
-                return Some(Field {
-                    name: line[..colon].trim_ascii_end(),
-                    value: &self.message[value_range.clone()],
-                    value_range,
-                    range: start..end,
-                });
+            let line = self.next_line()?;
+            if let Some(field) = self.field(line) {
+                return Some(field);
             }
         }
+    }
+}
+
+/// Whether a line may be a field of this name: the name, then what can stand between it and the value.
+fn begins_with_name(line: &[u8], name: &[u8]) -> bool {
+    match (line.first(), name.first(), line.get(name.len())) {
+        (Some(a), Some(b), Some(next)) => {
+            a.eq_ignore_ascii_case(b)
+                && (*next == b':' || next.is_ascii_whitespace())
+                && line[..name.len()].eq_ignore_ascii_case(name)
+        }
+        _ => false,
     }
 }
 
@@ -265,6 +315,23 @@ mod tests {
         assert_eq!(&MSG[s.range.clone()], b"Subject: one\r\n two\r\n");
         assert_eq!(&MSG[s.value_range], b" one\r\n two");
         assert_eq!(&MSG[b.body_start()..], b"Body: no\r\n");
+    }
+
+    #[test]
+    fn by_name() {
+        let m = b"To: a\r\nTo : b\r\nTo\r\n : c\r\nTo: \r\nToo: d\r\nT: e\r\nTo\r\nto:f\r\n\r\nTo: g\r\n";
+        let block = HeaderBlock::new(m);
+        for name in ["To", "too", "T", "", "To ", "To:", "None"] {
+            let by_all: Vec<_> = block.fields().filter(|f| f.is(name)).collect();
+            assert_eq!(block.named(name).collect::<Vec<_>>(), by_all, "{name}");
+            assert_eq!(block.without_named(name), block.without(|f| f.is(name)), "{name}");
+        }
+        assert_eq!(block.named("to").count(), 5);
+        // What is cut off anywhere is found alike.
+        for end in 0..m.len() {
+            let block = HeaderBlock::new(&m[..end]);
+            assert!(block.named("to").eq(block.fields().filter(|f| f.is("to"))), "{end}");
+        }
     }
 
     #[test]

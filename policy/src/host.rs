@@ -65,6 +65,13 @@ pub trait Host {
     fn api(&self, _call: ApiCall) -> LocalBoxFuture<'static, Result<serde_json::Value, String>> {
         Box::pin(async { Err("the engine is not running yet".to_owned()) })
     }
+    /// Makes the messages of an injection (the body of `POST /api/inject/v1`) without injecting them.
+    fn build(
+        &self,
+        _request: serde_json::Value,
+    ) -> LocalBoxFuture<'static, Result<Vec<Message>, String>> {
+        Box::pin(async { Err("there is no engine here to make messages".to_owned()) })
+    }
     /// Number of the shard, for log lines.
     fn shard(&self) -> usize;
 }

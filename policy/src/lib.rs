@@ -65,6 +65,7 @@ pub mod policy;
 pub mod proving;
 pub mod queue_name;
 pub mod redis;
+pub mod resolvers;
 pub mod schedule;
 pub mod shaping;
 #[cfg(test)]
@@ -106,6 +107,7 @@ pub use options::*;
 pub use plain::Plain;
 pub use policy::Policy;
 pub use queue_name::QueueName;
+pub use resolvers::NameServers;
 pub use schedule::Scheduling;
 pub use shared::{Latency, Shared, LATENCY_BOUNDS};
 pub use vm::Mode;

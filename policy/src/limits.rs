@@ -100,6 +100,8 @@ pub const REDIS_POOL_SIZE: usize = 10;
 pub const MAX_SQLITE_ROWS: usize = 1_000_000;
 /// How long SQLite waits for another writer when the policy says nothing.
 pub const SQLITE_BUSY: Duration = Duration::from_millis(500);
+/// Parts of one named resolver: each may be asked in turn, with its own deadline.
+pub const MAX_RESOLVER_PARTS: usize = 16;
 /// Named things (queues, counters) a policy may define.
 pub const MAX_NAMED_OBJECTS: usize = 4096;
 /// Values a `kumo.mpsc` queue without a limit may hold: beyond it senders get an error before the memory is gone.

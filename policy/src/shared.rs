@@ -24,6 +24,8 @@ pub struct Shared {
     latencies: Mutex<BTreeMap<String, Latency>>,
     recipient_rate: RwLock<Option<Throttle>>,
     redis: RwLock<Option<Arc<crate::redis::Pool>>>,
+    /// Resolvers by their names.
+    pub(crate) resolvers: crate::resolvers::Resolvers,
     /// Queues, counters and pools by their names.
     pub(crate) named: crate::named::Named,
 }
@@ -57,6 +59,7 @@ impl Shared {
             latencies: Mutex::default(),
             recipient_rate: RwLock::default(),
             redis: RwLock::default(),
+            resolvers: crate::resolvers::Resolvers::default(),
             named: crate::named::Named::default(),
         })
     }

@@ -85,6 +85,27 @@ impl Host for HostHandle {
         self.0.calls.borrow_mut().push(call);
         Box::pin(async { Ok(serde_json::json!({"id": "order-1"})) })
     }
+    fn build(
+        &self,
+        request: serde_json::Value,
+    ) -> LocalBoxFuture<'static, Result<Vec<Message>, String>> {
+        let address = |v: &serde_json::Value| {
+            EnvelopeAddress::parse(v.as_str().unwrap_or_default()).map_err(|e| e.to_string())
+        };
+        let built = || -> Result<Vec<Message>, String> {
+            let sender = address(&request["envelope_sender"])?;
+            let recipients =
+                request["recipients"].as_array().ok_or("missing field `recipients`")?;
+            let body = request["content"].as_str().unwrap_or_default().as_bytes().to_vec();
+            let one = |r: &serde_json::Value| -> Result<Message, String> {
+                let (id, to) = (self.new_message_id(), vec![address(&r["email"])?]);
+                Ok(Message::new(id, sender.clone(), to, Meta::new(), Rc::new(body.clone())))
+            };
+            recipients.iter().map(one).collect()
+        };
+        let built = built();
+        Box::pin(async { built })
+    }
     fn shard(&self) -> usize {
         3
     }
@@ -137,7 +158,7 @@ impl World {
         event: &str,
         args: impl IntoLuaMulti,
     ) -> Result<serde_json::Value, PolicyError> {
-        let f = self.policy.vm.last_handler(event).unwrap().expect("a handler");
+        let f = self.policy.vm.ctx.last_handler(event).expect("a handler");
         let r: mlua::MultiValue = block_on(self.policy.vm.call(event, f, args))?;
         let json = |v: &Value| crate::lua_value::to_json(v).unwrap();
         Ok(match r.len() {

@@ -6,13 +6,16 @@ use std::future::Future;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::{
-    FromLuaMulti, Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, RegistryKey, StdLib, Table,
+    FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table,
+    Value,
 };
 
+use crate::conn_meta::ConnMeta;
 use crate::dns::{DnsQuestion, DnsResult};
 use crate::error::{from_lua, PolicyError};
 use crate::host::Host;
@@ -66,11 +69,13 @@ impl Hasher for NameHasher {
     }
 }
 
-/// What native functions of a VM share. Holds no Lua values but registry keys: those do not keep the VM alive.
+/// What native functions of a VM share. The Lua values it holds do not keep the VM alive.
 pub(crate) struct Ctx {
+    /// Number of the VM, which no other of the process has.
+    pub number: u64,
     pub shared: Arc<Shared>,
     pub host: Rc<dyn Host>,
-    pub handlers: RefCell<HashMap<String, Vec<RegistryKey>, NameHash>>,
+    pub handlers: RefCell<HashMap<String, Vec<Function>, NameHash>>,
     pub init: RefCell<InitConfig>,
     pub phase: Cell<Phase>,
     pub slice: Rc<Slice>,
@@ -109,6 +114,11 @@ impl Ctx {
         if let Some(zones) = self.shared.zones() {
             return zones.answer(&question);
         }
+        self.ask_host(question).await
+    }
+
+    /// Asks name servers, by way of the engine.
+    pub async fn ask_host(&self, question: DnsQuestion) -> DnsResult {
         match self.phase.get() {
             Phase::Loading => self.shared.helpers().run(self.host.dns_blocking(question)).await,
             _ => self.host.dns(question).await,
@@ -132,23 +142,13 @@ impl Ctx {
     }
 
     /// The n-th handler of an event.
-    pub fn handler(&self, lua: &Lua, event: &str, n: usize) -> mlua::Result<Option<Function>> {
-        let handlers = self.handlers.borrow();
-        handlers
-            .get(event)
-            .and_then(|keys| keys.get(n))
-            .map(|key| lua.registry_value(key))
-            .transpose()
+    pub fn handler(&self, event: &str, n: usize) -> Option<Function> {
+        self.handlers.borrow().get(event)?.get(n).cloned()
     }
 
     /// The handler of an event that has one: the last that was registered.
-    pub fn last_handler(&self, lua: &Lua, event: &str) -> mlua::Result<Option<Function>> {
-        let handlers = self.handlers.borrow();
-        handlers
-            .get(event)
-            .and_then(|keys| keys.last())
-            .map(|key| lua.registry_value(key))
-            .transpose()
+    pub fn last_handler(&self, event: &str) -> Option<Function> {
+        self.handlers.borrow().get(event)?.last().cloned()
     }
 
     pub fn shard(&self) -> usize {
@@ -160,6 +160,21 @@ impl Ctx {
 pub(crate) fn ctx(lua: &Lua) -> mlua::Result<Rc<Ctx>> {
     let ctx = lua.app_data_ref::<Rc<Ctx>>().map(|c| Rc::clone(&c));
     ctx.ok_or_else(|| mlua::Error::runtime("the VM has no context"))
+}
+
+/// Counts the VMs of the process.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A connection's metadata on the way into a VM.
+pub(crate) struct ConnArg<'a> {
+    conn: &'a ConnMeta,
+    vm: u64,
+}
+
+impl IntoLua for ConnArg<'_> {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        self.conn.object(lua, self.vm).map(Value::UserData)
+    }
 }
 
 /// The VM with its context.
@@ -174,6 +189,7 @@ impl Vm {
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
         lua.set_memory_limit(MAX_VM_BYTES)?;
         let ctx = Rc::new(Ctx {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
             shared,
             host,
             handlers: RefCell::default(),
@@ -243,16 +259,6 @@ impl Vm {
         self.ctx.handlers.borrow().contains_key(event)
     }
 
-    /// The n-th handler of an event.
-    pub fn handler(&self, event: &str, n: usize) -> Result<Option<Function>, PolicyError> {
-        self.ctx.handler(&self.lua, event, n).map_err(|e| PolicyError::lua(event, e))
-    }
-
-    /// The handler of an event that has one: the last that was registered.
-    pub fn last_handler(&self, event: &str) -> Result<Option<Function>, PolicyError> {
-        self.ctx.last_handler(&self.lua, event).map_err(|e| PolicyError::lua(event, e))
-    }
-
     /// Runs a Lua function as a coroutine, under the budget. Failures are logged here, once.
     pub async fn call<R: FromLuaMulti>(
         &self,
@@ -277,7 +283,7 @@ impl Vm {
         event: &str,
         args: impl IntoLuaMulti,
     ) -> Result<Option<R>, PolicyError> {
-        match self.last_handler(event)? {
+        match self.ctx.last_handler(event) {
             Some(f) => self.call(event, f, args).await.map(Some),
             None => Ok(None),
         }
@@ -301,7 +307,7 @@ impl Vm {
     ) -> Result<MultiValue, PolicyError> {
         let args = args.into_lua_multi(&self.lua).map_err(|e| self.report(event, &e))?;
         let mut n = 0;
-        while let Some(f) = self.handler(event, n)? {
+        while let Some(f) = self.ctx.handler(event, n) {
             let r: MultiValue = self.call(event, f, args.clone()).await?;
             if done(&r) {
                 return Ok(r);
@@ -309,6 +315,11 @@ impl Vm {
             n += 1;
         }
         Ok(MultiValue::new())
+    }
+
+    /// The connection as an argument of a handler; made into an object when there is one.
+    pub fn conn<'a>(&self, conn: &'a ConnMeta) -> ConnArg<'a> {
+        ConnArg { conn, vm: self.ctx.number }
     }
 
     /// Makes the object of a message that lives as long as a call.

@@ -75,7 +75,7 @@ fn a_runaway_handler_is_stopped_and_the_vm_lives() {
 fn handlers_that_wait_do_not_hold_up_others() {
     let w = world("log = {} kumo.on('test', function(n) log[#log+1] = n kumo.time.sleep(1) log[#log+1] = n end) kumo.on('log', function() return log end)");
     let call = |n: i64| {
-        let f = w.policy.vm.last_handler("test").unwrap().unwrap();
+        let f = w.policy.vm.ctx.last_handler("test").unwrap();
         let vm = w.policy.vm.clone();
         async move { vm.call::<()>("test", f, n).await.unwrap() }
     };
@@ -237,4 +237,29 @@ fn messages_are_lent_for_one_call() {
     assert!(m.is_unshared(), "the VM let go of the message");
     let e = w.fire("test", ()).unwrap_err().to_string();
     assert!(e.contains("destructed"), "{e}");
+}
+
+#[test]
+fn a_connection_is_one_object_for_its_life() {
+    const POLICY: &str = "
+        local seen, same = setmetatable({}, { __mode = 'v' }), 0
+        kumo.on('smtp_server_mail_from', function(_, conn)
+          if rawequal(seen[1], conn) then same = same + 1 end
+          seen[1] = conn
+          conn:set_meta('same', same)
+        end)
+        kumo.on('test', function() collectgarbage() collectgarbage() return seen[1] == nil end)";
+    let (one, other) = (world(POLICY), world(POLICY));
+    let conn = ConnMeta::new();
+    let mail = |w: &World| {
+        block_on(w.policy.mail_from(&crate::EnvelopeAddress::null(), &conn)).unwrap();
+        conn.get("same").unwrap()
+    };
+    assert_eq!((mail(&one), mail(&one), mail(&one)), (json!(0), json!(1), json!(2)));
+    // A VM never sees the object of another.
+    assert_eq!((mail(&other), mail(&other)), (json!(0), json!(0)));
+    assert_eq!(mail(&one), json!(3));
+    assert_eq!(one.fire("test", ()).unwrap(), json!(false));
+    drop(conn);
+    assert_eq!(one.fire("test", ()).unwrap(), json!(true));
 }

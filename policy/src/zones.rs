@@ -191,7 +191,7 @@ www     CNAME mx1
 "#;
 
     fn ask(z: &Zones, name: &str, kind: DnsKind) -> DnsResult {
-        z.answer(&DnsQuestion { name: name.into(), kind })
+        z.answer(&DnsQuestion::new(name, kind))
     }
 
     #[test]

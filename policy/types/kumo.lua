@@ -135,7 +135,6 @@ function kumo.api.admin.suspend_ready_q.suspend(...) end
 
 kumo.api.inject = {}
 
----@deprecated Not supported: use kumo.api.inject.inject_v1.
 function kumo.api.inject.build_v1(...) end
 
 function kumo.api.inject.inject_v1(...) end
@@ -247,8 +246,8 @@ function kumo.dns.configure_test_resolver(...) end
 
 function kumo.dns.configure_unbound_resolver(...) end
 
----@deprecated Not supported: there is one resolver; use configure_resolver.
-function kumo.dns.define_resolver(...) end
+---@param options kumo.NamedResolverOptions
+function kumo.dns.define_resolver(options) end
 
 function kumo.dns.load_resolv_conf(...) end
 

@@ -242,6 +242,35 @@
 ---@field search? any[] Domains to search. Default: {}. No effect: mail domains are always asked for by their full name.
 ---@field options? any Settings of another resolver. No effect: deadlines, tries and cache sizes are fixed.
 
+---Options of `kumo.dns.define_resolver`.
+---@class kumo.NamedResolverOptions
+---@field name_servers? any[] Servers, tried in order; those of the system when none are given. Default: {}.
+---@field domain? string Domain of this host. No effect: mail domains are always asked for by their full name.
+---@field search? any[] Domains to search. Default: {}. No effect: mail domains are always asked for by their full name.
+---@field options? any How its servers are asked, and what is kept of their answers. Default: {"attempts":null,"cache_size":null,"case_randomization":false,"edns0":false,"ip_strategy":null,"ndots":null,"negative_max_ttl":null,"negative_min_ttl":null,"num_concurrent_reqs":null,"positive_max_ttl":null,"positive_min_ttl":null,"preserve_intermediates":true,"recursion_desired":true,"server_ordering_strategy":null,"timeout":null,"trust_anchor_file":null,"try_tcp_on_error":false,"use_hosts_file":null,"validate":false}.
+
+---Options of `kumo.dns.define_resolver.options`.
+---@class kumo.ResolverTuning
+---@field timeout? number|string How long one server may take to answer one question.
+---@field attempts? integer Tries per question, over all servers.
+---@field cache_size? integer Answers kept per shard; none are kept with 0.
+---@field positive_min_ttl? number|string Answers are kept at least so long.
+---@field positive_max_ttl? number|string Answers are kept at most so long.
+---@field negative_min_ttl? number|string That there is nothing is remembered at least so long.
+---@field negative_max_ttl? number|string That there is nothing is remembered at most so long.
+---@field recursion_desired? boolean Ask the server to look further when it does not know itself. Default: true.
+---@field validate? boolean DNSSEC. Default: false. Not supported yet.
+---@field trust_anchor_file? string Where the keys for DNSSEC are. Not supported yet.
+---@field case_randomization? boolean Random case in questions. Default: false. No effect: answers are matched by id, question and port.
+---@field edns0? boolean EDNS. Default: false. No effect: long answers are fetched over TCP.
+---@field ip_strategy? any Which family is asked for. No effect: each lookup names its strategy.
+---@field ndots? integer Dots of a name that is whole. No effect: mail domains are always asked for by their full name.
+---@field num_concurrent_reqs? integer Questions under way at once. No effect: servers are asked one after the other, in the order given.
+---@field preserve_intermediates? boolean Whether CNAMEs on the way are kept. Default: true. No effect: only the answer itself is kept.
+---@field server_ordering_strategy? any Which server is asked first. No effect: servers are asked one after the other, in the order given.
+---@field try_tcp_on_error? boolean Ask over TCP when UDP fails. Default: false. No effect: TCP is used for answers that were cut.
+---@field use_hosts_file? any Names of /etc/hosts. No effect: mail is not routed by /etc/hosts.
+
 ---Options of `kumo.memoize`.
 ---@class kumo.MemoizeOptions
 ---@field name string Name of the cache, the same in all VMs.

@@ -157,6 +157,34 @@ pub async fn inject_value(shard: &Rc<Shard>, request: Value) -> Result<Value, St
     run(shard, &injection, &AuthInfo::default(), nowhere, nowhere).await
 }
 
+/// Makes the messages of a request for the policy itself, and leaves what becomes of them to it.
+///
+/// # Errors
+/// What is wrong with the request, or with the first recipient that cannot be taken.
+pub async fn build_value(shard: &Rc<Shard>, request: Value) -> Result<Vec<Message>, String> {
+    let injection: Injection =
+        serde_json::from_value(request).map_err(|error| error.to_string())?;
+    let sender = checked(&injection)?;
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let caller = AuthInfo::default();
+    let mut built = Vec::with_capacity(injection.recipients.len());
+    for to in &injection.recipients {
+        let one = generate(shard, &injection, &sender, to, &caller, (nowhere, nowhere));
+        built.push(one.await.map_err(|trouble| match trouble {
+            Trouble::Content(text) => text,
+            Trouble::Recipient(text) => format!("{}: {text}", to.email),
+        })?);
+    }
+    Ok(built)
+}
+
+/// The sender of a request that makes sense.
+fn checked(injection: &Injection) -> Result<EnvelopeAddress, String> {
+    check(injection)?;
+    EnvelopeAddress::parse(&injection.envelope_sender)
+        .map_err(|error| format!("envelope_sender: {error}"))
+}
+
 async fn run(
     shard: &Rc<Shard>,
     injection: &Injection,
@@ -164,9 +192,7 @@ async fn run(
     peer: SocketAddr,
     local: SocketAddr,
 ) -> Result<Value, String> {
-    check(injection)?;
-    let sender = EnvelopeAddress::parse(&injection.envelope_sender)
-        .map_err(|error| format!("envelope_sender: {error}"))?;
+    let sender = checked(injection)?;
     let mut failed = Vec::new();
     let mut errors = Vec::new();
     let mut success_count = 0;
@@ -219,8 +245,28 @@ async fn one(
     sender: &EnvelopeAddress,
     recipient: &Recipient,
     caller: &AuthInfo,
-    (peer, local): (SocketAddr, SocketAddr),
+    between: (SocketAddr, SocketAddr),
 ) -> Result<(), Trouble> {
+    let message = generate(shard, injection, sender, recipient, caller, between).await?;
+    shard
+        .policy()
+        .http_message_generated(&message, caller)
+        .await
+        .map_err(|error| Trouble::Recipient(error.to_string()))?;
+    store_and_queue(shard, vec![message])
+        .await
+        .map_err(|refusal| Trouble::Recipient(refusal.reply().text.into_owned()))
+}
+
+/// The message of one recipient.
+async fn generate(
+    shard: &Rc<Shard>,
+    injection: &Injection,
+    sender: &EnvelopeAddress,
+    recipient: &Recipient,
+    caller: &AuthInfo,
+    (peer, local): (SocketAddr, SocketAddr),
+) -> Result<Message, Trouble> {
     let of_recipient = |text: String| Trouble::Recipient(text);
     let to = EnvelopeAddress::parse(&recipient.email)
         .map_err(|error| of_recipient(error.to_string()))?;
@@ -251,15 +297,7 @@ async fn one(
     let options = trace_options(injection.trace_headers.as_ref());
     let mut whole = trace::headers(&options, &origin, id, created, &recipients, &meta);
     whole.extend_from_slice(&body);
-    let message = Message::new(id, sender.clone(), recipients, meta, Rc::new(whole));
-    shard
-        .policy()
-        .http_message_generated(&message, caller)
-        .await
-        .map_err(|error| of_recipient(error.to_string()))?;
-    store_and_queue(shard, vec![message])
-        .await
-        .map_err(|refusal| of_recipient(refusal.reply().text.into_owned()))
+    Ok(Message::new(id, sender.clone(), recipients, meta, Rc::new(whole)))
 }
 
 /// Waits until the policy's limit on generated recipients lets one more pass.

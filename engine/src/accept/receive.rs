@@ -5,7 +5,7 @@ use super::reply::{Refusal, Reply};
 use super::reports::{self, Report, Verdict};
 use super::session::{Answer, Transaction};
 use crate::egress::reply::Response;
-use crate::events::record::{Client, Kind, Record};
+use crate::events::record::{Client, Kind, Record, TlsInfo};
 use crate::io::{deadline, mono_nanos};
 use crate::limits;
 use crate::message::trace::{self, Origin};
@@ -110,8 +110,8 @@ async fn prepare(
     if let Some(refusal) = no_room(shard) {
         return Err(Answer::Refuse(refusal.reply()));
     }
-    let received = HeaderBlock::new(&transaction.body).fields().filter(|f| f.is("Received"));
-    if received.count() > limits::RECEIVED_HEADERS_MAX {
+    if HeaderBlock::new(&transaction.body).named("Received").count() > limits::RECEIVED_HEADERS_MAX
+    {
         return Err(Answer::Refuse(Refusal::Loop.reply()));
     }
     let messages = match make_messages(shard, source, transaction).await {
@@ -352,5 +352,6 @@ fn record_reception(shard: &Rc<Shard>, message: &Message, source: Option<&Source
     record.client = source
         .map(|source| Client { name: source.origin.client_name, addr: source.origin.client_addr });
     record.session_id = source.map(|source| source.session_id);
+    record.tls = source.and_then(|_| message.meta(TlsInfo::of_meta));
     shard.events.record(shard, &record, Some(message));
 }

@@ -10,7 +10,7 @@ use super::reply::{Refusal, Reply};
 use super::session::{Answer, Ask, Params, Pending, Session, Step, Transaction};
 use super::xclient::Claim;
 use crate::egress::reply::{enhanced_code, Response};
-use crate::events::record::{Client, Kind, Record};
+use crate::events::record::{Client, Kind, Record, TlsInfo};
 use crate::io::{self, deadline, mono_nanos, tls, Conn, Stream};
 use crate::limits;
 use crate::message::trace::Origin;
@@ -293,6 +293,11 @@ impl Served {
             num_attempts: 0,
             via: None,
             client: Some(Client { name: client, addr: &self.peer_text }),
+            tls: self
+                .meta
+                .with("tls_cipher", |cipher| cipher.is_some())
+                .then(|| TlsInfo::of_meta(&self.meta.snapshot()))
+                .flatten(),
             feedback: None,
             reception_protocol: None,
             session_id: Some(&self.session_id),

@@ -1,7 +1,7 @@
 //! Questions to every shard and their answers, within a deadline.
 
 use crate::events::metrics::Snapshot;
-use crate::io::deadline;
+use crate::io::{deadline, unix_millis};
 use crate::limits::MESH_ANSWER_SECS;
 use crate::mesh::{Inspect, Letter};
 use crate::process::Process;
@@ -34,6 +34,7 @@ async fn all<T>(process: &Process, letter: impl Fn(oneshot::Sender<T>) -> Letter
 pub async fn metrics(process: &Process) -> Snapshot {
     let mut sum = Snapshot::default();
     sum.user_latencies = process.policy_shared.latencies();
+    process.limits.add_to(&mut sum, unix_millis());
     for part in all(process, Letter::Metrics).await {
         sum.add(&part);
     }

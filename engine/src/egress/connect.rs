@@ -6,6 +6,7 @@ use super::plan::{shuffle_equals, PlanHost};
 use super::proxy::{self, At, Connected, Failure, Stage};
 use super::reply::Response;
 use super::wire::{Broken, Wire};
+use crate::events::record::TlsInfo;
 use crate::io::{deadline, mono_nanos, tls, Conn};
 use crate::limits::CANDIDATE_HOSTS_MAX;
 use crate::queue::ReadyQueue;
@@ -30,8 +31,8 @@ pub struct Opened {
     pub local: Option<SocketAddr>,
     /// The proxy in between: protocol, address.
     pub proxy: Option<(&'static str, SocketAddr)>,
-    /// (cipher, version) under TLS.
-    pub tls: Option<(String, String)>,
+    /// Under TLS: what it came to.
+    pub tls: Option<TlsInfo>,
 }
 
 /// One address to try.
@@ -244,7 +245,7 @@ async fn attempt(
     let required = matches!(path.enable_tls, EnableTls::Required | EnableTls::RequiredInsecure);
     if !in_clear && offers.starttls {
         wire = start_tls(shard, ready, path, wire, host).await?;
-        tls_info = wire.conn.tls_info();
+        tls_info = TlsInfo::of_conn(&wire.conn);
         offers = greet(shard, ready, path, &mut wire).await?;
     } else if required {
         let text = format!("TLS is required by policy but {host} does not offer it");

@@ -17,20 +17,64 @@ pub enum Fault {
     Proxy,
 }
 
-/// How a source does.
+impl Fault {
+    /// All there are.
+    pub const ALL: [Fault; 2] = [Fault::Unplumbed, Fault::Proxy];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Unplumbed => "Unplumbed",
+            Fault::Proxy => "ProxyUnhealthy",
+        }
+    }
+}
+
+/// How a source does, by [`Fault`].
 #[derive(Debug, Default)]
 pub struct Health {
     /// It is not chosen before this time, unix milliseconds.
-    until_millis: AtomicU64,
-    /// When it failed lately, by [`Fault`].
+    until_millis: [AtomicU64; 2],
+    /// When it failed lately.
     failures: [Mutex<VecDeque<u64>>; 2],
+    /// Failures ever.
+    failed: [AtomicU64; 2],
+    /// How often it began to be left alone.
+    suspensions: [AtomicU64; 2],
+}
+
+/// What is counted of one kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections that failed so.
+    pub failed: u64,
+    /// Times the source was left alone for it.
+    pub suspensions: u64,
+    /// It is being left alone for it.
+    pub suspended: bool,
 }
 
 impl Health {
     /// How long it is still left alone.
     pub fn suspended_for(&self, now_millis: u64) -> Option<Duration> {
-        let left = self.until_millis.load(Ordering::Relaxed).saturating_sub(now_millis);
+        let until = self.until_millis.iter().map(|until| until.load(Ordering::Relaxed)).max();
+        let left = until.unwrap_or(0).saturating_sub(now_millis);
         (left > 0).then(|| Duration::from_millis(left))
+    }
+
+    /// What was counted.
+    pub fn tally(&self, fault: Fault, now_millis: u64) -> Tally {
+        let at = fault as usize;
+        Tally {
+            failed: self.failed[at].load(Ordering::Relaxed),
+            suspensions: self.suspensions[at].load(Ordering::Relaxed),
+            suspended: self.until_millis[at].load(Ordering::Relaxed) > now_millis,
+        }
+    }
+
+    /// Counts a failure, whether or not there is a rule about it.
+    pub fn count(&self, fault: Fault) {
+        self.failed[fault as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes a failure that `rule` is about. `true` when the source is left alone from now on.
@@ -51,7 +95,12 @@ impl Health {
             failures.clear();
         }
         let until = now_millis.saturating_add(rule.duration.as_millis() as u64);
-        self.until_millis.fetch_max(until, Ordering::Relaxed) <= now_millis
+        let begins =
+            self.until_millis[fault as usize].fetch_max(until, Ordering::Relaxed) <= now_millis;
+        if begins {
+            self.suspensions[fault as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        begins
     }
 }
 
@@ -70,6 +119,12 @@ mod tests {
         assert_eq!(health.suspended_for(1000), Some(minute));
         assert!(!health.failed(Fault::Unplumbed, &at_once, 2000), "it is already");
         assert_eq!(health.suspended_for(62_000), None);
+        health.count(Fault::Unplumbed);
+        let tally = Tally { failed: 1, suspensions: 1, suspended: true };
+        assert_eq!(health.tally(Fault::Unplumbed, 2000), tally);
+        assert_eq!(health.tally(Fault::Unplumbed, 62_000), Tally { suspended: false, ..tally });
+        let nothing = Tally { failed: 0, suspensions: 0, suspended: false };
+        assert_eq!(health.tally(Fault::Proxy, 2000), nothing);
 
         let third = Throttle::parse("3/10s").unwrap();
         let third = SuspendOnFailure { threshold: Some(third), duration: minute };

@@ -4,7 +4,8 @@
 //! taken leaves its mark; who gives a lease back hands it to a waiting shard instead of freeing
 //! it, so that no shard's mail starves, however small the limit.
 
-use super::health::Health;
+use super::health::{Fault, Health};
+use crate::events::metrics::Snapshot;
 use crossbeam::utils::CachePadded;
 use ringmta_policy::{Gcra, Limit, Throttle};
 use std::collections::HashMap;
@@ -107,6 +108,29 @@ impl Registry {
     pub fn source(&self, name: &str) -> Arc<Health> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.entry(name.to_string()).or_default().clone()
+    }
+
+    /// Adds how the sources do to `sum`.
+    pub fn add_to(&self, sum: &mut Snapshot, now_millis: u64) {
+        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        for (source, health) in sources.iter() {
+            for fault in Fault::ALL {
+                let tally = health.tally(fault, now_millis);
+                if tally.failed == 0 {
+                    continue;
+                }
+                let labels =
+                    |kind| vec![("source", source.clone()), (kind, fault.name().to_string())];
+                sum.count_by(
+                    "egress_source_connection_failures_total",
+                    labels("kind"),
+                    tally.failed,
+                );
+                let (total, now) = (tally.suspensions, u64::from(tally.suspended));
+                sum.count_by("egress_source_health_suspensions_total", labels("reason"), total);
+                sum.gauge_by("egress_source_health_suspended", labels("reason"), now);
+            }
+        }
     }
 
     /// Forgets limits that nobody uses.

@@ -4,7 +4,8 @@
 use super::connect::Opened;
 use super::dispatch::{self, Delivery};
 use super::reply::Response;
-use crate::events::record::{Kind, Record};
+use crate::events::metrics::Path;
+use crate::events::record::{Kind, Record, TlsInfo};
 use crate::io::{self, mono_nanos, unix_millis};
 use crate::queue::retry::{after_failure, Next};
 use crate::queue::suspend::{About, Order};
@@ -33,8 +34,8 @@ pub struct Via {
     pub local: Option<SocketAddr>,
     /// The proxy in between: protocol, address.
     pub proxy: Option<(&'static str, SocketAddr)>,
-    /// (cipher, version) under TLS.
-    pub tls: Option<(String, String)>,
+    /// Under TLS: what it came to.
+    pub tls: Option<TlsInfo>,
     /// Id of this connection.
     pub session_id: String,
     /// Provider of the path.
@@ -44,6 +45,12 @@ pub struct Via {
 }
 
 impl Via {
+    /// For metrics, when the provider has a name.
+    fn path(&self) -> Option<Path<'_>> {
+        let provider = self.provider.as_deref()?;
+        Some(Path { provider, source: &self.source, pool: &self.pool })
+    }
+
     /// Over an open connection.
     pub fn new(ready: &ReadyQueue, opened: &Opened, session_id: String) -> Via {
         Via {
@@ -83,7 +90,7 @@ pub fn delivered(
     recipients: &[EnvelopeAddress],
     response: &Response,
 ) {
-    shard.metrics.delivered(&via.site, recipients.len(), delivery.item.id, via.provider.as_deref());
+    shard.metrics.delivered(&via.site, recipients.len(), delivery.item.id, via.path());
     record(shard, Kind::Delivery, via, delivery, recipients, response);
 }
 
@@ -95,7 +102,7 @@ pub fn transient(
     recipients: &[EnvelopeAddress],
     response: &Response,
 ) {
-    shard.metrics.transfail(&via.site, recipients.len());
+    shard.metrics.transfail(&via.site, recipients.len(), via.path());
     *delivery.item.queue.last_trouble.borrow_mut() =
         format!("{} {}", response.code, response.content);
     record(shard, Kind::TransientFailure, via, delivery, recipients, response);
@@ -109,7 +116,7 @@ pub fn bounce(
     recipients: &[EnvelopeAddress],
     response: &Response,
 ) {
-    shard.metrics.failed(&via.site, recipients.len());
+    shard.metrics.failed(&via.site, recipients.len(), via.path());
     record(shard, Kind::Bounce, via, delivery, recipients, response);
 }
 
@@ -244,7 +251,7 @@ fn expire(shard: &Rc<Shard>, item: Item, message: &Message, text: String) {
 }
 
 fn fail(shard: &Rc<Shard>, kind: Kind, item: Item, message: &Message, response: &Response) {
-    shard.metrics.failed("", message.with_recipients(<[EnvelopeAddress]>::len));
+    shard.metrics.failed("", message.with_recipients(<[EnvelopeAddress]>::len), None);
     if shard.events.wants(kind) {
         let recipients = message.recipients();
         let mut record = Record::of_message(kind, message, &item.queue.name, response);
@@ -343,7 +350,11 @@ async fn fail_attempt(shard: &Rc<Shard>, item: Item, via: Option<&Via>, response
     if response.is_permanent() {
         return fail(shard, Kind::Bounce, item, &message, response);
     }
-    shard.metrics.transfail(via.map_or("", |via| &via.site), recipients.len());
+    shard.metrics.transfail(
+        via.map_or("", |via| &via.site),
+        recipients.len(),
+        via.and_then(Via::path),
+    );
     *item.queue.last_trouble.borrow_mut() = response.content.clone();
     if shard.events.wants(Kind::TransientFailure) {
         let kind = Kind::TransientFailure;

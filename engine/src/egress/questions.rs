@@ -1,12 +1,16 @@
 //! DNS questions of the policy, answered by the shard's resolver; or, before there is a shard, by a
 //! plain socket on a thread that may wait.
 
-use super::resolve::{self, Answer, DnsError, Resolver};
-use crate::limits;
+use super::resolve::{self, Answer, DnsError, Resolver, Settings};
 use hickory_proto::rr::RecordType;
-use ringmta_policy::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult, IpLookupStrategy};
+use ringmta_policy::{
+    DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult, IpLookupStrategy, NameServers,
+};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::rc::Rc;
+use std::sync::Arc;
 
 fn failure(error: DnsError) -> DnsFailure {
     match error {
@@ -38,7 +42,28 @@ pub async fn ask(resolver: &Resolver, question: &DnsQuestion) -> DnsResult {
     resolver.lookup(name, kind).await.map(|answer| told(&answer)).map_err(failure)
 }
 
-/// Asks the system's servers and waits for the answer.
+/// The resolvers a policy gave names to, as far as this shard was asked to use them.
+#[derive(Default)]
+pub struct NamedResolvers(RefCell<HashMap<String, (Arc<NameServers>, Rc<Resolver>)>>);
+
+impl NamedResolvers {
+    /// The resolver of these servers, with its cache. One that was defined anew begins with an empty one.
+    pub fn get(&self, servers: &Arc<NameServers>) -> Rc<Resolver> {
+        let mut known = self.0.borrow_mut();
+        if let Some((of, resolver)) = known.get(&servers.name) {
+            if Arc::ptr_eq(of, servers) {
+                return resolver.clone();
+            }
+        }
+        let resolver =
+            Resolver::new(servers.servers.clone()).with_settings(Settings::new(&servers.options));
+        let resolver = Rc::new(resolver);
+        known.insert(servers.name.clone(), (servers.clone(), resolver.clone()));
+        resolver
+    }
+}
+
+/// Asks the servers of a question, or the system's, and waits for the answer.
 pub fn ask_blocking(question: &DnsQuestion) -> DnsResult {
     let kinds: &[RecordType] = match question.kind {
         DnsKind::Mx => &[RecordType::MX],
@@ -51,7 +76,7 @@ pub fn ask_blocking(question: &DnsQuestion) -> DnsResult {
     let mut sum = DnsAnswer::default();
     let mut error = DnsFailure::NoData;
     for kind in kinds {
-        match one(&question.name, *kind) {
+        match one(question, *kind) {
             Ok(answer) => {
                 let answer = told(&answer);
                 sum.mx.extend(answer.mx);
@@ -67,12 +92,17 @@ pub fn ask_blocking(question: &DnsQuestion) -> DnsResult {
     Ok(sum)
 }
 
-fn one(name: &str, kind: RecordType) -> Result<Answer, DnsError> {
-    let servers = resolve::system_servers();
+fn one(question: &DnsQuestion, kind: RecordType) -> Result<Answer, DnsError> {
+    let named = question.servers.as_deref();
+    let settings = named.map(|n| Settings::new(&n.options)).unwrap_or_default();
+    let servers = match named {
+        Some(named) if !named.servers.is_empty() => named.servers.clone(),
+        _ => resolve::system_servers(),
+    };
     let mut why = "no name servers are configured".to_string();
-    for attempt in 0..limits::DNS_TRIES {
+    for attempt in 0..settings.tries {
         let server = servers[attempt % servers.len().max(1)];
-        match exchange(server, name, kind) {
+        match exchange(server, &question.name, kind, &settings) {
             Ok(Err(DnsError::Failed(text))) => why = format!("{server}: {text}"),
             Ok(usable) => return usable,
             Err(error) => why = format!("{server}: {error}"),
@@ -86,13 +116,14 @@ fn exchange(
     server: SocketAddr,
     name: &str,
     kind: RecordType,
+    settings: &Settings,
 ) -> std::io::Result<Result<Answer, DnsError>> {
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(Duration::from_millis(limits::DNS_QUERY_TIMEOUT_MS)))?;
+    socket.set_read_timeout(Some(settings.timeout))?;
     // Connected: what others throw at the port does not reach us.
     socket.connect(server)?;
-    let question = resolve::Question::new(name, kind)?;
+    let question = resolve::Question::new(name, kind, settings)?;
     socket.send(&question.wire)?;
     let mut buffer = vec![0; 4096];
     let size = socket.recv(&mut buffer)?;

@@ -6,7 +6,7 @@ use crate::io::{self, deadline, mono_nanos, Conn, Stream, UdpSocket};
 use crate::limits;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
-use ringmta_policy::{DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, Zones};
+use ringmta_policy::{DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolverOptions, Zones};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -52,9 +52,64 @@ struct Cached {
     until_nanos: u64,
 }
 
+/// How a resolver asks, and what it keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How long one server may take.
+    pub timeout: Duration,
+    /// Tries per question over all servers.
+    pub tries: usize,
+    /// The server may look further.
+    recursion: bool,
+    cache_entries: usize,
+    /// Seconds an answer is kept, at least and at most.
+    positive_secs: (u32, u32),
+    /// The same of absences.
+    negative_secs: (u32, u32),
+}
+
+impl Settings {
+    /// What a policy asks for, within the limits there are.
+    pub fn new(options: &ResolverOptions) -> Settings {
+        let span = |least: Option<Duration>, most: Option<Duration>| {
+            let secs = |d: Duration| u32::try_from(d.as_secs()).unwrap_or(u32::MAX);
+            let most = most.map_or(limits::DNS_TTL_MAX_SECS, secs).min(limits::DNS_TTL_MAX_SECS);
+            (least.map_or(0, secs).min(most), most)
+        };
+        let timeout = Duration::from_millis(limits::DNS_QUERY_TIMEOUT_MS);
+        Settings {
+            timeout: options.timeout.unwrap_or(timeout),
+            tries: options.attempts.unwrap_or(limits::DNS_TRIES),
+            recursion: options.recursion_desired,
+            cache_entries: options
+                .cache_size
+                .map_or(limits::DNS_CACHE_ENTRIES, |n| n.min(limits::DNS_CACHE_ENTRIES)),
+            positive_secs: span(options.positive_min_ttl, options.positive_max_ttl),
+            negative_secs: span(options.negative_min_ttl, options.negative_max_ttl),
+        }
+    }
+
+    /// How long an outcome is kept whose records say `ttl` seconds.
+    fn keep_secs(&self, result: &Result<Answer, DnsError>, ttl: u32) -> u32 {
+        let (least, most) = match result {
+            Ok(_) => self.positive_secs,
+            Err(DnsError::NoSuchName | DnsError::NoData) => self.negative_secs,
+            Err(DnsError::Failed(_)) => (0, limits::DNS_TTL_MAX_SECS),
+        };
+        ttl.clamp(least, most)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings::new(&ResolverOptions::default())
+    }
+}
+
 /// A shard's resolver.
 pub struct Resolver {
     servers: Vec<SocketAddr>,
+    settings: Settings,
     /// Answers of a test instead of those of servers.
     zones: Option<Arc<Zones>>,
     cache: RefCell<HashMap<(String, RecordType), Cached>>,
@@ -72,12 +127,18 @@ impl Resolver {
         let servers = if servers.is_empty() { system_servers() } else { servers };
         Resolver {
             servers,
+            settings: Settings::default(),
             zones: None,
             cache: RefCell::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
             failures: Cell::new(0),
         }
+    }
+
+    /// Asks and keeps as these settings say.
+    pub fn with_settings(self, settings: Settings) -> Resolver {
+        Resolver { settings, ..self }
     }
 
     /// Answers from these zones, when there are some, and asks nobody.
@@ -156,14 +217,18 @@ impl Resolver {
         if matches!(result, Err(DnsError::Failed(_))) {
             self.failures.set(self.failures.get() + 1);
         }
+        let keep_secs = self.settings.keep_secs(&result, ttl_secs);
         let result = result.map(Rc::new);
-        let until_nanos =
-            mono_nanos() + u64::from(ttl_secs.min(limits::DNS_TTL_MAX_SECS)) * 1_000_000_000;
+        let room = self.settings.cache_entries;
+        if room == 0 {
+            return result;
+        }
+        let until_nanos = mono_nanos() + u64::from(keep_secs) * 1_000_000_000;
         let mut cache = self.cache.borrow_mut();
-        if cache.len() >= limits::DNS_CACHE_ENTRIES {
+        if cache.len() >= room {
             let now = mono_nanos();
             cache.retain(|_, cached| cached.until_nanos > now);
-            if cache.len() >= limits::DNS_CACHE_ENTRIES {
+            if cache.len() >= room {
                 cache.clear();
             }
         }
@@ -179,9 +244,9 @@ impl Resolver {
             return (Err(DnsError::NoSuchName), limits::DNS_NEGATIVE_SECS);
         };
         let mut why = "no name servers are configured".to_string();
-        for attempt in 0..limits::DNS_TRIES {
+        for attempt in 0..self.settings.tries {
             let Some(server) = self.servers.get(attempt % self.servers.len().max(1)) else { break };
-            match exchange(*server, &parsed, kind).await {
+            match exchange(*server, &parsed, kind, &self.settings).await {
                 Ok(reply) => match read_answer(&reply, &parsed, kind) {
                     (Err(DnsError::Failed(text)), _) => why = format!("{server}: {text}"),
                     usable => return usable,
@@ -201,7 +266,7 @@ fn from_zones(zones: &Zones, name: &str, kind: RecordType) -> Result<Answer, Dns
         RecordType::PTR => DnsKind::Ptr,
         _ => DnsKind::Txt,
     };
-    match zones.answer(&DnsQuestion { name: name.to_string(), kind }) {
+    match zones.answer(&DnsQuestion::new(name, kind)) {
         Ok(found) => Ok(Answer { mx: found.mx, addresses: found.addresses, txt: found.texts }),
         Err(DnsFailure::NoSuchName) => Err(DnsError::NoSuchName),
         Err(DnsFailure::NoData) => Err(DnsError::NoData),
@@ -223,11 +288,11 @@ impl Question {
     ///
     /// # Errors
     /// The name cannot be one.
-    pub fn new(name: &str, kind: RecordType) -> std::io::Result<Question> {
+    pub fn new(name: &str, kind: RecordType, settings: &Settings) -> std::io::Result<Question> {
         let name = Name::from_str(&format!("{}.", name.trim_end_matches('.')))
             .map_err(std::io::Error::other)?;
         let id = io::random_u64() as u16;
-        let wire = question(id, &name, kind)?;
+        let wire = question(id, &name, kind, settings)?;
         Ok(Question { id, name, kind, wire })
     }
 
@@ -244,21 +309,31 @@ impl Question {
     }
 }
 
-fn question(id: u16, name: &Name, kind: RecordType) -> std::io::Result<Vec<u8>> {
+fn question(
+    id: u16,
+    name: &Name,
+    kind: RecordType,
+    settings: &Settings,
+) -> std::io::Result<Vec<u8>> {
     let mut question = Message::new();
     question
         .set_id(id)
         .set_message_type(MessageType::Query)
         .set_op_code(OpCode::Query)
-        .set_recursion_desired(true)
+        .set_recursion_desired(settings.recursion)
         .add_query(Query::query(name.clone(), kind));
     question.to_vec().map_err(std::io::Error::other)
 }
 
-async fn exchange(server: SocketAddr, name: &Name, kind: RecordType) -> std::io::Result<Message> {
+async fn exchange(
+    server: SocketAddr,
+    name: &Name,
+    kind: RecordType,
+    settings: &Settings,
+) -> std::io::Result<Message> {
     let id = io::random_u64() as u16;
-    let wire = question(id, name, kind)?;
-    let limit = Duration::from_millis(limits::DNS_QUERY_TIMEOUT_MS);
+    let wire = question(id, name, kind, settings)?;
+    let limit = settings.timeout;
     let reply = deadline(limit, over_udp(server, &wire, id, name, kind)).await??;
     if !reply.truncated() {
         return Ok(reply);

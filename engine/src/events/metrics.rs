@@ -41,6 +41,27 @@ struct Site {
     failed: u64,
 }
 
+/// The path a message took, as far as metrics tell paths apart: its provider has a name.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<'a> {
+    /// Name of the provider.
+    pub provider: &'a str,
+    /// Source.
+    pub source: &'a str,
+    /// Pool of the source.
+    pub pool: &'a str,
+}
+
+/// Names and values that tell the series of one metric apart.
+type Labels = Vec<(&'static str, String)>;
+
+fn service(of: &str) -> Labels {
+    match of {
+        "" => Labels::new(),
+        of => vec![("service", of.to_string())],
+    }
+}
+
 /// What a shard counts.
 pub struct Metrics {
     /// Messages taken over SMTP.
@@ -58,6 +79,8 @@ pub struct Metrics {
     /// Open connections out.
     pub egress_connections: Counter,
     sites: RefCell<HashMap<String, Site>>,
+    /// By provider; within it by source and pool, of which there are few.
+    providers: RefCell<HashMap<String, Vec<(String, String, Site)>>>,
     /// Time from the final dot to its reply, microseconds.
     pub accept_micros: RefCell<Histogram<u32>>,
     /// Age of messages at delivery, microseconds.
@@ -75,6 +98,7 @@ impl Default for Metrics {
             rejections: Counter::default(),
             egress_connections: Counter::default(),
             sites: RefCell::default(),
+            providers: RefCell::default(),
             accept_micros: RefCell::new(latency()),
             delivery_micros: RefCell::new(latency()),
         }
@@ -100,26 +124,38 @@ fn unreachable_histogram() -> Histogram<u32> {
 }
 
 impl Metrics {
-    fn site(&self, site: &str, change: impl FnOnce(&mut Site)) {
+    fn site(&self, site: &str, path: Option<Path<'_>>, change: impl Fn(&mut Site)) {
         let mut sites = self.sites.borrow_mut();
         match sites.get_mut(site) {
             Some(entry) => change(entry),
             None => change(sites.entry(site.to_string()).or_default()),
         }
+        let Some(Path { provider, source, pool }) = path else { return };
+        let mut providers = self.providers.borrow_mut();
+        if !providers.contains_key(provider) {
+            providers.insert(provider.to_string(), Vec::new());
+        }
+        let Some(paths) = providers.get_mut(provider) else { return };
+        let known = paths.iter().position(|(s, p, _)| s == source && p == pool);
+        let at = known.unwrap_or_else(|| {
+            paths.push((source.to_string(), pool.to_string(), Site::default()));
+            paths.len() - 1
+        });
+        change(&mut paths[at].2);
     }
     /// `n` recipients delivered over `site`.
-    pub fn delivered(&self, site: &str, n: usize, id: MessageId, _provider: Option<&str>) {
-        self.site(site, |entry| entry.delivered += n as u64);
+    pub fn delivered(&self, site: &str, n: usize, id: MessageId, path: Option<Path<'_>>) {
+        self.site(site, path, |entry| entry.delivered += n as u64);
         let age = crate::io::unix_nanos().saturating_sub(id.created_unix_nanos()) / 1000;
         self.delivery_micros.borrow_mut().saturating_record(age.max(1));
     }
     /// `n` recipients deferred over `site`.
-    pub fn transfail(&self, site: &str, n: usize) {
-        self.site(site, |entry| entry.transfail += n as u64);
+    pub fn transfail(&self, site: &str, n: usize, path: Option<Path<'_>>) {
+        self.site(site, path, |entry| entry.transfail += n as u64);
     }
     /// `n` recipients failed over `site`.
-    pub fn failed(&self, site: &str, n: usize) {
-        self.site(site, |entry| entry.failed += n as u64);
+    pub fn failed(&self, site: &str, n: usize, path: Option<Path<'_>>) {
+        self.site(site, path, |entry| entry.failed += n as u64);
     }
 
     /// Adds this shard's numbers to `sum`.
@@ -143,16 +179,45 @@ impl Metrics {
                 }
             }
         }
+        for (provider, paths) in self.providers.borrow().iter() {
+            paths.iter().for_each(|path| add_path(sum, provider, path));
+        }
         sum.histogram("smtpsrv_transaction_duration", &self.accept_micros.borrow());
         sum.histogram("deliver_message_latency_rollup", &self.delivery_micros.borrow());
+    }
+}
+
+/// Adds the numbers of one path of a provider.
+fn add_path(sum: &mut Snapshot, provider: &str, (source, pool, entry): &(String, String, Site)) {
+    let provider = ("provider", provider.to_string());
+    let whole = vec![provider.clone(), ("source", source.clone()), ("pool", pool.clone())];
+    for (by_provider, by_path, value) in [
+        (
+            "total_messages_delivered_by_provider",
+            "total_messages_delivered_by_provider_and_source",
+            entry.delivered,
+        ),
+        (
+            "total_messages_transfail_by_provider",
+            "total_messages_transfail_by_provider_and_source",
+            entry.transfail,
+        ),
+        (
+            "total_messages_fail_by_provider",
+            "total_messages_fail_by_provider_and_source",
+            entry.failed,
+        ),
+    ] {
+        sum.count_by(by_provider, vec![provider.clone()], value);
+        sum.count_by(by_path, whole.clone(), value);
     }
 }
 
 /// Numbers of one or several shards.
 #[derive(Default, Clone)]
 pub struct Snapshot {
-    counters: BTreeMap<(&'static str, String), u64>,
-    gauges: BTreeMap<(&'static str, String), u64>,
+    counters: BTreeMap<(&'static str, Labels), u64>,
+    gauges: BTreeMap<(&'static str, Labels), u64>,
     histograms: BTreeMap<&'static str, Option<Histogram<u32>>>,
     /// What the policy timed itself, by its labels; not of one shard.
     pub user_latencies: BTreeMap<String, Latency>,
@@ -178,12 +243,20 @@ const BUCKETS: [u64; 14] = [
 
 impl Snapshot {
     /// Adds to a counter with the label `service` (no label when it is empty).
-    pub fn count(&mut self, name: &'static str, service: &str, value: u64) {
-        *self.counters.entry((name, service.to_string())).or_default() += value;
+    pub fn count(&mut self, name: &'static str, of: &str, value: u64) {
+        self.count_by(name, service(of), value);
+    }
+    /// Adds to a counter with other labels.
+    pub fn count_by(&mut self, name: &'static str, labels: Labels, value: u64) {
+        *self.counters.entry((name, labels)).or_default() += value;
     }
     /// Adds to a gauge, likewise.
-    pub fn gauge(&mut self, name: &'static str, service: &str, value: u64) {
-        *self.gauges.entry((name, service.to_string())).or_default() += value;
+    pub fn gauge(&mut self, name: &'static str, of: &str, value: u64) {
+        self.gauge_by(name, service(of), value);
+    }
+    /// Adds to a gauge with other labels.
+    pub fn gauge_by(&mut self, name: &'static str, labels: Labels, value: u64) {
+        *self.gauges.entry((name, labels)).or_default() += value;
     }
     fn histogram(&mut self, name: &'static str, values: &Histogram<u32>) {
         match self.histograms.entry(name).or_default() {
@@ -194,11 +267,11 @@ impl Snapshot {
     }
     /// Adds all of `other`.
     pub fn add(&mut self, other: &Snapshot) {
-        for ((name, service), value) in &other.counters {
-            self.count(name, service, *value);
+        for ((name, labels), value) in &other.counters {
+            self.count_by(name, labels.clone(), *value);
         }
-        for ((name, service), value) in &other.gauges {
-            self.gauge(name, service, *value);
+        for ((name, labels), value) in &other.gauges {
+            self.gauge_by(name, labels.clone(), *value);
         }
         for (name, values) in &other.histograms {
             if let Some(values) = values {
@@ -207,8 +280,8 @@ impl Snapshot {
         }
     }
     /// The value of a counter or gauge; 0 when it was never touched.
-    pub fn value(&self, name: &'static str, service: &str) -> u64 {
-        let key = (name, service.to_string());
+    pub fn value(&self, name: &'static str, of: &str) -> u64 {
+        let key = (name, service(of));
         self.counters.get(&key).or_else(|| self.gauges.get(&key)).copied().unwrap_or(0)
     }
 
@@ -217,15 +290,18 @@ impl Snapshot {
         let mut out = String::new();
         for (kind, values) in [("counter", &self.counters), ("gauge", &self.gauges)] {
             let mut last = "";
-            for ((name, service), value) in
-                values.iter().filter(|((n, _), _)| n.starts_with(prefix))
+            for ((name, labels), value) in values.iter().filter(|((n, _), _)| n.starts_with(prefix))
             {
                 if std::mem::replace(&mut last, name) != *name {
                     let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", help(name));
                 }
-                let _ = match service.as_str() {
-                    "" => writeln!(out, "{name} {value}"),
-                    service => writeln!(out, "{name}{{service=\"{}\"}} {value}", escape(service)),
+                let shown: Vec<String> = labels
+                    .iter()
+                    .map(|(label, of)| format!("{label}=\"{}\"", escape(of)))
+                    .collect();
+                let _ = match shown.is_empty() {
+                    true => writeln!(out, "{name} {value}"),
+                    false => writeln!(out, "{name}{{{}}} {value}", shown.join(",")),
                 };
             }
         }
@@ -250,17 +326,15 @@ impl Snapshot {
     pub fn json(&self, prefix: &str) -> serde_json::Value {
         let mut out = serde_json::Map::new();
         for (kind, values) in [("counter", &self.counters), ("gauge", &self.gauges)] {
-            for ((name, service), value) in
-                values.iter().filter(|((n, _), _)| n.starts_with(prefix))
+            for ((name, labels), value) in values.iter().filter(|((n, _), _)| n.starts_with(prefix))
             {
                 let entry = out.entry(*name).or_insert_with(
                     || serde_json::json!({"help": help(name), "type": kind, "value": {}}),
                 );
-                if service.is_empty() {
-                    entry["value"] = (*value).into();
-                } else {
-                    entry["value"]["service"][service] = (*value).into();
-                }
+                let place = labels
+                    .iter()
+                    .fold(&mut entry["value"], |place, (label, of)| &mut place[label][of.as_str()]);
+                *place = (*value).into();
             }
         }
         for (name, values) in self.histograms.iter().filter(|(n, _)| n.starts_with(prefix)) {
@@ -339,6 +413,23 @@ fn help(name: &str) -> &'static str {
         "dns_mx_resolve_cache_hit" => "DNS questions answered from the cache",
         "dns_mx_resolve_cache_miss" => "DNS questions asked",
         "dns_mx_resolve_status_fail" => "DNS questions that failed",
+        "total_messages_delivered_by_provider" => "recipients delivered, by provider",
+        "total_messages_delivered_by_provider_and_source" => {
+            "recipients delivered, by provider, source and pool"
+        }
+        "total_messages_transfail_by_provider" => "attempts that failed for now, by provider",
+        "total_messages_transfail_by_provider_and_source" => {
+            "attempts that failed for now, by provider, source and pool"
+        }
+        "total_messages_fail_by_provider" => "recipients that failed for good, by provider",
+        "total_messages_fail_by_provider_and_source" => {
+            "recipients that failed for good, by provider, source and pool"
+        }
+        "egress_source_connection_failures_total" => {
+            "connections that failed by the source's fault"
+        }
+        "egress_source_health_suspensions_total" => "times a source was left alone for a while",
+        "egress_source_health_suspended" => "1 while a source is left alone",
         "log_hook_backlog_count" => "events a log hook has not taken yet",
         _ => "see the reference",
     }
@@ -353,7 +444,12 @@ mod tests {
         let (a, b) = (Metrics::default(), Metrics::default());
         a.received_smtp.add(3);
         b.received_smtp.add(4);
-        a.delivered("s->d@smtp_client", 2, MessageId::new_v1(1, 0, [0; 6]), None);
+        let path = Path { provider: "big", source: "s1", pool: "p" };
+        let id = MessageId::new_v1(1, 0, [0; 6]);
+        a.delivered("s->d@smtp_client", 2, id, Some(path));
+        b.delivered("s->e@smtp_client", 1, id, Some(Path { source: "s2", ..path }));
+        b.failed("s->e@smtp_client", 1, Some(path));
+        b.transfail("s->e@smtp_client", 5, None);
         let mut sum = Snapshot::default();
         let mut other = Snapshot::default();
         a.add_to(&mut sum);
@@ -365,6 +461,16 @@ mod tests {
             text.contains("total_messages_delivered{service=\"smtp_client:s->d@smtp_client\"} 2")
         );
         assert!(!text.contains("received"));
+        let by_path = "total_messages_delivered_by_provider_and_source{provider=\"big\",source=\"s2\",pool=\"p\"} 1";
+        assert!(text.contains(by_path), "{text}");
+        assert!(
+            text.contains("total_messages_delivered_by_provider{provider=\"big\"} 3"),
+            "{text}"
+        );
+        let json = sum.json("total_messages_fail_by_provider");
+        assert_eq!(json["total_messages_fail_by_provider"]["value"]["provider"]["big"], 1);
+        let by_path = &json["total_messages_fail_by_provider_and_source"]["value"];
+        assert_eq!(by_path["provider"]["big"]["source"]["s1"]["pool"]["p"], 1);
         assert_eq!(
             sum.json("")["total_messages_received"]["value"]["service"]["esmtp_listener"],
             7

@@ -3,8 +3,10 @@
 
 use crate::egress::outcome::Via;
 use crate::egress::reply::Response;
+use crate::io::Conn;
 use crate::message::date::push_rfc3339;
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, MessageId, Meta, Patterns};
+use serde_json::Value;
 use std::io::Write;
 
 /// Type of an event.
@@ -61,6 +63,37 @@ pub struct Client<'a> {
     pub addr: &'a str,
 }
 
+/// What TLS came to on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsInfo {
+    /// Cipher suite.
+    pub cipher: String,
+    /// Version of the protocol.
+    pub version: String,
+    /// Subject of the certificate the peer has shown; empty when it has shown none.
+    pub peer_subject: Vec<String>,
+}
+
+impl TlsInfo {
+    /// Of an open connection, when it is under TLS.
+    pub fn of_conn(conn: &Conn) -> Option<TlsInfo> {
+        let (cipher, version) = conn.tls_info()?;
+        Some(TlsInfo { cipher, version, peer_subject: conn.peer_subject().unwrap_or_default() })
+    }
+
+    /// Of the connection a message came over, as its metadata has it.
+    pub fn of_meta(meta: &Meta) -> Option<TlsInfo> {
+        let text = |name: &str| meta.get(name).and_then(Value::as_str).map(str::to_string);
+        let parts = meta.get("tls_peer_subject_name").and_then(Value::as_array);
+        let parts = parts.into_iter().flatten().filter_map(Value::as_str);
+        Some(TlsInfo {
+            cipher: text("tls_cipher")?,
+            version: text("tls_protocol_version")?,
+            peer_subject: parts.map(str::to_string).collect(),
+        })
+    }
+}
+
 /// An event before it is written.
 pub struct Record<'a> {
     /// Its type.
@@ -83,6 +116,8 @@ pub struct Record<'a> {
     pub via: Option<&'a Via>,
     /// The connection in.
     pub client: Option<Client<'a>>,
+    /// TLS of the connection in.
+    pub tls: Option<TlsInfo>,
     /// How the message came.
     pub reception_protocol: Option<String>,
     /// Id of the session in.
@@ -120,6 +155,7 @@ impl<'a> Record<'a> {
             num_attempts: 0,
             via: None,
             client: None,
+            tls: None,
             reception_protocol: message.meta_str("reception_protocol", |v| v.map(String::from)),
             session_id: None,
             feedback: None,
@@ -179,11 +215,8 @@ impl<'a> Record<'a> {
         json.optional(self.reception_protocol.as_deref());
         json.raw(",\"nodeid\":");
         json.text(node_id);
-        if let Some((cipher, version)) = self.via.and_then(|via| via.tls.as_ref()) {
-            json.raw(",\"tls_cipher\":");
-            json.text(cipher);
-            json.raw(",\"tls_protocol_version\":");
-            json.text(version);
+        if let Some(tls) = self.via.map_or(self.tls.as_ref(), |via| via.tls.as_ref()) {
+            put_tls(&mut json, tls);
         }
         if let Some(provider) = self.via.and_then(|via| via.provider.as_deref()) {
             json.raw(",\"provider_name\":");
@@ -297,6 +330,20 @@ impl<'a> Record<'a> {
     }
 }
 
+fn put_tls(json: &mut Json<'_>, tls: &TlsInfo) {
+    json.raw(",\"tls_cipher\":");
+    json.text(&tls.cipher);
+    json.raw(",\"tls_protocol_version\":");
+    json.text(&tls.version);
+    for (at, part) in tls.peer_subject.iter().enumerate() {
+        json.raw(if at == 0 { ",\"tls_peer_subject_name\":[" } else { "," });
+        json.text(part);
+    }
+    if !tls.peer_subject.is_empty() {
+        json.raw("]");
+    }
+}
+
 fn put_meta(json: &mut Json<'_>, meta: &Meta, wanted: &Patterns) {
     json.raw("{");
     let mut first = true;
@@ -322,10 +369,10 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
     json.raw("{");
     let mut first = true;
     // Of several headers with one name the first is told: an object has each name once.
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: Vec<&[u8]> = Vec::new();
     for field in HeaderBlock::new(&body).fields() {
-        let name = String::from_utf8_lossy(field.name).into_owned();
-        if !wanted.matches(&name) || seen.contains(&name) {
+        let name = String::from_utf8_lossy(field.name);
+        if !wanted.matches(&name) || seen.contains(&field.name) {
             continue;
         }
         if !std::mem::take(&mut first) {
@@ -334,7 +381,7 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
         json.text(&name);
         json.raw(":");
         json.text(&field.decoded());
-        seen.push(name);
+        seen.push(field.name);
     }
     json.raw("}");
 }

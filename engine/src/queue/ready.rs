@@ -197,6 +197,7 @@ impl ReadyQueue {
 
     /// A connection has failed in a way that says something about its source.
     pub fn note_fault(&self, fault: Fault) {
+        self.health.count(fault);
         let source = self.source.borrow();
         let rule = match fault {
             Fault::Unplumbed => &source.suspend_when_unplumbed,

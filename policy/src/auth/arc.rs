@@ -11,7 +11,7 @@ use crate::dkim::{canonical_field, Signer};
 use crate::headers::{unfold, write_field, Field, HeaderBlock};
 use crate::limits::MAX_ARC_SETS;
 use crate::options::Canonicalization;
-use crate::vm::Ctx;
+use crate::resolvers::Asker;
 
 const RESULTS: &str = "ARC-Authentication-Results";
 const MESSAGE: &str = "ARC-Message-Signature";
@@ -79,7 +79,7 @@ fn seal_input(sets: &[Set<'_>]) -> Vec<u8> {
     out
 }
 
-async fn check_seal(ctx: &Ctx, sets: &[Set<'_>]) -> Result<(), Reason> {
+async fn check_seal(dns: &Asker<'_>, sets: &[Set<'_>]) -> Result<(), Reason> {
     let Some(last) = sets.last() else { return Ok(()) };
     let n = sets.len();
     let tags = Tags::parse(&unfold(last.seal.value)).map_err(Reason::fail)?;
@@ -93,7 +93,7 @@ async fn check_seal(ctx: &Ctx, sets: &[Set<'_>]) -> Result<(), Reason> {
     }
     let algorithm = Algorithm::parse(&need("a")?)?;
     let (selector, domain) = (need("s")?, need("d")?);
-    let public = key::fetch(ctx, &selector, &domain, &domain, algorithm).await?;
+    let public = key::fetch(dns, &selector, &domain, &domain, algorithm).await?;
     let bytes =
         BASE64.decode(need("b")?.as_bytes()).map_err(|_| Reason::fail("tag b is not base64"))?;
     match key::verify(algorithm, &public, &seal_input(sets), &bytes) {
@@ -102,7 +102,7 @@ async fn check_seal(ctx: &Ctx, sets: &[Set<'_>]) -> Result<(), Reason> {
     }
 }
 
-async fn check_chain(ctx: &Ctx, message: &[u8], sets: &[Set<'_>]) -> Result<(), Reason> {
+async fn check_chain(dns: &Asker<'_>, message: &[u8], sets: &[Set<'_>]) -> Result<(), Reason> {
     let Some(last) = sets.last() else { return Ok(()) };
     let tags = Tags::parse(&unfold(last.message.value)).map_err(Reason::fail)?;
     if tags.packed("h").is_some_and(|h| h.split(':').any(|n| n.eq_ignore_ascii_case(SEAL))) {
@@ -110,22 +110,22 @@ async fn check_chain(ctx: &Ctx, message: &[u8], sets: &[Set<'_>]) -> Result<(), 
     }
     let domain = tags.packed("d").unwrap_or_default();
     let signature = Signature { field: &last.message, tags: &tags, user_domain: &domain };
-    check(ctx, message, &signature).await?;
+    check(dns, message, &signature).await?;
     for n in (1..=sets.len()).rev() {
-        check_seal(ctx, &sets[..n]).await?;
+        check_seal(dns, &sets[..n]).await?;
     }
     Ok(())
 }
 
 /// The state of the chain (section 5.2): `none`, `pass` or `fail`; a DNS failure is `temperror`.
-pub(crate) async fn verify(ctx: &Ctx, message: &[u8]) -> AuthResult {
+pub(crate) async fn verify(dns: &Asker<'_>, message: &[u8]) -> AuthResult {
     let block = HeaderBlock::new(message);
     let sets = match sets(&block) {
         Ok(sets) if sets.is_empty() => return AuthResult::new("arc", "none", ""),
         Ok(sets) => sets,
         Err(e) => return AuthResult::new("arc", "fail", e),
     };
-    match check_chain(ctx, message, &sets).await {
+    match check_chain(dns, message, &sets).await {
         Ok(()) => AuthResult::new("arc", "pass", ""),
         Err(r) if r.result == "temperror" => AuthResult::new("arc", "temperror", r.text),
         Err(r) => AuthResult::new("arc", "fail", r.text),
@@ -134,13 +134,13 @@ pub(crate) async fn verify(ctx: &Ctx, message: &[u8]) -> AuthResult {
 
 /// The message with one more set in front; `None` when its chain is broken, which ends it.
 pub(crate) async fn seal(
-    ctx: &Ctx,
+    dns: &Asker<'_>,
     message: &[u8],
     signer: &Signer,
     server_id: &str,
     results: &[AuthResult],
 ) -> Result<Option<Vec<u8>>, String> {
-    let state = verify(ctx, message).await;
+    let state = verify(dns, message).await;
     let cv = match state.result.as_str() {
         "none" => "none",
         "pass" => "pass",
@@ -151,7 +151,7 @@ pub(crate) async fn seal(
     if n > MAX_ARC_SETS {
         return Ok(None);
     }
-    let now = ctx.host.now_unix_nanos() / 1_000_000_000;
+    let now = dns.ctx.host.now_unix_nanos() / 1_000_000_000;
     let results = write_field(RESULTS, &format!("i={n}; {}", format_results(server_id, results)));
     let own = signer.arc_message_signature(message, n, now)?;
     let own = [MESSAGE.as_bytes(), b":", own.as_bytes(), b"\r\n"].concat();

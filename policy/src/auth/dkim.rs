@@ -9,7 +9,7 @@ use crate::dkim::{canonical_field, hash_body, pick};
 use crate::headers::{unfold, Field, HeaderBlock};
 use crate::limits::MAX_DKIM_SIGNATURES;
 use crate::options::Canonicalization;
-use crate::vm::Ctx;
+use crate::resolvers::Asker;
 
 /// Both canonicalizations of the tag `c`.
 pub(crate) fn canonicalizations(
@@ -41,7 +41,7 @@ pub(crate) struct Signature<'a> {
 
 /// Checks body hash, key and signature.
 pub(crate) async fn check(
-    ctx: &Ctx,
+    dns: &Asker<'_>,
     message: &[u8],
     signature: &Signature<'_>,
 ) -> Result<(), Reason> {
@@ -58,7 +58,7 @@ pub(crate) async fn check(
             .map(|v| v.parse::<u64>().map_err(|_| Reason::perm(format!("tag {tag} is not a time"))))
     };
     let expires = time("x").transpose()?;
-    if expires.is_some_and(|x| x < ctx.host.now_unix_nanos() / 1_000_000_000) {
+    if expires.is_some_and(|x| x < dns.ctx.host.now_unix_nanos() / 1_000_000_000) {
         return Err(Reason::fail("the signature has expired"));
     }
     let limit =
@@ -73,7 +73,7 @@ pub(crate) async fn check(
         return Err(Reason::fail("the body hash does not match"));
     }
     let (selector, domain) = (need("s")?, need("d")?);
-    let public = key::fetch(ctx, &selector, &domain, signature.user_domain, algorithm).await?;
+    let public = key::fetch(dns, &selector, &domain, signature.user_domain, algorithm).await?;
     let mut input = Vec::with_capacity(2048);
     for field in pick(&block, &names) {
         canonical_field(field.name, field.value, header, &mut input);
@@ -87,7 +87,7 @@ pub(crate) async fn check(
     }
 }
 
-async fn verify_one(ctx: &Ctx, message: &[u8], field: &Field<'_>) -> AuthResult {
+async fn verify_one(dns: &Asker<'_>, message: &[u8], field: &Field<'_>) -> AuthResult {
     let tags = match Tags::parse(&unfold(field.value)) {
         Ok(tags) => tags,
         Err(e) => return AuthResult::new("dkim", "permerror", e),
@@ -100,7 +100,7 @@ async fn verify_one(ctx: &Ctx, message: &[u8], field: &Field<'_>) -> AuthResult 
     } else if !below(user_domain, &domain) {
         Err(Reason::perm("tag i is not within the domain"))
     } else {
-        check(ctx, message, &Signature { field, tags: &tags, user_domain }).await
+        check(dns, message, &Signature { field, tags: &tags, user_domain }).await
     };
     let (result, reason) = match outcome {
         Ok(()) => ("pass", String::new()),
@@ -122,11 +122,11 @@ async fn verify_one(ctx: &Ctx, message: &[u8], field: &Field<'_>) -> AuthResult 
 }
 
 /// One result per signature, of the first ten.
-pub(crate) async fn verify(ctx: &Ctx, message: &[u8]) -> Vec<AuthResult> {
+pub(crate) async fn verify(dns: &Asker<'_>, message: &[u8]) -> Vec<AuthResult> {
     let block = HeaderBlock::new(message);
     let mut out = Vec::new();
-    for field in block.fields().filter(|f| f.is("DKIM-Signature")).take(MAX_DKIM_SIGNATURES) {
-        out.push(verify_one(ctx, message, &field).await);
+    for field in block.named("DKIM-Signature").take(MAX_DKIM_SIGNATURES) {
+        out.push(verify_one(dns, message, &field).await);
     }
     out
 }

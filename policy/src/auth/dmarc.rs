@@ -3,7 +3,7 @@
 use super::tags::Tags;
 use super::AuthResult;
 use crate::dns::{DnsFailure, DnsKind, DnsQuestion};
-use crate::vm::Ctx;
+use crate::resolvers::Asker;
 
 /// The outcome.
 pub(crate) struct Verdict {
@@ -19,9 +19,9 @@ fn organizational(domain: &str) -> &str {
 }
 
 /// The record at a name; `Ok(None)` when there is none.
-async fn record(ctx: &Ctx, domain: &str) -> Result<Option<Tags>, String> {
+async fn record(dns: &Asker<'_>, domain: &str) -> Result<Option<Tags>, String> {
     let name = format!("_dmarc.{domain}");
-    let texts = match ctx.dns(DnsQuestion { name, kind: DnsKind::Txt }).await {
+    let texts = match dns.dns(DnsQuestion::new(name, DnsKind::Txt)).await {
         Ok(answer) => answer.texts,
         Err(DnsFailure::NoSuchName | DnsFailure::NoData) => return Ok(None),
         Err(e) => return Err(e.to_string()),
@@ -41,7 +41,7 @@ fn aligned(authenticated: &str, author: &str, strict: bool) -> bool {
 
 /// Checks the author's domain against what DKIM and SPF found.
 pub(crate) async fn check(
-    ctx: &Ctx,
+    dns: &Asker<'_>,
     author: &str,
     dkim: &[AuthResult],
     spf: Option<&AuthResult>,
@@ -52,10 +52,10 @@ pub(crate) async fn check(
         policy: policy.to_owned(),
     };
     let parent = organizational(&author).to_owned();
-    let mut found = record(ctx, &author).await;
+    let mut found = record(dns, &author).await;
     let mut inherited = false;
     if matches!(found, Ok(None)) && parent != author {
-        found = record(ctx, &parent).await;
+        found = record(dns, &parent).await;
         inherited = true;
     }
     let tags = match found {

@@ -5,7 +5,7 @@ use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
 use super::tags::Tags;
 use crate::dns::{DnsFailure, DnsKind, DnsQuestion};
-use crate::vm::Ctx;
+use crate::resolvers::Asker;
 
 /// Why a signature does not count.
 pub(crate) struct Reason {
@@ -45,14 +45,14 @@ impl Algorithm {
 
 /// Fetches a key and checks that it may be used so. `user_domain` is the domain of the tag `i`.
 pub(crate) async fn fetch(
-    ctx: &Ctx,
+    dns: &Asker<'_>,
     selector: &str,
     domain: &str,
     user_domain: &str,
     algorithm: Algorithm,
 ) -> Result<Vec<u8>, Reason> {
     let name = format!("{selector}._domainkey.{domain}");
-    let found = ctx.dns(DnsQuestion { name: name.clone(), kind: DnsKind::Txt }).await;
+    let found = dns.dns(DnsQuestion::new(name.clone(), DnsKind::Txt)).await;
     let texts = match found {
         Ok(answer) => answer.texts,
         Err(DnsFailure::NoSuchName | DnsFailure::NoData) => Vec::new(),

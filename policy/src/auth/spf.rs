@@ -9,7 +9,7 @@ use super::AuthResult;
 use crate::dns::{ptr_host, DnsAnswer, DnsFailure, DnsKind, DnsQuestion};
 use crate::limits::{SPF_HOSTS, SPF_LOOKUPS, SPF_VOID_LOOKUPS};
 use crate::options::IpLookupStrategy;
-use crate::vm::Ctx;
+use crate::resolvers::Asker;
 
 /// What the record says of the address, and why.
 pub(crate) struct Outcome {
@@ -32,7 +32,7 @@ enum Stop {
 }
 
 struct Eval<'a> {
-    ctx: &'a Ctx,
+    dns: &'a Asker<'a>,
     ip: IpAddr,
     sender: &'a str,
     helo: &'a str,
@@ -42,7 +42,7 @@ struct Eval<'a> {
 
 /// Evaluates the record of `domain` for an address.
 pub(crate) async fn check_host(
-    ctx: &Ctx,
+    dns: &Asker<'_>,
     ip: IpAddr,
     domain: &str,
     sender: &str,
@@ -69,7 +69,7 @@ pub(crate) async fn check_host(
         IpAddr::V6(six) => six.to_ipv4_mapped().map_or(ip, IpAddr::V4),
         four => four,
     };
-    let mut eval = Eval { ctx, ip, sender, helo, lookups: 0, void: 0 };
+    let mut eval = Eval { dns, ip, sender, helo, lookups: 0, void: 0 };
     match eval.host(domain).await {
         Ok(found) => found,
         Err(Stop::Temp(e)) => outcome("temperror", e),
@@ -152,7 +152,7 @@ fn within(a: IpAddr, b: IpAddr, prefix4: u8, prefix6: u8) -> bool {
 
 impl Eval<'_> {
     async fn ask(&mut self, name: String, kind: DnsKind) -> Result<DnsAnswer, Stop> {
-        match self.ctx.dns(DnsQuestion { name: name.clone(), kind }).await {
+        match self.dns.dns(DnsQuestion::new(name.clone(), kind)).await {
             Ok(answer) => Ok(answer),
             Err(DnsFailure::NoData | DnsFailure::NoSuchName) => Ok(DnsAnswer::default()),
             Err(DnsFailure::Failed(e)) => Err(Stop::Temp(format!("{name}: {e}"))),

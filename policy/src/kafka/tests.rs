@@ -126,7 +126,7 @@ fn only_the_handler_that_sends_waits() {
         mute.local_addr().unwrap()
     ));
     let call = |event: &str| {
-        let f = w.policy.vm.last_handler(event).unwrap().unwrap();
+        let f = w.policy.vm.ctx.last_handler(event).unwrap();
         let vm = w.policy.vm.clone();
         async move { vm.call::<mlua::MultiValue>("test", f, ()).await.unwrap() }
     };

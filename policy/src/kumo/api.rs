@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use crate::host::{ApiCall, OrderKind};
 use crate::lua_value::{from_json, to_json};
+use crate::message::Message;
 use crate::vm;
 
 /// A function that asks the engine; `prepare` makes the call of its argument.
@@ -24,6 +25,13 @@ fn function(
             from_json(&lua, &answer.await.map_err(failed)?)
         }
     })
+}
+
+/// The messages of an injection, for the policy to do with as it likes.
+async fn build(lua: Lua, request: Value) -> Result<Vec<Message>> {
+    let request = to_json(&request)?;
+    let built = vm::ctx(&lua)?.host.build(request).await;
+    built.map_err(|e| Error::runtime(format!("kumo.api.inject.build_v1: {e}")))
 }
 
 /// The id of an order, given as text or as `{ id = ... }`.
@@ -49,6 +57,7 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     }
     let name = "kumo.api.inject.inject_v1".to_owned();
     inject.set("inject_v1", function(lua, name, |v| Ok(ApiCall::Inject(v)))?)?;
+    inject.set("build_v1", lua.create_async_function(build)?)?;
     let metrics = function(lua, "kumo.prometheus_metrics".into(), |_| Ok(ApiCall::Metrics))?;
     kumo.set("prometheus_metrics", metrics)?;
     api.set("admin", admin)?;

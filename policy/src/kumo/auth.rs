@@ -6,7 +6,6 @@ use mlua::{Error, Lua, Result, Table, UserDataFields, UserDataMethods, UserDataR
 
 use super::address_header::AddressHeader;
 use super::dkim_lua::SignerObject;
-use super::dns::default_resolver;
 use super::msg::ensure_body;
 use crate::auth::{arc, dkim, dmarc, results, spf, AuthResult};
 use crate::conn_meta::ConnMeta;
@@ -14,6 +13,7 @@ use crate::headers::HeaderBlock;
 use crate::lua_value::{from_plain, to_plain};
 use crate::message::Message;
 use crate::plain::Plain;
+use crate::resolvers::Asker;
 use crate::vm;
 
 /// The peer's address out of `192.0.2.1:25` or a bare address.
@@ -38,25 +38,25 @@ async fn spf_host(
     lua: Lua,
     (domain, conn, sender, resolver): (String, UserDataRef<ConnMeta>, Option<String>, Value),
 ) -> Result<Value> {
-    default_resolver("spf.check_host", &resolver)?;
+    let ctx = vm::ctx(&lua)?;
+    let dns = Asker::of(&ctx, "kumo.spf.check_host", &resolver)?;
     let (ip, helo) = (ip_of(conn.get("received_from"))?, text_of(conn.get("ehlo_domain")));
     drop(conn);
     let sender = sender.unwrap_or_default();
-    let ctx = vm::ctx(&lua)?;
-    let o = spf::check_host(&ctx, ip, &domain, &sender, &helo).await;
+    let o = spf::check_host(&dns, ip, &domain, &sender, &helo).await;
     let helo = if helo.is_empty() { domain } else { helo };
     from_plain(&lua, &spf_table(&o, &sender, &helo))
 }
 
 async fn spf_msg(lua: Lua, (m, resolver): (UserDataRef<Message>, Value)) -> Result<Value> {
-    default_resolver("spf.check_msg", &resolver)?;
+    let ctx = vm::ctx(&lua)?;
+    let dns = Asker::of(&ctx, "kumo.spf.check_msg", &resolver)?;
     let (ip, helo) = (ip_of(m.get_meta("received_from"))?, text_of(m.get_meta("ehlo_domain")));
     let sender = m.sender().email().to_owned();
     drop(m);
-    let ctx = vm::ctx(&lua)?;
     // An empty sender is checked by the name in EHLO (section 2.4).
     let domain = sender.rsplit_once('@').map_or(helo.as_str(), |(_, d)| d);
-    let o = spf::check_host(&ctx, ip, domain, &sender, &helo).await;
+    let o = spf::check_host(&dns, ip, domain, &sender, &helo).await;
     from_plain(&lua, &spf_table(&o, &sender, &helo))
 }
 
@@ -65,7 +65,8 @@ async fn dmarc_msg(
     lua: Lua,
     (m, signatures, resolver, spf, _): (UserDataRef<Message>, Value, Value, Value, Value),
 ) -> Result<Value> {
-    default_resolver("dmarc.check_msg", &resolver)?;
+    let ctx = vm::ctx(&lua)?;
+    let dns = Asker::of(&ctx, "kumo.dmarc.check_msg", &resolver)?;
     let m = m.clone();
     ensure_body(&lua, &m).await?;
     let body = m.body().unwrap_or_default();
@@ -81,7 +82,7 @@ async fn dmarc_msg(
     let spf =
         results::list_from(spf.get("result").filter(|r| r.get("method").is_some()).unwrap_or(&spf))
             .map_err(bad)?;
-    let found = dmarc::check(&*vm::ctx(&lua)?, &author, &signatures, spf.first()).await;
+    let found = dmarc::check(&dns, &author, &signatures, spf.first()).await;
     verdict(&lua, &found)
 }
 
@@ -111,20 +112,22 @@ pub(super) fn async_methods<M: UserDataMethods<Message>>(methods: &mut M) {
     methods.add_async_method(
         "dkim_verify",
         |lua, m: UserDataRef<Message>, resolver: Value| async move {
-            default_resolver("dkim_verify", &resolver)?;
+            let ctx = vm::ctx(&lua)?;
+            let dns = Asker::of(&ctx, "dkim_verify", &resolver)?;
             let m = m.clone();
             ensure_body(&lua, &m).await?;
-            let found = dkim::verify(&*vm::ctx(&lua)?, &m.body().unwrap_or_default()).await;
+            let found = dkim::verify(&dns, &m.body().unwrap_or_default()).await;
             from_plain(&lua, &Plain::list(found.iter().map(AuthResult::to_plain).collect()))
         },
     );
     methods.add_async_method(
         "arc_verify",
         |lua, m: UserDataRef<Message>, resolver: Value| async move {
-            default_resolver("arc_verify", &resolver)?;
+            let ctx = vm::ctx(&lua)?;
+            let dns = Asker::of(&ctx, "arc_verify", &resolver)?;
             let m = m.clone();
             ensure_body(&lua, &m).await?;
-            let found = arc::verify(&*vm::ctx(&lua)?, &m.body().unwrap_or_default()).await;
+            let found = arc::verify(&dns, &m.body().unwrap_or_default()).await;
             from_plain(&lua, &found.to_plain())
         },
     );
@@ -132,14 +135,14 @@ pub(super) fn async_methods<M: UserDataMethods<Message>>(methods: &mut M) {
     methods.add_async_method(
         "arc_seal",
         |lua, m: UserDataRef<Message>, (signer, id, found, resolver): Seal| async move {
-            default_resolver("arc_seal", &resolver)?;
+            let ctx = vm::ctx(&lua)?;
+            let dns = Asker::of(&ctx, "arc_seal", &resolver)?;
             let m = m.clone();
             ensure_body(&lua, &m).await?;
             let bad = |e: String| Error::runtime(format!("arc_seal: {e}"));
             let found = results::list_from(&to_plain(&found)?).map_err(bad)?;
             let body = m.body().unwrap_or_default();
-            let ctx = vm::ctx(&lua)?;
-            let sealed = arc::seal(&ctx, &body, &signer.0, &id, &found).await;
+            let sealed = arc::seal(&dns, &body, &signer.0, &id, &found).await;
             if let Some(sealed) = sealed.map_err(bad)? {
                 m.set_body(sealed.into());
             }

@@ -1,7 +1,7 @@
 //! `kumo.dns`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use mlua::{Error, IntoLua, Lua, Result, Table, Value};
@@ -12,50 +12,9 @@ use crate::lua_value::to_plain;
 use crate::mta_sts::StsPolicy;
 use crate::options::*;
 use crate::plain::Plain;
+use crate::resolvers::Asker;
 use crate::vm::{self, Ctx};
 use crate::zones::Zones;
-
-/// Port of name servers given without one.
-const DNS_PORT: u16 = 53;
-
-/// A name server as a policy writes it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NameServer(SocketAddr);
-
-impl OptionValue for NameServer {
-    const TYPE: &'static str =
-        "a name server (\"ip\", \"ip:port\" or { socket_addr = \"ip:port\" })";
-    fn parse(v: &Plain, _: &mut Notes) -> std::result::Result<NameServer, String> {
-        let text =
-            v.get("socket_addr").unwrap_or(v).as_str().ok_or_else(|| {
-                format!("invalid type: {}, expected {}", v.describe(), Self::TYPE)
-            })?;
-        let addr = text
-            .parse()
-            .or_else(|_| text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DNS_PORT)));
-        addr.map(NameServer)
-            .map_err(|_| format!("invalid value: {}, expected {}", v.describe(), Self::TYPE))
-    }
-    fn to_plain(&self) -> Plain {
-        Plain::str(self.0.to_string())
-    }
-}
-
-const FULL_NAMES: &str = "mail domains are always asked for by their full name";
-
-option_table! {
-    /// Where DNS questions go.
-    pub struct ResolverConfig for "kumo.dns.configure_resolver" {
-        /// Servers, tried in order; those of the system when none are given.
-        name_servers: Vec<NameServer> = Vec::new(),
-        /// Domain of this host.
-        domain: Option<String> = None; Support::NoEffect(FULL_NAMES),
-        /// Domains to search.
-        search: Vec<String> = Vec::new(); Support::NoEffect(FULL_NAMES),
-        /// Settings of another resolver.
-        options: Option<Plain> = None; Support::NoEffect("deadlines, tries and cache sizes are fixed"),
-    }
-}
 
 /// Hosts that take the mail of a domain.
 pub(crate) struct MxPlan {
@@ -68,7 +27,10 @@ pub(crate) struct MxPlan {
 }
 
 /// Finds the hosts of a domain as delivery would. A null MX gives no hosts.
-pub(crate) async fn mx_plan(ctx: &Ctx, domain: &str) -> std::result::Result<MxPlan, DnsFailure> {
+pub(crate) async fn mx_plan(
+    dns: &Asker<'_>,
+    domain: &str,
+) -> std::result::Result<MxPlan, DnsFailure> {
     let domain = domain.trim_end_matches('.').to_ascii_lowercase();
     let alone = |literal, is_mx| MxPlan {
         hosts: vec![(0, domain.clone())],
@@ -80,8 +42,7 @@ pub(crate) async fn mx_plan(ctx: &Ctx, domain: &str) -> std::result::Result<MxPl
     if domain.starts_with('[') {
         return Ok(alone(true, false));
     }
-    let question = DnsQuestion { name: domain.clone(), kind: DnsKind::Mx };
-    match ctx.dns(question).await {
+    match dns.dns(DnsQuestion::new(domain.clone(), DnsKind::Mx)).await {
         Ok(DnsAnswer { mx, .. }) => {
             let hosts: Vec<_> =
                 mx.into_iter().filter(|(_, name)| !name.is_empty() && name != ".").collect();
@@ -94,19 +55,18 @@ pub(crate) async fn mx_plan(ctx: &Ctx, domain: &str) -> std::result::Result<MxPl
     }
 }
 
-/// Named resolvers do not exist here; the default one is meant by nil.
-pub(super) fn default_resolver(call: &str, v: &Value) -> Result<()> {
-    match v {
-        Value::Nil => Ok(()),
-        _ => Err(Error::runtime(format!(
-            "kumo.dns.{call}: named resolvers are not supported by this version of ringmta"
-        ))),
-    }
-}
-
-async fn ask(lua: &Lua, call: &str, name: String, kind: DnsKind) -> Result<DnsAnswer> {
+/// Asks for a call of `kumo.dns`, by the resolver it names.
+async fn ask(
+    lua: &Lua,
+    call: &str,
+    resolver: &Value,
+    name: String,
+    kind: DnsKind,
+) -> Result<DnsAnswer> {
+    let ctx = vm::ctx(lua)?;
+    let dns = Asker::of(&ctx, &format!("kumo.dns.{call}"), resolver)?;
     let shown = name.clone();
-    match vm::ctx(lua)?.dns(DnsQuestion { name, kind }).await {
+    match dns.dns(DnsQuestion::new(name, kind)).await {
         Ok(answer) => Ok(answer),
         // No records is an answer: an empty list.
         Err(DnsFailure::NoData | DnsFailure::NoSuchName) => Ok(DnsAnswer::default()),
@@ -145,8 +105,9 @@ fn lookups(lua: &Lua, t: &Table) -> Result<()> {
     t.set(
         "lookup_mx",
         lua.create_async_function(|lua, (domain, resolver): (String, Value)| async move {
-            default_resolver("lookup_mx", &resolver)?;
-            let plan = mx_plan(&*vm::ctx(&lua)?, &domain).await;
+            let ctx = vm::ctx(&lua)?;
+            let dns = Asker::of(&ctx, "kumo.dns.lookup_mx", &resolver)?;
+            let plan = mx_plan(&dns, &domain).await;
             let plan =
                 plan.map_err(|e| Error::runtime(format!("kumo.dns.lookup_mx: {domain}: {e}")))?;
             plan_table(&lua, &plan)
@@ -156,14 +117,13 @@ fn lookups(lua: &Lua, t: &Table) -> Result<()> {
         "lookup_addr",
         lua.create_async_function(
             |lua, (name, resolver, strategy): (String, Value, Value)| async move {
-                default_resolver("lookup_addr", &resolver)?;
                 let strategy = match strategy {
                     Value::Nil => IpLookupStrategy::Ipv4AndIpv6,
                     v => IpLookupStrategy::parse(&to_plain(&v)?, &mut Notes::default())
                         .map_err(Error::runtime)?,
                 };
                 let kind = DnsKind::Addresses(strategy);
-                let found = ask(&lua, "lookup_addr", name, kind).await?.addresses;
+                let found = ask(&lua, "lookup_addr", &resolver, name, kind).await?.addresses;
                 Ok(found.iter().map(IpAddr::to_string).collect::<Vec<_>>())
             },
         )?,
@@ -171,28 +131,25 @@ fn lookups(lua: &Lua, t: &Table) -> Result<()> {
     t.set(
         "lookup_txt",
         lua.create_async_function(|lua, (name, resolver): (String, Value)| async move {
-            default_resolver("lookup_txt", &resolver)?;
-            Ok(ask(&lua, "lookup_txt", name, DnsKind::Txt).await?.texts)
+            Ok(ask(&lua, "lookup_txt", &resolver, name, DnsKind::Txt).await?.texts)
         })?,
     )?;
     t.set(
         "lookup_ptr",
         lua.create_async_function(|lua, (ip, resolver): (String, Value)| async move {
-            default_resolver("lookup_ptr", &resolver)?;
             let name = ptr_host(address("lookup_ptr", &ip)?);
-            Ok(ask(&lua, "lookup_ptr", name, DnsKind::Ptr).await?.texts)
+            Ok(ask(&lua, "lookup_ptr", &resolver, name, DnsKind::Ptr).await?.texts)
         })?,
     )?;
     t.set(
         "rbl_lookup",
         lua.create_async_function(
             |lua, (ip, base, resolver): (String, String, Value)| async move {
-                default_resolver("rbl_lookup", &resolver)?;
                 let name = format!("{}.{base}", reverse_ip(address("rbl_lookup", &ip)?));
                 let kind = DnsKind::Addresses(IpLookupStrategy::Ipv4Only);
-                let found = ask(&lua, "rbl_lookup", name.clone(), kind).await?.addresses;
+                let found = ask(&lua, "rbl_lookup", &resolver, name.clone(), kind).await?.addresses;
                 let Some(listed) = found.first() else { return Ok((None, None)) };
-                let why = ask(&lua, "rbl_lookup", name, DnsKind::Txt).await?.texts;
+                let why = ask(&lua, "rbl_lookup", &resolver, name, DnsKind::Txt).await?.texts;
                 Ok((Some(listed.to_string()), (!why.is_empty()).then(|| why.join("\n"))))
             },
         )?,
@@ -200,7 +157,7 @@ fn lookups(lua: &Lua, t: &Table) -> Result<()> {
 }
 
 /// The zones of `configure_test_resolver`: a list of texts, or `{ zones, servfail }`.
-fn zones(v: &Plain) -> std::result::Result<Zones, String> {
+pub(super) fn zones(v: &Plain) -> std::result::Result<Zones, String> {
     let texts = |v: &Plain| -> std::result::Result<Vec<String>, String> {
         Vec::parse(v, &mut Notes::default())
     };
@@ -227,6 +184,12 @@ pub(super) fn register(lua: &Lua, dns: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         let config: ResolverConfig = super::make::options(&c, &to_plain(&v)?)?;
         c.init.borrow_mut().name_servers = config.name_servers.iter().map(|s| s.0).collect();
         Ok(())
+    })?;
+    let c = ctx.clone();
+    def(lua, dns, "define_resolver", move |_, (name, config): (String, Value)| {
+        super::named_resolver::parts(&c, &name, &to_plain(&config)?)
+            .and_then(|parts| c.shared.resolvers.define(&name, parts))
+            .map_err(|e| Error::runtime(format!("kumo.dns.define_resolver: {e}")))
     })?;
     let c = ctx.clone();
     def(lua, dns, "configure_unbound_resolver", move |_, v: Value| {

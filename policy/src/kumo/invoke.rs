@@ -43,7 +43,7 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
 async fn ask(lua: &Lua, event: &str, args: MultiValue) -> Result<Value> {
     let ctx = vm::ctx(lua)?;
     let mut n = 0;
-    while let Some(f) = ctx.handler(lua, event, n)? {
+    while let Some(f) = ctx.handler(event, n) {
         let v: Value = f.call_async(args.clone()).await?;
         if !v.is_nil() {
             return Ok(v);

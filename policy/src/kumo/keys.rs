@@ -15,7 +15,7 @@ pub(crate) async fn load(lua: &Lua, source: &KeySource) -> Result<Vec<u8>> {
             super::serde::read_file(lua, path.to_string_lossy().into_owned()).await
         }
         KeySource::Event { name, args } => {
-            let f = vm::ctx(lua)?.last_handler(lua, name)?;
+            let f = vm::ctx(lua)?.last_handler(name);
             let f = f.ok_or_else(|| {
                 Error::runtime(format!("the policy has no handler for the key event `{name}`"))
             })?;

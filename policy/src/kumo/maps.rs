@@ -84,8 +84,8 @@ macro_rules! portable_map {
 
         impl UserData for $object {
             fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-                methods.add_meta_method(MetaMethod::Index, |lua, this, key: String| {
-                    from_plain(lua, &this.0.get(&key).unwrap_or_default())
+                methods.add_meta_method(MetaMethod::Index, |lua, this, key: mlua::String| {
+                    from_plain(lua, &this.0.get(&key.to_str()?).unwrap_or_default())
                 });
                 methods.add_meta_method(
                     MetaMethod::NewIndex,

@@ -30,6 +30,7 @@ mod maps;
 pub(crate) mod memoize;
 mod mimepart;
 mod msg;
+mod named_resolver;
 mod nats_lua;
 pub(crate) mod objects;
 pub(crate) mod redis_lua;

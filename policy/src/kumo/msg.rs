@@ -6,7 +6,7 @@ use mlua::{
 };
 
 use super::address_header::AddressHeader;
-use super::shim::{pair, Lazy, Now};
+use super::shim::{pair, single, wait, Lazy, Now};
 use crate::address::EnvelopeAddress;
 use crate::headers::{encode_value, valid_name, HeaderBlock};
 use crate::lua_value::{from_json, to_json, to_plain, JsonResult};
@@ -48,6 +48,35 @@ impl UserData for Message {
         }
         methods.add_method("set_force_sync", |_, _, _: bool| Ok(()));
     }
+}
+
+/// As [`body_method`], for one that gives one value and nothing else: the answer is handed on as it is.
+fn body_getter<Fs, A, R>(
+    fields: &mut Fs,
+    name: &'static str,
+    f: fn(&Lua, &Message, &[u8], A) -> Result<R>,
+) where
+    Fs: UserDataFields<Message>,
+    A: FromLuaMulti + 'static,
+    R: IntoLua + 'static,
+{
+    let build = move |lua: &Lua| {
+        let now =
+            lua.create_function(move |lua, (m, args): (UserDataRef<Message>, A)| match m.body() {
+                Some(body) => f(lua, &m, &body, args)?.into_lua(lua),
+                None => Ok(wait()),
+            })?;
+        let later = lua.create_async_function(
+            move |lua, (m, args): (UserDataRef<Message>, A)| async move {
+                let m = m.clone();
+                ensure_body(&lua, &m).await?;
+                let body = m.body().ok_or_else(|| Error::runtime("the message has no body"))?;
+                f(&lua, &m, &body, args)
+            },
+        )?;
+        single(lua, now, later)
+    };
+    fields.add_field(name, Lazy(build));
 }
 
 /// Makes a method that needs the body: at once when the body is in memory, after reading it back when it is not.
@@ -197,10 +226,10 @@ fn due_millis(v: &Value) -> Result<Option<u64>> {
 }
 
 fn content<F: UserDataFields<Message>>(fields: &mut F) {
-    body_method(fields, "get_data", |lua, _, body, ()| lua.create_string(body));
-    body_method(fields, "from_header", |_, _, body, ()| AddressHeader::find(body, "From"));
-    body_method(fields, "to_header", |_, _, body, ()| AddressHeader::find(body, "To"));
-    body_method(fields, "get_address_header", |_, _, body, name: String| {
+    body_getter(fields, "get_data", |lua, _, body, ()| lua.create_string(body));
+    body_getter(fields, "from_header", |_, _, body, ()| AddressHeader::find(body, "From"));
+    body_getter(fields, "to_header", |_, _, body, ()| AddressHeader::find(body, "To"));
+    body_getter(fields, "get_address_header", |_, _, body, name: String| {
         AddressHeader::find(body, &name)
     });
 }
@@ -221,18 +250,14 @@ fn header_value(value: &str, encode: Option<bool>) -> std::borrow::Cow<'_, str> 
 }
 
 fn headers<F: UserDataFields<Message>>(fields: &mut F) {
-    body_method(fields, "get_first_named_header_value", |lua, _, body, name: mlua::String| {
+    body_getter(fields, "get_first_named_header_value", |lua, _, body, name: mlua::String| {
         let name = name.to_str()?;
         HeaderBlock::new(body).first(&name).map(|f| lua.create_string(f.decoded())).transpose()
     });
-    body_method(fields, "get_all_named_header_values", |_, _, body, name: String| {
-        Ok(HeaderBlock::new(body)
-            .fields()
-            .filter(|f| f.is(&name))
-            .map(|f| f.decoded())
-            .collect::<Vec<_>>())
+    body_getter(fields, "get_all_named_header_values", |_, _, body, name: String| {
+        Ok(HeaderBlock::new(body).named(&name).map(|f| f.decoded()).collect::<Vec<_>>())
     });
-    body_method(fields, "get_all_headers", |_, _, body, ()| {
+    body_getter(fields, "get_all_headers", |_, _, body, ()| {
         let pair = |f: crate::headers::Field| {
             vec![String::from_utf8_lossy(f.name).into_owned(), f.decoded()]
         };
@@ -259,7 +284,7 @@ fn headers<F: UserDataFields<Message>>(fields: &mut F) {
         },
     );
     body_method(fields, "remove_all_named_headers", |_, m, body, name: String| {
-        if let Some(out) = HeaderBlock::new(body).without(|f| f.is(&name)) {
+        if let Some(out) = HeaderBlock::new(body).without_named(&name) {
             m.set_body(out.into());
         }
         Ok(())
@@ -274,7 +299,7 @@ fn headers<F: UserDataFields<Message>>(fields: &mut F) {
             let json = serde_json::from_str(&field.decoded()).map_err(|e| bad(e.to_string()))?;
             apply_schedule(m, Scheduling::from_json(&json).map_err(bad)?);
             if remove == Some(true) {
-                if let Some(out) = block.without(|f| f.is(&name)) {
+                if let Some(out) = block.without_named(&name) {
                     m.set_body(out.into());
                 }
             }

@@ -9,7 +9,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
         "configure_log_disposition_hook",
         "records are told after they are durable; use configure_log_hook",
     ),
-    ("dns.define_resolver", "there is one resolver; use configure_resolver"),
     ("aaa.configure_acct_log", NO_AAA),
     ("aaa.load_acl_map", NO_AAA),
     ("aaa.make_access_control_list", NO_AAA),
@@ -20,7 +19,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("aaa.set_fall_back_to_acl_map", NO_AAA),
     ("xfer.xfer", NO_XFER),
     ("xfer.xfer_in_requeue", NO_XFER),
-    ("api.inject.build_v1", "use kumo.api.inject.inject_v1"),
 ];
 
 /// As [`REFUSED`], but only in this build: a feature of the crate is off.

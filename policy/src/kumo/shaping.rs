@@ -13,6 +13,7 @@ use crate::limits::{MAX_HTTP_RESPONSE_BYTES, SHAPING_LOOKUPS};
 use crate::lua_value::{from_json, to_json, to_plain, JsonResult};
 use crate::options::{Notes, OptionValue, Severity};
 use crate::plain::Portable;
+use crate::resolvers::Asker;
 use crate::shaping::{
     read, Builder, Findings, Shaping, ShapingFile, ShapingOptions, Site, BUILT_IN,
 };
@@ -126,7 +127,7 @@ async fn sites(
     domains.sort_unstable();
     domains.dedup();
     let lookups = stream::iter(domains).map(|domain| async move {
-        let plan = super::dns::mx_plan(ctx, domain).await;
+        let plan = super::dns::mx_plan(&Asker::new(ctx), domain).await;
         let site = plan
             .map(|p| Site { name: p.site, hosts: p.hosts.into_iter().map(|(_, n)| n).collect() });
         (domain.to_owned(), site.map_err(|e| e.to_string()))

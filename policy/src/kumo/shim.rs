@@ -4,7 +4,10 @@
 //! function is a pair: `now` returns the number of its results and the results, or nothing when it would have to wait;
 //! then `later` is called with the same arguments.
 
-use mlua::{FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Result, Table, Value};
+use mlua::{
+    FromLuaMulti, Function, IntoLua, IntoLuaMulti, LightUserData, Lua, MultiValue, Result, Table,
+    Value,
+};
 
 const PAIR: &str = r#"
 local now, later, first = ...
@@ -21,6 +24,28 @@ return function(...)
   return later(...)
 end
 "#;
+
+const SINGLE: &str = r#"
+local now, later, wait = ...
+return function(...)
+  local value = now(...)
+  if value ~= wait then return value end
+  return later(...)
+end
+"#;
+
+/// Its address is what [`wait`] gives.
+static WAIT: u8 = 0;
+
+/// What the `now` of [`single`] returns when it would have to wait: a value no policy comes by.
+pub(crate) fn wait() -> Value {
+    Value::LightUserData(LightUserData(std::ptr::addr_of!(WAIT).cast_mut().cast()))
+}
+
+/// As [`pair`], of functions with exactly one result: `now` returns it, or [`wait`].
+pub(crate) fn single(lua: &Lua, now: Function, later: Function) -> Result<Function> {
+    lua.load(SINGLE).set_name("=kumo").call((now, later, wait()))
+}
 
 /// Results of a `now` function.
 pub(crate) enum Now<R> {

@@ -16,6 +16,7 @@ mod logs;
 mod protocol;
 mod queue;
 mod rate;
+mod resolver;
 mod spool;
 pub(crate) mod suggest;
 mod value;
@@ -38,6 +39,7 @@ pub use logs::{
 pub use protocol::{LuaProtocol, MxEntry, Protocol};
 pub use queue::QueueConfig;
 pub use rate::{Limit, Throttle};
+pub use resolver::{NameServer, NamedResolverConfig, ResolverConfig, ResolverOptions};
 pub use spool::{MinFree, Spool};
 pub use value::OptionValue;
 

@@ -111,8 +111,8 @@ async fn fire(lua: Lua, mut args: MultiValue) -> Result<Table> {
     let mut n = 0;
     loop {
         let handler = match multi {
-            true => ctx.handler(&lua, &event, n)?,
-            false if n == 0 => ctx.last_handler(&lua, &event)?,
+            true => ctx.handler(&event, n),
+            false if n == 0 => ctx.last_handler(&event),
             false => None,
         };
         let Some(handler) = handler else { return Ok(out) };
