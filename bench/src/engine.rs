@@ -186,6 +186,7 @@ fn ringmta(
 ) -> Result<Running> {
     let http = free_addr()?;
     let (out, err) = output(dir)?;
+    fs::create_dir_all(dir.join("spool"))?;
     let mut command = Command::new(programs.bin.join("ringmta"));
     command.arg("run").arg("--policy").arg(&programs.policy);
     command.args(["--shards", &cell.shards.to_string()]);
@@ -197,6 +198,11 @@ fn ringmta(
         false => String::new(),
     };
     command
+        // The smallest policy, relay.lua, has names of its own.
+        .env("BENCH_DIR", dir.join("spool"))
+        .env("BENCH_SMTP", smtp.to_string())
+        .env("BENCH_HTTP", http.to_string())
+        .env("BENCH_SINK", sink.to_string())
         .env("RINGMTA_ALLOW_ROOT", "1")
         .env("RINGMTA_MODE", "development")
         .env("RINGMTA_SPOOL", dir.join("spool"))
