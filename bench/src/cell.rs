@@ -93,7 +93,7 @@ impl fmt::Display for Cell {
             write!(f, ", {} % tempfail", self.tempfail)?;
         }
         if self.sink == Sink::SmtpSink {
-            write!(f, ", to smtp-sink (by its count)")?;
+            write!(f, ", smtp-sink (by its count)")?;
         }
         if self.shards != 2 {
             write!(f, ", {} shards", self.shards)?;

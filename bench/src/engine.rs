@@ -220,6 +220,10 @@ fn ringmta(
         }
         command.env("RINGMTA_DKIM_KEY", key);
     }
+    if cell.tempfail == 100 {
+        // Everything is refused, and is to wait.
+        command.env("BENCH_RETRY", "12h");
+    }
     let child = command.stdout(out).stderr(err).spawn().context("cannot run ringmta")?;
     let pid = child.id();
     Ok(Running { child: Some(child), postfix: None, pid, smtp, http: Some(http) })

@@ -5,8 +5,9 @@ use crate::report::Row;
 use std::fmt::Write;
 
 const WIDTH: f64 = 960.0;
-/// Left of the bars: the names of the cells.
-const LABELS: f64 = 330.0;
+/// Left of the bars, for the names of the cells: at least so much, and so much for a letter.
+const LABELS: f64 = 200.0;
+const LETTER: f64 = 6.6;
 /// Right of the longest bar: its number.
 const NUMBERS: f64 = 70.0;
 const TOP: f64 = 84.0;
@@ -40,25 +41,27 @@ pub fn all(rows: &[Row], caption: &str) -> Vec<(&'static str, String)> {
     pictures
 }
 
-/// How long a bar is.
+/// Where bars begin, and how long they are.
 struct Scale {
+    left: f64,
     log: bool,
     from: f64,
     to: f64,
 }
 
 impl Scale {
-    fn of(values: &[f64]) -> Scale {
+    fn of(values: &[f64], left: f64) -> Scale {
         let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
         let least = values.iter().copied().filter(|v| *v > 0.0).fold(most, f64::min);
         match most / least >= LOG_FROM {
-            // Whole decades, and the smallest still has a bar.
+            // From a whole decade on, and the smallest is at least the double of that.
             true => Scale {
+                left,
                 log: true,
-                from: least.log10().floor() - f64::from(u8::from(least.log10().fract() == 0.0)),
+                from: (least.log10() - 2f64.log10()).floor(),
                 to: most.log10(),
             },
-            false => Scale { log: false, from: 0.0, to: most },
+            false => Scale { left, log: false, from: 0.0, to: most },
         }
     }
 
@@ -66,7 +69,7 @@ impl Scale {
     fn long(&self, value: f64) -> f64 {
         let value = if self.log { value.max(f64::MIN_POSITIVE).log10() } else { value };
         let share = (value - self.from) / (self.to - self.from);
-        share.clamp(0.0, 1.0) * (WIDTH - LABELS - NUMBERS)
+        share.clamp(0.0, 1.0) * (WIDTH - self.left - NUMBERS)
     }
 
     /// Where lines are drawn.
@@ -94,7 +97,9 @@ pub fn bars(rows: &[Row], title: &str, caption: &str, value: impl Fn(&Row) -> f6
     let rows: Vec<(&Row, f64)> =
         rows.iter().filter(|(row, _)| told(&row.cell.to_string())).copied().collect();
     let values: Vec<f64> = rows.iter().map(|(_, value)| *value).filter(|v| v.is_finite()).collect();
-    let scale = Scale::of(&values);
+    let names = rows.iter().map(|(row, _)| row.cell.to_string().chars().count());
+    let left = (names.max().unwrap_or(0) as f64 * LETTER + 20.0).max(LABELS);
+    let scale = Scale::of(&values, left);
     let mut engines: Vec<&str> = Vec::new();
     for (row, _) in &rows {
         if !engines.contains(&row.engine.as_str()) {
@@ -130,13 +135,14 @@ pub fn bars(rows: &[Row], title: &str, caption: &str, value: impl Fn(&Row) -> f6
 }
 
 fn bar(body: &mut String, y: f64, scale: &Scale, number: f64, colour: &str) {
+    let left = scale.left;
     let long = if number.is_finite() { scale.long(number) } else { 0.0 };
     let _ = writeln!(
         body,
-        "<rect x=\"{LABELS}\" y=\"{y:.0}\" width=\"{long:.1}\" height=\"{:.0}\" fill=\"{colour}\"/>\
+        "<rect x=\"{left:.0}\" y=\"{y:.0}\" width=\"{long:.1}\" height=\"{:.0}\" fill=\"{colour}\"/>\
          <text x=\"{:.0}\" y=\"{:.0}\">{}</text>",
         BAR - 3.0,
-        LABELS + long + 6.0,
+        left + long + 6.0,
         y + 11.0,
         figure(number)
     );
@@ -146,7 +152,7 @@ fn bar(body: &mut String, y: f64, scale: &Scale, number: f64, colour: &str) {
 fn marks(scale: &Scale, y: f64) -> String {
     let mut out = String::new();
     for mark in scale.marks() {
-        let x = LABELS + scale.long(mark);
+        let x = scale.left + scale.long(mark);
         let _ = writeln!(
             out,
             "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{y:.0}\" stroke=\"#d0d7de\"/>\
@@ -230,11 +236,11 @@ mod tests {
 
     #[test]
     fn far_apart_is_logarithmic() {
-        let scale = Scale::of(&[100.0, 2000.0]);
+        let scale = Scale::of(&[100.0, 2000.0], 300.0);
         assert!(scale.log && scale.long(100.0) > 100.0, "the small one can be seen");
         assert!(scale.long(2000.0) > scale.long(100.0) * 1.5);
         assert_eq!(scale.marks(), [10.0, 100.0, 1000.0]);
-        let scale = Scale::of(&[80.0, 240.0]);
+        let scale = Scale::of(&[80.0, 240.0], 300.0);
         assert!(!scale.log && (scale.long(240.0) / scale.long(80.0) - 3.0).abs() < 1e-9);
         assert_eq!(scale.marks(), [0.0, 50.0, 100.0, 150.0, 200.0]);
     }

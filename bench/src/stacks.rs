@@ -17,8 +17,44 @@ pub struct Recording {
     perf: Guard,
     file: PathBuf,
     program: PathBuf,
+    code: Code,
+}
+
+/// Where the code of a program is, to be found in its debug information.
+#[derive(Debug, Clone, Copy)]
+struct Code {
     /// Where the program begins in memory.
     base: u64,
+    /// How much further from the program's begin the code is in memory than in the file.
+    shift: u64,
+}
+
+impl Code {
+    /// Reads proc_pid_maps(5).
+    fn of(maps: &str, program: &Path) -> Option<Code> {
+        let ours = format!(" {}", program.display());
+        let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+        let mut base = None;
+        for line in maps.lines().filter(|line| line.ends_with(&ours)) {
+            let mut words = line.split_ascii_whitespace();
+            let start = hex(words.next()?.split_once('-')?.0)?;
+            let base = *base.get_or_insert(start);
+            if words.next()?.contains('x') {
+                let shift = start.checked_sub(base + hex(words.next()?)?)?;
+                return Some(Code { base, shift });
+            }
+        }
+        None
+    }
+
+    /// The address in the debug information of what perf calls `address`: for code of files it tells
+    /// the place in the file.
+    fn address(self, address: u64) -> u64 {
+        match address.checked_sub(self.base) {
+            Some(in_memory) => in_memory,
+            None => address + self.shift,
+        }
+    }
 }
 
 impl Recording {
@@ -30,7 +66,8 @@ impl Recording {
     pub fn start(pid: u32, program: &Path, file: PathBuf, stacks: &str) -> Result<Recording> {
         let program = program.canonicalize()?;
         let maps = fs::read_to_string(format!("/proc/{pid}/maps"))?;
-        let base = base_of(&maps, &program).context("the engine's program is not in its memory")?;
+        let code =
+            Code::of(&maps, &program).context("the engine's program is not in its memory")?;
         let mut command = Command::new("perf");
         command.args(["record", "-q", "-e", "cpu-clock", "--call-graph", stacks]);
         command.args(["-F", &SAMPLES_PER_SECOND.to_string(), "-p", &pid.to_string(), "-o"]);
@@ -44,7 +81,7 @@ impl Recording {
             }
             std::thread::sleep(LOOK);
         }
-        Ok(Recording { perf, file, program, base })
+        Ok(Recording { perf, file, program, code })
     }
 
     /// Ends the recording and tells where time went.
@@ -59,7 +96,7 @@ impl Recording {
         command.args(["script", "--no-inline", "-F", "comm,ip,sym,dso", "-i"]).arg(&self.file);
         let mut script = Guard(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?);
         let output = script.0.stdout.take().context("perf script has no output")?;
-        let mut names = Names::of(&self.program, self.base)?;
+        let mut names = Names::of(&self.program, self.code)?;
         let mut profile = Profile::default();
         for sample in samples(BufReader::new(output))? {
             let stack = names.stack(&sample.frames);
@@ -70,12 +107,6 @@ impl Recording {
             _ => Ok(profile),
         }
     }
-}
-
-/// Where a program begins in memory, by proc_pid_maps(5).
-fn base_of(maps: &str, program: &Path) -> Option<u64> {
-    let line = maps.lines().find(|line| line.ends_with(&format!(" {}", program.display())))?;
-    u64::from_str_radix(line.split_once('-')?.0, 16).ok()
 }
 
 /// A sample as perf tells it.
@@ -116,19 +147,19 @@ fn frame(line: &str) -> Option<(u64, String, String)> {
     Some((address, symbol.trim().into(), file.trim_end_matches(')').into()))
 }
 
-/// Names of the program's functions, by the debug information.
+/// Source files of the program's functions, by the debug information.
 struct Names {
     loader: Loader,
     program: String,
-    base: u64,
+    code: Code,
     known: HashMap<u64, Vec<String>>,
 }
 
 impl Names {
-    fn of(program: &Path, base: u64) -> Result<Names> {
+    fn of(program: &Path, code: Code) -> Result<Names> {
         let loader = Loader::new(program).map_err(|error| anyhow!("{error}"))?;
         let program = program.display().to_string();
-        Ok(Names { loader, program, base, known: HashMap::new() })
+        Ok(Names { loader, program, code, known: HashMap::new() })
     }
 
     fn stack(&mut self, frames: &[(u64, String, String)]) -> Vec<Frame> {
@@ -155,12 +186,10 @@ impl Names {
             return known.clone();
         }
         let mut names = Vec::new();
-        if let Ok(mut frames) = self.loader.find_frames(address.saturating_sub(self.base)) {
+        if let Ok(mut frames) = self.loader.find_frames(self.code.address(address)) {
             while let Ok(Some(frame)) = frames.next() {
-                let name = frame.function.and_then(|function| {
-                    function.demangle().ok().map(std::borrow::Cow::into_owned)
-                });
-                names.extend(name);
+                let file = frame.location.and_then(|location| location.file);
+                names.extend(file.map(str::to_string));
             }
         }
         if names.is_empty() {
@@ -192,10 +221,24 @@ mod tests {
     fn this_program_is_found_in_its_memory_and_has_names() {
         let program = std::env::current_exe().unwrap().canonicalize().unwrap();
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
-        let base = base_of(&maps, &program).unwrap();
-        let mut names = Names::of(&program, base).unwrap();
-        let function: fn(&str, &Path) -> Option<u64> = base_of;
-        let found = names.names(function as usize as u64 + 1, "nothing");
-        assert!(found.iter().any(|name| name.contains("base_of")), "{found:?}");
+        let code = Code::of(&maps, &program).unwrap();
+        let mut names = Names::of(&program, code).unwrap();
+        let function: fn(&str) -> Option<(u64, String, String)> = frame;
+        let in_memory = function as usize as u64 + 1;
+        let in_file = in_memory - code.base - code.shift;
+        for address in [in_memory, in_file] {
+            let found = names.names(address, "nothing");
+            assert!(found.iter().any(|name| name.ends_with("stacks.rs")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn memory_of_a_program() {
+        let maps = "5000-6000 r--p 00000000 fe:00 7 /x/ringmta\n6000-9000 r-xp 00000800 fe:00 7 \
+            /x/ringmta\n7000-8000 r-xp 00000000 fe:00 8 /x/libc.so\n";
+        let code = Code::of(maps, Path::new("/x/ringmta")).unwrap();
+        assert_eq!((code.base, code.shift), (0x5000, 0x800));
+        assert_eq!((code.address(0x6010), code.address(0x810)), (0x1010, 0x1010));
+        assert!(Code::of(maps, Path::new("/x/other")).is_none());
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The stack of a sample is read from the innermost frame outwards. The first function of a part of
 //! the engine ([`STEPS`]) names the step: what a spool does through the I/O seam counts as spool, what
-//! nobody in particular asked for (the executor's loop, the ring) as io. Functions that the compiler
-//! put into others are found by the debug information.
+//! nobody in particular asked for (the executor's loop, the ring) as io. A function is told by its source
+//! file, for the debug information of a release names no modules; functions that the compiler put into
+//! others are found too.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use std::collections::BTreeMap;
 pub enum Frame {
     /// Of the kernel.
     Kernel(String),
-    /// Of the engine or a library it uses; several when functions were put into one, innermost first.
+    /// Of the engine or a library it uses: source files, or the symbol where they are not known. Several
+    /// when functions were put into one, innermost first.
     User(Vec<String>),
 }
 
@@ -25,22 +27,20 @@ pub struct Place {
     pub kernel: Option<String>,
 }
 
-/// Modules and the steps they are, in the order of a message's way.
-const STEPS: [(&str, &str); 9] = [
-    ("ringmta::accept", "receive"),
-    ("ringmta::message", "receive"),
-    ("ringmta_policy", "policy"),
-    ("ringmta::spool", "spool"),
-    ("ringmta::queue", "queue"),
-    ("ringmta::egress", "egress"),
-    ("ringmta::events", "events"),
-    ("ringmta::control", "control"),
-    ("ringmta::sandbox", "sandbox"),
+/// Modules of the engine and the steps they are, in the order of a message's way.
+const STEPS: [(&str, &str); 8] = [
+    ("accept", "receive"),
+    ("message", "receive"),
+    ("spool", "spool"),
+    ("queue", "queue"),
+    ("egress", "egress"),
+    ("events", "events"),
+    ("control", "control"),
+    ("sandbox", "sandbox"),
 ];
 
 /// What carries all steps: it counts where none of them is on the stack.
-const CARRIERS: [(&str, &str); 3] =
-    [("ringmta::", "io, executor"), ("glommio", "io, executor"), ("futures_", "io, executor")];
+const CARRIER: &str = "io, executor";
 
 /// A stack that tells nothing: a library without frame pointers.
 pub const UNKNOWN: &str = "not attributed";
@@ -82,31 +82,36 @@ fn step(stack: &[Frame]) -> &'static str {
         Frame::Kernel(_) => &[],
         Frame::User(names) => names.as_slice(),
     });
-    let in_table = |table: &[(&str, &'static str)], name: &str| {
-        let owner = owner(name);
-        table.iter().find(|(module, _)| owner.starts_with(module)).map(|(_, step)| *step)
-    };
     let mut carried = UNKNOWN;
     for name in functions {
-        if let Some(step) = in_table(&STEPS, name) {
-            return step;
-        }
-        if let Some(step) = in_table(&CARRIERS, name) {
-            carried = step;
+        match part(name) {
+            Some(CARRIER) => carried = CARRIER,
+            Some(step) => return step,
+            None => {}
         }
     }
     carried
 }
 
-/// The path a function's name begins with: of `<a::B as c::D>::e` it is `a::B`, of the drop of a thing
-/// it is the thing.
-fn owner(name: &str) -> &str {
-    let name = name.strip_prefix("core::ptr::drop_in_place").unwrap_or(name);
-    let mut name = name.trim_start_matches(['<', '&', '_', '(', '[']);
-    for prefix in ["dyn ", "mut "] {
-        name = name.strip_prefix(prefix).unwrap_or(name);
-    }
-    name
+/// The step of a source file or a symbol.
+fn part(name: &str) -> Option<&'static str> {
+    let module = match name.split_once("engine/src/") {
+        Some((_, inside)) => inside.split(['/', '.']).next()?,
+        None if name.contains("policy/src/") => return Some("policy"),
+        None => {
+            // `<a::B as c::D>::e` is of `a::B`.
+            let path = name.trim_start_matches(['<', '&', '_', '(', '[']);
+            if path.starts_with("ringmta_policy::") {
+                return Some("policy");
+            }
+            match path.strip_prefix("ringmta::") {
+                Some(inside) => inside.split(':').next()?,
+                None => return path.contains("glommio").then_some(CARRIER),
+            }
+        }
+    };
+    let known = STEPS.iter().find(|(name, _)| *name == module);
+    Some(known.map_or(CARRIER, |(_, step)| *step))
 }
 
 /// Handlers of the ring's requests, by the name of their function in the kernel.
@@ -128,7 +133,11 @@ fn kind(thread: &str, kernel: &[&str]) -> String {
     let request = kernel.iter().find_map(|name| {
         REQUESTS.iter().find(|(function, _)| is_function(name, function)).map(|(_, what)| *what)
     });
-    let call = kernel.iter().find_map(|name| name.strip_prefix("__x64_sys_"));
+    // The compiler may put one of these into the other.
+    let call = kernel.iter().find_map(|name| {
+        let name = name.strip_prefix("__x64_sys_").or_else(|| name.strip_prefix("__do_sys_"))?;
+        name.split('.').next()
+    });
     let has = |text: &str| kernel.iter().any(|name| name.contains(text));
     match (call, request) {
         (Some("io_uring_enter"), Some(what)) => format!("io_uring_enter: {what}"),
@@ -139,6 +148,7 @@ fn kind(thread: &str, kernel: &[&str]) -> String {
         (None, _) if has("sysvec") || has("common_interrupt") || has("softirq") => {
             "interrupt".to_string()
         }
+        (None, _) if has("schedule") => "context switch".to_string(),
         (None, _) => "entry and exit".to_string(),
     }
 }
@@ -210,10 +220,10 @@ mod tests {
             kernel("tcp_sendmsg"),
             kernel("__x64_sys_sendto"),
             user(&["__send"]),
-            user(&["ringmta::io::stream::Stream::try_write"]),
+            user(&["/x/engine/src/io/stream.rs"]),
             user(&[
                 "<ringmta::egress::session::Turn as core::future::Future>::poll",
-                "ringmta::queue::ready::run",
+                "/x/engine/src/queue/ready.rs",
             ]),
             user(&["glommio::executor::LocalExecutor::run"]),
         ];
@@ -230,17 +240,24 @@ mod tests {
         assert_eq!(found.kernel.as_deref(), Some("io_uring_enter: write"));
         assert_eq!(place("x", &[turn]).kernel, None);
         assert_eq!(place("x", &[user(&["memcpy"])]).step, UNKNOWN);
+        let wait = [kernel("io_cqring_wait"), kernel("__do_sys_io_uring_enter.isra.0")];
+        assert_eq!(place("x", &wait).kernel.as_deref(), Some("io_uring_enter: wait"));
+        let switch = [kernel("finish_task_switch"), kernel("schedule"), kernel("do_syscall_64")];
+        assert_eq!(place("x", &switch).kernel.as_deref(), Some("context switch"));
         let worker = place("iou-wrk-7", &[kernel("ext4_sync"), kernel("io_write.isra.0")]);
         assert_eq!(worker.kernel.as_deref(), Some("ring worker: write"));
     }
 
     #[test]
-    fn names_of_functions() {
-        let step_of = |name: &str| step(&[user(&[name])]);
-        assert_eq!(step_of("core::ptr::drop_in_place<ringmta::spool::Record>"), "spool");
-        assert_eq!(step_of("<&mut ringmta_policy::Meta as core::fmt::Debug>::fmt"), "policy");
-        assert_eq!(step_of("alloc::vec::Vec<ringmta::queue::X>::push"), UNKNOWN);
-        assert_eq!(step_of("ringmta::shard::run"), "io, executor");
+    fn files_and_symbols() {
+        assert_eq!(part("/x/engine/src/spool/record.rs"), Some("spool"));
+        assert_eq!(part("/x/engine/src/shard.rs"), Some(CARRIER));
+        assert_eq!(part("/x/policy/src/message.rs"), Some("policy"));
+        assert_eq!(part("/y/glommio-0.9.0/src/executor/mod.rs"), Some(CARRIER));
+        assert_eq!(part("/rustc/1/library/alloc/src/vec/mod.rs"), None);
+        assert_eq!(part("<&ringmta_policy::Meta as core::fmt::Debug>::fmt"), Some("policy"));
+        assert_eq!(part("ringmta::queue::ready::run"), Some("queue"));
+        assert_eq!(part("memcpy"), None);
     }
 
     #[test]

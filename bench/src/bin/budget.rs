@@ -10,7 +10,7 @@ use ringmta_bench::stacks::Recording;
 use ringmta_bench::steps::Profile;
 use ringmta_bench::{budget, conditions};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 /// Shares out what a relayed message of 10 KB costs: receive, policy, spool, queue, egress, events, io
 /// and executor, and the kernel under each; with system calls by kind, and allocations.
@@ -48,8 +48,17 @@ struct Args {
     only: Option<String>,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match measure(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("budget: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn measure(args: &Args) -> Result<()> {
     let programs = Programs { bin: args.bin.clone(), policy: args.policy.clone() };
     let ringmta = args.bin.join("ringmta");
     if !ringmta.exists() {
