@@ -119,13 +119,13 @@ pub fn bars(rows: &[Row], title: &str, caption: &str, value: impl Fn(&Row) -> f6
         y += BAR;
     }
     let marks = marks(&scale, y);
-    let unit = if scale.log { " · logarithmic" } else { "" };
+    let scaled = if scale.log { ", logarithmic scale" } else { "" };
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {WIDTH} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"8\" y=\"24\" font-size=\"16\">{}</text>\n{}{marks}{body}\
-         <text x=\"8\" y=\"{:.0}\" font-size=\"10\" fill=\"#57606a\">{}{unit}</text>\n</svg>\n",
+         <text x=\"8\" y=\"24\" font-size=\"16\">{}{scaled}</text>\n{}{marks}{body}\
+         <text x=\"8\" y=\"{:.0}\" font-size=\"10\" fill=\"#57606a\">{}</text>\n</svg>\n",
         escape(title),
         legend(&engines),
         y + 30.0,

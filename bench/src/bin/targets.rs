@@ -127,14 +127,19 @@ fn idle(args: &Args, programs: &Programs) -> Result<Vec<Figure>> {
     let site = Site::start(&Engine::Ringmta { relaxed: false }, programs, &Cell::default())?;
     // What starting leaves to do is not idleness.
     std::thread::sleep(Duration::from_secs(3));
+    let switches = proc::read(site.engine.pid).switches;
     let (before, start) = (proc::cpu_nanos(site.engine.pid), Instant::now());
     std::thread::sleep(Duration::from_secs(args.idle_seconds.max(1)));
     let used = proc::cpu_nanos(site.engine.pid).saturating_sub(before) as f64;
     let value = 100.0 * used / start.elapsed().as_nanos() as f64;
-    let rss = proc::read(site.engine.pid).resident as f64 / 1e6;
+    let seconds = start.elapsed().as_secs_f64();
+    let after = proc::read(site.engine.pid);
+    let woken = after.switches.saturating_sub(switches) as f64 / seconds;
+    let rss = after.resident as f64 / 1e6;
     let name = format!("CPU of an idle engine over {} s", args.idle_seconds);
     Ok(vec![
         Figure { name, value, unit: "% core", target: Some(IDLE_PERCENT) },
+        Figure { name: "how often it wakes".into(), value: woken, unit: "/s", target: None },
         Figure { name: "its resident memory".into(), value: rss, unit: "MB", target: None },
     ])
 }
