@@ -62,11 +62,12 @@ impl Default for Cell {
 }
 
 impl Cell {
-    /// Messages of one run: fewer when they are large.
+    /// Messages of one run: fewer when they are large or slow.
     pub fn messages(&self, base: u64) -> u64 {
         match self.size {
             size if size > 50_000 => base / 4,
             _ if self.connections == 1 => base / 4,
+            _ if self.source == Source::SmtpSourceOnce => base / 2,
             _ => base,
         }
     }

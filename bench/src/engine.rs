@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::limits::{LOOK, START, STOP};
-use crate::{postfix, webhook};
+use crate::{postfix, proc, webhook};
 use anyhow::{bail, Context, Result};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -151,7 +151,9 @@ impl Drop for Running {
             }
         }
         let Some(child) = &mut self.child else { return };
-        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        // A shell does not hand the signal on to what it runs.
+        let tree = proc::tree(child.id());
+        let _ = Command::new("kill").args(tree.iter().map(ToString::to_string)).status();
         let end = Instant::now() + STOP;
         while matches!(child.try_wait(), Ok(None)) {
             if Instant::now() > end {

@@ -35,7 +35,8 @@ struct Args {
     /// Runs of each; the median is told.
     #[arg(long, default_value_t = 1, value_name = "N")]
     runs: u32,
-    /// Messages of a run (a quarter of it for large ones, and over one connection).
+    /// Messages of a run (a quarter of it for large ones and over one connection, half with a
+    /// connection for each).
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     count: u64,
     /// Messages of a run of any engine that is not ours: they are slower.
@@ -102,9 +103,12 @@ fn measure(args: &Args) -> Result<bool> {
 fn run_all(args: &Args, programs: &Programs, rows: &mut [Row]) -> bool {
     let times = u64::from(args.runs) + u64::from(!args.no_syscalls);
     let bar = ProgressBar::new(rows.len() as u64 * times);
-    if let Ok(style) = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len}, {eta} left · {msg}")
+    {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
     let mut all_well = true;
     for turn in 0..times {
         for row in rows.iter_mut() {
