@@ -96,7 +96,7 @@ impl Row {
 /// What the columns mean.
 const LEGEND: &str = "CPU, KB written, context switches, system calls and syncs are those of the \
     engine, per message. MB: resident, shared pages once.\nLatencies in ms, p50/p99/p99.9, at half \
-    of the delivered rate, from when a message was due to its 250 (accept)\nand to its arrival at \
+    of the full rate, from when a message was due to its 250 (accept)\nand to its arrival at \
     the sink (deliver); every message of a loadgen source and sink is checked by its id.\n";
 
 /// The table.

@@ -33,8 +33,19 @@ pub struct Outcome {
     pub source_us: Option<f64>,
     /// Messages that arrived twice (loadgen only).
     pub duplicates: Option<u64>,
-    /// At half of the speed just measured (loadgen only).
+    /// At half of full load as just measured (loadgen only).
     pub latency: Option<Latency>,
+}
+
+impl Outcome {
+    /// Messages per second that count as full load. Where some are refused for now, the time until the
+    /// last is delivered tells of pauses between attempts.
+    pub fn full(&self, cell: &Cell) -> f64 {
+        match cell.tempfail {
+            0 => self.delivered,
+            _ => self.accepted,
+        }
+    }
 }
 
 /// An engine that runs between a sink and whatever will send.
@@ -140,7 +151,7 @@ pub fn run(
     let mut outcome = site.relay(programs, cell, count)?;
     outcome.counts = counter.and_then(Counter::finish);
     if cell.source == Source::Loadgen && !counted {
-        outcome.latency = Some(site.latency(programs, cell, outcome.delivered / 2.0)?);
+        outcome.latency = Some(site.latency(programs, cell, outcome.full(cell) / 2.0)?);
     }
     Ok(outcome)
 }
