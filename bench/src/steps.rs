@@ -225,7 +225,7 @@ mod tests {
                 "<ringmta::egress::session::Turn as core::future::Future>::poll",
                 "/x/engine/src/queue/ready.rs",
             ]),
-            user(&["glommio::executor::LocalExecutor::run"]),
+            user(&["/y/glommio-0.9.0/src/executor/mod.rs"]),
         ];
         let place = place("shard-0", &stack);
         assert_eq!((place.step, place.kernel.as_deref()), ("egress", Some("sendto")));
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_nobody_asked_for_is_the_executors() {
-        let turn = user(&["glommio::reactor::react", "ringmta::io::ring::run_shard"]);
+        let turn = user(&["/y/glommio-0.9.0/src/reactor.rs", "ringmta::io::ring::run_shard"]);
         let ring = [kernel("io_write"), kernel("__x64_sys_io_uring_enter"), turn.clone()];
         let found = place("shard-0", &ring);
         assert_eq!(found.step, "io, executor");
