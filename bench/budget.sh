@@ -4,11 +4,16 @@
 #
 #   bench/budget.sh [--count N] [--connections N] [--shards N] [--size BYTES] [--policy FILE] [--only loadgen|smtp-source]
 #
-# Builds the engine with frame pointers in a folder of its own (target/frames), so that perf can follow its stacks. Root.
+# Builds the engine with frame pointers in a folder of its own (target/frames), so that perf can follow its stacks. With
+# BIN=DIR it takes ringmta and loadgen of that folder as they are, and copies stacks instead, which disturbs more. Root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=${CARGO_TARGET_DIR:-target}/frames
-CARGO_TARGET_DIR=$target RUSTFLAGS="-C force-frame-pointers=yes" CFLAGS="-fno-omit-frame-pointer" \
+target=${CARGO_TARGET_DIR:-target}
+if [ -n "${BIN:-}" ]; then
+  cargo build --release -p ringmta-bench --bin budget
+  exec "$target/release/budget" --bin "$BIN" --stacks dwarf,16384 "$@"
+fi
+CARGO_TARGET_DIR=$target/frames RUSTFLAGS="-C force-frame-pointers=yes" CFLAGS="-fno-omit-frame-pointer" \
   cargo build --release -p ringmta -p loadgen -p ringmta-bench --bin ringmta --bin loadgen --bin budget
-exec "$target/release/budget" --bin "$target/release" "$@"
+exec "$target/frames/release/budget" --bin "$target/frames/release" "$@"
