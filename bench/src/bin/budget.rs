@@ -16,14 +16,13 @@ use std::process::{Command, ExitCode};
 /// and executor, and the kernel under each; with system calls by kind, and allocations.
 ///
 /// Each table takes runs of their own: one undisturbed (CPU per message), one sampled by perf (shares),
-/// one that counts system calls, one that counts allocations. The engine must be built with frame
-/// pointers, or its stacks break off (bench/budget.sh does that). Bytes copied are not told: nothing
-/// counts them cheaply. Needs root and perf.
+/// one that counts system calls, one that counts allocations. Bytes copied are not told: nothing counts
+/// them cheaply. Needs root and perf.
 #[derive(Parser)]
 #[command(name = "budget")]
 struct Args {
     /// Folder of ringmta and loadgen.
-    #[arg(long, default_value = "target/frames/release", value_name = "DIR")]
+    #[arg(long, default_value = "target/release", value_name = "DIR")]
     bin: PathBuf,
     /// Policy tree of ringmta.
     #[arg(long, default_value = "bench/relay.lua", value_name = "FILE")]
@@ -40,8 +39,9 @@ struct Args {
     /// Bytes of a message.
     #[arg(long, default_value_t = 10_240, value_name = "BYTES")]
     size: u64,
-    /// How perf finds callers; `dwarf,8192` for an engine without frame pointers, which disturbs more.
-    #[arg(long, default_value = "fp", value_name = "HOW")]
+    /// How perf finds callers. `fp` disturbs less, but wants an engine and a C library with frame
+    /// pointers: without them the calls that the library makes are not attributed.
+    #[arg(long, default_value = "dwarf,16384", value_name = "HOW")]
     stacks: String,
     /// Only this source: loadgen or smtp-source.
     #[arg(long, value_name = "TEXT")]
@@ -62,7 +62,7 @@ fn measure(args: &Args) -> Result<()> {
     let programs = Programs { bin: args.bin.clone(), policy: args.policy.clone() };
     let ringmta = args.bin.join("ringmta");
     if !ringmta.exists() {
-        bail!("{} is not there: see bench/budget.sh", ringmta.display());
+        bail!("{} is not there: cargo build --release -p ringmta -p loadgen", ringmta.display());
     }
     let settings = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     for source in [Source::SmtpSource, Source::Loadgen] {
