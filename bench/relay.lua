@@ -13,6 +13,9 @@ end)
 -- Mail for this domain goes to a host of its own, which says "later", and waits.
 local later = os.getenv 'BENCH_LATER'
 
+-- How long refused mail waits, when it is to wait.
+local retry = os.getenv 'BENCH_RETRY'
+
 kumo.on('get_queue_config', function(domain)
   if domain == later then
     return kumo.make_queue_config {
@@ -21,8 +24,8 @@ kumo.on('get_queue_config', function(domain)
     }
   end
   return kumo.make_queue_config {
-    retry_interval = '2s',
-    max_retry_interval = '5s',
+    retry_interval = retry or '2s',
+    max_retry_interval = retry or '5s',
     protocol = { smtp = { mx_list = { os.getenv 'BENCH_SINK' } } },
   }
 end)

@@ -3,6 +3,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use criterion::{criterion_group, criterion_main, BatchSize, BenchmarkId, Criterion, Throughput};
+use futures::channel::oneshot;
+use futures::executor::block_on;
 use ringmta::accept::command;
 use ringmta::accept::dot_reader::{BareEndings, DotReader};
 use ringmta::egress::client;
@@ -10,12 +12,14 @@ use ringmta::egress::lease::Shared;
 use ringmta::egress::reply::{ReplyReader, Response};
 use ringmta::events::record::{Client, Extras, Kind, Record};
 use ringmta::io::{ring, wheel::Wheel, Block};
+use ringmta::mesh::{Inbox, Letter};
 use ringmta::queue::timer_wheel::TimerWheel;
 use ringmta::spool::partition::{Partition, SpoolPaths};
 use ringmta::spool::record::{self, NewRecord};
 use ringmta::spool::replay::{self, Entries, FileId, Replay};
 use ringmta_policy::{
-    EnvelopeAddress, HeaderBlock, Limit, Message, MessageId, Meta, Patterns, Throttle,
+    ConnMeta, EnvelopeAddress, HeaderBlock, Limit, Message, MessageId, Meta, Mode, NoHost,
+    Patterns, Policy, Throttle,
 };
 use std::hint::black_box;
 use std::rc::Rc;
@@ -272,5 +276,77 @@ fn events(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, lines, parsers, records, timers, shared_limits, events, group_commit);
+/// A letter to another shard and the answer to it, both shards with nothing else to do: twice the way, two
+/// wake-ups.
+fn mesh(c: &mut Criterion) {
+    c.bench_function("mesh, there and back", |b| {
+        b.iter_custom(|iters| {
+            let theirs = Arc::new(Inbox::default());
+            let answering = ring::run_shard("answers", None, {
+                let theirs = theirs.clone();
+                move || async move {
+                    while let Letter::Cancel(_, answer) = theirs.receive().await {
+                        let _ = answer.send(true);
+                    }
+                }
+            });
+            let asking = ring::run_shard("asks", None, move || async move {
+                let start = Instant::now();
+                for _ in 0..iters {
+                    let (answer, answered) = oneshot::channel();
+                    assert!(theirs.send(Letter::Cancel(String::new(), answer)).is_ok());
+                    assert!(answered.await.unwrap());
+                }
+                let took = start.elapsed();
+                assert!(theirs.send(Letter::Stop).is_ok());
+                took
+            });
+            let took = asking.unwrap().join().unwrap().unwrap();
+            answering.unwrap().join().unwrap().unwrap();
+            took
+        });
+    });
+    c.bench_function("mesh, letter in and out of a box", |b| {
+        let inbox = Inbox::default();
+        b.iter(|| {
+            assert!(inbox.send(Letter::Stop).is_ok());
+            matches!(block_on(inbox.receive()), Letter::Stop)
+        });
+    });
+}
+
+/// A handler of an event, called as a shard calls it.
+fn lua(c: &mut Criterion) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut group = c.benchmark_group("Lua event");
+    for (name, handler) in [
+        ("no handler", ""),
+        ("empty handler", "kumo.on('smtp_server_rcpt_to', function(to) end)"),
+        ("address read", "kumo.on('smtp_server_rcpt_to', function(to) local d = to.domain end)"),
+    ] {
+        let file = dir.path().join("init.lua");
+        std::fs::write(&file, format!("local kumo = require 'kumo'\n{handler}\n")).unwrap();
+        let shared = ringmta_policy::Shared::new(1);
+        let policy = Policy::load(&file, shared, Rc::new(NoHost), Mode::Run).unwrap();
+        block_on(policy.run_init()).unwrap();
+        let (to, conn) = (address("b@dst.example"), ConnMeta::new());
+        group.bench_function(name, |b| {
+            b.iter(|| block_on(policy.rcpt_to(black_box(&to), &conn)).unwrap());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(
+    benches,
+    lines,
+    parsers,
+    records,
+    timers,
+    shared_limits,
+    mesh,
+    lua,
+    events,
+    group_commit
+);
 criterion_main!(benches);

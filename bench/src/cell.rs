@@ -13,11 +13,22 @@ pub enum Source {
     SmtpSourceOnce,
 }
 
+/// Who takes what the engine delivers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sink {
+    /// Our loadgen, with a ledger.
+    Loadgen,
+    /// Debian's smtp-sink. It keeps no ids: what it counted is all that can be checked.
+    SmtpSink,
+}
+
 /// One combination of settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// Who sends.
     pub source: Source,
+    /// Who takes.
+    pub sink: Sink,
     /// Bytes of a message body.
     pub size: u64,
     /// Connections of the source.
@@ -38,6 +49,7 @@ impl Default for Cell {
     fn default() -> Cell {
         Cell {
             source: Source::SmtpSource,
+            sink: Sink::Loadgen,
             size: 10_240,
             connections: 50,
             domains: 1,
@@ -50,11 +62,12 @@ impl Default for Cell {
 }
 
 impl Cell {
-    /// Messages of one run: fewer when they are large.
+    /// Messages of one run: fewer when they are large or slow.
     pub fn messages(&self, base: u64) -> u64 {
         match self.size {
             size if size > 50_000 => base / 4,
             _ if self.connections == 1 => base / 4,
+            _ if self.source == Source::SmtpSourceOnce => base / 2,
             _ => base,
         }
     }
@@ -80,6 +93,9 @@ impl fmt::Display for Cell {
         if self.tempfail > 0 {
             write!(f, ", {} % tempfail", self.tempfail)?;
         }
+        if self.sink == Sink::SmtpSink {
+            write!(f, ", smtp-sink (by its count)")?;
+        }
         if self.shards != 2 {
             write!(f, ", {} shards", self.shards)?;
         }
@@ -93,6 +109,8 @@ pub fn short() -> Vec<Cell> {
         Cell::default(),
         Cell { source: Source::SmtpSourceOnce, ..Cell::default() },
         Cell { source: Source::Loadgen, ..Cell::default() },
+        Cell { source: Source::Loadgen, connections: 500, ..Cell::default() },
+        Cell { sink: Sink::SmtpSink, ..Cell::default() },
     ]
 }
 
@@ -103,10 +121,13 @@ pub fn full() -> Vec<Cell> {
     cells.extend([1024, 102_400].map(|size| Cell { size, ..base() }));
     cells.extend([1, 10, 500].map(|connections| Cell { connections, ..base() }));
     let loadgen = |cell| Cell { source: Source::Loadgen, ..cell };
+    cells.extend([1024, 102_400].map(|size| loadgen(Cell { size, ..base() })));
+    cells.extend([1, 10].map(|connections| loadgen(Cell { connections, ..base() })));
     cells.push(loadgen(Cell { domains: 1000, ..base() }));
     cells.push(loadgen(Cell { tempfail: 5, ..base() }));
     cells.push(Cell { dkim: true, ..base() });
     cells.push(Cell { webhook: true, ..base() });
+    cells.push(loadgen(Cell { dkim: true, webhook: true, domains: 1000, ..base() }));
     cells.push(Cell { shards: 1, ..base() });
     cells.push(loadgen(Cell { shards: 1, ..base() }));
     cells

@@ -2,7 +2,7 @@
 
 use crate::cell::Cell;
 use crate::limits::{LOOK, START, STOP};
-use crate::{postfix, webhook};
+use crate::{postfix, proc, webhook};
 use anyhow::{bail, Context, Result};
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -151,7 +151,9 @@ impl Drop for Running {
             }
         }
         let Some(child) = &mut self.child else { return };
-        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        // A shell does not hand the signal on to what it runs.
+        let tree = proc::tree(child.id());
+        let _ = Command::new("kill").args(tree.iter().map(ToString::to_string)).status();
         let end = Instant::now() + STOP;
         while matches!(child.try_wait(), Ok(None)) {
             if Instant::now() > end {
@@ -186,6 +188,7 @@ fn ringmta(
 ) -> Result<Running> {
     let http = free_addr()?;
     let (out, err) = output(dir)?;
+    fs::create_dir_all(dir.join("spool"))?;
     let mut command = Command::new(programs.bin.join("ringmta"));
     command.arg("run").arg("--policy").arg(&programs.policy);
     command.args(["--shards", &cell.shards.to_string()]);
@@ -197,6 +200,11 @@ fn ringmta(
         false => String::new(),
     };
     command
+        // The smallest policy, relay.lua, has names of its own.
+        .env("BENCH_DIR", dir.join("spool"))
+        .env("BENCH_SMTP", smtp.to_string())
+        .env("BENCH_HTTP", http.to_string())
+        .env("BENCH_SINK", sink.to_string())
         .env("RINGMTA_ALLOW_ROOT", "1")
         .env("RINGMTA_MODE", "development")
         .env("RINGMTA_SPOOL", dir.join("spool"))
@@ -213,6 +221,10 @@ fn ringmta(
             bail!("openssl genrsa failed");
         }
         command.env("RINGMTA_DKIM_KEY", key);
+    }
+    if cell.tempfail == 100 {
+        // Everything is refused, and is to wait.
+        command.env("BENCH_RETRY", "12h");
     }
     let child = command.stdout(out).stderr(err).spawn().context("cannot run ringmta")?;
     let pid = child.id();

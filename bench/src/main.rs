@@ -3,10 +3,11 @@
 use anyhow::{bail, Context, Result};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use ringmta_bench::cell;
 use ringmta_bench::engine::{Engine, Programs};
 use ringmta_bench::report::{self, Row};
+use ringmta_bench::{cell, conditions};
 use ringmta_bench::{plot, run};
+use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -16,11 +17,13 @@ use std::process::{Command, ExitCode};
 ///
 /// Source, sink and engine share this machine. CPU is user and system time of all of the engine's
 /// processes, from the first message to the last delivered. Latency is open loop, at half of the
-/// speed measured before. Postfix needs root and its Debian package; smtp-source comes with it.
+/// speed measured before, over the same number of connections. System calls, context switches and
+/// calls of fsync are counted by perf in runs of their own (root). Postfix needs root and its Debian
+/// package; smtp-source and smtp-sink come with it.
 #[derive(Parser, Debug)]
 #[command(name = "compare")]
 struct Args {
-    /// Three cells instead of all.
+    /// Five cells instead of all: three minutes.
     #[arg(long)]
     short: bool,
     /// Engines: durable, relaxed, postfix, or NAME=COMMAND with {smtp}, {sink} and {dir}.
@@ -32,15 +35,16 @@ struct Args {
     /// Runs of each; the median is told.
     #[arg(long, default_value_t = 1, value_name = "N")]
     runs: u32,
-    /// Messages of a run (a quarter of it for large ones, and over one connection).
+    /// Messages of a run (a quarter of it for large ones and over one connection, half with a
+    /// connection for each).
     #[arg(long, default_value_t = 20_000, value_name = "N")]
     count: u64,
     /// Messages of a run of any engine that is not ours: they are slower.
     #[arg(long, default_value_t = 3_000, value_name = "N")]
     count_others: u64,
-    /// Count system calls too, in runs of their own (perf, root).
+    /// No runs under perf: no system calls.
     #[arg(long)]
-    syscalls: bool,
+    no_syscalls: bool,
     /// Policy tree of ringmta.
     #[arg(long, default_value = "policy/example/init.lua", value_name = "FILE")]
     policy: PathBuf,
@@ -75,31 +79,36 @@ fn measure(args: &Args) -> Result<bool> {
     }
     let mut cells = if args.short { cell::short() } else { cell::full() };
     cells.retain(|cell| args.only.as_ref().is_none_or(|text| cell.to_string().contains(text)));
-    let conditions = report::conditions(&std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+    let settings = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let conditions = conditions::read(&settings, &args.bin);
     let mut rows: Vec<Row> = Vec::new();
     for cell in &cells {
         for engine in args.engine.iter().filter(|engine| engine.can(cell)) {
             let (cell, engine) = (cell.clone(), engine.name().to_string());
-            rows.push(Row { cell, engine, runs: Vec::new(), syscalls: None });
+            rows.push(Row { cell, engine, runs: Vec::new(), counted: None });
         }
     }
     if rows.is_empty() {
         bail!("no cell matches");
     }
     let all_well = run_all(args, &programs, &mut rows);
-    print!("{}", report::table(&rows));
-    let out = write(args, &rows, &conditions)?;
+    let table = format!("{}\n{}", report::table(&rows), conditions::text(&conditions));
+    print!("{table}");
+    let out = write(args, &rows, &conditions, &table)?;
     eprintln!("table, CSV, JSON and plots are in {}", out.display());
     Ok(all_well)
 }
 
 /// Alternates between the engines: what disturbs the machine disturbs them all.
 fn run_all(args: &Args, programs: &Programs, rows: &mut [Row]) -> bool {
-    let times = u64::from(args.runs) + u64::from(args.syscalls);
+    let times = u64::from(args.runs) + u64::from(!args.no_syscalls);
     let bar = ProgressBar::new(rows.len() as u64 * times);
-    if let Ok(style) = ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len} {msg}") {
+    if let Ok(style) =
+        ProgressStyle::with_template("[{elapsed}] {bar:30} {pos}/{len}, {eta} left · {msg}")
+    {
         bar.set_style(style);
     }
+    bar.enable_steady_tick(std::time::Duration::from_secs(1));
     let mut all_well = true;
     for turn in 0..times {
         for row in rows.iter_mut() {
@@ -108,10 +117,12 @@ fn run_all(args: &Args, programs: &Programs, rows: &mut [Row]) -> bool {
             };
             bar.set_message(format!("{}: {}", row.engine, row.cell));
             let count = row.cell.messages(count_of(args, engine));
-            let syscalls = turn >= u64::from(args.runs);
-            match run::run(engine, programs, &row.cell, count, syscalls) {
-                Ok(outcome) if syscalls => {
-                    row.syscalls = outcome.syscalls.map(|calls| calls as f64 / count as f64);
+            let counted = turn >= u64::from(args.runs);
+            // What is counted varies little: half of the messages tell as much.
+            let count = if counted { count / 2 } else { count };
+            match run::run(engine, programs, &row.cell, count, counted) {
+                Ok(outcome) if counted => {
+                    row.counted = outcome.counts.map(|counts| (counts, count));
                 }
                 Ok(outcome) => row.runs.push(outcome),
                 Err(error) => {
@@ -133,7 +144,7 @@ fn count_of(args: &Args, engine: &Engine) -> u64 {
     }
 }
 
-fn write(args: &Args, rows: &[Row], conditions: &serde_json::Value) -> Result<PathBuf> {
+fn write(args: &Args, rows: &[Row], conditions: &Value, table: &str) -> Result<PathBuf> {
     let out = args.out.clone().unwrap_or_else(|| {
         let seconds = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -143,12 +154,9 @@ fn write(args: &Args, rows: &[Row], conditions: &serde_json::Value) -> Result<Pa
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let json = serde_json::to_string_pretty(&report::json(rows, conditions))?;
     fs::write(out.join("runs.json"), json)?;
-    fs::write(out.join("table.csv"), report::csv(rows))?;
-    fs::write(out.join("table.txt"), report::table(rows))?;
-    let cpu = plot::bars(rows, "Engine CPU, microseconds per message", Row::cpu);
-    let speed = |row: &Row| row.median(|run| run.delivered);
-    let speed = plot::bars(rows, "Messages delivered per second", speed);
-    for (name, svg) in [("cpu", cpu), ("speed", speed)] {
+    fs::write(out.join("table.csv"), report::csv(rows, conditions))?;
+    fs::write(out.join("table.txt"), table)?;
+    for (name, svg) in plot::all(rows, &conditions::caption(conditions)) {
         picture(&out, name, &svg)?;
     }
     Ok(out)

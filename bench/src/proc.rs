@@ -12,8 +12,12 @@ pub struct Reading {
     pub written: u64,
     /// Context switches, voluntary and not, of what lives now.
     pub switches: u64,
-    /// Proportional resident memory of what lives now, bytes.
+    /// Proportional resident memory of what lives now, bytes: pages that processes share count once.
     pub memory: u64,
+    /// Resident memory of what lives now, bytes, added up over the processes.
+    pub resident: u64,
+    /// The most that was resident at once, bytes, added up over the processes that live now.
+    pub resident_most: u64,
     /// Processes alive.
     pub processes: u32,
 }
@@ -42,6 +46,8 @@ pub fn read(root: u32) -> Reading {
         total.cpu_us += (stat.own + stat.waited) as f64 * TICK_US;
         total.written += field(pid, "io", "write_bytes");
         total.memory += 1024 * field(pid, "smaps_rollup", "Pss");
+        total.resident += 1024 * field(pid, "status", "VmRSS");
+        total.resident_most += 1024 * field(pid, "status", "VmHWM");
         total.processes += 1;
         for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
@@ -50,6 +56,23 @@ pub fn read(root: u32) -> Reading {
         }
     }
     total
+}
+
+/// CPU of one process, all its threads that live now, in nanoseconds: for what is too little for the
+/// clock ticks of [`read`].
+pub fn cpu_nanos(pid: u32) -> u64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of = |path: std::path::PathBuf| {
+        let text = fs::read_to_string(path.join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    };
+    threads.filter_map(|thread| of(thread.path())).sum()
+}
+
+/// Whether this process is root's.
+pub fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().any(|line| line.starts_with("Uid:\t0\t"))
 }
 
 struct Stat {
@@ -123,6 +146,8 @@ mod tests {
     fn this_process() {
         let reading = read(std::process::id());
         assert!(reading.processes >= 1 && reading.memory > 0, "{reading:?}");
+        assert!(reading.resident_most >= reading.resident && reading.resident > 0, "{reading:?}");
+        assert!(cpu_nanos(std::process::id()) > 0);
         assert_eq!(number("VmRSS:\t  12 kB\nPss:   34 kB\n", "Pss"), 34);
     }
 }

@@ -5,13 +5,47 @@ use rustix::time::{
 };
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// CPU time (user and system) this process has used so far.
 #[must_use]
 pub fn process_cpu() -> Duration {
     let now = rustix::time::clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32)
+}
+
+/// Turns an [`Instant`] into microseconds of the machine's monotonic clock: a number that means the
+/// same in every process of this machine, until it restarts.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedClock {
+    at: Instant,
+    us: u64,
+}
+
+impl SharedClock {
+    /// Reads both clocks, which are the same one.
+    #[must_use]
+    pub fn new() -> Self {
+        let now = rustix::time::clock_gettime(ClockId::Monotonic);
+        let us = now.tv_sec.unsigned_abs() * 1_000_000 + now.tv_nsec.unsigned_abs() / 1000;
+        Self { at: Instant::now(), us }
+    }
+
+    /// Microseconds of `instant`.
+    #[must_use]
+    pub fn us(&self, instant: Instant) -> u64 {
+        let us = |since: Duration| u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        match instant.checked_duration_since(self.at) {
+            Some(later) => self.us.saturating_add(us(later)),
+            None => self.us.saturating_sub(us(self.at.saturating_duration_since(instant))),
+        }
+    }
+}
+
+impl Default for SharedClock {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Seconds since 1970, UTC.
@@ -94,6 +128,16 @@ mod tests {
         assert_eq!(mail_date(951_782_400), "Tue, 29 Feb 2000 00:00:00 +0000");
         assert_eq!(mail_date(1_735_689_599), "Tue, 31 Dec 2024 23:59:59 +0000");
         assert_eq!(mail_date(1_763_824_320), "Sat, 22 Nov 2025 15:12:00 +0000");
+    }
+
+    #[test]
+    fn two_clocks_agree_on_an_instant() {
+        let (one, instant) = (SharedClock::new(), Instant::now());
+        let other = SharedClock::new();
+        // What may lie between the two readings of one clock; a busy machine may stop there.
+        assert!(one.us(instant).abs_diff(other.us(instant)) < 1_000_000);
+        assert_eq!(one.us(instant + Duration::from_millis(5)) - one.us(instant), 5_000);
+        assert!(one.us(one.at - Duration::from_millis(5)) < one.us(one.at));
     }
 
     #[test]

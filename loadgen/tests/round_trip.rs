@@ -134,6 +134,20 @@ fn pipelined() {
 }
 
 #[test]
+fn times_in_both_ledgers_tell_how_long_a_message_took() {
+    let mut sink = Sink::start(&["--times", "--delay", "20"]);
+    let report =
+        sink.send(&["-n", "50", "-c", "50", "--rate", "500", "--times", "--settle", "300ms"]);
+    assert_eq!(number(&report, "/acknowledged"), 50);
+    sink.stop();
+    let (complete, books) = sink.verify(&[]);
+    assert!(complete, "{books}");
+    assert!(number(&books, "/due_to_delivered_us/p50") >= 20_000, "{books}");
+    // What the sink takes is acknowledged after that.
+    assert_eq!(number(&books, "/accepted_to_delivered_us/max"), 0, "{books}");
+}
+
+#[test]
 fn not_pipelined() {
     round_trip(&["--no-pipelining"], &["--recipients", "3"], 3);
     round_trip(&[], &["--no-pipelining"], 1);

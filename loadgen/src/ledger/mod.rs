@@ -7,6 +7,9 @@
 //!
 //! The sink writes, before it sends its 250:
 //! - `got <loadgen-id> <recipients>`: one transaction taken (id `-` when the message bears none)
+//!
+//! With `--times` both add microseconds of the machine's monotonic clock to their lines: `ack` when the
+//! message was due and when its reply was read, `got` when it was taken.
 
 mod entry;
 mod writer;

@@ -5,6 +5,7 @@ use super::end_of_data::Needle;
 use super::faults::{Drop, FailAt, Faults, Phase, Verdict};
 use super::options::Options;
 use super::save::Saver;
+use crate::clock::SharedClock;
 use crate::ledger::Writer;
 use crate::limits;
 use crate::stop::Stop;
@@ -44,6 +45,8 @@ pub struct Desk {
     /// When this turn of the loop began.
     pub now: Instant,
     ledger: Writer,
+    /// When times are written down too.
+    clock: Option<SharedClock>,
     faults: Faults,
     /// Number of this worker's next attempt, and the step to the one after: no two workers share a number.
     attempt: u64,
@@ -109,6 +112,7 @@ impl Desk {
             counters,
             now: Instant::now(),
             ledger: Writer::open(options.ledger.as_deref())?,
+            clock: options.times.then(SharedClock::new),
             faults: options.faults(),
             attempt: worker as u64,
             message: worker as u64,
@@ -145,7 +149,14 @@ impl Desk {
     /// # Errors
     /// When the ledger cannot be written.
     pub fn taken(&mut self, id: &str, recipients: u32, bytes: usize) -> io::Result<()> {
-        self.ledger.line(self.now, format_args!("got {id} {recipients}"))?;
+        match &self.clock {
+            // Not the turn's begin: many messages may come in one turn.
+            Some(clock) => {
+                let at = clock.us(Instant::now());
+                self.ledger.line(self.now, format_args!("got {id} {recipients} {at}"))?;
+            }
+            None => self.ledger.line(self.now, format_args!("got {id} {recipients}"))?,
+        }
         self.counters.messages.add(1);
         self.counters.recipients.add(u64::from(recipients));
         self.counters.bytes.add(bytes as u64);

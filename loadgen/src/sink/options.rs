@@ -17,6 +17,9 @@ pub struct Options {
     /// Append a line for each message taken to this file
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// Add to the ledger when each message was taken
+    #[arg(long, requires = "ledger")]
+    pub times: bool,
     /// Refuse this share for now (4xx)
     #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
     pub tempfail: f64,

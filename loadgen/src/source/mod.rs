@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> Result<bool> {
     let tally = join(handles)?;
     let outcome = Outcome {
         run: crew.traffic.run().to_owned(),
-        elapsed: begin.elapsed(),
+        elapsed: begin.elapsed().saturating_sub(options.settle),
         cpu: clock::process_cpu().saturating_sub(cpu_before),
         interrupted: stop.raised(),
         wanted: options.count,
@@ -142,15 +142,17 @@ impl Crew {
         stop: Stop,
         live: Arc<Live>,
     ) -> Result<JoinHandle<Result<Tally>>> {
-        let end = options.duration.and_then(|duration| begin.checked_add(duration));
+        let first_due = begin + options.settle;
+        let end = options.duration.and_then(|duration| first_due.checked_add(duration));
         let shop = Shop {
             traffic: Arc::clone(&self.traffic),
             manners: Arc::clone(&self.manners),
             tls: self.tls.clone(),
             per_connection: options.messages_per_connection.unwrap_or(u64::MAX),
             timeout: options.timeout,
-            pace: Pace::new(worker, options.workers, options.count, options.rate, begin).until(end),
-            recorder: Recorder::new(Writer::open(options.ledger.as_deref())?)?,
+            pace: Pace::new(worker, options.workers, options.count, options.rate, first_due)
+                .until(end),
+            recorder: Recorder::new(Writer::open(options.ledger.as_deref())?, options.times)?,
             date: DateLine::default(),
             now: begin,
         };

@@ -22,6 +22,10 @@ pub struct Options {
     /// Messages per second, sent when they are due whether or not earlier ones are done; default: full speed
     #[arg(long, value_name = "MSGS_PER_S")]
     pub rate: Option<f64>,
+    /// With --rate, open the connections this long before the first message is due: what is measured is
+    /// not how they were opened
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0s", requires = "rate")]
+    pub settle: Duration,
     /// Messages to send
     #[arg(long, short = 'n', value_name = "N", required_unless_present = "duration")]
     pub count: Option<u64>,
@@ -40,6 +44,9 @@ pub struct Options {
     /// Use recipient domains d0001.example ... instead
     #[arg(long, value_name = "N", conflicts_with = "domains")]
     pub domain_count: Option<u32>,
+    /// Take the domains of --domain-count one after the other instead of drawing them
+    #[arg(long, requires = "domain_count")]
+    pub in_turn: bool,
     /// Recipients of each message
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub recipients: u32,
@@ -76,6 +83,9 @@ pub struct Options {
     /// Append the fate of each message to this file
     #[arg(long, value_name = "FILE")]
     pub ledger: Option<PathBuf>,
+    /// Add to the ledger when each message was due and when it was acknowledged
+    #[arg(long, requires = "ledger")]
+    pub times: bool,
     /// Write the report as JSON ("-": to stdout)
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

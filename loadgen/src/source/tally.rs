@@ -2,6 +2,7 @@
 
 use super::reply::Reply;
 use super::session::{Refusal, Transaction};
+use crate::clock::SharedClock;
 use crate::ledger::{self, Writer};
 use crate::limits;
 use anyhow::{Context, Result};
@@ -118,16 +119,19 @@ pub struct Recorder {
     /// Counters so far.
     pub tally: Tally,
     ledger: Writer,
+    /// When times are written down too.
+    clock: Option<SharedClock>,
     refused: u64,
 }
 
 impl Recorder {
-    /// Starts at zero with the given ledger.
+    /// Starts at zero with the given ledger, which gets times on request.
     ///
     /// # Errors
     /// See [`Tally::new`].
-    pub fn new(ledger: Writer) -> Result<Self> {
-        Ok(Self { tally: Tally::new()?, ledger, refused: 0 })
+    pub fn new(ledger: Writer, times: bool) -> Result<Self> {
+        let clock = times.then(SharedClock::new);
+        Ok(Self { tally: Tally::new()?, ledger, clock, refused: 0 })
     }
 
     /// Counts a message that came to its end; `reply` is the last one read for it.
@@ -154,7 +158,12 @@ impl Recorder {
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         self.tally.latency_us.saturating_record(latency_us.clamp(1, limits::LATENCY_MAX_US));
         let ids = reply.ids().unwrap_or(ledger::NO_ID);
-        self.ledger.line(now, format_args!("ack {run}-{seq} {} {ids}", transaction.accepted))
+        let accepted = transaction.accepted;
+        let Some(clock) = &self.clock else {
+            return self.ledger.line(now, format_args!("ack {run}-{seq} {accepted} {ids}"));
+        };
+        let (due, acked) = (clock.us(transaction.job.start), clock.us(now));
+        self.ledger.line(now, format_args!("ack {run}-{seq} {accepted} {ids} {due} {acked}"))
     }
 
     fn refused(

@@ -13,10 +13,18 @@ use std::io::Write;
 pub struct Traffic {
     run: String,
     from: String,
-    domains: Weighted<String>,
+    domains: Domains,
     recipients: u32,
     seed: u64,
     contents: Contents,
+}
+
+#[derive(Debug)]
+enum Domains {
+    /// By weight.
+    Drawn(Weighted<String>),
+    /// So many numbered ones, one after the other.
+    InTurn(u32),
 }
 
 #[derive(Debug)]
@@ -117,23 +125,43 @@ impl Traffic {
     fn address(&self, seq: u64, index: u32, out: &mut Vec<u8>) {
         // Recipients of one message differ in their number, whatever domain each draws.
         let first = rng::below(rng::draw(self.seed, seq), 1_000_000);
-        let domain = self.domains.pick(rng::draw(self.seed ^ seq, u64::from(index)));
-        let _ = write!(out, "user{}@{domain}", first + u64::from(index));
+        let user = first + u64::from(index);
+        let _ = match &self.domains {
+            Domains::Drawn(choice) => {
+                let domain = choice.pick(rng::draw(self.seed ^ seq, u64::from(index)));
+                write!(out, "user{user}@{domain}")
+            }
+            Domains::InTurn(count) => {
+                let recipient = seq * u64::from(self.recipients) + u64::from(index);
+                write!(out, "user{user}@{}", numbered(recipient % u64::from(*count) + 1))
+            }
+        };
     }
 }
 
-fn domains(options: &Options) -> Result<Weighted<String>> {
-    match options.domain_count {
-        Some(count) => {
-            Weighted::new((1..=count).map(|n| (format!("d{n:04}.example"), 1)).collect())
+fn domains(options: &Options) -> Result<Domains> {
+    match (options.domain_count, options.in_turn) {
+        (Some(0), _) => bail!("--domain-count must be above zero"),
+        (Some(count), true) => Ok(Domains::InTurn(count)),
+        (Some(count), false) => {
+            let names = (1..=u64::from(count)).map(|number| (numbered(number), 1)).collect();
+            Ok(Domains::Drawn(Weighted::new(names)?))
         }
-        None => Weighted::parse(&options.domains, |name| {
-            if name.contains(|c: char| c.is_control() || c.is_whitespace() || "<>@".contains(c)) {
-                bail!("bad domain {name:?}");
-            }
-            Ok(name.to_owned())
-        }),
+        (None, _) => {
+            let parsed = Weighted::parse(&options.domains, |name| {
+                if name.contains(|c: char| c.is_control() || c.is_whitespace() || "<>@".contains(c))
+                {
+                    bail!("bad domain {name:?}");
+                }
+                Ok(name.to_owned())
+            });
+            Ok(Domains::Drawn(parsed?))
+        }
     }
+}
+
+fn numbered(number: u64) -> String {
+    format!("d{number:04}.example")
 }
 
 fn contents(options: &Options) -> Result<Contents> {
@@ -171,5 +199,33 @@ impl DateLine {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn domains_in_turn() {
+        let words = "x --target h:1 -n 9 --domain-count 3 --in-turn --recipients 2";
+        let line = Line::parse_from(words.split(' '));
+        let traffic = Traffic::new(&line.options).unwrap();
+        let mut domains = Vec::new();
+        for (seq, index) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let mut out = Vec::new();
+            traffic.rcpt(seq, index, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            domains.push(text.split_once('@').unwrap().1.trim_end().to_owned());
+        }
+        let expected = ["d0001", "d0002", "d0003", "d0001"].map(|name| format!("{name}.example>"));
+        assert_eq!(domains, expected);
     }
 }

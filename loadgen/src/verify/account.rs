@@ -1,5 +1,6 @@
 //! The books: per loadgen id, what was promised and what became of it.
 
+use super::spread::Spread;
 use crate::ledger::{self, Entry};
 use crate::limits;
 use serde::Serialize;
@@ -11,6 +12,10 @@ struct Account {
     acknowledged: u64,
     delivered: u64,
     failed: u64,
+    /// Microseconds of the machine's clock, 0 while unknown: due, acknowledged, last arrived.
+    due_us: u64,
+    acked_us: u64,
+    got_us: u64,
 }
 
 impl Account {
@@ -65,6 +70,10 @@ pub struct Summary {
     pub unidentified: u64,
     /// Lines that are no ledger lines.
     pub unreadable_lines: u64,
+    /// From when a message was due to when it arrived (its last copy), if the ledgers tell times.
+    pub due_to_delivered_us: Option<Spread>,
+    /// From when the source read the 250 to when it arrived; 0 when it arrived before.
+    pub accepted_to_delivered_us: Option<Spread>,
     /// The first of the missing ids, sorted.
     pub missing_ids: Vec<String>,
 }
@@ -90,13 +99,15 @@ impl Books {
     /// Enters a line of a source's or a sink's ledger.
     pub fn ledger_line(&mut self, line: &str) {
         match ledger::parse(line) {
-            Some(Entry::Ack { id, recipients, .. }) => {
-                self.enter(id, |account| account.acknowledged += u64::from(recipients))
-            }
+            Some(Entry::Ack { id, recipients, times, .. }) => self.enter(id, |account| {
+                account.acknowledged += u64::from(recipients);
+                (account.due_us, account.acked_us) = times.unwrap_or_default();
+            }),
             Some(Entry::Got { id: ledger::NO_ID, .. }) => self.unidentified += 1,
-            Some(Entry::Got { id, recipients }) => {
-                self.enter(id, |account| account.delivered += u64::from(recipients))
-            }
+            Some(Entry::Got { id, recipients, at }) => self.enter(id, |account| {
+                account.delivered += u64::from(recipients);
+                account.got_us = account.got_us.max(at.unwrap_or(0));
+            }),
             Some(Entry::Nak { .. }) => self.refused += 1,
             None => self.unreadable_lines += 1,
         }
@@ -136,6 +147,7 @@ impl Books {
             ..Summary::default()
         };
         let mut missing = Vec::new();
+        let (mut from_due, mut from_acked) = (Vec::new(), Vec::new());
         for (id, account) in &self.accounts {
             sum.acknowledged.add(account.acknowledged);
             sum.delivered.add(account.delivered.min(account.acknowledged));
@@ -146,10 +158,16 @@ impl Books {
             if account.acknowledged == 0 {
                 sum.unknown.add(account.delivered);
             }
+            if account.due_us > 0 && account.got_us > 0 {
+                from_due.push(account.got_us.saturating_sub(account.due_us));
+                from_acked.push(account.got_us.saturating_sub(account.acked_us));
+            }
             if account.missing() > 0 {
                 missing.push(id);
             }
         }
+        sum.due_to_delivered_us = Spread::of(from_due);
+        sum.accepted_to_delivered_us = Spread::of(from_acked);
         missing.sort_unstable_by_key(|id| (id.len(), (*id).clone()));
         sum.missing_ids =
             missing.into_iter().take(limits::MISSING_SHOWN).map(ToString::to_string).collect();
@@ -212,6 +230,18 @@ mod tests {
         assert_eq!(sum.missing, count(2, 4));
         assert_eq!(sum.failed, count(2, 3));
         assert_eq!(sum.unreadable_lines, 1);
+    }
+
+    #[test]
+    fn times_of_both_ledgers_are_joined() {
+        let lines =
+            ["ack r-1 1 x 100 150", "got r-1 1 400", "got r-2 1 160", "ack r-2 1 y 120 170"];
+        let sum = books(&lines, &[]).summary();
+        let (due, acked) =
+            (sum.due_to_delivered_us.unwrap(), sum.accepted_to_delivered_us.unwrap());
+        assert_eq!((due.p50, due.max), (40, 300));
+        assert_eq!((acked.p50, acked.max), (0, 250));
+        assert_eq!(books(&["ack r-1 1 x", "got r-1 1"], &[]).summary().due_to_delivered_us, None);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 mod account;
 mod follow;
 mod report;
+mod spread;
 
 pub use account::{Books, Summary};
+pub use spread::Spread;
 
 use crate::limits;
 use crate::units::parse_duration;

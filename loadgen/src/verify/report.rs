@@ -53,6 +53,17 @@ fn rest(out: &mut impl Write, summary: &Summary) -> Result<()> {
     if summary.unreadable_lines > 0 {
         writeln!(out, "{} could not be read", counted(summary.unreadable_lines, "line"))?;
     }
+    let spreads = [
+        ("due to there", summary.due_to_delivered_us),
+        ("250 to there", summary.accepted_to_delivered_us),
+    ];
+    for (name, spread) in spreads {
+        let Some(spread) = spread else { continue };
+        let ms = |us: u64| us as f64 / 1e3;
+        let (p50, p99, p999, max) =
+            (ms(spread.p50), ms(spread.p99), ms(spread.p999), ms(spread.max));
+        writeln!(out, "{name:<13}  p50 {p50:.2}  p99 {p99:.2}  p99.9 {p999:.2}  max {max:.2} ms")?;
+    }
     for id in &summary.missing_ids {
         writeln!(out, "  missing {id}")?;
     }
