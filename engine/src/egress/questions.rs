@@ -44,7 +44,10 @@ pub async fn ask(resolver: &Resolver, question: &DnsQuestion) -> DnsResult {
 
 /// The resolvers a policy gave names to, as far as this shard was asked to use them.
 #[derive(Default)]
-pub struct NamedResolvers(RefCell<HashMap<String, (Arc<NameServers>, Rc<Resolver>)>>);
+pub struct NamedResolvers(RefCell<HashMap<String, Known>>);
+
+/// What the name stood for when it was asked, and the resolver made of it.
+type Known = (Arc<NameServers>, Rc<Resolver>);
 
 impl NamedResolvers {
     /// The resolver of these servers, with its cache. One that was defined anew begins with an empty one.

@@ -80,12 +80,15 @@ pub struct Metrics {
     pub egress_connections: Counter,
     sites: RefCell<HashMap<String, Site>>,
     /// By provider; within it by source and pool, of which there are few.
-    providers: RefCell<HashMap<String, Vec<(String, String, Site)>>>,
+    providers: RefCell<HashMap<String, Vec<BySourceAndPool>>>,
     /// Time from the final dot to its reply, microseconds.
     pub accept_micros: RefCell<Histogram<u32>>,
     /// Age of messages at delivery, microseconds.
     pub delivery_micros: RefCell<Histogram<u32>>,
 }
+
+/// Source, pool, and their counts.
+type BySourceAndPool = (String, String, Site);
 
 impl Default for Metrics {
     fn default() -> Self {

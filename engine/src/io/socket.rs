@@ -365,7 +365,7 @@ mod tests {
     }
 
     fn pattern(bytes: usize) -> Vec<u8> {
-        (0..bytes).map(|at| (at * 31 >> 3) as u8).collect()
+        (0..bytes).map(|at| (at * 31 / 8) as u8).collect()
     }
 
     #[test]

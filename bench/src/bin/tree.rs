@@ -1,7 +1,7 @@
 //! What the example tree costs per message, in microseconds: its handlers fired as a shard fires them, for a connection that
 //! brings ten messages.
 //!
-//! `cargo run --release -p ringmta-policy --example cost [messages]`. The machine's noise is out of the figure when two runs
+//! `cargo run --release -p ringmta-bench --bin tree [messages]`. The machine's noise is out of the figure when two runs
 //! under `valgrind --tool=callgrind` are compared: instructions are counted then.
 
 use std::path::Path;
@@ -21,7 +21,7 @@ const CONNECTIONS: usize = 50;
 
 fn main() -> ExitCode {
     let count = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(100_000);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/example");
     for (name, value) in [("RINGMTA_MODE", "development"), ("KUMOMTA_WEBHOOK_URL", "")] {
         std::env::set_var(name, value);
     }
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(why) => {
-            eprintln!("cost: {why}");
+            eprintln!("tree: {why}");
             ExitCode::FAILURE
         }
     }
@@ -46,7 +46,7 @@ fn run(tree: &Path, count: u64) -> Result<(), PolicyError> {
     block_on(async {
         for n in 0..count {
             let conn = &mut open[n as usize % CONNECTIONS];
-            if (n / CONNECTIONS as u64) % PER_CONNECTION == 0 {
+            if (n / CONNECTIONS as u64).is_multiple_of(PER_CONNECTION) {
                 *conn = connection();
                 policy.ehlo("client.example", conn, vec!["PIPELINING".into()]).await?;
             }
