@@ -93,6 +93,9 @@ impl<F: Future> Future for Deadline<F> {
 thread_local! {
     static WHEEL: RefCell<Wheel> = RefCell::default();
     static TURNING: Cell<bool> = const { Cell::new(false) };
+    /// The tick the wheel is turned at next, and whom to wake when that is too late.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+    static TURNER: Cell<Option<Waker>> = const { Cell::new(None) };
 }
 
 /// What ends a wait.
@@ -108,9 +111,14 @@ impl Alarm {
         if sim::active() || limit < COARSE {
             return Alarm::Exact(Box::pin(sleep(limit)));
         }
-        let id = WHEEL.with_borrow_mut(|wheel| wheel.set(ring::coarse_millis(), limit, waker));
+        let (id, due) = WHEEL.with_borrow_mut(|wheel| {
+            let id = wheel.set(ring::coarse_millis(), limit, waker);
+            (id, wheel.due(id))
+        });
         if !TURNING.replace(true) {
             ring::spawn(turn());
+        } else if due < NEXT.get() {
+            TURNER.take().into_iter().for_each(Waker::wake);
         }
         Alarm::Coarse(id)
     }
@@ -141,13 +149,35 @@ impl Drop for Alarm {
     }
 }
 
-/// Turns the wheel while a deadline is set.
+/// Turns the wheel while a deadline is set, whenever one may be due: an idle shard is not woken for it.
 async fn turn() {
-    let tick = Duration::from_millis(wheel::TICK_MS);
-    while !WHEEL.with_borrow(Wheel::is_empty) {
-        sleep(tick).await;
+    while let Some(next) = WHEEL.with_borrow(Wheel::next) {
+        NEXT.set(next);
+        let due = Duration::from_millis(next * wheel::TICK_MS);
+        let now = Duration::from_millis(ring::coarse_millis());
+        // At least a tick, that what is due about now is looked at together.
+        let pause = due.saturating_sub(now).max(Duration::from_millis(wheel::TICK_MS));
+        until_sooner(ring::sleep(pause)).await;
         let passed = WHEEL.with_borrow_mut(|wheel| wheel.advance(ring::coarse_millis()));
         passed.into_iter().for_each(Waker::wake);
     }
     TURNING.set(false);
+}
+
+/// Waits for `pause`, or until a deadline is set that is due before.
+async fn until_sooner(pause: impl Future<Output = ()>) {
+    let planned = NEXT.get();
+    let mut pause = std::pin::pin!(pause);
+    std::future::poll_fn(|cx| {
+        if pause.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let sooner = WHEEL.with_borrow(Wheel::next).is_some_and(|next| next < planned);
+        if sooner {
+            return Poll::Ready(());
+        }
+        TURNER.set(Some(cx.waker().clone()));
+        Poll::Pending
+    })
+    .await;
 }

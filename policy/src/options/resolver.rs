@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{option_table, Notes, OptionTable, OptionValue, Support};
+use super::{option_table, suggest, Notes, OptionTable, OptionValue, Support};
 use crate::plain::Plain;
 
 /// Port of name servers given without one.
@@ -16,7 +16,12 @@ pub struct NameServer(pub SocketAddr);
 impl OptionValue for NameServer {
     const TYPE: &'static str =
         "a name server (\"ip\", \"ip:port\" or { socket_addr = \"ip:port\" })";
-    fn parse(v: &Plain, _: &mut Notes) -> Result<NameServer, String> {
+    fn parse(v: &Plain, notes: &mut Notes) -> Result<NameServer, String> {
+        if let Plain::Map(fields) = v {
+            for (key, value) in fields.iter() {
+                name_server_field(&key.key_text(), value, notes)?;
+            }
+        }
         let text =
             v.get("socket_addr").unwrap_or(v).as_str().ok_or_else(|| {
                 format!("invalid type: {}, expected {}", v.describe(), Self::TYPE)
@@ -30,6 +35,31 @@ impl OptionValue for NameServer {
     fn to_plain(&self) -> Plain {
         Plain::str(self.0.to_string())
     }
+}
+
+const SERVER_FIELDS: [&str; 4] =
+    ["socket_addr", "protocol", "trust_negative_responses", "bind_addr"];
+
+/// Looks at one field of a name server that is given as a table.
+fn name_server_field(name: &str, value: &Plain, notes: &mut Notes) -> Result<(), String> {
+    let instead = match name {
+        "socket_addr" => return Ok(()),
+        "protocol" if value.is("udp") => return Ok(()),
+        "protocol" if value.is("tcp") => {
+            "servers are asked over UDP, and over TCP for long answers"
+        }
+        "protocol" => {
+            return Err(format!(
+                "invalid value: {}, expected \"udp\" or \"tcp\" as `protocol`",
+                value.describe()
+            ))
+        }
+        "trust_negative_responses" => "that there is no such name is always believed",
+        "bind_addr" => "questions leave from the address the system picks",
+        other => return Err(suggest::unknown("field", other, SERVER_FIELDS.into_iter())),
+    };
+    notes.warnings.push(format!("`{name}` of a name server has no effect: {instead}"));
+    Ok(())
 }
 
 const FULL_NAMES: &str = "mail domains are always asked for by their full name";
@@ -134,5 +164,37 @@ impl OptionValue for ResolverOptions {
     }
     fn to_plain(&self) -> Plain {
         self.fields()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(fields: &[(&str, &str)]) -> (Result<NameServer, String>, Vec<String>) {
+        let mut notes = Notes::default();
+        let table = Plain::map(fields.iter().map(|(name, value)| (*name, Plain::str(value))));
+        (NameServer::parse(&table, &mut notes), notes.warnings)
+    }
+
+    #[test]
+    fn every_field_of_a_name_server_is_heeded_or_told() {
+        let at = ("socket_addr", "127.0.0.1:53");
+        assert!(server(&[at]).0.is_ok());
+        assert!(server(&[at, ("protocol", "udp")]).0.is_ok());
+        for (field, value) in [
+            ("protocol", "tcp"),
+            ("trust_negative_responses", "true"),
+            ("bind_addr", "127.0.0.2:0"),
+        ] {
+            let (parsed, warnings) = server(&[at, (field, value)]);
+            assert!(parsed.is_ok() && warnings.len() == 1 && warnings[0].contains(field));
+        }
+        for (field, value, told) in
+            [("protocol", "tls", "expected \"udp\""), ("protocl", "udp", "protocol")]
+        {
+            let error = server(&[at, (field, value)]).0.unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
     }
 }
