@@ -12,6 +12,9 @@ step() {
 step 'peers' ci/peers.sh
 step 'format' cargo fmt --all --check
 step 'clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
+step 'build' cargo test --workspace --locked --no-run
+# The tests' engines write through to the disk: gigabytes of fresh binaries would be written in front of them.
+step 'settle' sync
 step 'tests' cargo test --workspace --locked
 step 'simulation' ci/simulation.sh
 step 'crash campaign' ci/crash_campaign.sh --rounds 5 --profile dev

@@ -27,8 +27,10 @@ pub const SOCKET_CALLS_PER_TURN: u32 = 32;
 pub const LISTEN_BACKLOG: i32 = 4096;
 /// Size of a disk block: the unit of O_DIRECT writes and of the torn-write argument.
 pub const BLOCK_BYTES: usize = 4096;
-/// Longest a shard waits for any one disk operation before the callers are told it failed.
-pub const DISK_TIMEOUT_SECS: u64 = 30;
+/// Longest a shard waits for any one disk operation before the callers are told it failed. Longer than the
+/// kernel tries one command again (30 s each time) and than a disk of a busy cloud host stalls, shorter than the
+/// ten minutes a client waits for the reply to its message (RFC 5321 section 4.5.3.2.6).
+pub const DISK_TIMEOUT_SECS: u64 = 120;
 /// Most shards a process may run.
 pub const SHARDS_MAX: usize = 256;
 

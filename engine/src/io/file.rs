@@ -2,13 +2,22 @@
 
 use super::ring::{self, RingBlock, RingFile};
 use super::sim::{self, file::SimFile};
-use super::time::deadline;
+use super::time::{deadline, TimedOut};
 use crate::limits::{BLOCK_BYTES, DISK_TIMEOUT_SECS};
+use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 const DISK: Duration = Duration::from_secs(DISK_TIMEOUT_SECS);
+
+/// What the disk answers, or that it does not.
+async fn answered<T>(asked: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    deadline(DISK, asked).await.unwrap_or_else(|TimedOut| {
+        let why = format!("the disk has not answered for {DISK_TIMEOUT_SECS} s");
+        Err(io::Error::new(io::ErrorKind::TimedOut, why))
+    })
+}
 
 /// An aligned, append-only buffer. Its capacity is whole disk blocks.
 pub struct Block {
@@ -120,7 +129,7 @@ pub async fn learn_device(dir: &Path) -> io::Result<()> {
     if sim::active() {
         return Ok(());
     }
-    deadline(DISK, ring::learn_device(dir)).await?
+    answered(ring::learn_device(dir)).await
 }
 
 /// Makes the entries of a folder durable.
@@ -129,9 +138,9 @@ pub async fn learn_device(dir: &Path) -> io::Result<()> {
 /// As fsync(2); `TimedOut` past the disk deadline.
 pub async fn sync_dir(dir: &Path) -> io::Result<()> {
     if sim::active() {
-        return deadline(DISK, sim::file::sync_dir(dir)).await?;
+        return answered(sim::file::sync_dir(dir)).await;
     }
-    deadline(DISK, ring::sync_dir(dir)).await?
+    answered(ring::sync_dir(dir)).await
 }
 
 /// A file opened for direct I/O. Cheap to clone; closed when the last clone goes.
@@ -201,7 +210,7 @@ impl File {
     /// # Errors
     /// As open(2), fallocate(2), fsync(2); `TimedOut` past the disk deadline.
     pub async fn create(path: &Path, bytes: u64, durable: bool) -> io::Result<File> {
-        let inner = deadline(DISK, Inner::open(path, Some(bytes), durable)).await??;
+        let inner = answered(Inner::open(path, Some(bytes), durable)).await?;
         if let Some(dir) = path.parent() {
             sync_dir(dir).await?;
         }
@@ -213,7 +222,7 @@ impl File {
     /// # Errors
     /// As open(2).
     pub async fn open(path: &Path, durable: bool) -> io::Result<File> {
-        let inner = deadline(DISK, Inner::open(path, None, durable)).await??;
+        let inner = answered(Inner::open(path, None, durable)).await?;
         Ok(File { inner })
     }
 
@@ -222,7 +231,7 @@ impl File {
     /// # Errors
     /// As open(2).
     pub async fn open_read(path: &Path) -> io::Result<File> {
-        let inner = deadline(DISK, Inner::open_read(path)).await??;
+        let inner = answered(Inner::open_read(path)).await?;
         Ok(File { inner })
     }
 
@@ -233,7 +242,7 @@ impl File {
     /// the state of the blocks is unknown.
     pub async fn write_at(&self, mut block: Block, at: u64) -> io::Result<()> {
         block.pad_to(BLOCK_BYTES);
-        deadline(DISK, self.inner.write_at(block.inner, block.len, at)).await?
+        answered(self.inner.write_at(block.inner, block.len, at)).await
     }
 
     /// Reads up to `bytes` at `at`; shorter at the end of the file.
@@ -241,7 +250,7 @@ impl File {
     /// # Errors
     /// As read(2).
     pub async fn read_at(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
-        deadline(DISK, self.inner.read_at(at, bytes)).await?
+        answered(self.inner.read_at(at, bytes)).await
     }
 
     /// Waits until everything written is on stable storage.
@@ -249,7 +258,7 @@ impl File {
     /// # Errors
     /// As fdatasync(2). After an error the written data must be taken as lost.
     pub async fn sync(&self) -> io::Result<()> {
-        deadline(DISK, self.inner.sync()).await?
+        answered(self.inner.sync()).await
     }
 
     /// Size in bytes.
@@ -257,6 +266,6 @@ impl File {
     /// # Errors
     /// As stat(2).
     pub async fn size(&self) -> io::Result<u64> {
-        deadline(DISK, self.inner.size()).await?
+        answered(self.inner.size()).await
     }
 }

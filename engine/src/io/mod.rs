@@ -11,6 +11,8 @@
 pub mod file;
 pub mod fs;
 pub mod hash;
+pub mod listener;
+pub mod memory;
 pub mod plain;
 pub mod ring;
 pub mod sim;
@@ -24,6 +26,7 @@ pub mod wheel;
 
 pub use file::{Block, File};
 pub use hash::{Map, Set};
+pub use listener::ReservedPort;
 pub use stream::{Conn, Listener, Stream, UdpSocket};
 pub use time::{deadline, mono_nanos, sleep, unix_millis, unix_nanos, TimedOut};
 

@@ -22,7 +22,7 @@ pub struct RingStream {
 }
 
 impl RingStream {
-    fn new(socket: std::net::TcpStream) -> RingStream {
+    pub(super) fn new(socket: std::net::TcpStream) -> RingStream {
         let reads = Watch::new(socket.as_raw_fd());
         RingStream { reads, writes: None, streak: 0, socket }
     }
@@ -149,7 +149,7 @@ fn send(fd: RawFd, buf: &[u8]) -> io::Result<usize> {
 }
 
 /// A new non-blocking TCP socket for addresses like `addr`.
-fn tcp_socket(addr: &SocketAddr) -> io::Result<OwnedFd> {
+pub(super) fn tcp_socket(addr: &SocketAddr) -> io::Result<OwnedFd> {
     let family = if addr.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: no pointers; the descriptor is fresh and owned by nobody else.
@@ -162,7 +162,7 @@ fn tcp_socket(addr: &SocketAddr) -> io::Result<OwnedFd> {
     }
 }
 
-fn bind_socket(socket: &OwnedFd, to: SocketAddr) -> io::Result<()> {
+pub(super) fn bind_socket(socket: &OwnedFd, to: SocketAddr) -> io::Result<()> {
     let (addr, len) = sockaddr(to);
     // SAFETY: the address is a valid sockaddr of the length given.
     if unsafe { libc::bind(socket.as_raw_fd(), std::ptr::addr_of!(addr).cast(), len) } != 0 {
@@ -220,64 +220,6 @@ fn sockaddr(addr: SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
     (storage, len as libc::socklen_t)
 }
 
-/// A listening socket; every shard binds its own to the same address (SO_REUSEPORT).
-pub struct RingListener {
-    reads: Watch,
-    socket: std::net::TcpListener,
-}
-
-/// An accepted socket on its way to the shard that will serve it.
-pub struct RingAccepted(std::net::TcpStream);
-
-impl RingListener {
-    /// Binds and listens.
-    pub fn bind(addr: SocketAddr) -> io::Result<RingListener> {
-        let socket = tcp_socket(&addr)?;
-        let on: libc::c_int = 1;
-        let size = std::mem::size_of_val(&on) as libc::socklen_t;
-        // SAFETY: the option's value outlives the call, and its size is its own.
-        let set = unsafe {
-            let value = std::ptr::addr_of!(on).cast();
-            libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_REUSEPORT, value, size)
-        };
-        if set != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        bind_socket(&socket, addr)?;
-        // SAFETY: no pointers.
-        if unsafe { libc::listen(socket.as_raw_fd(), limits::LISTEN_BACKLOG) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let reads = Watch::new(socket.as_raw_fd());
-        Ok(RingListener { reads, socket: socket.into() })
-    }
-
-    /// The next connection, not yet bound to a shard.
-    pub async fn accept(&self) -> io::Result<RingAccepted> {
-        loop {
-            std::future::poll_fn(|cx| self.reads.poll_ready(cx)).await?;
-            match self.socket.accept() {
-                // It may block: every call on it says that it must not.
-                Ok((socket, _peer)) => return Ok(RingAccepted(socket)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reads.is_empty(),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Our address, with the real port.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-}
-
-impl RingAccepted {
-    /// Makes it a stream of the current shard.
-    pub fn bind(self) -> RingStream {
-        RingStream::new(self.0)
-    }
-}
-
 /// A UDP socket of this shard.
 pub struct RingUdp {
     reads: Watch,
@@ -319,6 +261,7 @@ impl RingUdp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::listener::RingListener;
     use crate::io::ring::run_shard;
     use crate::io::{deadline, spawn};
     use std::io::{Read, Write};

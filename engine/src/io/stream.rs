@@ -1,9 +1,10 @@
 //! Sockets: TCP streams (plain or TLS), listeners, UDP.
 
+use super::listener::{RingAccepted, RingListener};
 use super::sim;
 use super::sim::stream::{SimAccepted, SimListener, SimStream};
 use super::sim::udp::SimUdp;
-use super::socket::{RingAccepted, RingListener, RingStream, RingUdp};
+use super::socket::{RingStream, RingUdp};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -132,15 +132,10 @@ async fn bind(what: &str, address: SocketAddr) -> io::Result<Listener> {
         };
         io::Error::new(error.kind(), format!("{what} cannot listen on {address}: {error}; {cure}"))
     };
-    let mut free = address;
-    if address.port() == 0 {
-        // Among sockets that share ports the system hands out one that another of them has.
-        let alone = std::net::TcpListener::bind(address).and_then(|alone| alone.local_addr());
-        free = alone.map_err(failed)?;
-    } else if is_taken(address).await {
+    if address.port() != 0 && is_taken(address).await {
         return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
     }
-    Listener::bind(free).map_err(failed)
+    Listener::bind(address).map_err(failed)
 }
 
 /// Whether someone goes on listening there: the sockets of a sandbox that ended a moment ago go

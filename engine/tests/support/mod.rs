@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Far beyond what anything here takes: a test that reaches it has hung.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Polls until `condition` holds.
 pub fn wait(what: &str, mut condition: impl FnMut() -> bool) {

@@ -103,10 +103,8 @@ fn a_broker_that_is_down_is_an_error_in_time() {
         let producer = Producer::new(vec![property("bootstrap.servers", at)]).unwrap();
         let mut r = record("t", "x");
         r.timeout = Duration::from_secs(3);
-        let started = Instant::now();
         let e = producer.send(&r).unwrap_err();
         assert!(e.contains("not confirmed within 3s") && e.contains(says), "{e}");
-        assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     }
 }
 
