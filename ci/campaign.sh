@@ -104,6 +104,15 @@ disk() {
   mounts+=("$3")
 }
 
+# A killed engine's files are busy until the kernel has taken its rings down.
+unmount() {
+  for _ in $(seq 200); do
+    if umount "$1" 2> "$work/mount.out"; then return; fi
+    sleep 0.05
+  done
+  fail "$1 cannot be unmounted: $(cat "$work/mount.out")"
+}
+
 needs() {
   local program
   [ "$(id -u)" = 0 ] || { echo 'skipped: mounting needs root'; exit 0; }

@@ -32,7 +32,7 @@ kill -INT "$load" 2> /dev/null || true
 wait "$load" || true
 kill -9 "$engine"; wait "$engine" 2> /dev/null || true
 rm -f "$work/outer/filler"
-umount "$work/disk"
+unmount "$work/disk"
 e2fsck -fy "$work/outer/disk.img" > "$work/fsck.out" 2>&1 || true
 mount -o loop "$work/outer/disk.img" "$work/disk"
 start 2

@@ -28,7 +28,7 @@ for round in $(seq "$rounds"); do
   cp --sparse=always "$work/disk.img" "$work/cut.img"
   cp "$work/got" "$work/got.cut"
   kill -9 "$engine" "$load"; wait "$engine" "$load" 2> /dev/null || true
-  umount "$work/disk"
+  unmount "$work/disk"
   mkdir -p "$work/cut"
   mount -o loop "$work/cut.img" "$work/cut"; mounts+=("$work/cut")
   ports 1 "$work/cut/spool"
@@ -39,7 +39,7 @@ for round in $(seq "$rounds"); do
   kill -9 "$engine" "${others[@]}" 2> /dev/null || true
   wait 2> /dev/null || true
   others=()
-  umount "$work/cut"; mounts=()
+  unmount "$work/cut"; mounts=()
   rm -f "$work/disk.img" "$work/cut.img"
   total=$((total + acknowledged)) lost=$((lost + missing)) waiting=$((waiting + ${found:-0}))
   echo "round $round of $rounds: $acknowledged acknowledged before the cut, ${found:-0} recovered, $missing missing"

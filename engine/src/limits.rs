@@ -143,6 +143,8 @@ pub const LEASE_TURN_MESSAGES: u32 = 50;
 pub const LEASE_TURN_MS: u64 = 1000;
 /// Graceful end of all deliveries in flight at stop.
 pub const STOP_GRACE_MS: u64 = 4000;
+/// Longest an ending shard waits for what its helper thread has begun.
+pub const STOP_SETTLE_MS: u64 = 500;
 /// DNS: one query's time-out, tries, and the longest whole lookup.
 pub const DNS_QUERY_TIMEOUT_MS: u64 = 1500;
 /// Tries per lookup over the configured servers.

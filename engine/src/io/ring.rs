@@ -2,6 +2,7 @@
 //! engine that names glommio.
 #![allow(unsafe_code)]
 
+use super::time::deadline;
 use super::uring::{self, Counted, Once, Turn};
 use crate::limits;
 use glommio::io::{BufferedFile, DmaFile, OpenOptions};
@@ -46,7 +47,14 @@ where
         uring::start()?;
         let result = executor.run(async move {
             spawn_uncounted(pump());
-            Counted(make()).await
+            let result = Counted(make()).await;
+            // The helper thread does things in turn. What it has begun is to be over when the shard ends:
+            // an answer that finds nobody would be a panic.
+            let settle = Duration::from_millis(limits::STOP_SETTLE_MS);
+            if deadline(settle, blocking(|| ())).await.is_err() {
+                tracing::warn!("a disk operation was still under way when its shard ended");
+            }
+            result
         });
         uring::stop();
         Ok(result)
@@ -437,4 +445,29 @@ pub fn is_root() -> bool {
 pub fn user_id() -> u32 {
     // SAFETY: geteuid has no preconditions.
     unsafe { libc::geteuid() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_the_helper_thread_has_begun_is_over_when_the_shard_ends() {
+        let is_done = Arc::new(AtomicBool::new(false));
+        let told = is_done.clone();
+        let shard = run_shard("test", None, || async move {
+            let (tell, begun) = futures::channel::oneshot::channel();
+            let work = move || {
+                let _ = tell.send(());
+                std::thread::sleep(Duration::from_millis(50));
+                told.store(true, Ordering::Relaxed);
+            };
+            spawn(blocking(work));
+            assert_eq!(begun.await, Ok(()));
+        });
+        shard.unwrap().join().unwrap().unwrap();
+        assert!(is_done.load(Ordering::Relaxed));
+    }
 }
