@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A small disk that fills up: clients get 452, the queue drains, and when there is room again mail is taken again, without
-# anyone's help. Needs root and loop devices.
+# A small disk that fills up: clients get 452, an engine killed then starts again, the queue drains, and when there is room
+# again mail is taken again, without anyone's help. Needs root and loop devices.
 #
 #   ci/disk_full.sh [--profile dev|release] [--seed N]
 . "$(dirname "${BASH_SOURCE[0]}")/campaign.sh"
@@ -34,6 +34,9 @@ done
 [ -n "$full" ] || fail "the disk never got full: $(df -m "$work/disk" | tail -1)"
 sleep 3
 kill -0 "$engine" || fail 'the engine is gone'
+# A start needs no room.
+kill -9 "$engine"; wait "$engine" 2> /dev/null || true
+start 1
 kill -INT "$load" 2> /dev/null || true
 wait "$load" || true
 sink "$work/got"

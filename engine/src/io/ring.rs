@@ -410,14 +410,24 @@ impl RingFile {
 /// succeed without touching the disk, and every later read would fail with EOPNOTSUPP.
 pub async fn learn_device(dir: &Path) -> io::Result<()> {
     let path = dir.join(".probe-device");
-    let written = path.clone();
-    blocking(move || {
+    let to_write = path.clone();
+    let written = blocking(move || {
         use std::io::Write;
-        let mut file = std::fs::File::create(&written)?;
+        let mut file = std::fs::File::create(&to_write)?;
         file.write_all(&[1; limits::BLOCK_BYTES])?;
         file.sync_all()
-    })
-    .await?;
+    });
+    match written.await {
+        Ok(()) => {}
+        // Then files that are not empty are there already, and one of them is opened first.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT)) => {
+            return match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        Err(error) => return Err(error),
+    }
     let opened = DmaFile::open(&path).await.map_err(io::Error::from)?;
     opened.close().await.map_err(io::Error::from)?;
     std::fs::remove_file(&path)

@@ -234,6 +234,22 @@ impl Journal {
         Ok(())
     }
 
+    /// Has the file for the next rotation at hand, so that a start on a disk that has got full needs no
+    /// room. Without it things go on: a rotation makes its file then.
+    pub async fn reserve(&self) {
+        if self.spare.borrow().is_some() {
+            return;
+        }
+        let path = self.fresh_path();
+        match File::create(&path, self.file_bytes, self.durable).await {
+            Ok(_) => *self.spare.borrow_mut() = Some(path),
+            Err(error) => {
+                tracing::warn!("spool: no spare journal file {}: {error}", path.display());
+                remove(&path);
+            }
+        }
+    }
+
     fn fresh_path(&self) -> PathBuf {
         let name = self.next_name.get();
         self.next_name.set(name + 1);

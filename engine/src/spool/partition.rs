@@ -84,6 +84,7 @@ impl Partition {
         });
         let (mut live, mut report) = partition.take_over(found);
         partition.journal.rotate(&partition).await?;
+        partition.journal.reserve().await;
         io::spawn(super::group_commit::run(partition.clone()));
         let mut known = known(&live);
         for stray in strays {

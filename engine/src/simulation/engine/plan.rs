@@ -3,6 +3,7 @@
 
 use crate::io::sim::rng::{Rng, MILLION};
 use crate::io::sim::{disk, net};
+use crate::limits::DISK_TIMEOUT_SECS;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -175,7 +176,7 @@ impl Plan {
 
     /// Longest time from the last look at a message's age to its envelope at the next hop.
     pub fn flight_ms(&self, hop: usize) -> u64 {
-        let hangs = if self.disk.hang > 0 { 100_000 } else { 0 };
+        let hangs = if self.disk.hang > 0 { 3500 * DISK_TIMEOUT_SECS } else { 0 };
         self.hops[hop].timeout_ms * 8 + 2000 + hangs
     }
 

@@ -2,11 +2,12 @@
 
 use crate::io::sim::exec::Node;
 use crate::io::{deadline, Conn, Stream};
+use crate::limits::DISK_TIMEOUT_SECS;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Longest anyone waits for the engine: longer than its disk deadline and its clients' patience.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(3 * DISK_TIMEOUT_SECS);
 
 /// A connection, and what came over it.
 pub struct Wire {
