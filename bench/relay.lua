@@ -5,7 +5,7 @@ kumo.on('init', function()
   local dir = os.getenv 'BENCH_DIR'
   kumo.define_spool { name = 'data', path = dir .. '/data', min_free_space = '1%' }
   kumo.define_spool { name = 'meta', path = dir .. '/meta', min_free_space = '1%' }
-  kumo.configure_local_logs { log_dir = dir .. '/log', max_segment_duration = '10s' }
+  kumo.configure_local_logs { log_dir = dir .. '/log', max_segment_duration = '10s', min_free_space = '1%' }
   kumo.start_esmtp_listener { listen = os.getenv 'BENCH_SMTP', relay_hosts = { '127.0.0.1' } }
   kumo.start_http_listener { listen = os.getenv 'BENCH_HTTP' }
 end)

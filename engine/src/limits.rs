@@ -183,6 +183,8 @@ pub const PROXY_HEADER_SECS: u64 = 5;
 pub const HEALTH_FAILURES_MAX: usize = 1000;
 /// Log lines that wait for a `filter_event` at once; further ones are written unasked.
 pub const LOG_FILTERS_MAX: usize = 10_000;
+/// How long freed memory is kept for what comes next before the system gets it back.
+pub const MEMORY_KEEP_MS: std::ffi::c_long = 10_000;
 /// Open log segments are cut at least this often when the policy sets no duration.
 pub const LOG_SEGMENT_SECS: u64 = 60;
 /// Hook retry: first pause.

@@ -3,7 +3,7 @@
 
 use crate::diagnostics;
 use crate::egress::questions;
-use crate::io::{ring, tls, Listener, ReservedPort};
+use crate::io::{memory, ring, tls, Listener, ReservedPort};
 use crate::limits;
 use crate::mesh::{Inbox, Letter};
 use crate::process::Process;
@@ -65,6 +65,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     let cores = ring::cores();
     let shards = options.shards.unwrap_or(cores.len()).clamp(1, limits::SHARDS_MAX);
     ring::rlimits();
+    memory::keep_a_while();
     let policy = load_policy(options.policy.as_deref(), &shared)?;
     let mut init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
     if let Some(filter) = &init.diagnostic_log_filter {

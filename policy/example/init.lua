@@ -12,12 +12,13 @@ require 'policy.queue'
 
 kumo.on('init', function()
   -- Messages, and the journal of what happened to them.
-  kumo.define_spool { name = 'data', path = constants.spool .. '/data', min_free_space = '10%' }
-  kumo.define_spool { name = 'meta', path = constants.spool .. '/meta', min_free_space = '10%' }
+  kumo.define_spool { name = 'data', path = constants.spool .. '/data', min_free_space = constants.min_free_space }
+  kumo.define_spool { name = 'meta', path = constants.spool .. '/meta', min_free_space = constants.min_free_space }
 
   -- One line of JSON per event, closed often enough that readers are never far behind.
   kumo.configure_local_logs {
     log_dir = constants.log_dir,
+    min_free_space = constants.min_free_space,
     max_segment_duration = '1 minute',
     meta = { 'tenant', 'campaign' },
     headers = { 'Subject', 'Message-ID' },

@@ -1,9 +1,11 @@
-//! DKIM signatures (RFC 6376; Ed25519 as in RFC 8463). Canonicalisation is ours, the cryptography is ring's.
+//! DKIM signatures (RFC 6376; Ed25519 as in RFC 8463). Canonicalisation is ours. RSA is aws-lc's, whose signature costs half
+//! of what ring's does; the rest is ring's.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{RsaKeyPair, RSA_PKCS1_SHA256};
 use data_encoding::BASE64;
 use ring::digest::{Context, SHA256};
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, RsaKeyPair, RSA_PKCS1_SHA256};
+use ring::signature::Ed25519KeyPair;
 
 use crate::headers::{Field, HeaderBlock};
 use crate::options::{Canonicalization, DkimSigner};
@@ -189,7 +191,7 @@ impl Signer {
     fn sign(&self, input: &[u8]) -> Result<Vec<u8>, String> {
         match &self.key {
             Key::Rsa(pair) => {
-                let mut out = vec![0; pair.public().modulus_len()];
+                let mut out = vec![0; pair.public_modulus_len()];
                 pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input, &mut out)
                     .map_err(|_| "signing failed".to_owned())?;
                 Ok(out)

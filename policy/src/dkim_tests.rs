@@ -55,7 +55,7 @@ fn bad_keys_say_so_without_showing_them() {
 }
 
 fn ed25519(p: DkimSigner) -> Signer {
-    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let key = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
     Signer::new(p, Algorithm::Ed25519, key.as_ref()).unwrap()
 }
 
@@ -115,7 +115,10 @@ fn a_stated_length_lets_text_be_added() {
         return eprintln!("skipped: openssl is not installed");
     };
     let pair = RsaKeyPair::from_der(&unwrap_pem(&rsa)).unwrap();
-    let record = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(&spki(pair.public().as_ref())));
+    let record = format!(
+        "v=DKIM1; k=rsa; p={}",
+        BASE64.encode(&spki(aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref()))
+    );
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let p = DkimSigner {
         body_length: true,
@@ -182,7 +185,7 @@ fn another_implementation_agrees() {
         tool("openssl", &["rsa", "-in", path.to_str().unwrap(), "-pubout", "-outform", "DER"])
             .unwrap();
     let rsa_record = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(&public));
-    let seed = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+    let seed = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
     let pair = Ed25519KeyPair::from_pkcs8(seed.as_ref()).unwrap();
     let ed_record = format!(
         "v=DKIM1; k=ed25519; p={}",

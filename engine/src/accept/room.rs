@@ -36,11 +36,18 @@ fn watched(init: &InitConfig) -> Vec<Watched> {
 fn what_is_short((path, space, inodes): &Watched) -> Option<String> {
     let (free, total, inodes_free, inodes_total) = io::fs::disk_free(path).ok()?;
     if space.is_below(free, total) {
-        return Some(format!("{}: only {} MiB free", path.display(), free >> 20));
+        return Some(format!(
+            "{}: only {} MiB free, less than min_free_space = {space}",
+            path.display(),
+            free >> 20
+        ));
     }
     // Some filesystems have no fixed number of inodes and say 0.
     if inodes_total > 0 && inodes.is_below(inodes_free, inodes_total) {
-        return Some(format!("{}: only {inodes_free} inodes free", path.display()));
+        return Some(format!(
+            "{}: only {inodes_free} inodes free, less than min_free_inodes = {inodes}",
+            path.display()
+        ));
     }
     None
 }

@@ -111,7 +111,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
-/// Free space where `path` is: (free bytes, total bytes, free inodes, total inodes).
+/// Free space where `path` is: (free bytes, bytes free or in use, free inodes, total inodes).
 ///
 /// # Errors
 /// As statvfs(3).

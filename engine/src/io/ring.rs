@@ -217,7 +217,7 @@ pub(super) async fn sleep(duration: Duration) {
     glommio::timer::sleep(duration).await;
 }
 
-/// Free space of the filesystem that holds `path`: (free bytes, total bytes, free inodes, total
+/// Free space of the filesystem that holds `path`: (free bytes, bytes free or in use, free inodes, total
 /// inodes).
 ///
 /// # Errors
@@ -234,7 +234,8 @@ pub fn disk_free(path: &Path) -> io::Result<(u64, u64, u64, u64)> {
         let unit = stat.f_frsize as u64;
         Ok((
             stat.f_bavail as u64 * unit,
-            stat.f_blocks as u64 * unit,
+            // As df(1) counts: blocks that only the superuser may take are neither used nor free.
+            (stat.f_blocks - stat.f_bfree + stat.f_bavail) as u64 * unit,
             stat.f_favail as u64,
             stat.f_files as u64,
         ))

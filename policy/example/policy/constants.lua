@@ -28,6 +28,8 @@ local constants = {
   -- Where things live and listen.
   spool = env('RINGMTA_SPOOL', '/var/spool/kumomta'),
   log_dir = env('RINGMTA_LOG_DIR', '/var/log/kumomta'),
+  -- Below this, new mail is refused with 452. A developer's disk may be nearly full.
+  min_free_space = development and '256MB' or '10%',
   smtp_listen = env('RINGMTA_SMTP_LISTEN', '0.0.0.0:25'),
   http_listen = env('RINGMTA_HTTP_LISTEN', '0.0.0.0:8000'),
   banner = 'ringmta',

@@ -37,7 +37,7 @@ impl Spool {
 /// A floor for free space or inodes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MinFree {
-    /// Share of the whole, 0..=100.
+    /// Share of what is free or in use, 0..=100, as df(1) counts.
     Percent(f64),
     /// Bytes, or inodes.
     Bytes(u64),
@@ -49,6 +49,16 @@ impl MinFree {
         match self {
             MinFree::Percent(p) => (free as f64) < total as f64 * p / 100.0,
             MinFree::Bytes(b) => free < b,
+        }
+    }
+}
+
+impl std::fmt::Display for MinFree {
+    /// As it is written in a policy.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            MinFree::Percent(p) => write!(f, "{p}%"),
+            MinFree::Bytes(b) => write!(f, "{b}"),
         }
     }
 }
@@ -110,6 +120,8 @@ mod tests {
             .contains("expected free space"));
         assert!(MinFree::parse(&Plain::str("120%"), &mut n).is_err());
         assert!(MinFree::Percent(10.0).is_below(9, 100));
+        assert_eq!(MinFree::Percent(12.5).to_string(), "12.5%");
+        assert_eq!(MinFree::Bytes(10).to_string(), "10");
         assert!(!MinFree::Bytes(10).is_below(10, 100));
     }
 }
