@@ -17,4 +17,5 @@ step 'build' cargo test --workspace --locked --no-run
 step 'settle' sync
 step 'tests' cargo test --workspace --locked
 step 'simulation' ci/simulation.sh
+step 'wake-ups' ci/wakeups.sh
 step 'crash campaign' ci/crash_campaign.sh --rounds 5 --profile dev

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seconds=10 targets=() all=(record journal segment dot_reader command reply)
+seconds=10 targets=() all=(record journal segment dot_reader command reply conversation)
 dir=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 while [ $# -gt 0 ]; do
   case $1 in

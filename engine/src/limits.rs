@@ -21,6 +21,17 @@ pub const RING_GATHER_MAX: usize = 32;
 pub const RING_LAPS: u32 = 8;
 /// How often a busy executor looks at its own rings and timers, milliseconds.
 pub const EXECUTOR_TURN_MILLIS: u64 = 2;
+/// The executor's own preemption timer, seconds: so long that it never fires, for what it does when it fires at
+/// the wrong instant is to sleep with ready tasks (see `io/pump.rs`).
+pub const EXECUTOR_PREEMPT_SECONDS: u64 = 10;
+/// How often a shard's backstop wakes it, milliseconds: the longest it can sleep with ready tasks.
+pub const BACKSTOP_MILLIS: u64 = 1000;
+/// How long a shard must have stood still for the backstop to call it a stall, milliseconds.
+pub const BACKSTOP_STALL_MILLIS: u64 = 100;
+/// How late the backstop may wake and still be what woke the shard, milliseconds.
+pub const BACKSTOP_SLACK_MILLIS: u64 = 5;
+/// How long a shard's executor may take to run its first task before the start is given up, seconds.
+pub const SHARD_BEGIN_SECONDS: u64 = 10;
 /// Reads and writes of a socket that did not wait, in a row, before the shard's other tasks get a turn.
 pub const SOCKET_CALLS_PER_TURN: u32 = 32;
 /// Connections the kernel holds for a listener that has not yet accepted them; net.core.somaxconn caps it.
@@ -135,6 +146,20 @@ pub const READY_PER_CONNECTION: usize = 4;
 pub const REPLY_LINES_MAX: usize = 128;
 /// Bytes of one reply of a next hop, all lines.
 pub const REPLY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a line that is no reply which are quoted in a record.
+pub const REPLY_QUOTE_BYTES_MAX: usize = 200;
+/// Least bytes per second a next hop must take of a message on the whole; Postfix has the same.
+pub const EGRESS_BYTES_PER_SECOND_MIN: u64 = 500;
+/// How long answers are read that a peer may have given before it broke the connection, seconds.
+pub const LAST_WORDS_SECONDS: u64 = 5;
+/// Longest pause of a ready queue whose peer answers out of step, seconds; it begins at 1 and doubles.
+pub const OUT_OF_STEP_PAUSE_SECONDS_MAX: u64 = 60;
+/// How long a host that could not be reached is tried last, seconds.
+pub const DEAD_HOST_SECONDS: u64 = 60;
+/// MX hosts of a domain that count, by preference: more are of no use, and each costs DNS questions.
+pub const MX_HOSTS_MAX: usize = 32;
+/// How long the addresses of a site's hosts are waited for together, seconds.
+pub const HOST_LOOKUP_SECONDS: u64 = 20;
 /// Hosts tried for one connection attempt.
 pub const CANDIDATE_HOSTS_MAX: usize = 32;
 /// Messages after which a connection whose lease others wait for is given up.
@@ -145,6 +170,10 @@ pub const LEASE_TURN_MS: u64 = 1000;
 pub const STOP_GRACE_MS: u64 = 4000;
 /// Longest an ending shard waits for what its helper thread has begun.
 pub const STOP_SETTLE_MS: u64 = 500;
+/// How long a stop waits for all shards together, milliseconds: the two times above and a rest.
+pub const STOP_JOIN_MS: u64 = 6000;
+/// How often a stop looks whether shards have ended, milliseconds.
+pub const STOP_ASK_MS: u64 = 2;
 /// DNS: one query's time-out, tries, and the longest whole lookup.
 pub const DNS_QUERY_TIMEOUT_MS: u64 = 1500;
 /// Tries per lookup over the configured servers.

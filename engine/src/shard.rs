@@ -304,6 +304,10 @@ impl Shard {
         sum.count("spool_flush_total", "", self.spool.commits.flushes.get());
         sum.count("spool_committed_total", "", self.spool.commits.committed.get());
         sum.count("journal_flush_total", "", self.spool.journal.flushes.get());
+        if self.index == 0 {
+            // Counted for the process.
+            sum.count("shard_stall_total", "", io::stalls());
+        }
         sum.count("dns_mx_resolve_cache_hit", "", self.resolver.hits.get());
         sum.count("dns_mx_resolve_cache_miss", "", self.resolver.misses.get());
         sum.count("dns_mx_resolve_status_fail", "", self.resolver.failures.get());

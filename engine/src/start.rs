@@ -332,39 +332,41 @@ fn listener_tls(policy: &Policy, of: Certificate<'_>) -> Result<Arc<ServerConfig
 }
 
 fn start_shards(process: Arc<Process>, cores: &[usize], held: Held) -> Result<Engine, String> {
-    let mut threads = Vec::new();
-    let mut waiting = Vec::new();
-    for index in 0..process.shards {
-        let (sender, receiver) = oneshot::channel();
-        let process = process.clone();
-        // More shards than cores cannot have a core each.
-        let core = (process.shards <= cores.len()).then(|| cores[index % cores.len()]);
-        let thread = ring::run_shard(&format!("shard-{index}"), core, move || {
-            shard::run(process, index, sender)
-        });
-        threads.push(thread.map_err(|error| format!("shard {index}: {error}"))?);
-        waiting.push(receiver);
-    }
-    let mut engine = Engine { process, sockets: Vec::new(), recovered: 0, threads, _held: held };
-    for receiver in waiting {
-        match block_on(receiver) {
-            Ok(Ok(recovered)) => engine.recovered += recovered,
-            Ok(Err(why)) => {
-                engine.stop();
-                return Err(why);
-            }
-            Err(_) => {
-                engine.stop();
-                return Err("a shard's ring could not be set up; raise the locked-memory limit \
-                            (`ulimit -l`, systemd LimitMEMLOCK=infinity)"
-                    .into());
-            }
+    let mut engine =
+        Engine { process, sockets: Vec::new(), recovered: 0, threads: Vec::new(), _held: held };
+    match engine.start_threads(cores) {
+        Ok(()) => Ok(engine),
+        Err(why) => {
+            engine.stop();
+            Err(why)
         }
     }
-    Ok(engine)
 }
 
 impl Engine {
+    fn start_threads(&mut self, cores: &[usize]) -> Result<(), String> {
+        let shards = self.process.shards;
+        let mut waiting = Vec::new();
+        for index in 0..shards {
+            let (sender, receiver) = oneshot::channel();
+            let process = self.process.clone();
+            // More shards than cores cannot have a core each.
+            let core = (shards <= cores.len()).then(|| cores[index % cores.len()]);
+            let thread = ring::run_shard(&format!("shard-{index}"), core, move || {
+                shard::run(process, index, sender)
+            });
+            self.threads.push(thread.map_err(|error| format!("shard {index}: {error}"))?);
+            waiting.push(receiver);
+        }
+        for receiver in waiting {
+            self.recovered += block_on(receiver).map_err(|_| {
+                "a shard's ring could not be set up; raise the locked-memory limit \
+                 (`ulimit -l`, systemd LimitMEMLOCK=infinity)"
+            })??;
+        }
+        Ok(())
+    }
+
     fn open(&mut self, user: Option<&str>) -> Result<(), String> {
         for shard in 0..self.process.shards {
             let (sender, receiver) = oneshot::channel();
@@ -394,17 +396,36 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops every shard: what is in flight is finished within its time, the rest stays durable.
+    /// Stops every shard: what is in flight is finished within its time, the rest stays durable. A shard
+    /// that does not end within [`limits::STOP_JOIN_MS`] (a handler that never lets go of its thread) is left
+    /// to the end of the process: what it has acknowledged is on disk.
     pub fn stop(&mut self) {
+        let end = std::time::Instant::now() + Duration::from_millis(limits::STOP_JOIN_MS);
+        let pause = Duration::from_millis(limits::STOP_ASK_MS);
         self.process.ready.store(false, Ordering::Relaxed);
-        for inbox in &self.process.inboxes {
-            let _ = inbox.send(Letter::Stop);
+        let mut untold: Vec<&Inbox> = self.process.inboxes.iter().collect();
+        // A letter box may be full for a moment.
+        while !untold.is_empty() && std::time::Instant::now() < end {
+            untold.retain(|inbox| inbox.send(Letter::Stop).is_err());
+            if !untold.is_empty() {
+                std::thread::sleep(pause);
+            }
+        }
+        while self.threads.iter().any(|thread| !thread.is_finished())
+            && std::time::Instant::now() < end
+        {
+            std::thread::sleep(pause);
         }
         for thread in self.threads.drain(..) {
+            let name = thread.thread().name().unwrap_or("a shard").to_string();
+            if !thread.is_finished() {
+                tracing::error!("{name} does not end: it is left behind, with what it was doing");
+                continue;
+            }
             match thread.join() {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!("shard: {error}"),
-                Err(_) => tracing::error!("a shard has panicked"),
+                Ok(Err(error)) => tracing::error!("{name}: {error}"),
+                Err(_) => tracing::error!("{name} has panicked"),
             }
         }
     }

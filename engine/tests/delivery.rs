@@ -322,7 +322,7 @@ fn an_address_that_is_not_ascii_needs_smtputf8() {
     let engine = site.start(1);
     engine.accept("a@src.test", &["grüße@dst.test"], &message("utf8"));
     let record = site.wait_record("Bounce", |_| true);
-    assert_eq!(record["response"]["code"], 553);
+    assert_eq!(record["response"]["code"], 554);
 }
 
 #[test]

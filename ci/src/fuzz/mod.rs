@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A check ends what runs it.
 
 pub mod command;
+pub mod conversation;
 pub mod dot_reader;
 pub mod journal;
 pub mod record;
@@ -14,11 +15,12 @@ pub mod segment;
 pub type Check = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Check); 6] = [
+pub const TARGETS: [(&str, Check); 7] = [
     ("record", record::check),
     ("journal", journal::check),
     ("segment", segment::check),
     ("dot_reader", dot_reader::check),
     ("command", command::check),
     ("reply", reply::check),
+    ("conversation", conversation::check),
 ];

@@ -59,5 +59,6 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("dot_reader", wires.iter().map(|wire| behind(3, wire)).collect()),
         ("command", lines.iter().map(|line| line.to_vec()).collect()),
         ("reply", replies.iter().map(|wire| behind(2, wire)).collect()),
+        ("conversation", super::conversation::seeds()),
     ]
 }

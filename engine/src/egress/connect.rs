@@ -5,17 +5,19 @@ use super::client_tls;
 use super::plan::{shuffle_equals, PlanHost};
 use super::proxy::{self, At, Connected, Failure, Stage};
 use super::reply::Response;
-use super::wire::{Broken, Wire};
+use super::wire::Wire;
 use crate::events::record::TlsInfo;
-use crate::io::{deadline, mono_nanos, tls, Conn};
-use crate::limits::CANDIDATE_HOSTS_MAX;
+use crate::io::{deadline, mono_nanos, random_u64, tls, Conn};
+use crate::limits::{CANDIDATE_HOSTS_MAX, HOST_LOOKUP_SECONDS};
 use crate::queue::ReadyQueue;
 use crate::shard::Shard;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
+use futures::future::join_all;
 use ringmta_policy::{EgressPath, EnableTls};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// An open, greeted connection.
 pub struct Opened {
@@ -45,26 +47,24 @@ struct Candidate {
 ///
 /// # Errors
 /// A response that stands for all of them: permanent when the site can never be reached under
-/// this policy, else transient.
+/// this policy, else transient, with what each host said or did word for word.
 pub async fn open(shard: &Rc<Shard>, ready: &ReadyQueue) -> Result<Opened, Response> {
     let path = effective_path(ready);
-    let candidates = candidates(shard, ready, &path).await?;
+    let mut candidates = candidates(shard, ready, &path).await?;
+    // Stable: otherwise in the order of preference.
+    candidates.sort_by_key(|candidate| ready.dead_hosts.has(candidate.addr));
     let mut failures = Vec::new();
     for candidate in candidates.into_iter().take(CANDIDATE_HOSTS_MAX) {
-        let Candidate { host, addr } = &candidate;
-        match open_one(shard, ready, &path, host, *addr).await {
-            Ok(opened) => return Ok(opened),
-            Err(Trouble::Refused(response)) if response.is_permanent() => {
-                // Another host of the site may well take us (RFC 5321 section 5.1).
-                failures.push(format!("{host} {addr}: {} {}", response.code, response.content));
+        match open_one(shard, ready, &path, &candidate).await {
+            Ok(opened) => {
+                ready.dead_hosts.forget(candidate.addr);
+                return Ok(opened);
             }
-            Err(Trouble::Refused(response)) => {
-                failures.push(format!("{host} {addr}: {} {}", response.code, response.content));
-            }
-            Err(Trouble::Broken(why)) => failures.push(format!("{host} {addr}: {why}")),
+            // Another host of the site may well take us, whatever this one says (RFC 5321 section 5.1).
+            Err(why) => failures.push(why),
         }
     }
-    let text = format!("failed to connect to any candidate hosts: {}", failures.join("; "));
+    let text = format!("failed to connect to any candidate hosts: {}", failures.join(", "));
     Err(Response::internal(400, text))
 }
 
@@ -78,50 +78,39 @@ fn effective_path(ready: &ReadyQueue) -> Rc<EgressPath> {
     Rc::new(EgressPath { enable_tls: EnableTls::Required, ..(*path).clone() })
 }
 
-enum Trouble {
-    /// The peer said no.
-    Refused(Response),
-    /// The connection failed.
-    Broken(String),
-}
-
-impl From<String> for Trouble {
-    fn from(why: String) -> Trouble {
-        Trouble::Broken(why)
-    }
-}
-
 async fn candidates(
     shard: &Shard,
     ready: &ReadyQueue,
     path: &EgressPath,
 ) -> Result<Vec<Candidate>, Response> {
-    let mut hosts: Vec<PlanHost> = ready.plan.borrow().hosts.clone();
+    let (mut hosts, fixed) = {
+        let plan = ready.plan.borrow();
+        (plan.hosts.clone(), plan.fixed)
+    };
     if path.enable_mta_sts {
         hosts = allowed(ready, hosts)?;
     }
-    if hosts.iter().any(|host| host.preference != 0) {
+    if !fixed {
         shuffle_equals(&mut hosts);
     }
     let default_port = ready.source.borrow().remote_port.unwrap_or(path.smtp_port);
+    let found = join_all(hosts.iter().map(|host| addresses(shard, path, host))).await;
     let mut list = Vec::new();
-    let mut failures = Vec::new();
-    let mut prohibited = 0;
-    for host in &hosts {
-        let addresses = match host.addr {
-            Some(addr) => vec![addr],
-            None => match shard.resolver.addresses(&host.name, path.ip_lookup_strategy).await {
-                Ok(addresses) => addresses,
-                Err(error) => {
-                    failures.push(format!("{}: {error}", host.name));
-                    continue;
-                }
-            },
-        };
-        for ip in addresses {
+    let mut prohibited = None;
+    let (mut skipped, mut any) = (false, false);
+    for (host, found) in hosts.iter().zip(found) {
+        let mut found = found.unwrap_or_else(|why| {
+            *ready.last_trouble.borrow_mut() = format!("{}: {why}", host.name);
+            Vec::new()
+        });
+        rotate(&mut found);
+        for ip in found {
+            any = true;
             if path.prohibited_hosts.contains(ip) {
-                prohibited += 1;
-            } else if !path.skip_hosts.contains(ip) && fits_source(ready, ip) {
+                prohibited.get_or_insert_with(|| format!("{}./{ip}", host.name));
+            } else if path.skip_hosts.contains(ip) {
+                skipped = true;
+            } else if fits_source(ready, ip) {
                 let addr = SocketAddr::new(ip, host.port.unwrap_or(default_port));
                 list.push(Candidate { host: host.name.clone(), addr });
             }
@@ -130,13 +119,58 @@ async fn candidates(
     if !list.is_empty() {
         return Ok(list);
     }
-    if prohibited > 0 {
-        let text = format!("every host of {} is in prohibited_hosts", ready.plan.borrow().site);
-        return Err(Response { enhanced: Some((5, 4, 4)), ..Response::internal(550, text) });
+    Err(no_candidate(path, prohibited, skipped, any))
+}
+
+/// Why no host is left to try.
+fn no_candidate(
+    path: &EgressPath,
+    prohibited: Option<String>,
+    skipped: bool,
+    any: bool,
+) -> Response {
+    let of = |code, enhanced, content| Response { code, enhanced, content, command: None };
+    if let Some(host) = prohibited {
+        let list = path.prohibited_hosts.to_string();
+        let text = format!("{host} is on the list of prohibited_hosts {list}");
+        return of(550, Some((5, 4, 4)), text);
     }
-    let text =
-        format!("no usable address for {}: {}", ready.plan.borrow().site, failures.join("; "));
-    Err(Response { enhanced: Some((4, 4, 4)), ..Response::internal(451, text) })
+    let unresolved = Some((4, 4, 4));
+    if skipped {
+        let text = "MX consisted solely of hosts on the skip_hosts list";
+        return Response { enhanced: unresolved, ..Response::internal(451, text) };
+    }
+    if any {
+        let text = "no host has an address of the family that the source can reach";
+        return Response { enhanced: unresolved, ..Response::internal(451, text) };
+    }
+    of(451, unresolved, "MX didn't resolve to any hosts".into())
+}
+
+/// Addresses of one host, within a time for all that is asked of it.
+async fn addresses(
+    shard: &Shard,
+    path: &EgressPath,
+    host: &PlanHost,
+) -> Result<Vec<IpAddr>, String> {
+    if let Some(addr) = host.addr {
+        return Ok(vec![addr]);
+    }
+    let limit = Duration::from_secs(HOST_LOOKUP_SECONDS);
+    let asked = shard.resolver.addresses(&host.name, path.ip_lookup_strategy);
+    match deadline(limit, asked).await {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no address within {limit:?}")),
+    }
+}
+
+/// A host with several addresses is tried at any of them (RFC 5321 section 5.1); the families keep the order
+/// that the path's strategy has put them in.
+fn rotate(addresses: &mut [IpAddr]) {
+    for family in addresses.chunk_by_mut(|a, b| a.is_ipv4() == b.is_ipv4()) {
+        let by = random_u64() as usize % family.len().max(1);
+        family.rotate_left(by);
+    }
 }
 
 /// The hosts that the domain's MTA-STS policy names.
@@ -148,8 +182,15 @@ fn allowed(ready: &ReadyQueue, hosts: Vec<PlanHost>) -> Result<Vec<PlanHost>, Re
     if !hosts.is_empty() {
         return Ok(hosts);
     }
-    let text = format!("the MTA-STS policy of the domain names none of {}", names.join(", "));
-    Err(Response { enhanced: Some((4, 7, 5)), ..Response::internal(451, text) })
+    let domain = &ready.routing_domain;
+    let dotted: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
+    let text = format!(
+        "failed to resolve queue {domain}: MTA-STS enforce policy for {domain} permits none of its MX hosts \
+         {dotted:?}; allowed mx patterns: {:?}. The destination is undeliverable until its MTA-STS policy is \
+         corrected.",
+        policy.hosts
+    );
+    Err(Response { code: 451, enhanced: Some((4, 4, 4)), content: text, command: None })
 }
 
 /// A source bound to one family cannot reach the other.
@@ -161,121 +202,171 @@ async fn open_one(
     shard: &Rc<Shard>,
     ready: &ReadyQueue,
     path: &EgressPath,
-    host: &str,
-    addr: SocketAddr,
-) -> Result<Opened, Trouble> {
+    to: &Candidate,
+) -> Result<Opened, String> {
     let in_clear =
         path.enable_tls == EnableTls::Disabled || ready.tls_broken_until.get() > mono_nanos();
-    let result = attempt(shard, ready, path, host, addr, in_clear).await;
-    let Err(Failed::Tls(why)) = result else {
-        return result.map_err(|failed| match failed {
-            Failed::Tls(why) => Trouble::Broken(why),
-            Failed::Other(trouble) => trouble,
-        });
+    let (why, certificate) = match attempt(shard, ready, path, to, in_clear).await {
+        Err(Failed::Tls { why, certificate }) => (why, certificate),
+        Err(Failed::Other(why)) => return Err(why),
+        Ok(opened) => return Ok(opened),
     };
-    let opportunistic =
-        matches!(path.enable_tls, EnableTls::Opportunistic | EnableTls::OpportunisticInsecure);
     let remember = path.remember_broken_tls;
-    if !opportunistic
-        || (remember.is_none() && !path.opportunistic_tls_reconnect_on_failed_handshake)
-    {
-        return Err(Trouble::Broken(why));
+    let told_to = remember.is_some() || path.opportunistic_tls_reconnect_on_failed_handshake;
+    // Mail whose policy does not demand TLS is not held up by a peer's broken TLS (RFC 7435 section 3). A
+    // certificate that does not verify is what `Opportunistic`, unlike `OpportunisticInsecure`, refuses.
+    if !is_opportunistic(path) || certificate && !told_to {
+        return Err(why);
     }
-    tracing::info!("{}: TLS with {host} failed ({why}), going on in clear", ready.name);
+    tracing::info!("{}: TLS with {} failed ({why}), going on in clear", ready.name, to.host);
     if let Some(remember) = remember {
         ready.tls_broken_until.set(mono_nanos() + remember.as_nanos() as u64);
     }
-    attempt(shard, ready, path, host, addr, true).await.map_err(|failed| match failed {
-        Failed::Tls(why) => Trouble::Broken(why),
-        Failed::Other(trouble) => trouble,
+    attempt(shard, ready, path, to, true).await.map_err(|failed| match failed {
+        Failed::Tls { why, .. } | Failed::Other(why) => why,
     })
 }
 
+fn is_opportunistic(path: &EgressPath) -> bool {
+    matches!(path.enable_tls, EnableTls::Opportunistic | EnableTls::OpportunisticInsecure)
+}
+
+/// Why a host did not take us, in the reference's words.
 enum Failed {
-    /// The handshake failed: without TLS it may work.
-    Tls(String),
-    Other(Trouble),
+    /// TLS failed: without it, it may work.
+    Tls {
+        why: String,
+        /// It was the certificate that failed.
+        certificate: bool,
+    },
+    Other(String),
 }
 
 impl From<String> for Failed {
     fn from(why: String) -> Failed {
-        Failed::Other(Trouble::Broken(why))
+        Failed::Other(why)
     }
 }
 
-impl From<Broken> for Failed {
-    fn from(why: Broken) -> Failed {
-        Failed::Other(Trouble::Broken(why.to_string()))
+impl Candidate {
+    /// As the reference names a host it speaks to.
+    fn resolved(&self) -> String {
+        let dot = if self.host.parse::<IpAddr>().is_ok() { "" } else { "." };
+        let (name, addr) = (&self.host, self.addr);
+        let ip = addr.ip();
+        format!(
+            "ResolvedAddress {{ name: \"{name}{dot}\", addr: {ip}, is_secure: false }}:{}",
+            addr.port()
+        )
     }
 }
 
-fn accepted(response: Response) -> Result<Response, Failed> {
-    if response.is_positive() {
-        Ok(response)
-    } else {
-        Err(Failed::Other(Trouble::Refused(response)))
-    }
+fn rejected(response: &Response) -> String {
+    format!("Command rejected {}", response.quoted())
 }
 
 async fn attempt(
     shard: &Rc<Shard>,
     ready: &ReadyQueue,
     path: &EgressPath,
-    host: &str,
-    addr: SocketAddr,
+    to: &Candidate,
     in_clear: bool,
 ) -> Result<Opened, Failed> {
+    let (mut wire, local, proxy) = connect(shard, ready, path, to).await?;
+    let greeted = greet(shard, ready, path, &mut wire).await;
+    let mut offers = greeted.map_err(|why| format!("{}: EHLO after banner: {why}", to.addr))?;
+    let mut tls_info = None;
+    if !in_clear && offers.starttls {
+        let started = start_tls(shard, ready, path, wire, to).await?;
+        wire = started.wire;
+        if started.encrypted {
+            tls_info = TlsInfo::of_conn(&wire.conn);
+            let greeted = greet(shard, ready, path, &mut wire).await;
+            offers = greeted.map_err(|why| Failed::Tls {
+                why: format!("{}: EHLO after STARTTLS: {why}", to.addr),
+                certificate: false,
+            })?;
+        }
+    } else if matches!(path.enable_tls, EnableTls::Required | EnableTls::RequiredInsecure) {
+        let policy = format!("{:?}", path.enable_tls);
+        let to = to.resolved();
+        return Err(format!("tls policy is {policy} but STARTTLS is not advertised by {to}").into());
+    }
+    authenticate(shard, path, &mut wire, &offers, tls_info.is_some(), to).await?;
+    let host = to.host.clone();
+    Ok(Opened { wire, offers, host, peer: to.addr, local, proxy, tls: tls_info })
+}
+
+type Proxied = Option<(&'static str, SocketAddr)>;
+
+/// Connects and reads the banner.
+async fn connect(
+    shard: &Rc<Shard>,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+    to: &Candidate,
+) -> Result<(Wire, Option<SocketAddr>, Proxied), String> {
+    let failed = |why: String| {
+        ready.dead_hosts.note(to.addr);
+        format!("connect to {} and read initial banner: {why}", to.addr)
+    };
     let source = ready.source.borrow().clone();
     let stage = Stage::new(At::NextHop);
-    let connecting = proxy::connect(shard, &source, addr, &stage);
+    let connecting = proxy::connect(shard, &source, to.addr, &stage);
     let connected = deadline(path.connect_timeout, connecting).await;
     let connected = connected.unwrap_or_else(|_| Err(Failure::late(path.connect_timeout, &stage)));
     let Connected { stream, local, proxy } = connected.map_err(|failure| {
         if let Some(fault) = failure.fault {
             ready.note_fault(fault);
         }
-        format!("connect: {}", failure.why)
+        failed(format!("failed to connect to {} None: {}", to.addr, failure.why))
     })?;
     ready.stats.connections.set(ready.stats.connections.get() + 1);
     let mut wire = Wire::new(Conn::Plain(stream));
-    let banner = wire.reply(path.banner_timeout, "banner").await?;
-    accepted(Response { command: None, ..banner })?;
-    let mut offers = greet(shard, ready, path, &mut wire).await?;
-    let mut tls_info = None;
-    let required = matches!(path.enable_tls, EnableTls::Required | EnableTls::RequiredInsecure);
-    if !in_clear && offers.starttls {
-        wire = start_tls(shard, ready, path, wire, host).await?;
-        tls_info = TlsInfo::of_conn(&wire.conn);
-        offers = greet(shard, ready, path, &mut wire).await?;
-    } else if required {
-        let text = format!("TLS is required by policy but {host} does not offer it");
-        let response = Response { enhanced: Some((4, 7, 4)), ..Response::internal(451, text) };
-        return Err(Failed::Other(Trouble::Refused(response)));
+    let limit = path.banner_timeout;
+    match wire.reply(limit).await {
+        Ok(banner) if banner.is_success() => Ok((wire, local, proxy)),
+        Ok(banner) => Err(failed(rejected(&banner))),
+        Err(why) => Err(failed(format!("reading banner: {}", why.words(limit, "NONE")))),
     }
-    authenticate(shard, path, &mut wire, &offers, tls_info.is_some()).await?;
-    let host = host.to_string();
-    Ok(Opened { wire, offers, host, peer: addr, local, proxy, tls: tls_info })
 }
 
+/// EHLO; HELO only where the peer does not know EHLO (RFC 5321 section 3.2).
 async fn greet(
     shard: &Shard,
     ready: &ReadyQueue,
     path: &EgressPath,
     wire: &mut Wire,
-) -> Result<Capabilities, Failed> {
+) -> Result<Capabilities, String> {
     let source = ready.source.borrow().ehlo_domain.clone();
     let name =
         path.ehlo_domain.clone().or(source).unwrap_or_else(|| shard.process.hostname.clone());
     let verb = if path.use_lmtp { "LHLO" } else { "EHLO" };
-    let response = wire.command(&format!("{verb} {name}\r\n"), path.ehlo_timeout).await?;
-    if response.is_positive() {
+    let response = said(wire, &format!("{verb} {name}"), path.ehlo_timeout).await?;
+    if response.is_success() {
         return Ok(Capabilities::parse(&response.content));
     }
-    if response.is_permanent() && !path.use_lmtp {
-        accepted(wire.command(&format!("HELO {name}\r\n"), path.ehlo_timeout).await?)?;
-        return Ok(Capabilities::default());
+    if path.use_lmtp || !matches!(response.code, 500 | 502 | 504) {
+        return Err(rejected(&response));
     }
-    accepted(response).map(|_| Capabilities::default())
+    match said(wire, &format!("HELO {name}"), path.ehlo_timeout).await {
+        Ok(helo) if helo.is_success() => Ok(Capabilities::default()),
+        Ok(helo) => Err(rejected(&helo)),
+        // It has said why it does not take us before it went.
+        Err(_) => Err(rejected(&response)),
+    }
+}
+
+/// Says one command and gives the answer, or the words for what broke.
+async fn said(wire: &mut Wire, command: &str, limit: Duration) -> Result<Response, String> {
+    let answer = wire.command(&format!("{command}\r\n"), limit).await;
+    answer.map_err(|why| why.words(limit, command))
+}
+
+/// A connection after STARTTLS.
+struct Started {
+    wire: Wire,
+    encrypted: bool,
 }
 
 async fn start_tls(
@@ -283,20 +374,29 @@ async fn start_tls(
     ready: &ReadyQueue,
     path: &EgressPath,
     mut wire: Wire,
-    host: &str,
-) -> Result<Wire, Failed> {
+    to: &Candidate,
+) -> Result<Started, Failed> {
     // A certificate that cannot be loaded must not make the mail go in clear.
     let config = client_tls::config(shard, ready, path).await?;
-    let response = wire.command("STARTTLS\r\n", path.starttls_timeout).await?;
-    if !response.is_positive() {
-        return Err(Failed::Tls(format!("STARTTLS: {} {}", response.code, response.content)));
+    let response = said(&mut wire, "STARTTLS", path.starttls_timeout).await;
+    let response = response
+        .map_err(|why| Failed::Tls { why: format!("{}: {why}", to.addr), certificate: false })?;
+    if !response.is_success() {
+        if is_opportunistic(path) && response.code != 421 {
+            tracing::info!("{}: {} {}", ready.name, to.host, rejected(&response));
+            return Ok(Started { wire, encrypted: false });
+        }
+        return Err(rejected(&response).into());
     }
     let Conn::Plain(stream) = wire.into_conn() else {
-        return Err(Failed::Tls("TLS is already on".into()));
+        return Err("TLS is already on".to_string().into());
     };
-    match tls::connect(stream, host, config, path.starttls_timeout).await {
-        Ok(conn) => Ok(Wire::new(conn)),
-        Err(error) => Err(Failed::Tls(format!("TLS handshake with {host}: {error}"))),
+    match tls::connect(stream, &to.host, config, path.starttls_timeout).await {
+        Ok(conn) => Ok(Started { wire: Wire::new(conn), encrypted: true }),
+        Err(error) => Err(Failed::Tls {
+            why: format!("TLS handshake with {} failed: {error}", to.resolved()),
+            certificate: tls::is_bad_certificate(&error),
+        }),
     }
 }
 
@@ -308,32 +408,48 @@ async fn authenticate(
     wire: &mut Wire,
     offers: &Capabilities,
     under_tls: bool,
+    to: &Candidate,
 ) -> Result<(), Failed> {
     let Some(user) = &path.smtp_auth_plain_username else { return Ok(()) };
-    let deny = |text: &str| Failed::Other(Trouble::Refused(Response::internal(451, text)));
+    let to = to.resolved();
+    let deny = |text: String| Failed::Other(text);
     let verified = matches!(path.enable_tls, EnableTls::Required | EnableTls::Opportunistic);
     if !under_tls && !path.allow_smtp_auth_plain_without_tls {
-        return Err(deny("AUTH is configured but there is no TLS to protect it"));
+        let text = format!("TLS is not enabled and AUTH PLAIN is required. Skipping ({to})");
+        return Err(deny(text));
     }
     if under_tls && !verified && !path.allow_smtp_auth_plain_without_valid_certificate {
-        return Err(deny("AUTH is configured but the peer's certificate is not verified"));
+        return Err(deny(format!(
+            "TLS peer certificate was not validated and AUTH PLAIN requires a valid certificate. Skipping ({to})"
+        )));
     }
     if !offers.auth_plain {
-        return Err(deny("AUTH is configured but the peer does not offer AUTH PLAIN"));
+        return Err(deny(format!("AUTH is configured but {to} does not offer AUTH PLAIN")));
     }
     let password = match &path.smtp_auth_plain_password {
         Some(source) => shard
             .policy()
             .load_key(source)
             .await
-            .map_err(|error| deny(&format!("password of {user} cannot be read: {error}")))?,
+            .map_err(|error| deny(format!("password of {user} cannot be read: {error}")))?,
         None => Vec::new(),
     };
     let mut secret = format!("\0{user}\0").into_bytes();
     secret.extend_from_slice(&password);
     let line = format!("AUTH PLAIN {}\r\n", STANDARD.encode(secret));
-    wire.send(line.as_bytes(), path.auth_timeout, "AUTH PLAIN").await?;
-    let mut response = wire.reply(path.auth_timeout, "AUTH PLAIN").await?;
-    response.command = Some("AUTH PLAIN\r\n".into());
-    accepted(response).map(|_| ())
+    let failed =
+        |why: String| deny(format!("authenticating as {user} via SMTP AUTH PLAIN to {to}: {why}"));
+    let limit = path.auth_timeout;
+    let sent = wire.send(line.as_bytes(), limit, "AUTH PLAIN").await;
+    let answer = match sent {
+        Ok(()) => wire.reply(limit).await,
+        Err(why) => Err(why),
+    };
+    let mut answer = answer.map_err(|why| failed(why.words(limit, "AUTH PLAIN")))?;
+    if answer.code == 235 {
+        return Ok(());
+    }
+    // The secret is not told.
+    answer.command = Some("AUTH PLAIN\r\n".into());
+    Err(failed(rejected(&answer)))
 }

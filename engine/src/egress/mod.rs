@@ -2,12 +2,15 @@
 //!
 //! Layout: [`dispatch`] the one place a delivery starts · [`plan`] hosts of a site · [`resolve`]
 //! DNS · [`lease`] limits over all shards · [`connect`] a connection opened · [`session`] its
-//! transactions · [`client`] and [`reply`] the protocol without I/O · [`lua`] mail that a policy's
+//! transactions · [`conversation`], [`client`] and [`reply`] the protocol
+//! without I/O · [`lua`] mail that a policy's
 //! own connection takes · [`outcome`] what becomes of a message.
 
 pub mod client;
 pub mod client_tls;
 pub mod connect;
+pub mod conversation;
+pub mod dead_hosts;
 pub mod dispatch;
 pub mod health;
 pub mod lease;

@@ -3,6 +3,7 @@
 use super::resolve::{DnsError, Resolver};
 use crate::egress::reply::Response;
 use crate::io::random_u64;
+use crate::limits;
 use ringmta_policy::{site_name, MxEntry, StsPolicy};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ pub struct PlanHost {
     pub addr: Option<IpAddr>,
     /// Its port, when policy gives it.
     pub port: Option<u16>,
-    /// MX preference; 0 for a fixed list, which is tried in its own order.
+    /// MX preference: lower is tried first.
     pub preference: u16,
 }
 
@@ -27,6 +28,8 @@ pub struct Plan {
     pub site: String,
     /// Hosts, best first.
     pub hosts: Vec<PlanHost>,
+    /// The hosts are tried in the order they stand in, whatever their preference: a policy has given them so.
+    pub fixed: bool,
     /// What the domain demands of its hosts (RFC 8461); only when it is to be enforced.
     pub sts: Option<Rc<StsPolicy>>,
 }
@@ -43,7 +46,7 @@ pub fn from_list(list: &[MxEntry]) -> Plan {
             preference: 0,
         })
         .collect();
-    Plan { site: format!("mx_list:{}", given.join(",")), hosts, sts: None }
+    Plan { site: format!("mx_list:{}", given.join(",")), hosts, fixed: true, sts: None }
 }
 
 /// A plan from the DNS for `domain` (which may carry a port or be an address literal).
@@ -53,44 +56,54 @@ pub fn from_list(list: &[MxEntry]) -> Plan {
 /// it may later.
 pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Response> {
     let (domain, port) = split_port(domain);
+    let domain = domain.strip_suffix('.').unwrap_or(domain);
     let host = |name: String, preference| PlanHost { name, addr: None, port, preference };
+    let plan = |site: String, hosts| Plan { site, hosts, fixed: false, sts: None };
     if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
-        let literal = literal.strip_prefix("IPv6:").unwrap_or(literal);
-        let addr: IpAddr = literal
-            .parse()
-            .map_err(|_| Response::internal(500, format!("bad address literal [{literal}]")))?;
-        let host = PlanHost { addr: Some(addr), ..host(domain.to_string(), 0) };
-        return Ok(Plan { site: domain.to_string(), hosts: vec![host], sts: None });
+        let addr = literal_address(literal)
+            .ok_or_else(|| Response::internal(500, format!("bad address literal [{literal}]")))?;
+        let name = addr.to_string();
+        let host = PlanHost { addr: Some(addr), ..host(name.clone(), 0) };
+        return Ok(plan(with_port(name, port), vec![host]));
     }
     match resolver.mx(domain).await {
         Ok(list) if list.iter().all(|(_, name)| name.is_empty() || name == ".") => {
             // A null MX (RFC 7505): the domain says it takes no mail.
-            Err(Response {
-                enhanced: Some((5, 1, 10)),
-                ..Response::internal(556, format!("{domain} accepts no mail (null MX)"))
-            })
+            Err(said(556, (5, 1, 10), "Recipient address has a null MX"))
         }
-        Ok(list) => {
+        Ok(mut list) => {
+            // Sorted by preference and name: the same hosts, and so the same site, each time.
+            list.truncate(limits::MX_HOSTS_MAX);
             let mut hosts: Vec<PlanHost> =
                 list.into_iter().map(|(preference, name)| host(name, preference)).collect();
             let names: Vec<&str> = hosts.iter().map(|h| h.name.as_str()).collect();
             let site = with_port(site_name(&names), port);
             shuffle_equals(&mut hosts);
-            Ok(Plan { site, hosts, sts: None })
+            Ok(plan(site, hosts))
         }
-        Err(DnsError::NoData) => Ok(Plan {
-            site: with_port(domain.to_string(), port),
-            hosts: vec![host(domain.to_string(), 0)],
-            sts: None,
-        }),
-        Err(DnsError::NoSuchName) => Err(Response {
-            enhanced: Some((5, 1, 2)),
-            ..Response::internal(550, format!("domain {domain} does not exist"))
-        }),
+        Err(DnsError::NoData) => {
+            Ok(plan(with_port(domain.to_string(), port), vec![host(domain.to_string(), 0)]))
+        }
+        // A name may come into being, or back: as the reference, tried until the message expires.
+        Err(DnsError::NoSuchName) => Err(said(451, (4, 4, 4), "MX didn't resolve to any hosts")),
         Err(error) => Err(Response {
             enhanced: Some((4, 4, 3)),
             ..Response::internal(451, format!("MX of {domain}: {error}"))
         }),
+    }
+}
+
+fn said(code: u16, enhanced: (u8, u16, u16), text: &str) -> Response {
+    Response { code, enhanced: Some(enhanced), content: text.into(), command: None }
+}
+
+/// The address within the brackets of a literal (RFC 5321 section 4.1.3); its tag is not case-sensitive.
+fn literal_address(literal: &str) -> Option<IpAddr> {
+    match literal.get(..5) {
+        Some(tag) if tag.eq_ignore_ascii_case("IPv6:") => {
+            literal[5..].parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6)
+        }
+        _ => literal.parse().ok(),
     }
 }
 
@@ -129,6 +142,31 @@ pub fn shuffle_equals(hosts: &mut [PlanHost]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn literals() {
+        let six: IpAddr = "2001:db8::1".parse().unwrap();
+        for text in ["IPv6:2001:db8::1", "ipv6:2001:db8::1", "2001:db8::1"] {
+            assert_eq!(literal_address(text), Some(six), "{text}");
+        }
+        assert_eq!(literal_address("192.0.2.1"), Some(IpAddr::from([192, 0, 2, 1])));
+        assert_eq!(literal_address("IPv6:192.0.2.1"), None);
+    }
+
+    #[test]
+    fn hosts_of_one_preference_take_turns_whatever_it_is() {
+        for preference in [0, 10] {
+            let host =
+                |name: &str| PlanHost { name: name.into(), addr: None, port: None, preference };
+            let mut first = std::collections::BTreeSet::new();
+            for _ in 0..200 {
+                let mut hosts = vec![host("a"), host("b"), host("c")];
+                shuffle_equals(&mut hosts);
+                first.insert(hosts[0].name.clone());
+            }
+            assert_eq!(first.len(), 3, "preference {preference}");
+        }
+    }
 
     #[test]
     fn ports() {

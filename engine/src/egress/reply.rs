@@ -1,6 +1,6 @@
 //! Replies of a next hop (RFC 5321 section 4.2): bytes in, whole replies out, within limits.
 
-use crate::limits::{REPLY_BYTES_MAX, REPLY_LINES_MAX};
+use crate::limits::{REPLY_BYTES_MAX, REPLY_LINES_MAX, REPLY_QUOTE_BYTES_MAX};
 
 /// An enhanced status code (RFC 3463).
 pub type Enhanced = (u8, u16, u16);
@@ -24,9 +24,35 @@ impl Response {
         Response { code, content: format!("KumoMTA internal: {text}"), ..Response::default() }
     }
 
-    /// 2xx or 3xx.
-    pub fn is_positive(&self) -> bool {
-        (200..400).contains(&self.code)
+    /// 2yz: the only kind that completes a command (RFC 5321 section 4.2.1).
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
+    /// 3yz: the peer waits for more.
+    pub fn is_intermediate(&self) -> bool {
+        (300..400).contains(&self.code)
+    }
+
+    /// The text on one line, as records have it.
+    pub fn joined(&self) -> String {
+        self.content.replace('\n', " ")
+    }
+
+    /// In the form in which the reference quotes a reply within other words.
+    pub fn quoted(&self) -> String {
+        let enhanced = match self.enhanced {
+            Some((class, subject, detail)) => format!(
+                "Some(EnhancedStatusCode {{ class: {class}, subject: {subject}, detail: {detail} }})"
+            ),
+            None => "None".into(),
+        };
+        format!(
+            "Response {{ code: {}, enhanced_code: {enhanced}, content: {:?}, command: {:?} }}",
+            self.code,
+            self.joined(),
+            self.command
+        )
     }
 
     /// 5xx.
@@ -36,20 +62,20 @@ impl Response {
 }
 
 /// What a peer sent that is no reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplyFault {
-    /// A line that does not start with a code.
-    Malformed,
+    /// A line that does not start with a code, or whose code is not that of the line before it: its start.
+    Malformed(String),
     /// More lines or bytes than any reply needs.
     TooLong,
 }
 
 impl std::fmt::Display for ReplyFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            ReplyFault::Malformed => "the peer's reply is not SMTP",
-            ReplyFault::TooLong => "the peer's reply is too long",
-        })
+        match self {
+            ReplyFault::Malformed(line) => f.write_str(line),
+            ReplyFault::TooLong => f.write_str("the reply is too long"),
+        }
     }
 }
 
@@ -102,7 +128,7 @@ impl ReplyReader {
             }
             let (code, last, text) = split_line(line)?;
             if self.lines > 0 && code != self.code {
-                return Err(ReplyFault::Malformed);
+                return Err(malformed(line));
             }
             self.lines += 1;
             if self.lines > REPLY_LINES_MAX || self.text.len() + text.len() > REPLY_BYTES_MAX {
@@ -123,9 +149,15 @@ impl ReplyReader {
     }
 }
 
+/// The start of a line is enough to know its sender by.
+fn malformed(line: &[u8]) -> ReplyFault {
+    let start = &line[..line.len().min(REPLY_QUOTE_BYTES_MAX)];
+    ReplyFault::Malformed(String::from_utf8_lossy(start).into_owned())
+}
+
 fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyFault> {
     let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = line else {
-        return Err(ReplyFault::Malformed);
+        return Err(malformed(line));
     };
     let digit = |d: &u8| u16::from(d - b'0');
     let code = digit(a) * 100 + digit(b) * 10 + digit(c);
@@ -133,7 +165,7 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyFault> {
         [] => Ok((code, true, b"")),
         [b' ', text @ ..] => Ok((code, true, text)),
         [b'-', text @ ..] => Ok((code, false, text)),
-        _ => Err(ReplyFault::Malformed),
+        _ => Err(malformed(line)),
     }
 }
 
@@ -202,9 +234,9 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_refused() {
-        assert_eq!(read("hello\r\n", 99), [Err(ReplyFault::Malformed)]);
-        assert_eq!(read("250-a\r\n550 b\r\n", 99), [Err(ReplyFault::Malformed)]);
-        assert_eq!(read("99 x\r\n", 99), [Err(ReplyFault::Malformed)]);
+        assert_eq!(read("hello\r\n", 99), [Err(ReplyFault::Malformed("hello".into()))]);
+        assert_eq!(read("250-a\r\n550 b\r\n", 99), [Err(ReplyFault::Malformed("550 b".into()))]);
+        assert_eq!(read("99 x\r\n", 99), [Err(ReplyFault::Malformed("99 x".into()))]);
         let endless = "250-x\r\n".repeat(REPLY_LINES_MAX + 1);
         assert_eq!(read(&endless, 4096), [Err(ReplyFault::TooLong)]);
         let long = "x".repeat(REPLY_BYTES_MAX + 1);

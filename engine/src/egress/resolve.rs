@@ -457,8 +457,9 @@ fn read_answer(reply: &Message, name: &Name, kind: RecordType) -> (Result<Answer
     }
 }
 
+/// A name as hosts go by: its A-labels stay (RFC 5890), for that is how TLS, MTA-STS and site names know it.
 fn host_text(name: &Name) -> String {
-    name.to_utf8().trim_end_matches('.').to_ascii_lowercase()
+    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// The servers of `/etc/resolv.conf`, never none.

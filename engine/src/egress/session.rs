@@ -2,14 +2,16 @@
 //!
 //! With PIPELINING (RFC 2920) a transaction costs one round trip: the envelope of the next
 //! message leaves in the same write as the body and dot of this one, and the answers to all of
-//! it come back together.
+//! it come back together. What is said, and what the answers mean, is `conversation`'s; this file moves the
+//! bytes, each under its deadline, and hands on what became of whom.
 
 use super::client::{self, Capabilities, Needs};
 use super::connect::{self, Opened};
+use super::conversation::{Action, Ask, Conversation, End, Fate, Group, Manner};
 use super::dispatch::{self, Delivery};
 use super::outcome::{self, Via};
 use super::reply::Response;
-use super::wire::{Broken, Wire};
+use super::wire::{Broken, Unasked, Wire};
 use crate::io::mono_nanos;
 use crate::limits;
 use crate::queue::ReadyQueue;
@@ -32,26 +34,18 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
     shard.metrics.egress_connections.dec();
 }
 
-/// A delivery under way: the recipients of this transaction and of later ones.
+/// A delivery under way.
 struct Transaction {
     delivery: Delivery,
-    recipients: Vec<EnvelopeAddress>,
+    /// What is said with the peer about the recipients whose turn it is.
+    talk: Conversation,
+    /// Recipients of later transactions.
     rest: Vec<EnvelopeAddress>,
-    /// Recipients to try again later.
-    deferred: Vec<EnvelopeAddress>,
-    /// The answer that deferred them.
-    deferral: Option<Response>,
+    /// Recipients to try again later, each with the answer that deferred it.
+    deferred: Vec<(EnvelopeAddress, Response)>,
     /// A peer has answered for some of its recipients: it cannot be put back as it was.
     answered: bool,
     needs: Needs,
-}
-
-/// What the peer said to an envelope.
-struct EnvelopeAnswer {
-    accepted: Vec<EnvelopeAddress>,
-    refused: Vec<(EnvelopeAddress, Response)>,
-    /// 354 has come.
-    go_ahead: bool,
 }
 
 struct Session<'a> {
@@ -65,8 +59,6 @@ struct Session<'a> {
     opened_at: u64,
     /// The peer may still hold a transaction of ours.
     needs_reset: bool,
-    /// The peer said it is closing.
-    closing: bool,
 }
 
 impl<'a> Session<'a> {
@@ -82,11 +74,10 @@ impl<'a> Session<'a> {
             deliveries: 0,
             opened_at: mono_nanos(),
             needs_reset: false,
-            closing: false,
         }
     }
 
-    async fn deliver(&mut self) -> Result<(), Broken> {
+    async fn deliver(&mut self) -> Result<(), End> {
         let mut next: Option<Transaction> = None;
         loop {
             let current = match next.take() {
@@ -95,7 +86,7 @@ impl<'a> Session<'a> {
                 None => match dispatch::next(self.shard, self.ready).await {
                     Some(delivery) => {
                         let Some(transaction) = self.begin(delivery) else { continue };
-                        self.open_envelope(transaction).await?
+                        transaction
                     }
                     None if self.wait().await => continue,
                     None => return Ok(()),
@@ -110,15 +101,12 @@ impl<'a> Session<'a> {
         if self.ready.is_wanted(self.shard.index) {
             return false;
         }
-        if self.wire.unasked() {
-            return false;
-        }
         self.ready.wait_idle(self.path.idle_timeout).await && !self.shard.stopping.get()
     }
 
     /// Whether this connection has done its share.
     fn is_over(&self) -> bool {
-        if self.closing || self.shard.stopping.get() {
+        if self.shard.stopping.get() {
             return true;
         }
         if self.deliveries >= self.path.max_deliveries_per_connection {
@@ -148,15 +136,20 @@ impl<'a> Session<'a> {
         }
         let most = self.path.max_recipients_per_batch.max(1);
         let rest = if recipients.len() > most { recipients.split_off(most) } else { Vec::new() };
-        Some(Transaction {
-            delivery,
-            recipients,
-            rest,
-            deferred: Vec::new(),
-            deferral: None,
-            answered: false,
-            needs,
-        })
+        let talk = self.conversation(&delivery, needs, recipients);
+        Some(Transaction { delivery, talk, rest, deferred: Vec::new(), answered: false, needs })
+    }
+
+    fn conversation(
+        &self,
+        delivery: &Delivery,
+        needs: Needs,
+        recipients: Vec<EnvelopeAddress>,
+    ) -> Conversation {
+        let manner = Manner { pipelining: self.pipelining(), lmtp: self.path.use_lmtp };
+        let mut line = Vec::with_capacity(96);
+        client::mail_from(&mut line, &delivery.message.sender(), needs, &self.offers);
+        Conversation::new(manner, self.needs_reset, line, recipients)
     }
 
     fn cannot_take(&self, needs: Needs) -> Option<Response> {
@@ -164,10 +157,12 @@ impl<'a> Session<'a> {
             Some(Response { enhanced: Some(enhanced), ..Response::internal(code, text) })
         };
         if needs.eight_bit && !self.offers.eight_bit && !self.path.ignore_8bit_checks {
-            return no(554, (5, 6, 3), "the message is 8-bit and the peer offers no 8BITMIME");
+            let text = "DATA is 8bit, destination does not support 8BITMIME. \
+                        Conversion via msg:check_fix_conformance during reception is required";
+            return no(554, (5, 6, 3), text);
         }
-        if needs.smtputf8 && !self.offers.smtputf8 {
-            return no(553, (5, 6, 7), "an address is not ASCII and the peer offers no SMTPUTF8");
+        if needs.smtputf8 && !self.offers.smtputf8 && !self.path.ignore_8bit_checks {
+            return no(554, (5, 6, 7), "envelope is 8bit, destination does not support SMTPUTF8.");
         }
         let limit = self.offers.size.flatten()?;
         if needs.size as u64 > limit {
@@ -180,357 +175,281 @@ impl<'a> Session<'a> {
         self.offers.pipelining && self.path.enable_pipelining
     }
 
-    /// Sends a transaction's envelope; without pipelining it is sent step by step later.
-    async fn open_envelope(&mut self, transaction: Transaction) -> Result<Transaction, Broken> {
-        if !self.pipelining() {
-            return Ok(transaction);
-        }
-        let mut out = Vec::with_capacity(256);
-        self.render_envelope(&transaction, &mut out);
-        let sent = self.wire.send(&out, self.path.mail_from_timeout, "MAIL FROM").await;
-        match sent {
-            Ok(()) => Ok(transaction),
-            Err(why) => {
-                self.broke(transaction, &why).await;
-                Err(why)
-            }
-        }
-    }
-
-    fn render_envelope(&self, transaction: &Transaction, out: &mut Vec<u8>) {
-        if self.needs_reset && self.path.enable_rset {
-            out.extend_from_slice(b"RSET\r\n");
-        }
-        let sender = transaction.delivery.message.sender();
-        client::mail_from(out, &sender, transaction.needs, &self.offers);
-        for recipient in &transaction.recipients {
-            client::rcpt_to(out, recipient);
-        }
-        out.extend_from_slice(b"DATA\r\n");
-    }
-
     /// Carries one transaction through. Gives the next one, its envelope already sent.
-    async fn transact(
-        &mut self,
-        mut transaction: Transaction,
-    ) -> Result<Option<Transaction>, Broken> {
-        let answer = if self.pipelining() {
-            self.envelope_answers(&transaction).await
+    async fn transact(&mut self, mut t: Transaction) -> Result<Option<Transaction>, End> {
+        let mut next = None;
+        let mut out = Vec::new();
+        // What is unread before anything of this transaction was said cannot be an answer to it.
+        if t.talk.is_fresh() {
+            if let Some(end) = self.said_before().await {
+                t.talk.never_begun(end);
+            }
+        }
+        loop {
+            out.clear();
+            match t.talk.next(&mut out) {
+                Action::Send => {
+                    let (limit, phase) = self.limit_of(t.talk.awaited());
+                    if let Err(why) = self.wire.send(&out, limit, phase).await {
+                        self.last_words(&mut t, why).await;
+                    }
+                }
+                Action::Await(ask) => {
+                    let (limit, _) = self.limit_of(ask);
+                    match self.wire.reply(limit).await {
+                        Ok(response) => t.talk.answer(response),
+                        Err(why) => self.broke(&mut t, why, limit),
+                    }
+                }
+                Action::Body => next = self.send_body(&mut t, &mut out).await,
+                Action::Over => break,
+            }
+        }
+        self.conclude(t, next).await
+    }
+
+    /// How long an answer may take, and what is said meanwhile, for the words of an error.
+    fn limit_of(&self, ask: Ask) -> (Duration, &'static str) {
+        let path = &self.path;
+        match ask {
+            Ask::Reset => (path.rset_timeout, "RSET"),
+            Ask::Mail => (path.mail_from_timeout, "MAIL FROM"),
+            Ask::Rcpt(_) => (path.rcpt_to_timeout, "RCPT TO"),
+            Ask::Data => (path.data_timeout, "DATA"),
+            Ask::Dot => (path.data_dot_timeout, "message data"),
+        }
+    }
+
+    /// The connection took no more of what was sent. The peer may have said why before it closed: that is read,
+    /// and counts.
+    async fn last_words(&mut self, t: &mut Transaction, why: Broken) {
+        let limit = Duration::from_secs(limits::LAST_WORDS_SECONDS);
+        if t.talk.awaited() == Ask::Dot {
+            t.talk.body_sent();
+        }
+        let mut nothing = Vec::new();
+        while let Action::Await(_) = t.talk.next(&mut nothing) {
+            match self.wire.reply(limit).await {
+                Ok(response) => t.talk.answer(response),
+                Err(_) => self.broke(t, why.clone(), limit),
+            }
+        }
+        if !t.talk.is_over() {
+            self.broke(t, why.clone(), limit);
+        }
+        t.talk.lost(why);
+    }
+
+    /// The connection broke while an answer was waited for: the records get the reference's words.
+    fn broke(&self, t: &mut Transaction, why: Broken, limit: Duration) {
+        let ask = t.talk.awaited();
+        let command = t.talk.command(ask);
+        let words = why.words(limit, command.trim_end());
+        let response = if matches!(why, Broken::Late(_)) {
+            let text = format!("failed to send message to {}: {words}", self.ready.name);
+            Response { enhanced: Some((4, 4, 2)), ..Response::internal(421, text) }
         } else {
-            self.envelope_step_by_step(&transaction).await
+            Response::internal(400, format!("failed to send message: {words}"))
         };
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(why) => {
-                self.broke(transaction, &why).await;
-                return Err(why);
-            }
-        };
-        transaction.answered = true;
-        self.note_refused(&mut transaction, answer.refused).await;
-        if !answer.go_ahead || answer.accepted.is_empty() {
-            return self.without_data(transaction, answer.go_ahead).await;
-        }
-        self.send_body(transaction, answer.accepted).await
+        t.talk.broken(why, response);
     }
 
-    /// Reads the answers to a pipelined envelope.
-    async fn envelope_answers(&mut self, t: &Transaction) -> Result<EnvelopeAnswer, Broken> {
-        let path = self.path.clone();
-        if std::mem::take(&mut self.needs_reset) && path.enable_rset {
-            self.wire.reply(path.mail_from_timeout, "RSET").await?;
-        }
-        let mut mail = self.wire.reply(path.mail_from_timeout, "MAIL FROM").await?;
-        self.note_closing(&mail);
-        let mut answer =
-            EnvelopeAnswer { accepted: Vec::new(), refused: Vec::new(), go_ahead: false };
-        for recipient in &t.recipients {
-            let mut response = self.wire.reply(path.rcpt_to_timeout, "RCPT TO").await?;
-            self.note_closing(&response);
-            if mail.is_positive() && response.is_positive() {
-                answer.accepted.push(recipient.clone());
-            } else if mail.is_positive() {
-                response.command = Some(format!("RCPT TO:<{}>\r\n", recipient.email()));
-                answer.refused.push((recipient.clone(), response));
-            } else {
-                mail.command = Some(format!("MAIL FROM:<{}>\r\n", t.delivery.message.sender()));
-                answer.refused.push((recipient.clone(), mail.clone()));
+    /// What the peer has said or done before a transaction begins.
+    async fn said_before(&mut self) -> Option<End> {
+        Some(match self.wire.unasked().await? {
+            Unasked::Closed => End::Broken(Broken::Lost("connection closed by the peer".into())),
+            // An idle connection is closed so: it is nobody's answer.
+            Unasked::Closing(reply) => {
+                tracing::debug!("{}: {} {}", self.ready.name, reply.code, reply.joined());
+                End::Closing
             }
-        }
-        let mut data = self.wire.reply(path.data_timeout, "DATA").await?;
-        self.note_closing(&data);
-        answer.go_ahead = data.code == 354;
-        if !answer.go_ahead {
-            self.needs_reset = !answer.accepted.is_empty() || mail.is_positive();
-            data.command = Some("DATA\r\n".into());
-            for recipient in answer.accepted.drain(..) {
-                answer.refused.push((recipient, data.clone()));
-            }
-        }
-        Ok(answer)
+            Unasked::Said(what) => End::OutOfStep(format!("the peer says unasked: {what}")),
+        })
     }
 
-    async fn envelope_step_by_step(&mut self, t: &Transaction) -> Result<EnvelopeAnswer, Broken> {
-        let path = self.path.clone();
-        if std::mem::take(&mut self.needs_reset) && path.enable_rset {
-            self.wire.command("RSET\r\n", path.rset_timeout).await?;
+    /// Sends the message, its dot, and with pipelining the envelope of the next one, which is given back.
+    async fn send_body(&mut self, t: &mut Transaction, out: &mut Vec<u8>) -> Option<Transaction> {
+        if let Some(Unasked::Said(what)) = self.wire.unasked().await {
+            t.talk.unread(&format!("before the message: {what}"));
+            return None;
         }
-        let mut answer =
-            EnvelopeAnswer { accepted: Vec::new(), refused: Vec::new(), go_ahead: false };
-        let mut line = Vec::new();
-        client::mail_from(&mut line, &t.delivery.message.sender(), t.needs, &self.offers);
-        let mail = self.step(&line, path.mail_from_timeout).await?;
-        if !mail.is_positive() {
-            answer.refused = t.recipients.iter().map(|r| (r.clone(), mail.clone())).collect();
-            return Ok(answer);
-        }
-        for recipient in &t.recipients {
-            line.clear();
-            client::rcpt_to(&mut line, recipient);
-            let response = self.step(&line, path.rcpt_to_timeout).await?;
-            if response.is_positive() {
-                answer.accepted.push(recipient.clone());
-            } else {
-                answer.refused.push((recipient.clone(), response));
-            }
-        }
-        self.needs_reset = true;
-        if answer.accepted.is_empty() {
-            return Ok(answer);
-        }
-        let data = self.step(b"DATA\r\n", path.data_timeout).await?;
-        answer.go_ahead = data.code == 354;
-        if !answer.go_ahead {
-            for recipient in answer.accepted.drain(..) {
-                answer.refused.push((recipient, data.clone()));
-            }
-        }
-        Ok(answer)
-    }
-
-    async fn step(&mut self, line: &[u8], limit: Duration) -> Result<Response, Broken> {
-        let command = String::from_utf8_lossy(line).into_owned();
-        let response = self.wire.command(&command, limit).await?;
-        self.note_closing(&response);
-        Ok(response)
-    }
-
-    fn note_closing(&mut self, response: &Response) {
-        self.closing |= response.code == 421;
-    }
-
-    /// Makes records of refused recipients: 5xx ends their delivery, 4xx defers it. 552 to a
-    /// recipient is often a full mailbox: transient (RFC 5321 section 4.5.3.1.10).
-    async fn note_refused(&self, t: &mut Transaction, refused: Vec<(EnvelopeAddress, Response)>) {
-        let mut deferred: Vec<(EnvelopeAddress, Response)> = Vec::new();
-        for (recipient, mut response) in refused {
-            let is_rcpt = response.command.as_deref().is_some_and(|c| c.starts_with("RCPT"));
-            if response.code == 552 && is_rcpt {
-                response.code = 452;
-            }
-            let response = self.rewritten(t, response).await;
-            if response.is_permanent() {
-                let one = std::slice::from_ref(&recipient);
-                outcome::bounce(self.shard, &self.via, &t.delivery, one, &response);
-            } else {
-                deferred.push((recipient, response));
-            }
-        }
-        if let Some((_, response)) = deferred.first() {
-            let response = response.clone();
-            let recipients: Vec<EnvelopeAddress> = deferred.into_iter().map(|(r, _)| r).collect();
-            outcome::transient(self.shard, &self.via, &t.delivery, &recipients, &response);
-            t.deferred.extend(recipients);
-            t.deferral = Some(response);
-        }
-    }
-
-    /// A transaction none of whose recipients was taken.
-    async fn without_data(
-        &mut self,
-        transaction: Transaction,
-        go_ahead: bool,
-    ) -> Result<Option<Transaction>, Broken> {
-        if go_ahead {
-            // The peer waits for data for nobody: it gets none (RFC 2920 section 3.1).
-            let limit = self.path.data_dot_timeout;
-            let sent = self.wire.send(b".\r\n", limit, "final dot").await;
-            let answered = match sent {
-                Ok(()) => self.wire.reply(limit, "final dot").await,
-                Err(why) => Err(why),
-            };
-            if let Err(why) = answered {
-                self.settle(transaction).await;
-                return Err(why);
-            }
-        }
-        self.after(transaction, None).await
-    }
-
-    async fn send_body(
-        &mut self,
-        mut transaction: Transaction,
-        accepted: Vec<EnvelopeAddress>,
-    ) -> Result<Option<Transaction>, Broken> {
-        let body = transaction.delivery.message.body().unwrap_or_default();
-        let mut out = Vec::with_capacity(body.len() + body.len() / 32 + 512);
-        client::data(&mut out, &body);
+        let body = t.delivery.message.body().unwrap_or_default();
+        out.reserve(body.len() + body.len() / 32 + 512);
+        client::data(out, &body);
         drop(body);
         self.deliveries += 1;
-        let next = self.next_envelope(&transaction, &mut out).await;
-        let limit = self.path.data_dot_timeout;
-        let sent = self.wire.send(&out, limit, "message data").await;
-        drop(out);
-        let replies = if self.path.use_lmtp { accepted.len() } else { 1 };
-        let mut settled = 0;
-        let mut result = sent;
-        while result.is_ok() && settled < replies {
-            match self.wire.reply(limit, "final dot").await {
-                Ok(response) => {
-                    self.note_closing(&response);
-                    let who =
-                        if replies == 1 { &accepted[..] } else { &accepted[settled..=settled] };
-                    self.settle_data(&mut transaction, who, response).await;
-                    settled += 1;
-                }
-                Err(why) => result = Err(why),
-            }
+        let next = self.next_envelope(t, out).await;
+        let (limit, phase) = self.limit_of(Ask::Dot);
+        match self.wire.send(out, limit, phase).await {
+            Ok(()) => t.talk.body_sent(),
+            Err(why) => self.last_words(t, why).await,
         }
-        if let Err(why) = result {
-            let open = if replies == 1 { &accepted[..] } else { &accepted[settled..] };
-            let response = Response::internal(400, &why);
-            outcome::transient(self.shard, &self.via, &transaction.delivery, open, &response);
-            transaction.deferred.extend_from_slice(open);
-            transaction.deferral = Some(response);
-            self.settle(transaction).await;
-            if let Some(next) = next {
-                self.untouched(next);
-            }
-            return Err(why);
-        }
-        self.after(transaction, next).await
+        next
     }
 
     /// The envelope that may leave with this body, appended to `out`.
     async fn next_envelope(&mut self, t: &Transaction, out: &mut Vec<u8>) -> Option<Transaction> {
-        if !self.pipelining() || self.is_over() || !t.rest.is_empty() {
+        if !self.pipelining() || self.is_over() || !t.rest.is_empty() || t.talk.is_crowded() {
             return None;
         }
+        // The dot ends what the peer holds.
+        self.needs_reset = false;
         let delivery = dispatch::next(self.shard, self.ready).await?;
-        let next = self.begin(delivery)?;
-        self.render_envelope(&next, out);
+        let mut next = self.begin(delivery)?;
+        next.talk.next(out);
         Some(next)
     }
 
-    /// The answer to the final dot.
-    async fn settle_data(
-        &self,
-        t: &mut Transaction,
-        who: &[EnvelopeAddress],
-        mut response: Response,
-    ) {
-        response.command = Some(".\r\n".into());
-        let response = self.rewritten(t, response).await;
-        if response.is_positive() {
-            outcome::delivered(self.shard, &self.via, &t.delivery, who, &response);
-        } else if response.is_permanent() {
-            outcome::bounce(self.shard, &self.via, &t.delivery, who, &response);
-        } else {
-            outcome::transient(self.shard, &self.via, &t.delivery, who, &response);
-            t.deferred.extend_from_slice(who);
-            t.deferral = Some(response);
+    /// A transaction is over: each group of recipients gets its record, and the message goes on.
+    async fn conclude(
+        &mut self,
+        mut t: Transaction,
+        next: Option<Transaction>,
+    ) -> Result<Option<Transaction>, End> {
+        let talk = std::mem::replace(&mut t.talk, Conversation::empty());
+        let verdict = talk.verdict();
+        self.needs_reset = verdict.needs_reset;
+        let mut end = verdict.end;
+        if self.needs_reset && !self.path.enable_rset && end.is_none() {
+            end = Some(End::Closing);
         }
+        let died_idle = matches!(end, Some(End::Broken(Broken::Lost(_)))) && self.deliveries > 0;
+        let nobody = verdict.groups.iter().all(|group| group.fate == Fate::Unoffered);
+        if verdict.unanswered && !t.answered && (nobody || died_idle) {
+            // A connection kept open may have died while idle: that is no attempt, nor is what was not offered.
+            self.untouched(t);
+        } else {
+            t.answered = true;
+            let again = self.note(&mut t, verdict.groups).await;
+            t.rest.splice(0..0, again);
+            if end.is_none() && !t.rest.is_empty() {
+                // (No next envelope has left then.)
+                return Ok(Some(self.further(t)));
+            }
+            self.settle(t).await;
+        }
+        match end {
+            None => Ok(next),
+            Some(end) => {
+                if let Some(next) = next {
+                    self.untouched(next);
+                }
+                Err(end)
+            }
+        }
+    }
+
+    /// The same message for those of its recipients that had no turn yet.
+    fn further(&self, mut t: Transaction) -> Transaction {
+        let most = self.path.max_recipients_per_batch.max(1).min(t.rest.len());
+        let later = t.rest.split_off(most);
+        let now = std::mem::replace(&mut t.rest, later);
+        t.talk = self.conversation(&t.delivery, t.needs, now);
+        t
+    }
+
+    /// Makes the records of a transaction. Gives the recipients that a further one is for.
+    async fn note(&self, t: &mut Transaction, groups: Vec<Group>) -> Vec<EnvelopeAddress> {
+        let mut again = Vec::new();
+        for Group { mut fate, mut response, recipients } in groups {
+            response.content = response.joined();
+            if matches!(fate, Fate::Delivered | Fate::Failed | Fate::Deferred) {
+                (fate, response) = self.rewritten(t, fate, response).await;
+            }
+            let (shard, via, delivery) = (self.shard, &self.via, &t.delivery);
+            match fate {
+                Fate::Delivered => {
+                    self.ready.out_of_step.set(0);
+                    outcome::delivered(shard, via, delivery, &recipients, &response);
+                }
+                Fate::Failed => outcome::bounce(shard, via, delivery, &recipients, &response),
+                Fate::Deferred => {
+                    outcome::transient(shard, via, delivery, &recipients, &response);
+                    let each = recipients.into_iter().map(|who| (who, response.clone()));
+                    t.deferred.extend(each);
+                }
+                Fate::Again | Fate::Unoffered => again.extend(recipients),
+            }
+        }
+        again
     }
 
     /// The peer's answer as policy wants it read.
-    async fn rewritten(&self, t: &Transaction, mut response: Response) -> Response {
+    async fn rewritten(
+        &self,
+        t: &Transaction,
+        fate: Fate,
+        mut response: Response,
+    ) -> (Fate, Response) {
         let policy = self.shard.policy();
-        if policy.handles("smtp_client_rewrite_delivery_status") {
-            let text = format!("{} {}", response.code, response.content);
-            let parts = &t.delivery.item.queue.parts;
-            let code = policy.rewrite_delivery_status(
-                &text,
-                &parts.domain,
-                parts.tenant.as_deref(),
-                parts.campaign.as_deref(),
-                parts.routing_domain.as_deref(),
-            );
-            // A failure was logged where it happened; the peer's own word then stands.
-            if let Ok(Some(code)) = code.await {
-                response.code = code;
-            }
+        if !policy.handles("smtp_client_rewrite_delivery_status") {
+            return (fate, response);
         }
-        response
+        let text = format!("{} {}", response.code, response.content);
+        let parts = &t.delivery.item.queue.parts;
+        let code = policy.rewrite_delivery_status(
+            &text,
+            &parts.domain,
+            parts.tenant.as_deref(),
+            parts.campaign.as_deref(),
+            parts.routing_domain.as_deref(),
+        );
+        // A failure was logged where it happened; the peer's own word then stands.
+        let Ok(Some(code)) = code.await else { return (fate, response) };
+        let after_data = response.command.as_deref() == Some(".\r\n");
+        response.code = code;
+        let fate = match code {
+            500.. => Fate::Failed,
+            200..=299 if after_data => Fate::Delivered,
+            _ => Fate::Deferred,
+        };
+        (fate, response)
     }
 
-    /// What comes behind a transaction: its remaining recipients, or the next message.
-    async fn after(
-        &mut self,
-        mut transaction: Transaction,
-        next: Option<Transaction>,
-    ) -> Result<Option<Transaction>, Broken> {
-        if !transaction.rest.is_empty() && !self.closing {
-            let most = self.path.max_recipients_per_batch.max(1).min(transaction.rest.len());
-            let later = transaction.rest.split_off(most);
-            transaction.recipients = std::mem::replace(&mut transaction.rest, later);
-            return Ok(Some(self.open_envelope(transaction).await?));
-        }
-        self.settle(transaction).await;
-        if self.closing {
-            if let Some(next) = next {
-                self.untouched(next);
-            }
-            return Err(Broken::Wrong("the peer is closing".into()));
-        }
-        Ok(next)
-    }
-
-    /// A transaction is over: the message is done, or waits for what is left of it.
+    /// The message is done, or waits for what is left of it.
     async fn settle(&self, mut t: Transaction) {
         // Recipients that never had their turn wait with those that were deferred.
-        t.deferred.append(&mut t.rest);
-        match t.deferral {
-            _ if t.deferred.is_empty() => outcome::finish(self.shard, t.delivery.item),
-            Some(response) => {
-                outcome::retry(self.shard, t.delivery, t.deferred, &response).await;
-            }
-            None => {
-                let response = Response::internal(400, "connection closed before all recipients");
-                outcome::retry(self.shard, t.delivery, t.deferred, &response).await;
-            }
+        let first = t.deferred.first().map(|(_, response)| response.clone());
+        let mut waiting: Vec<EnvelopeAddress> =
+            t.deferred.into_iter().map(|(who, _)| who).collect();
+        waiting.append(&mut t.rest);
+        if waiting.is_empty() {
+            return outcome::finish(self.shard, t.delivery.item);
         }
-    }
-
-    /// The connection broke before the peer took any of the envelope. Other recipients of the
-    /// message may have had their answer in a transaction before: only a message nobody has
-    /// answered for goes back as it was.
-    async fn broke(&self, mut t: Transaction, why: &Broken) {
-        if self.deliveries > 0 && !t.answered && matches!(why, Broken::Lost(_)) {
-            // A connection kept open may have died while idle: that is no attempt.
-            return self.untouched(t);
-        }
-        let response = Response::internal(400, why);
-        outcome::transient(self.shard, &self.via, &t.delivery, &t.recipients, &response);
-        t.deferred.append(&mut t.recipients);
-        t.deferral = Some(response);
-        self.settle(t).await;
+        let response = first
+            .unwrap_or_else(|| Response::internal(400, "connection closed before all recipients"));
+        outcome::retry(self.shard, t.delivery, waiting, &response).await;
     }
 
     fn untouched(&self, t: Transaction) {
         self.ready.push_front(t.delivery.item);
     }
 
-    async fn end(mut self, result: Result<(), Broken>) {
-        match result {
+    /// The peer's answers cannot be told apart: what waits is charged nothing, and waits a little.
+    fn pause(&self, why: &str) {
+        let times = self.ready.out_of_step.get();
+        self.ready.out_of_step.set(times.saturating_add(1));
+        let seconds = (1 << times.min(6)).min(limits::OUT_OF_STEP_PAUSE_SECONDS_MAX);
+        tracing::warn!("{}: {}: {why}", self.ready.name, self.via.host);
+        dispatch::block(self.shard, self.ready, Duration::from_secs(seconds));
+    }
+
+    async fn end(mut self, result: Result<(), End>) {
+        let why = match result {
             Ok(()) => {
                 let limit = self.path.rset_timeout.min(Duration::from_secs(5));
                 let _ = self.wire.command("QUIT\r\n", limit).await;
                 let _ = crate::io::deadline(limit, self.wire.conn.close()).await;
+                return;
             }
-            Err(why) => {
-                tracing::debug!("{}: {}: {why}", self.ready.name, self.via.host);
-                *self.ready.last_trouble.borrow_mut() = why.to_string();
+            Err(End::Closing) => "the peer is closing".to_string(),
+            Err(End::Broken(why)) => why.to_string(),
+            Err(End::OutOfStep(why)) => {
+                self.pause(&why);
+                why
             }
-        }
+        };
+        tracing::debug!("{}: {}: {why}", self.ready.name, self.via.host);
+        *self.ready.last_trouble.borrow_mut() = why;
     }
 }

@@ -1,7 +1,11 @@
 //! One connection to a next hop: bytes over it, each wait with its deadline.
 
 use super::reply::{ReplyReader, Response};
-use crate::io::{deadline, Conn};
+use crate::io::{deadline, mono_nanos, Conn};
+use crate::limits;
+use futures::io::AsyncRead;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 /// A failure of the connection itself; its words end up in a record.
@@ -23,6 +27,17 @@ impl std::fmt::Display for Broken {
     }
 }
 
+impl Broken {
+    /// As records tell it when the answer to `command` was waited for, in the reference's words.
+    pub fn words(&self, limit: Duration, command: &str) -> String {
+        match self {
+            Broken::Lost(what) => format!("Error {what} reading response to cmd={command}"),
+            Broken::Late(_) => format!("Timed Out waiting {limit:?} for response to cmd={command}"),
+            Broken::Wrong(what) => format!("Malformed Response: {what}"),
+        }
+    }
+}
+
 /// A connection and what has been received over it.
 pub struct Wire {
     /// The socket, plain or TLS.
@@ -37,28 +52,48 @@ impl Wire {
         Wire { conn, reader: ReplyReader::default(), chunk: vec![0; 4096] }
     }
 
-    /// Sends `data` within `limit`.
+    /// Sends `data`. `limit` is for each step forward (RFC 5321 section 4.5.3.2.5), so that a slow peer gets a
+    /// large message; one that takes less than [`limits::EGRESS_BYTES_PER_SECOND_MIN`] on the whole does not.
     ///
     /// # Errors
     /// What broke, naming `phase`.
     pub async fn send(&mut self, data: &[u8], limit: Duration, phase: &str) -> Result<(), Broken> {
-        match deadline(limit, self.conn.write_all(data)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(Broken::Lost(format!("{phase}: {error}"))),
-            Err(_) => Err(Broken::Late(format!("{phase}: could not send within {limit:?}"))),
+        let least = data.len() as u64 / limits::EGRESS_BYTES_PER_SECOND_MIN;
+        let end =
+            mono_nanos().saturating_add((limit + Duration::from_secs(least)).as_nanos() as u64);
+        let mut rest = data;
+        loop {
+            let left = Duration::from_nanos(end.saturating_sub(mono_nanos()));
+            let step = match rest.is_empty() {
+                true => {
+                    deadline(limit.min(left), self.conn.flush()).await.map(|done| done.map(|()| 0))
+                }
+                false => deadline(limit.min(left), self.conn.write(rest)).await,
+            };
+            match step {
+                Ok(Ok(_)) if rest.is_empty() => return Ok(()),
+                Ok(Ok(0)) => {
+                    return Err(Broken::Lost(format!("{phase}: the connection takes nothing")))
+                }
+                Ok(Ok(sent)) => rest = &rest[sent..],
+                Ok(Err(error)) => return Err(Broken::Lost(format!("{phase}: {error}"))),
+                Err(_) => {
+                    let (sent, all) = (data.len() - rest.len(), data.len());
+                    let what = format!("{phase}: the peer took {sent} of {all} bytes in time");
+                    return Err(Broken::Late(what));
+                }
+            }
         }
     }
 
     /// The next reply, all of it within `limit`, however slowly its bytes come.
     ///
     /// # Errors
-    /// What broke, naming `phase`.
-    pub async fn reply(&mut self, limit: Duration, phase: &str) -> Result<Response, Broken> {
+    /// What broke.
+    pub async fn reply(&mut self, limit: Duration) -> Result<Response, Broken> {
         match deadline(limit, self.read_reply()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(Broken::Wrong(why))) => Err(Broken::Wrong(format!("{phase}: {why}"))),
-            Ok(Err(broken)) => Err(Broken::Lost(format!("{phase}: {broken}"))),
-            Err(_) => Err(Broken::Late(format!("{phase}: no whole reply within {limit:?}"))),
+            Ok(result) => result,
+            Err(_) => Err(Broken::Late(format!("no whole reply within {limit:?}"))),
         }
     }
 
@@ -69,7 +104,7 @@ impl Wire {
                 return Ok(response);
             }
             match self.conn.read(&mut self.chunk).await {
-                Ok(0) => return Err(Broken::Lost("connection closed by the peer".into())),
+                Ok(0) => return Err(Broken::Lost("Connection closed by peer".into())),
                 Ok(count) => self.reader.push(&self.chunk[..count]),
                 Err(error) => return Err(Broken::Lost(error.to_string())),
             }
@@ -83,7 +118,7 @@ impl Wire {
     pub async fn command(&mut self, command: &str, limit: Duration) -> Result<Response, Broken> {
         let phase = command.trim_end();
         self.send(command.as_bytes(), limit, phase).await?;
-        let mut response = self.reply(limit, phase).await?;
+        let mut response = self.reply(limit).await?;
         response.command = Some(command.to_string());
         Ok(response)
     }
@@ -94,8 +129,47 @@ impl Wire {
         self.conn
     }
 
-    /// Whether the peer has said something unasked, such as 421 before it closes.
-    pub fn unasked(&self) -> bool {
-        !self.reader.is_empty()
+    /// What the peer has said, or done, that nothing asked for: looked for without waiting.
+    pub async fn unasked(&mut self) -> Option<Unasked> {
+        if let Some(said) = self.said() {
+            return Some(said);
+        }
+        let (conn, chunk) = (&mut self.conn, &mut self.chunk);
+        let read = std::future::poll_fn(|cx| {
+            Poll::Ready(match Pin::new(&mut *conn).poll_read(cx, chunk) {
+                Poll::Ready(read) => Some(read),
+                Poll::Pending => None,
+            })
+        });
+        match read.await? {
+            Ok(0) => Some(Unasked::Closed),
+            Ok(count) => {
+                self.reader.push(&self.chunk[..count]);
+                self.said()
+            }
+            Err(_) => Some(Unasked::Closed),
+        }
     }
+
+    fn said(&mut self) -> Option<Unasked> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        Some(match self.reader.next_reply() {
+            Ok(Some(reply)) if reply.code == 421 => Unasked::Closing(reply),
+            Ok(Some(reply)) => Unasked::Said(format!("{} {}", reply.code, reply.joined())),
+            _ => Unasked::Said("a part of a reply".into()),
+        })
+    }
+}
+
+/// What a peer said or did without being asked.
+#[derive(Debug)]
+pub enum Unasked {
+    /// It has closed the connection.
+    Closed,
+    /// It is about to (RFC 5321 section 3.8).
+    Closing(Response),
+    /// Something else.
+    Said(String),
 }

@@ -1,10 +1,12 @@
 //! The one seam between the engine and the outside: time, tasks, randomness, network and disk.
 //!
-//! [`ring`] is the real world (glommio, and the only file that names it; `uring` is what lies below its
-//! streams), [`sim`] is one made from a seed. Everything else in the engine uses the types of this module and cannot tell them apart.
+//! [`ring`] is the real world (glommio, which only it and `pump` name; `uring` is what lies below its
+//! streams), [`sim`] is one made from a seed. Everything else in the engine uses the types of this module and
+//! cannot tell them apart.
 //!
 //! Layout: `ring` real world · `sim` simulated world · `time` deadlines and clocks · `stream` TCP,
-//! plain or TLS · `socket` sockets of the real world · `uring` the ring they wait on · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
+//! plain or TLS · `socket` sockets of the real world · `uring` the ring they wait on · `pump` what turns
+//! it, and keeps the executor awake while there is work · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
 //! appends · `fs` names and folders · `hash` maps whose order can be repeated · `wheel` a shard's
 //! deadlines.
 
@@ -14,6 +16,7 @@ pub mod hash;
 pub mod listener;
 pub mod memory;
 pub mod plain;
+mod pump;
 pub mod ring;
 pub mod sim;
 pub mod socket;
@@ -27,6 +30,7 @@ pub mod wheel;
 pub use file::{Block, File};
 pub use hash::{Map, Set};
 pub use listener::ReservedPort;
+pub use pump::stalls;
 pub use stream::{Conn, Listener, Stream, UdpSocket};
 pub use time::{deadline, mono_nanos, sleep, unix_millis, unix_nanos, TimedOut};
 

@@ -1,26 +1,27 @@
-//! The real world: glommio's executor and io_uring files and sockets. The only file of the
-//! engine that names glommio.
+//! The real world: glommio's executor and io_uring files. Only this file and `pump` name glommio.
 #![allow(unsafe_code)]
 
+use super::pump;
 use super::time::deadline;
-use super::uring::{self, Counted, Once, Turn};
+use super::uring::{self, Counted, Once};
 use crate::limits;
-use glommio::io::{BufferedFile, DmaFile, OpenOptions};
+use glommio::io::{DmaFile, OpenOptions};
 use glommio::{LocalExecutorBuilder, Placement};
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Runs `make()` to its end on a new thread with its own ring, pinned to `core` when given.
 ///
 /// # Errors
-/// When the ring cannot be made (io_uring absent or forbidden, memlock too low) or the thread
-/// cannot be started.
+/// When the thread cannot be started, or its executor has not run its first task within
+/// [`limits::SHARD_BEGIN_SECONDS`]. That the ring cannot be made (io_uring absent or forbidden, memlock too
+/// low) is the thread's result.
 pub fn run_shard<T, M, F>(
     name: &str,
     core: Option<usize>,
@@ -32,7 +33,8 @@ where
     F: Future<Output = T> + 'static,
 {
     let name = name.to_string();
-    std::thread::Builder::new().name(name.clone()).spawn(move || {
+    let (begun, begins) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
         let placement = match core {
             Some(core) => Placement::Fixed(core),
             None => Placement::Unbound,
@@ -41,12 +43,17 @@ where
         let executor = LocalExecutorBuilder::new(placement)
             .name(&name)
             .ring_depth(limits::RING_DEPTH)
-            .preempt_timer(Duration::from_millis(limits::EXECUTOR_TURN_MILLIS))
+            .preempt_timer(Duration::from_secs(limits::EXECUTOR_PREEMPT_SECONDS))
             .make()
             .map_err(io::Error::from)?;
         uring::start()?;
         let result = executor.run(async move {
-            spawn_uncounted(pump());
+            let state = Rc::new(pump::State::default());
+            spawn_uncounted(pump::pump(state.clone()));
+            // Nothing else runs before the executor is kept from parking with ready tasks.
+            state.armed().await;
+            // The starting thread may have given up.
+            let _ = begun.send(());
             let result = Counted(make()).await;
             // The helper thread does things in turn. What it has begun is to be over when the shard ends:
             // an answer that finds nobody would be a panic.
@@ -58,53 +65,23 @@ where
         });
         uring::stop();
         Ok(result)
-    })
-}
-
-/// Turns the shard's own ring for as long as the shard lives. While anything happens this task is always
-/// ready to run, so that the executor gives it its turn after all others, and looks at its own rings and
-/// timers only every few milliseconds. When nothing does, the executor sleeps, and the ring wakes it.
-async fn pump() {
-    if let Err(error) = turn_for_ever().await {
-        // Without its ring a shard can do nothing any more; a start takes up all that was acknowledged.
-        tracing::error!("io_uring has failed: {error}");
-        std::process::abort();
-    }
-}
-
-async fn turn_for_ever() -> io::Result<()> {
-    // SAFETY: no pointers.
-    let eventfd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) };
-    if eventfd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    uring::set_signal(eventfd)?;
-    // SAFETY: the descriptor is fresh and owned by nobody else; the file takes it over.
-    let signal = unsafe { BufferedFile::from_raw_fd(eventfd) };
-    let mut heard = Box::pin(signal.read_at(0, 8));
-    let wait = Duration::from_micros(limits::RING_WAIT_MICROS);
-    let mut laps = 0;
-    loop {
-        let before = uring::ran();
-        others_first().await;
-        let is_quiet = uring::ran() == before;
-        laps += 1;
-        if !is_quiet && laps < limits::RING_LAPS {
-            continue;
-        }
-        laps = 0;
-        match uring::turn(if is_quiet { wait } else { Duration::ZERO })? {
-            Turn::Broken => glommio::executor().yield_now().await,
-            Turn::Nothing if is_quiet && asleep(heard.as_mut()).await? => {
-                heard = Box::pin(signal.read_at(0, 8));
-            }
-            Turn::Nothing | Turn::Events => {}
-        }
+    })?;
+    match begins.recv_timeout(Duration::from_secs(limits::SHARD_BEGIN_SECONDS)) {
+        // Ended before it began: its result says why.
+        Ok(()) | Err(RecvTimeoutError::Disconnected) => Ok(thread),
+        Err(RecvTimeoutError::Timeout) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!(
+                "its executor has run nothing for {} s: the machine gives it no time, or io_uring hangs; \
+                 start again, and look at the load of the machine",
+                limits::SHARD_BEGIN_SECONDS
+            ),
+        )),
     }
 }
 
 /// Lets every task that is ready run once.
-async fn others_first() {
+pub(super) async fn others_first() {
     let mut has_waited = false;
     std::future::poll_fn(|cx| {
         if std::mem::replace(&mut has_waited, true) {
@@ -114,33 +91,6 @@ async fn others_first() {
         Poll::Pending
     })
     .await;
-}
-
-/// Waits until the ring has something, or is asked for something. True when the signal was heard.
-async fn asleep<T>(
-    mut heard: Pin<&mut impl Future<Output = glommio::Result<T, ()>>>,
-) -> io::Result<bool> {
-    let mut is_parked = false;
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(signal) = heard.as_mut().poll(cx) {
-            uring::unpark();
-            return Poll::Ready(signal.map(|_| true).map_err(io::Error::from));
-        }
-        if is_parked && uring::was_asked() {
-            uring::unpark();
-            return Poll::Ready(Ok(false));
-        }
-        if !is_parked {
-            is_parked = true;
-            match uring::park(cx.waker()) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Ready(Ok(false)),
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        Poll::Pending
-    })
-    .await
 }
 
 /// Tells the kernel that this thread wants throughput. Where another busy process shares the core, an

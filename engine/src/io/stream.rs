@@ -158,6 +158,25 @@ impl Conn {
         Ok(())
     }
 
+    /// Writes some of `data`, and gives how many bytes were taken.
+    ///
+    /// # Errors
+    /// As send(2), or a TLS failure.
+    pub async fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_write(cx, data)).await
+    }
+
+    /// Hands what was written to the system: under TLS some of it may wait.
+    ///
+    /// # Errors
+    /// As send(2), or a TLS failure.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        if matches!(self, Conn::Plain(_)) {
+            return Ok(());
+        }
+        std::future::poll_fn(|cx| Pin::new(&mut *self).poll_flush(cx)).await
+    }
+
     /// Ends our half (close_notify under TLS).
     ///
     /// # Errors

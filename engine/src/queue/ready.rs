@@ -1,6 +1,7 @@
 //! A ready queue: messages that may leave now, from one source to one site.
 
 use super::scheduled::{Item, ScheduledQueue};
+use crate::egress::dead_hosts::DeadHosts;
 use crate::egress::health::{Fault, Health};
 use crate::egress::plan::Plan;
 use crate::egress::{client_tls, lease};
@@ -44,6 +45,10 @@ pub struct ReadyQueue {
     pub connect_after: Cell<u64>,
     /// Failed connections in a row.
     pub failures: Cell<u32>,
+    /// Connections in a row whose peer answered out of step.
+    pub out_of_step: Cell<u32>,
+    /// Hosts that could not be reached lately, to be tried last.
+    pub dead_hosts: DeadHosts,
     /// This shard waits for a lease of another.
     pub wants_lease: Cell<bool>,
     /// Last time it had work (monotonic nanoseconds).
@@ -141,6 +146,8 @@ impl ReadyQueue {
             blocked_until: Cell::new(0),
             connect_after: Cell::new(0),
             failures: Cell::new(0),
+            out_of_step: Cell::new(0),
+            dead_hosts: DeadHosts::default(),
             wants_lease: Cell::new(false),
             last_used: Cell::new(mono_nanos()),
             last_trouble: RefCell::default(),

@@ -106,7 +106,10 @@ async fn find_plan(
         }
         Protocol::Lua { constructor, .. } => {
             let site = queue.parts.domain.clone();
-            Ok((Plan { site, hosts: Vec::new(), sts: None }, Some(constructor.clone())))
+            Ok((
+                Plan { site, hosts: Vec::new(), fixed: true, sts: None },
+                Some(constructor.clone()),
+            ))
         }
         Protocol::Maildir { .. } | Protocol::Xfer { .. } => {
             Err(Response::internal(451, "this delivery protocol is not supported"))

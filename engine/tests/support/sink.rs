@@ -17,6 +17,7 @@ pub enum Phase {
     Rcpt,
     Data,
     Dot,
+    Rset,
 }
 
 /// A transaction it has seen to the end.
@@ -48,6 +49,12 @@ pub struct Behaviour {
     pub drop: Option<(Phase, usize)>,
     /// Answers to dots wait until this is cleared.
     pub hold_dots: bool,
+    /// The reply to STARTTLS.
+    pub starttls: Option<String>,
+    /// Recipients beyond this many are one too many for a transaction.
+    pub most_recipients: usize,
+    /// Reads message data so slowly: bytes, then a pause.
+    pub slow: Option<(usize, std::time::Duration)>,
 }
 
 struct Shared {
@@ -100,6 +107,9 @@ impl Sink {
             stall: None,
             drop: None,
             hold_dots: false,
+            starttls: None,
+            most_recipients: usize::MAX,
+            slow: None,
         };
         let shared = Arc::new(Shared {
             behaviour: Mutex::new(behaviour),
@@ -243,8 +253,21 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Says it; a text that ends in `(close)` is the last of the connection.
     fn say(&mut self, text: &str) -> io::Result<()> {
-        self.stream.get_mut().write_all(format!("{text}\r\n").as_bytes())
+        let (text, last) = match text.strip_suffix(" (close)") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        self.stream.get_mut().write_all(format!("{text}\r\n").as_bytes())?;
+        if !last {
+            return Ok(());
+        }
+        // Closed with a FIN, not a reset: what is on its way is read.
+        let _ = self.stream.get_ref().shutdown(std::net::Shutdown::Write);
+        let mut rest = Vec::new();
+        let _ = io::Read::read_to_end(&mut self.stream, &mut rest);
+        Err(io::ErrorKind::ConnectionAborted.into())
     }
 
     /// What is to happen at `phase` instead of the ordinary: an error ends the connection.
@@ -314,7 +337,12 @@ impl<'a> Connection<'a> {
             "RSET" => {
                 self.from = None;
                 self.to.clear();
-                self.say("250 2.0.0 reset")?;
+                let special = self.special(Phase::Rset)?;
+                self.say(special.as_deref().unwrap_or("250 2.0.0 reset"))?;
+            }
+            "STARTTLS" => {
+                let reply = self.behaviour().starttls.clone();
+                self.say(reply.as_deref().unwrap_or("502 5.5.1 what?"))?;
             }
             "NOOP" => self.say("250 2.0.0 nothing done")?,
             "QUIT" => {
@@ -350,6 +378,9 @@ impl<'a> Connection<'a> {
         let reply = match special.or(refused) {
             Some(reply) => reply,
             None if self.from.is_none() => "503 5.5.1 MAIL first".into(),
+            None if self.to.len() >= self.behaviour().most_recipients => {
+                "452 4.5.3 too many recipients".into()
+            }
             None => {
                 self.to.push(address.to_string());
                 "250 2.1.5 recipient ok".into()
@@ -368,6 +399,7 @@ impl<'a> Connection<'a> {
         self.say("354 go ahead")?;
         let mut data = Vec::new();
         let mut line = Vec::new();
+        let mut paused = 0;
         loop {
             line.clear();
             if self.stream.read_until(b'\n', &mut line)? == 0 {
@@ -378,6 +410,11 @@ impl<'a> Connection<'a> {
                 break;
             }
             data.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+            let slow = self.behaviour().slow;
+            if let Some((bytes, pause)) = slow.filter(|(bytes, _)| data.len() / bytes != paused) {
+                paused = data.len() / bytes;
+                std::thread::sleep(pause);
+            }
         }
         let at = Instant::now();
         let special = self.special(Phase::Dot)?;

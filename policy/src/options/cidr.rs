@@ -76,6 +76,13 @@ impl fmt::Display for Cidr {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CidrSet(Vec<Cidr>);
 
+impl fmt::Display for CidrSet {
+    /// As a set of quoted texts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(Cidr::to_string)).finish()
+    }
+}
+
 impl CidrSet {
     /// A set of the given networks; the error says which is wrong and why (host bits behind the prefix are refused).
     pub fn parse_list<S: AsRef<str>>(
