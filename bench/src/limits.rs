@@ -11,7 +11,7 @@ pub const STOP: Duration = Duration::from_secs(10);
 /// How often a condition is looked at.
 pub const LOOK: Duration = Duration::from_millis(10);
 /// Connections the webhook receiver serves at once.
-pub const WEBHOOK_CONNECTIONS: usize = 64;
+pub const WEBHOOK_CONNECTIONS: usize = 512;
 /// Longest header line and body the webhook receiver takes, bytes.
 pub const WEBHOOK_BYTES: u64 = 64 * 1024 * 1024;
 /// Length of a latency measurement. At some thousand messages a second the 99.9th percentile is that

@@ -158,7 +158,7 @@ pub(crate) async fn start(
     io::spawn(sinks::run_logs(shard.clone()));
     io::spawn(accept::room::watch_disk(shard.clone()));
     for hook in shard.events.hooks() {
-        io::spawn(hook::run(shard.clone(), hook.clone()));
+        hook::start(&shard, hook);
     }
     Ok((shard, count))
 }
@@ -192,12 +192,16 @@ fn open_hooks(process: &Process, index: usize) -> Result<Vec<Rc<Hook>>, String> 
         let own = dir.join(index.to_string());
         HookLog::open(own, &orphans).map_err(|error| format!("event log of hook {name}: {error}"))
     };
+    let file = format!("{index}.jsonl");
+    let dead_letters = |name: &str| base.join(name).join("dead-letters").join(&file);
     let mut hooks = Vec::new();
     for options in &process.init.log_hooks {
-        hooks.push(Rc::new(Hook::lua(options, open(&options.name)?)));
+        let log = open(&options.name)?;
+        hooks.push(Rc::new(Hook::lua(options, log, dead_letters(&options.name))));
     }
     for options in &process.init.http_log_hooks {
-        hooks.push(Rc::new(Hook::http(options, open(&options.name)?)));
+        let log = open(&options.name)?;
+        hooks.push(Rc::new(Hook::http(options, log, dead_letters(&options.name))));
     }
     Ok(hooks)
 }
@@ -233,6 +237,7 @@ async fn stop(shard: &Rc<Shard>) {
         }
         // Also when there was nothing for the journal: a Reception may wait.
         shard.events.flush_hooks().await;
+        futures::future::join_all(shard.events.hooks().iter().map(|hook| hook.settle())).await;
         // A filter that hangs keeps no log from being closed.
         let _ = io::deadline(Duration::from_millis(500), shard.events.filtered()).await;
         shard.events.write_logs(true).await;
@@ -313,6 +318,10 @@ impl Shard {
         sum.count("dns_mx_resolve_status_fail", "", self.resolver.failures.get());
         for hook in self.events.hooks() {
             sum.gauge("log_hook_backlog_count", &hook.name, hook.log.backlog.get());
+            let lost = hook.log.dropped.get() + hook.too_old.get();
+            sum.count("log_hook_dropped_total", &hook.name, lost);
+            let aside = hook.dead_letters.count.get();
+            sum.count("log_hook_dead_letters_total", &hook.name, aside);
         }
         sum
     }

@@ -436,24 +436,6 @@ fn a_receiver_that_was_not_there() {
 }
 
 #[test]
-fn events_of_one_shard_come_in_order() {
-    let sink = Sink::start();
-    let receiver = Receiver::start();
-    for site in hooked_sites(&sink, &receiver) {
-        receiver.clear();
-        let engine = site.start(1);
-        let all = accept_some(&engine, 30);
-        wait("every delivery", || ids(&receiver, "Delivery") == all);
-        let times: Vec<String> = receiver
-            .events()
-            .iter()
-            .map(|event| event["event_time"].as_str().unwrap().to_string())
-            .collect();
-        assert!(times.is_sorted(), "{times:?}");
-    }
-}
-
-#[test]
 fn a_hook_can_choose() {
     let sink = Sink::start();
     let receiver = Receiver::start();

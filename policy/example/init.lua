@@ -28,6 +28,7 @@ kumo.on('init', function()
     listen = constants.smtp_listen,
     banner = constants.banner,
     relay_hosts = constants.relay_hosts,
+    max_message_size = constants.max_message_size,
   }
 
   -- Injection, administration and metrics.

@@ -22,22 +22,37 @@ pub(crate) fn has(name: &str) -> bool {
     name.strip_prefix("policy-extras.").is_some_and(|n| MODULES.iter().any(|(m, _)| *m == n))
 }
 
-/// Adds a searcher behind the usual ones: a module on disk wins over the one in the binary.
+/// Where KumoMTA's own helpers lie when it is installed: they are written for its engine.
+pub(crate) const SHARE: &str = "/opt/kumomta/share";
+
+/// Adds a searcher in front of the usual ones: a module of the policy's own tree wins over the one in the binary, and
+/// that over whatever another program has installed under the same name.
 pub(crate) fn register(lua: &Lua) -> Result<()> {
-    let package: Table = lua.globals().get("package")?;
-    let searchers: Table = package.get("searchers")?;
-    let search = lua.create_function(|lua, name: String| {
+    let search = lua.create_function(move |lua, name: String| {
         let wanted =
             name.strip_prefix("policy-extras.").and_then(|n| MODULES.iter().find(|(m, _)| *m == n));
-        match wanted {
-            Some((_, source)) => {
-                let f: Function = lua.load(*source).set_name(format!("={name}")).into_function()?;
-                Ok(Value::Function(f))
-            }
-            None => {
-                Ok(Value::String(lua.create_string(format!("no module '{name}' in the binary"))?))
-            }
+        let Some((_, source)) = wanted else {
+            let text = format!("no module '{name}' in the binary");
+            return Ok(Value::String(lua.create_string(text)?));
+        };
+        let package: Table = lua.globals().get("package")?;
+        let path: String = package.get("path")?;
+        if in_tree(&path, &name) {
+            return Ok(Value::Nil);
         }
+        let f: Function = lua.load(*source).set_name(format!("={name}")).into_function()?;
+        Ok(Value::Function(f))
     })?;
-    searchers.push(search)
+    // Behind what was loaded or preloaded.
+    lua.load("table.insert(package.searchers, 2, ...)").call::<()>(search)
+}
+
+/// Whether a module is found in the places of `package.path` that are the policy's own: those before [`SHARE`].
+fn in_tree(path: &str, module: &str) -> bool {
+    let file = module.replace('.', "/");
+    let places = path.split(';').take_while(|place| !place.starts_with(SHARE));
+    // The usual places of Lua itself come behind; a path without the share folder is the policy's own doing.
+    places
+        .map(|place| place.replace('?', &file))
+        .any(|place| std::path::Path::new(&place).is_file())
 }

@@ -375,4 +375,48 @@ mod tests {
         let long = "ü".repeat(100);
         assert_eq!(f(std::str::from_utf8(&write_field("S", &encode_value(&long))).unwrap()), long);
     }
+
+    #[test]
+    fn encoded_words_of_many_charsets() {
+        use base64::Engine;
+        for (charset, text) in [
+            ("shift_jis", "日本語"),
+            ("euc-jp", "日本語"),
+            ("iso-2022-jp", "日本語"),
+            ("big5", "中文繁體"),
+            ("gb2312", "中文"),
+            ("gbk", "中文"),
+            ("gb18030", "中文"),
+            ("euc-kr", "한국어"),
+            ("ks_c_5601-1987", "한국어"),
+            ("windows-874", "ไทย"),
+            ("koi8-r", "Россия"),
+            ("koi8-u", "Україна"),
+            ("windows-1250", "Łódź"),
+            ("windows-1251", "Россия"),
+            ("windows-1252", "“naïve” €"),
+            ("windows-1253", "Ελλάδα"),
+            ("windows-1254", "İstanbul"),
+            ("windows-1255", "שלום"),
+            ("windows-1256", "سلام"),
+            ("windows-1257", "Žemė"),
+            ("windows-1258", "đ"),
+            ("iso-8859-1", "naïve"),
+            ("iso-8859-2", "Łódź"),
+            ("iso-8859-5", "Россия"),
+            ("iso-8859-7", "Ελλάδα"),
+            ("iso-8859-8", "שלום"),
+            ("iso-8859-9", "İstanbul"),
+            ("iso-8859-15", "€"),
+            ("macintosh", "naïve"),
+        ] {
+            let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).unwrap();
+            let (bytes, _, failed) = encoding.encode(text);
+            assert!(!failed, "{charset}");
+            let word = base64::engine::general_purpose::STANDARD.encode(bytes);
+            let field = format!("Subject: =?{charset}?B?{word}?=\r\n");
+            let decoded = HeaderBlock::new(field.as_bytes()).fields().next().unwrap().decoded();
+            assert_eq!(decoded, text, "{charset}");
+        }
+    }
 }

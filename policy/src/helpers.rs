@@ -1,49 +1,83 @@
 //! Threads for work that blocks (files, HTTP clients), reached without ever blocking a shard.
+//!
+//! The pool grows as long as its threads wait for something, and shrinks when they have nothing to do. Work for
+//! one target (a host, a server) is bounded, so that one that never answers cannot take all threads: what is
+//! too much for it waits in its own line.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crossbeam::channel::{bounded, Receiver, Sender, TrySendError};
+use crate::limits::{HELPER_IDLE, MAX_HELPERS_PER_TARGET, MAX_HELPER_THREADS};
 
-use crate::limits::{HELPER_QUEUE_JOBS, MAX_HELPER_THREADS};
+type Work = Box<dyn FnOnce() + Send>;
 
-type Job = Box<dyn FnOnce() + Send>;
+struct Job {
+    /// Whom it waits for; empty where that is nobody in particular.
+    target: Arc<str>,
+    work: Work,
+}
+
+/// What is under way for one target, and what waits for that.
+#[derive(Default)]
+struct Target {
+    running: usize,
+    line: VecDeque<Work>,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Job>,
+    targets: HashMap<Arc<str>, Target>,
+    threads: usize,
+    idle: usize,
+    started: u64,
+    is_closed: bool,
+}
+
+struct Pool {
+    state: Mutex<State>,
+    wake: Condvar,
+    /// So many threads stay though they have nothing to do.
+    keep: usize,
+}
 
 /// A pool of helper threads. Threads end when the pool is dropped.
 pub struct Helpers {
-    jobs: Sender<Job>,
-    waiting: Arc<Mutex<VecDeque<Waker>>>,
+    pool: Arc<Pool>,
 }
 
 impl Helpers {
-    /// Starts `threads` helpers (at least one).
+    /// A pool that keeps `threads` helpers (at least one) once they have been needed.
     pub(crate) fn new(threads: usize) -> Helpers {
-        let (jobs, queue) = bounded::<Job>(HELPER_QUEUE_JOBS);
-        let waiting = Arc::new(Mutex::new(VecDeque::new()));
-        for i in 0..threads.clamp(1, MAX_HELPER_THREADS) {
-            let (queue, waiting) = (queue.clone(), waiting.clone());
-            let started = std::thread::Builder::new()
-                .name(format!("helper-{i}"))
-                .spawn(move || serve(queue, waiting));
-            if let Err(e) = started {
-                tracing::error!("helper thread {i} does not start: {e}");
-            }
-        }
-        Helpers { jobs, waiting }
+        let keep = threads.clamp(1, MAX_HELPER_THREADS);
+        Helpers { pool: Arc::new(Pool { state: Mutex::default(), wake: Condvar::new(), keep }) }
     }
 
-    /// Runs `f` on a helper thread. The future can be awaited on any executor; a panic of `f` continues in the awaiting task.
+    /// Runs `f` on a helper thread. The future can be awaited on any executor; a panic of `f` continues in the
+    /// awaiting task. `f` begins when the future is first polled, and not at all when it is dropped before.
     pub fn run<T, F>(&self, f: F) -> impl Future<Output = T> + 'static
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let slot = Arc::new(Mutex::new(Slot { result: None, waker: None }));
+        self.run_for("", f)
+    }
+
+    /// The same for work that waits for `target`: of that, a bounded number is under way at once.
+    pub fn run_for<T, F>(&self, target: &str, f: F) -> impl Future<Output = T> + 'static
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let slot = Arc::new(Mutex::new(Slot { result: None, waker: None, is_wanted: true }));
         let done = slot.clone();
-        let job: Job = Box::new(move || {
+        let work: Work = Box::new(move || {
+            if !lock(&done).is_wanted {
+                return;
+            }
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
             let waker = {
                 let mut slot = lock(&done);
@@ -54,18 +88,105 @@ impl Helpers {
                 w.wake();
             }
         });
-        Run { job: Some(job), jobs: self.jobs.clone(), waiting: self.waiting.clone(), slot }
+        let job = Some(Job { target: target.into(), work });
+        Run { job, pool: self.pool.clone(), slot }
+    }
+
+    /// Threads there are.
+    #[cfg(test)]
+    fn threads(&self) -> usize {
+        lock(&self.pool.state).threads
     }
 }
 
-fn serve(queue: Receiver<Job>, waiting: Arc<Mutex<VecDeque<Waker>>>) {
-    while let Ok(job) = queue.recv() {
-        let next = lock(&waiting).pop_front();
-        if let Some(w) = next {
-            w.wake();
-        }
-        job();
+impl Drop for Helpers {
+    fn drop(&mut self) {
+        lock(&self.pool.state).is_closed = true;
+        self.pool.wake.notify_all();
     }
+}
+
+impl Pool {
+    /// Takes a job: a helper that has nothing to do gets it, or a new one.
+    fn submit(self: &Arc<Pool>, job: Job) {
+        let mut state = lock(&self.state);
+        if !job.target.is_empty() {
+            let target = state.targets.entry(job.target.clone()).or_default();
+            if target.running >= MAX_HELPERS_PER_TARGET {
+                target.line.push_back(job.work);
+                return;
+            }
+            target.running += 1;
+        }
+        state.ready.push_back(job);
+        if state.idle >= state.ready.len() {
+            self.wake.notify_one();
+        } else if state.threads < MAX_HELPER_THREADS {
+            state.threads += 1;
+            state.started += 1;
+            let name = format!("helper-{}", state.started);
+            drop(state);
+            self.start(name);
+        }
+    }
+
+    fn start(self: &Arc<Pool>, name: String) {
+        let pool = self.clone();
+        let thread = std::thread::Builder::new().name(name).spawn(move || pool.serve());
+        if let Err(error) = thread {
+            let mut state = lock(&self.state);
+            state.threads -= 1;
+            // The others do it when they get to it. Without any it waits for the next job's try.
+            tracing::error!("a helper thread does not start ({} run): {error}", state.threads);
+        }
+    }
+
+    fn serve(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            if let Some(job) = state.ready.pop_front() {
+                drop(state);
+                let Job { target, work } = job;
+                work();
+                state = lock(&self.state);
+                state.finished(target);
+                continue;
+            }
+            if state.is_closed {
+                break;
+            }
+            state.idle += 1;
+            let (woken, waited) =
+                self.wake.wait_timeout(state, HELPER_IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if waited.timed_out() && state.ready.is_empty() && state.threads > self.keep {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+impl State {
+    /// One job of a target is over: the next in its line may begin.
+    fn finished(&mut self, target: Arc<str>) {
+        let Some(of) = self.targets.get_mut(&target) else { return };
+        match of.line.pop_front() {
+            Some(work) => self.ready.push_back(Job { target, work }),
+            None => {
+                of.running -= 1;
+                if of.running == 0 {
+                    self.targets.remove(&target);
+                }
+            }
+        }
+    }
+}
+
+/// The name of a client's connections as a target of [`Helpers::run_for`].
+pub(crate) fn target_of<T>(client: &Arc<T>) -> String {
+    format!("{:p}", Arc::as_ptr(client))
 }
 
 /// A poisoned lock only means that a job panicked; the data is whole at every point where that can happen.
@@ -76,55 +197,44 @@ fn lock<T>(m: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Slot<T> {
     result: Option<std::thread::Result<T>>,
     waker: Option<Waker>,
+    /// Whether somebody still waits for it.
+    is_wanted: bool,
 }
 
 struct Run<T> {
     job: Option<Job>,
-    jobs: Sender<Job>,
-    waiting: Arc<Mutex<VecDeque<Waker>>>,
+    pool: Arc<Pool>,
     slot: Arc<Mutex<Slot<T>>>,
-}
-
-impl<T> Run<T> {
-    /// Hands the job over if there is room; otherwise asks to be woken when there is.
-    fn submit(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(job) = self.job.take() else { return Poll::Ready(()) };
-        match self.jobs.try_send(job) {
-            Ok(()) => Poll::Ready(()),
-            Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
-                lock(&self.waiting).push_back(cx.waker().clone());
-                // A helper may have emptied the queue between the two: try once more before sleeping.
-                match self.jobs.try_send(job) {
-                    Ok(()) => Poll::Ready(()),
-                    Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
-                        self.job = Some(job);
-                        Poll::Pending
-                    }
-                }
-            }
-        }
-    }
 }
 
 impl<T> Future for Run<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        if self.submit(cx).is_pending() {
-            return Poll::Pending;
+        {
+            let mut slot = lock(&self.slot);
+            match slot.result.take() {
+                Some(Ok(value)) => return Poll::Ready(value),
+                Some(Err(panic)) => {
+                    drop(slot);
+                    std::panic::resume_unwind(panic)
+                }
+                None => slot.waker = Some(cx.waker().clone()),
+            }
         }
+        if let Some(job) = self.job.take() {
+            self.pool.clone().submit(job);
+        }
+        Poll::Pending
+    }
+}
+
+impl<T> Drop for Run<T> {
+    /// What has not begun need not begin any more.
+    fn drop(&mut self) {
         let mut slot = lock(&self.slot);
-        match slot.result.take() {
-            Some(Ok(value)) => Poll::Ready(value),
-            Some(Err(panic)) => {
-                drop(slot);
-                std::panic::resume_unwind(panic)
-            }
-            None => {
-                slot.waker = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        slot.is_wanted = false;
+        slot.waker = None;
     }
 }
 
@@ -132,6 +242,8 @@ impl<T> Future for Run<T> {
 mod tests {
     use super::*;
     use futures::executor::block_on;
+    use futures::FutureExt;
+    use std::sync::mpsc::channel;
 
     #[test]
     fn results_come_back() {
@@ -140,12 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn more_jobs_than_places() {
+    fn many_jobs() {
         let h = Helpers::new(1);
-        let all: Vec<_> = (0..HELPER_QUEUE_JOBS * 3).map(|i| h.run(move || i)).collect();
+        const JOBS: usize = 3000;
+        let all: Vec<_> = (0..JOBS).map(|i| h.run_for("x", move || i)).collect();
         let sum: usize = block_on(futures::future::join_all(all)).into_iter().sum();
-        let n = HELPER_QUEUE_JOBS * 3;
-        assert_eq!(sum, n * (n - 1) / 2);
+        assert_eq!(sum, JOBS * (JOBS - 1) / 2);
     }
 
     #[test]
@@ -155,6 +267,35 @@ mod tests {
             block_on(h.run(|| panic!("boom")))
         }));
         assert!(caught.is_err());
-        assert_eq!(block_on(h.run(|| 1)), 1, "the thread lives on");
+        assert_eq!(block_on(h.run(|| 1)), 1, "the pool lives on");
+    }
+
+    #[test]
+    fn a_target_that_hangs_holds_up_nobody_else() {
+        let h = Helpers::new(2);
+        let (release, held) = channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        // More than the target may have under way: each hangs until it is let go.
+        let mut hung: Vec<_> = (0..MAX_HELPERS_PER_TARGET + 50)
+            .map(|_| {
+                let held = held.clone();
+                Box::pin(h.run_for("hung.test", move || drop(lock(&held).recv())))
+            })
+            .collect();
+        for job in &mut hung {
+            assert!(job.as_mut().now_or_never().is_none());
+        }
+        assert_eq!(block_on(h.run_for("other.test", || 1)), 1);
+        assert_eq!(block_on(h.run(|| 2)), 2);
+        assert!(h.threads() <= MAX_HELPERS_PER_TARGET + 2, "{}", h.threads());
+        // One whose caller has gone does not begin.
+        let (begun, tell) = channel();
+        let mut gone = Box::pin(h.run_for("hung.test", move || begun.send(())));
+        assert!(gone.as_mut().now_or_never().is_none());
+        drop(gone);
+        drop(release);
+        block_on(futures::future::join_all(hung));
+        assert_eq!(block_on(h.run_for("hung.test", || 3)), 3);
+        assert!(tell.recv().is_err());
     }
 }

@@ -26,10 +26,14 @@ pub const COROUTINE_POOL_SIZE: usize = 256;
 pub const MAX_VALUE_DEPTH: usize = 64;
 /// Names of hosts in an MTA-STS policy.
 pub const MAX_STS_HOSTS: usize = 1000;
-/// Jobs that may wait for the helper threads; beyond it callers wait for a place.
-pub const HELPER_QUEUE_JOBS: usize = 1024;
-/// Helper threads allowed at most.
-pub const MAX_HELPER_THREADS: usize = 512;
+/// Helper threads allowed at most. A thread that waits costs some tens of kilobytes; ten targets that never answer leave
+/// room for others.
+pub const MAX_HELPER_THREADS: usize = 2560;
+/// Helper threads that may wait for one target (a host, a server) at once: enough for 1,000 requests a second to one that
+/// takes 200 ms, and no more than a server would take from one client.
+pub const MAX_HELPERS_PER_TARGET: usize = 256;
+/// A helper thread that has had nothing to do for this long ends.
+pub const HELPER_IDLE: Duration = Duration::from_secs(10);
 /// Entries a memoized function keeps when the policy names no capacity.
 pub const MEMOIZE_DEFAULT_CAPACITY: usize = 1024;
 /// How long one fill of a memoized function may take before a waiter gives up.
@@ -40,6 +44,8 @@ pub const MAX_HTTP_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle pooled HTTP connections are closed after this.
 pub const HTTP_POOL_IDLE: Duration = Duration::from_secs(90);
+/// Idle connections an HTTP client keeps: as many as it may have requests under way.
+pub const HTTP_POOL_CONNECTIONS: usize = MAX_HELPERS_PER_TARGET;
 /// Test files run by one `ringmta test`.
 pub const MAX_TEST_FILES: usize = 10_000;
 /// Nesting of folders searched for test files.

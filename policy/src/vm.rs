@@ -232,7 +232,7 @@ impl Vm {
             folder,
             &folder.join("policy"),
             Path::new("/opt/kumomta/etc/policy"),
-            Path::new("/opt/kumomta/share"),
+            Path::new(extras::SHARE),
         ] {
             let root = root.display();
             path.push_str(&format!("{root}/?.lua;{root}/?/init.lua;"));

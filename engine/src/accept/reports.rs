@@ -3,10 +3,10 @@
 use super::receive::Source;
 use crate::egress::reply::Response;
 use crate::events::record::{Client, Kind, Record};
-use crate::limits::REPORT_RECIPIENTS_MAX;
+use crate::limits::{REPORT_HEADER_BYTES, REPORT_RECIPIENTS_MAX};
 use crate::shard::Shard;
 use ringmta_policy::mime::{delivery_report, feedback_report, Part};
-use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, PolicyError, ReportHandling};
+use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, Meta, PolicyError, ReportHandling};
 use serde_json::Value;
 use std::rc::Rc;
 
@@ -91,6 +91,8 @@ fn out_of_band(shard: &Rc<Shard>, source: &Source<'_>, message: &Message, report
     let reporter = report["per_message"]["reporting_mta"]["name"].as_str().unwrap_or_default();
     let about = report["per_recipient"].as_array().map(Vec::as_slice).unwrap_or_default();
     let failed = about.iter().filter(|one| one["action"] == "failed");
+    let short = with_short_header(message);
+    let message = short.as_ref().unwrap_or(message);
     for one in failed.take(REPORT_RECIPIENTS_MAX) {
         let named = |field: &str| {
             EnvelopeAddress::parse(one[field]["recipient"].as_str()?.trim_matches(['<', '>'])).ok()
@@ -105,6 +107,18 @@ fn out_of_band(shard: &Rc<Shard>, source: &Source<'_>, message: &Message, report
         record.client = Some(Client { name: reporter, addr: source.origin.client_addr });
         shard.events.record(shard, &record, Some(message));
     }
+}
+
+/// A message of a header longer than records are made of, cut to that: each of its records reads it, and strangers
+/// choose how long it is.
+fn with_short_header(message: &Message) -> Option<Message> {
+    let body = message.body().unwrap_or_default();
+    if HeaderBlock::new(&body).body_start() <= REPORT_HEADER_BYTES {
+        return None;
+    }
+    let head = Rc::new(body[..REPORT_HEADER_BYTES].to_vec());
+    let (sender, recipients) = (message.sender(), message.recipients());
+    Some(Message::new(message.id(), sender, recipients, message.meta(Meta::clone), head))
 }
 
 fn record<'a>(

@@ -4,11 +4,12 @@
 use super::args::{DevArgs, SandboxArgs};
 use super::monitor::Monitor;
 use super::run;
-use crate::io::ring;
+use crate::io::ring as host;
 use crate::sandbox::{self, Bound, SandboxConfig};
 use crate::start::{self, Options};
 use futures::channel::oneshot;
 use futures::executor::block_on;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -53,7 +54,8 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     let result = started.map(|engine| {
         monitor.start(&engine);
         run::announce(&engine);
-        welcome(&engine.sockets, &bound, &dir);
+        let is_shipped = args.policy.is_none();
+        welcome(&engine.sockets, &bound, &dir, is_shipped);
         run::wait(engine, signals);
     });
     drop(stop);
@@ -86,7 +88,7 @@ fn start_sandbox(
 ) -> Result<(Bound, oneshot::Sender<()>, SandboxThread), String> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (tell, told) = oneshot::channel();
-    let thread = ring::run_shard("sandbox", None, move || async move {
+    let thread = host::run_shard("sandbox", None, move || async move {
         let stop = async {
             let _ = stopped.await;
         };
@@ -110,12 +112,12 @@ fn folder(args: &DevArgs) -> Result<PathBuf, String> {
     let dir = args
         .dir
         .clone()
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("ringmta-dev-{}", ring::user_id())));
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("ringmta-dev-{}", host::user_id())));
     let cannot = |error: io::Error| format!("folder {}: {error}", dir.display());
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&dir).map_err(cannot)?;
     let owner = std::fs::metadata(&dir).map_err(cannot)?.uid();
-    if owner != ring::user_id() {
+    if owner != host::user_id() {
         return Err(format!(
             "folder {} belongs to another user: name one with --dir",
             dir.display()
@@ -124,16 +126,51 @@ fn folder(args: &DevArgs) -> Result<PathBuf, String> {
     dir.canonicalize().map_err(cannot)
 }
 
+/// File beside the tree that says what was written there, by name and SHA-256: what differs from that was edited.
+const WRITTEN: &str = ".written.json";
+
+/// Writes the shipped tree. A file that was edited since it was written is kept, and said.
 fn write_tree(dir: &Path) -> Result<PathBuf, String> {
     let tree = dir.join("policy-tree");
+    let record = tree.join(WRITTEN);
+    let before: BTreeMap<String, String> = std::fs::read(&record)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    let mut written = BTreeMap::new();
     for (name, text) in TREE {
         let path = tree.join(name);
+        let cannot = |error: io::Error| format!("{}: {error}", path.display());
+        let shipped = digest(text.as_bytes());
+        let found = match std::fs::read(&path) {
+            Ok(bytes) => Some(digest(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(cannot(error)),
+        };
+        let is_edited = found.is_some_and(|found| {
+            found != shipped && before.get(name).is_none_or(|written| *written != found)
+        });
+        if is_edited {
+            eprintln!("{} was edited: it is kept", path.display());
+            before.get(name).into_iter().for_each(|was| {
+                written.insert(name.to_string(), was.clone());
+            });
+            continue;
+        }
         let parent = path.parent().unwrap_or(&tree);
         std::fs::create_dir_all(parent)
             .and_then(|()| std::fs::write(&path, text))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+            .map_err(cannot)?;
+        written.insert(name.to_string(), shipped);
     }
+    let text = serde_json::to_vec_pretty(&written).map_err(|error| error.to_string())?;
+    std::fs::write(&record, text).map_err(|error| format!("{}: {error}", record.display()))?;
     Ok(tree.join("init.lua"))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The shipped tree is told where it is by its environment; what is set already stays.
@@ -161,24 +198,28 @@ fn variable(name: &str, default: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| default.to_string())
 }
 
-fn welcome(sockets: &[String], bound: &Bound, dir: &Path) {
+/// Says what is where. What is said of logins is of the shipped tree; another has its own.
+fn welcome(sockets: &[String], bound: &Bound, dir: &Path, is_shipped: bool) {
     let port_of = |kind: &str| {
         let line = sockets.iter().find(|line| line.starts_with(kind));
         line.and_then(|line| line.rsplit(' ').next()).unwrap_or("?").to_string()
     };
     let (smtp, http) = (port_of("smtp"), port_of("http"));
     let user = variable("RINGMTA_SMTP_USER", "mailing");
+    let login = if is_shipped { format!("   (AUTH {user})") } else { String::new() };
     println!("\n  ringmta is running\n");
-    println!("    submit mail     smtp://{smtp}   (AUTH {user})");
+    println!("    submit mail     smtp://{smtp}{login}");
     println!("    HTTP API        http://{http}/metrics");
     println!("    inbox           http://{}/", bound.web);
     if let Some(receiver) = bound.receiver {
-        println!("    webhook events  http://{receiver}/");
+        println!("    webhook events  {}", variable("KUMOMTA_WEBHOOK_URL", ""));
+        println!("    seen at         http://{receiver}/");
     }
     println!("    spool and logs  {}", dir.display());
     println!("\n  Send a first message, with swaks:\n");
+    let login = if is_shipped { login_arguments() } else { String::new() };
     println!(
-        "    swaks --server {smtp} --auth PLAIN --auth-user mailing --auth-password mailing \\\n\
+        "    swaks --server {smtp}{login} \\\n\
          \x20         --from hello@example.com --to you@example.net --h-Subject 'It works' \\\n\
          \x20         --add-header 'Content-Type: text/html' --body '<h1>Hello</h1><p>from ringmta</p>'"
     );
@@ -191,4 +232,42 @@ fn welcome(sockets: &[String], bound: &Bound, dir: &Path) {
          \x20                 \"html_body\": \"<h1>Hello</h1><p>from ringmta</p>\"}}}}'"
     );
     println!("\n  Ctrl-C stops it; the next start goes on with what is queued.\n");
+}
+
+/// The login in force as arguments of swaks. A password of the environment's is named, not shown.
+fn login_arguments() -> String {
+    let of = |name: &str| match std::env::var_os(name) {
+        Some(_) => format!("\"${name}\""),
+        None => "mailing".to_string(),
+    };
+    let (user, password) = (of("RINGMTA_SMTP_USER"), of("RINGMTA_SMTP_PASSWORD"));
+    format!(" --auth PLAIN --auth-user {user} --auth-password {password}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edits_of_the_tree_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let init = write_tree(dir.path()).unwrap();
+        let (smtp, queue) = (dir.path().join("policy-tree/policy/smtp.lua"), TREE[3]);
+        std::fs::write(&smtp, "-- mine").unwrap();
+        // As an older version had it, and wrote it.
+        let old = dir.path().join("policy-tree").join(queue.0);
+        std::fs::write(&old, "-- old").unwrap();
+        let record = dir.path().join("policy-tree").join(WRITTEN);
+        let text = std::fs::read_to_string(&record).unwrap();
+        let text = text.replace(&digest(queue.1.as_bytes()), &digest(b"-- old"));
+        std::fs::write(&record, text).unwrap();
+        for _ in 0..2 {
+            assert_eq!(write_tree(dir.path()).unwrap(), init);
+            assert_eq!(std::fs::read_to_string(&smtp).unwrap(), "-- mine");
+            assert_eq!(std::fs::read_to_string(&old).unwrap(), queue.1);
+        }
+        std::fs::remove_file(&smtp).unwrap();
+        write_tree(dir.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&smtp).unwrap(), TREE[2].1, "removed, it comes back");
+    }
 }

@@ -2,10 +2,13 @@
 //! here for as long as the receiver is away; they take no queue entry and no mail capacity.
 
 use crate::io::plain::{self, Plain};
-use crate::io::{self, fs};
-use crate::limits::EVENT_SEGMENT_BYTES;
+use crate::io::{self, fs, sim};
+use crate::limits::{
+    EVENT_SEGMENT_BYTES, HOOK_BACKLOG_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_SEGMENTS_LOOK,
+};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -22,11 +25,20 @@ pub struct HookLog {
     file: RefCell<Option<Plain>>,
     /// End of what is on stable storage.
     end: Cell<Position>,
+    /// What the receiver has taken ends here.
     cursor: Cell<Position>,
+    /// What has been read ends here.
+    ahead: Cell<Position>,
     busy: Cell<bool>,
     reader: RefCell<Option<Waker>>,
+    /// Room of a full disk that is given back, so that events of what is delivered can still be kept.
+    ballast: Cell<bool>,
+    /// The log is over its limit, or near it, and that was said.
+    warned: Cell<bool>,
     /// Events appended and not yet taken.
     pub backlog: Cell<u64>,
+    /// Events given up because there was no room for more.
+    pub dropped: Cell<u64>,
 }
 
 impl HookLog {
@@ -36,6 +48,15 @@ impl HookLog {
     /// # Errors
     /// As the disk says.
     pub fn open(dir: PathBuf, orphans: &[PathBuf]) -> std::io::Result<HookLog> {
+        let log = HookLog::open_as_is(dir)?;
+        for orphan in orphans {
+            log.adopt(orphan)?;
+        }
+        log.ballast.set(hold_ballast(&log.dir));
+        Ok(log)
+    }
+
+    fn open_as_is(dir: PathBuf) -> std::io::Result<HookLog> {
         plain::create_dir_all(&dir)?;
         let segments = list(&dir)?;
         let last = segments.last().copied().unwrap_or(1);
@@ -49,14 +70,15 @@ impl HookLog {
             file: RefCell::new(Some(file)),
             end: Cell::new(end),
             cursor: Cell::new(cursor),
+            ahead: Cell::new(cursor),
             busy: Cell::new(false),
             reader: RefCell::default(),
+            ballast: Cell::new(false),
+            warned: Cell::new(false),
             backlog: Cell::new(0),
+            dropped: Cell::new(0),
         };
         log.backlog.set(log.count_waiting()?);
-        for orphan in orphans {
-            log.adopt(orphan)?;
-        }
         Ok(log)
     }
 
@@ -75,7 +97,7 @@ impl HookLog {
     }
 
     fn adopt(&self, orphan: &Path) -> std::io::Result<()> {
-        let other = HookLog::open(orphan.to_path_buf(), &[])?;
+        let other = HookLog::open_as_is(orphan.to_path_buf())?;
         let mut at = other.cursor.get();
         while at < other.end.get() {
             let (chunk, next) = read_from(&other.dir, at, other.end.get(), 1 << 20)?;
@@ -108,17 +130,23 @@ impl HookLog {
         }
     }
 
-    /// Waits until there is something to read.
-    pub async fn wait(&self) {
+    /// Waits until there is something to read, and `may_read` says that there is room for it.
+    pub async fn wait(&self, may_read: impl Fn() -> bool) {
         std::future::poll_fn(|cx| {
-            // What a failed write has left may be read twice: the count alone would stop short.
-            if self.backlog.get() > 0 || self.cursor.get() < self.end.get() {
+            if (self.has_unread() || self.has_pending()) && may_read() {
                 return Poll::Ready(());
             }
             *self.reader.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
+    }
+
+    /// Lets whoever waits for something to read look again.
+    pub fn wake_reader(&self) {
+        if let Some(waker) = self.reader.borrow_mut().take() {
+            waker.wake();
+        }
     }
 
     /// Whether everything has been taken.
@@ -131,42 +159,49 @@ impl HookLog {
         !self.pending.borrow().is_empty()
     }
 
+    /// Whether durable events have not been read yet.
+    pub fn has_unread(&self) -> bool {
+        self.ahead.get() < self.end.get()
+    }
+
     /// Makes everything appended so far durable. Tries until it succeeds: the messages these
-    /// events tell of are not let go before.
+    /// events tell of are not let go before. Whoever waits for it may give up: the events stay.
     pub async fn flush(&self) {
-        while self.busy.get() {
+        while self.busy.replace(true) {
             io::sleep(Duration::from_millis(1)).await;
         }
+        let _turn = Turn(&self.busy);
         if !self.has_pending() {
             return;
         }
-        self.busy.set(true);
-        let mut data = std::mem::take(&mut *self.pending.borrow_mut());
+        let mut taken = Taken { log: self, data: Arc::default(), written: false };
+        taken.data = Arc::new(std::mem::take(&mut *self.pending.borrow_mut()));
         let mut pause = Duration::from_millis(100);
+        let mut full_since = None;
         loop {
-            let file = self.file.borrow().clone();
-            let (back, result) = io::blocking(move || {
-                let result = append_durably(file.as_ref(), &data);
-                (data, result)
-            })
-            .await;
-            data = back;
-            match result {
-                Ok(()) => break,
-                Err(error) => {
-                    tracing::error!("event log {}: {error}", self.dir.display());
-                    self.start_segment().await;
-                    io::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                }
+            if self.file.borrow().is_none() {
+                self.start_segment().await;
             }
+            let (file, data) = (self.file.borrow().clone(), taken.data.clone());
+            let result = io::blocking(move || append_durably(file.as_ref(), &data)).await;
+            let Err(error) = result else { break };
+            tracing::error!("event log {}: {error}", self.dir.display());
+            *self.file.borrow_mut() = None;
+            let now = io::mono_nanos();
+            if is_full(&error) && self.make_room(now - *full_since.get_or_insert(now)).await {
+                continue;
+            }
+            io::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
         }
+        taken.written = true;
         let (segment, offset) = self.end.get();
-        self.end.set((segment, offset + data.len() as u64));
-        if offset + data.len() as u64 >= EVENT_SEGMENT_BYTES {
+        let end = offset + taken.data.len() as u64;
+        self.end.set((segment, end));
+        if end >= EVENT_SEGMENT_BYTES {
             self.start_segment().await;
+            self.keep_within_limit().await;
         }
-        self.busy.set(false);
     }
 
     /// Goes on in a fresh segment. The file before is not written to again: what a failed sync
@@ -186,27 +221,84 @@ impl HookLog {
         }
     }
 
-    /// Up to `most` durable events from the cursor on, at most about `bytes` of them, and the
-    /// position behind the last.
+    /// The disk has been full for `nanos`, and events wait to be written without which mail that is delivered
+    /// cannot be let go of. True when there may be room now.
+    async fn make_room(&self, nanos: u64) -> bool {
+        if self.ballast.replace(false) {
+            let path = self.dir.join(BALLAST);
+            return io::blocking(move || fs::remove_file(&path)).await.is_ok();
+        }
+        // Room may come by itself, as mail is delivered; if it does not, mail is worth more than its events.
+        nanos >= HOOK_FULL_MS * 1_000_000 && self.drop_oldest("the disk is full").await
+    }
+
+    /// Gives up the oldest events of a log that has grown beyond its limit.
+    async fn keep_within_limit(&self) {
+        let (first, last) = (self.cursor.get().0, self.end.get().0);
+        if last - first < HOOK_SEGMENTS_LOOK {
+            return self.warned.set(false);
+        }
+        let dir = self.dir.clone();
+        let count = move || (first..last).filter_map(|n| size_of(&dir, n)).sum::<u64>();
+        let bytes = io::blocking(count).await;
+        if bytes > HOOK_BACKLOG_BYTES / 2 && !self.warned.replace(true) {
+            tracing::error!(
+                "event log {}: {bytes} bytes wait for their receiver; beyond {HOOK_BACKLOG_BYTES} the oldest events are given up",
+                self.dir.display()
+            );
+        }
+        if bytes > HOOK_BACKLOG_BYTES {
+            self.drop_oldest("the receiver has been away for too long").await;
+        }
+    }
+
+    /// Gives up the events of the oldest segment. False when there is none but the one being written.
+    async fn drop_oldest(&self, why: &str) -> bool {
+        let from = self.cursor.get();
+        if from.0 >= self.end.get().0 {
+            return false;
+        }
+        let (dir, next) = (self.dir.clone(), (from.0 + 1, 0));
+        let lost = io::blocking(move || {
+            let lost = count_lines(&dir, from, next);
+            remove_segment(&dir, from.0)?;
+            write_cursor(&dir, next).map(|()| lost)
+        });
+        let lost = match lost.await {
+            Ok(lost) => lost,
+            Err(error) => {
+                tracing::error!("event log {}: {error}", self.dir.display());
+                return false;
+            }
+        };
+        self.cursor.set(self.cursor.get().max(next));
+        self.ahead.set(self.ahead.get().max(next));
+        self.backlog.set(self.backlog.get().saturating_sub(lost));
+        self.dropped.set(self.dropped.get() + lost);
+        tracing::error!("event log {}: {lost} events are given up: {why}", self.dir.display());
+        true
+    }
+
+    /// The next durable events, about `bytes` of them, each with the position behind it, and the position behind
+    /// all that was read: there may be nothing but what a failed write has left. They stay in the log until
+    /// [`HookLog::commit`].
     ///
     /// # Errors
     /// As the disk says.
-    pub async fn read(
-        &self,
-        most: usize,
-        bytes: usize,
-    ) -> std::io::Result<(Vec<String>, Position)> {
-        let (from, end) = (self.cursor.get(), self.end.get());
+    pub async fn read(&self, bytes: usize) -> std::io::Result<(Vec<(String, Position)>, Position)> {
+        let (from, end) = (self.ahead.get(), self.end.get());
         if from >= end {
             return Ok((Vec::new(), from));
         }
         let dir = self.dir.clone();
         let (chunk, next) = io::blocking(move || read_from(&dir, from, end, bytes)).await?;
-        if chunk.is_empty() {
-            // Nothing but what a failed write has left: it is passed over.
-            self.cursor.set(next);
+        let now = self.ahead.get();
+        if now != from {
+            // They were given up meanwhile.
+            return Ok((Vec::new(), now));
         }
-        Ok(first_lines(&chunk, next, most))
+        self.ahead.set(next);
+        Ok((lines_of(&chunk, next), next))
     }
 
     /// Everything before `position` has been taken by the receiver. `count` events.
@@ -214,23 +306,101 @@ impl HookLog {
     /// # Errors
     /// As the disk says; then the events may be told again after a restart.
     pub async fn commit(&self, position: Position, count: usize) -> std::io::Result<()> {
-        let before = self.cursor.replace(position);
+        let before = self.cursor.get();
+        let position = position.max(before);
+        self.cursor.set(position);
         self.backlog.set(self.backlog.get().saturating_sub(count as u64));
+        if self.is_drained() {
+            self.backlog.set(0);
+        }
         let dir = self.dir.clone();
         io::blocking(move || {
             write_cursor(&dir, position)?;
-            for segment in before.0..position.0 {
-                match fs::remove_file(&name(&dir, segment)) {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(error)
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
+            (before.0..position.0).try_for_each(|segment| remove_segment(&dir, segment))
         })
         .await
     }
+}
+
+/// Ends a flush, however it ends.
+struct Turn<'a>(&'a Cell<bool>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+/// Events on their way to the disk.
+struct Taken<'a> {
+    log: &'a HookLog,
+    data: Arc<Vec<u8>>,
+    written: bool,
+}
+
+impl Drop for Taken<'_> {
+    /// Unless they are written they are put back, in front of what came meanwhile, also when whoever flushes gives
+    /// up waiting. What the disk makes of the write is unknown then: the next flush begins another segment, and
+    /// some events may be told twice.
+    fn drop(&mut self) {
+        if !self.written {
+            self.log.pending.borrow_mut().splice(0..0, self.data.iter().copied());
+            self.log.file.borrow_mut().take();
+        }
+    }
+}
+
+/// File that takes up room until a full disk needs it.
+const BALLAST: &str = "ballast";
+
+/// Takes up room for when the disk is full; false when there is none.
+fn hold_ballast(dir: &Path) -> bool {
+    // What is full there is not a matter of bytes.
+    if sim::active() {
+        return false;
+    }
+    let path = dir.join(BALLAST);
+    let made = Plain::open(&path).and_then(|file| {
+        let missing = HOOK_BALLAST_BYTES.saturating_sub(file.size()?);
+        if missing > 0 {
+            file.append(&vec![0x55; missing as usize])?;
+        }
+        Ok(())
+    });
+    if let Err(error) = &made {
+        tracing::warn!("event log {}: no room is held back: {error}", dir.display());
+        let _ = fs::remove_file(&path);
+    }
+    made.is_ok()
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+}
+
+fn size_of(dir: &Path, segment: u64) -> Option<u64> {
+    Plain::open_read(&name(dir, segment)).and_then(|file| file.size()).ok()
+}
+
+fn remove_segment(dir: &Path, segment: u64) -> std::io::Result<()> {
+    match fs::remove_file(&name(dir, segment)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Events from `at` to `end`, as far as they can be read.
+fn count_lines(dir: &Path, mut at: Position, end: Position) -> u64 {
+    let mut lines = 0;
+    while at < end {
+        let Ok((chunk, next)) = read_from(dir, at, end, 1 << 20) else { break };
+        lines += memchr::memchr_iter(b'\n', &chunk).count() as u64;
+        if next <= at {
+            break;
+        }
+        at = next;
+    }
+    lines
 }
 
 fn append_durably(file: Option<&Plain>, data: &[u8]) -> std::io::Result<()> {
@@ -318,16 +488,17 @@ fn lines_at(file: &Plain, at: u64, limit: u64, bytes: usize) -> std::io::Result<
     }
 }
 
-/// At most `most` lines of a chunk that ends at `end`, and the position behind the last. Counted
-/// from where the chunk begins, which may be a later segment than the cursor's.
-fn first_lines(chunk: &[u8], end: Position, most: usize) -> (Vec<String>, Position) {
-    let mut lines = Vec::new();
-    let mut taken = 0;
-    for line in chunk.split_inclusive(|byte| *byte == b'\n').take(most) {
-        taken += line.len() as u64;
-        lines.push(String::from_utf8_lossy(&line[..line.len() - 1]).into_owned());
-    }
-    (lines, (end.0, end.1 - chunk.len() as u64 + taken))
+/// The lines of a chunk that ends at `end`, each with the position behind it. Counted from where the chunk begins,
+/// which may be a later segment than the cursor's.
+fn lines_of(chunk: &[u8], end: Position) -> Vec<(String, Position)> {
+    let mut at = end.1 - chunk.len() as u64;
+    let lines = chunk.split_inclusive(|byte| *byte == b'\n');
+    lines
+        .map(|line| {
+            at += line.len() as u64;
+            (String::from_utf8_lossy(&line[..line.len() - 1]).into_owned(), (end.0, at))
+        })
+        .collect()
 }
 
 fn read_cursor(dir: &Path) -> Option<Position> {
@@ -366,7 +537,7 @@ mod tests {
         Plain::open(&name(dir.path(), 2)).unwrap().append(b"b\nc\n").unwrap();
         let (chunk, next) = read_from(dir.path(), (1, 2), (2, 4), 100).unwrap();
         assert_eq!((chunk.as_slice(), next), (&b"b\nc\n"[..], (2, 4)));
-        assert_eq!(first_lines(&chunk, next, 1), (vec!["b".to_string()], (2, 2)));
+        assert_eq!(lines_of(&chunk, next), [("b".to_string(), (2, 2)), ("c".to_string(), (2, 4))]);
     }
 
     #[test]
@@ -394,5 +565,88 @@ mod tests {
         file.append(b"a\nb\0\0\n{}\n").unwrap();
         assert_eq!(cut_torn_tail(&file).unwrap(), 2);
         assert_eq!(std::fs::read(&path).unwrap(), b"a\n");
+    }
+
+    /// Runs `work` in a world whose disk operations take a while; what it comes to, if it does.
+    fn in_world<T: 'static>(work: impl std::future::Future<Output = T> + 'static) -> Option<T> {
+        let world = crate::io::sim::World::new(1, false);
+        let _entered = world.enter();
+        world.disk.faults.borrow_mut().latency_nanos = (1_000_000, 2_000_000);
+        let result = std::rc::Rc::new(RefCell::new(None));
+        let slot = result.clone();
+        io::spawn(async move {
+            let value = work.await;
+            *slot.borrow_mut() = Some(value);
+        });
+        // A flush that waits for another that is gone waits for ever.
+        while result.borrow().is_none() && world.exec.now() < 60_000_000_000 && world.step() {}
+        result.take()
+    }
+
+    #[test]
+    fn a_flush_that_is_given_up_loses_nothing_and_holds_up_nobody() {
+        let told = in_world(async {
+            let log = HookLog::open("/hooks/h/0".into(), &[]).unwrap();
+            log.append(|out| out.push(b'a'));
+            let given_up = io::deadline(Duration::from_micros(10), log.flush()).await;
+            assert!(given_up.is_err(), "it takes longer");
+            log.append(|out| out.push(b'b'));
+            log.flush().await;
+            assert!(!log.has_pending() && log.has_unread());
+            let mut told = Vec::new();
+            while log.has_unread() {
+                let (lines, _) = log.read(1 << 20).await.unwrap();
+                told.extend(lines.into_iter().map(|(line, _)| line));
+            }
+            told
+        });
+        let mut told = told.expect("the second flush ends");
+        told.dedup();
+        assert_eq!(told, ["a", "b"]);
+    }
+
+    /// Runs `work` on a shard of the real world.
+    fn on_a_shard<F: std::future::Future<Output = ()> + 'static>(
+        work: impl FnOnce() -> F + Send + 'static,
+    ) {
+        io::ring::run_shard("test", None, work).unwrap().join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_full_disk_gets_room_from_the_log_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().to_path_buf();
+        on_a_shard(move || async move {
+            // Writes to this segment fail for lack of room.
+            std::os::unix::fs::symlink("/dev/full", name(&dir, 1)).unwrap();
+            let log = HookLog::open(dir.clone(), &[]).unwrap();
+            let ballast = dir.join(BALLAST);
+            assert_eq!(std::fs::metadata(&ballast).unwrap().len(), HOOK_BALLAST_BYTES);
+            log.append(|out| out.push(b'a'));
+            log.flush().await;
+            assert!(!ballast.exists(), "its room was given back");
+            let (lines, end) = log.read(1 << 20).await.unwrap();
+            assert_eq!(lines, [("a".to_string(), (2, 2))]);
+            log.commit(end, 1).await.unwrap();
+            assert!(log.is_drained());
+        });
+    }
+
+    #[test]
+    fn a_disk_that_stays_full_costs_the_oldest_events() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().to_path_buf();
+        on_a_shard(move || async move {
+            Plain::open(&name(&dir, 1)).unwrap().append(b"a\nb\n").unwrap();
+            Plain::open(&name(&dir, 2)).unwrap().append(b"c\n").unwrap();
+            let log = HookLog::open(dir.clone(), &[]).unwrap();
+            log.ballast.set(false);
+            assert!(!log.make_room(HOOK_FULL_MS * 1_000_000 - 1).await, "not yet");
+            assert!(log.make_room(HOOK_FULL_MS * 1_000_000).await);
+            assert!(!log.make_room(HOOK_FULL_MS * 1_000_000).await, "the last one is kept");
+            assert_eq!((log.dropped.get(), log.backlog.get()), (2, 1));
+            let (lines, _) = log.read(1 << 20).await.unwrap();
+            assert_eq!(lines, [("c".to_string(), (2, 2))]);
+        });
     }
 }

@@ -434,6 +434,8 @@ fn help(name: &str) -> &'static str {
         "egress_source_health_suspensions_total" => "times a source was left alone for a while",
         "egress_source_health_suspended" => "1 while a source is left alone",
         "log_hook_backlog_count" => "events a log hook has not taken yet",
+        "log_hook_dropped_total" => "events of a log hook that were given up: too old, or too many",
+        "log_hook_dead_letters_total" => "events a log hook was refused for good, kept in a file",
         _ => "see the reference",
     }
 }

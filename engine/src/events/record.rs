@@ -3,7 +3,8 @@
 
 use crate::egress::outcome::Via;
 use crate::egress::reply::Response;
-use crate::io::Conn;
+use crate::io::{Conn, Set};
+use crate::limits::{RECORD_HEADERS_MAX, RECORD_HEADER_BYTES};
 use crate::message::date::push_rfc3339;
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, MessageId, Meta, Patterns};
 use serde_json::Value;
@@ -367,21 +368,27 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
         _ => return json.raw("{}"),
     };
     json.raw("{");
-    let mut first = true;
     // Of several headers with one name the first is told: an object has each name once.
-    let mut seen: Vec<&[u8]> = Vec::new();
+    let mut seen: Set<&[u8]> = Set::default();
+    let (mut told, mut room) = (0, RECORD_HEADER_BYTES);
     for field in HeaderBlock::new(&body).fields() {
+        if told == RECORD_HEADERS_MAX {
+            break;
+        }
         let name = String::from_utf8_lossy(field.name);
-        if !wanted.matches(&name) || seen.contains(&field.name) {
+        let bytes = field.name.len() + field.value.len();
+        // What does not fit is left out, decided before it is decoded.
+        if bytes > room || !wanted.matches(&name) || !seen.insert(field.name) {
             continue;
         }
-        if !std::mem::take(&mut first) {
+        if told > 0 {
             json.raw(",");
         }
         json.text(&name);
         json.raw(":");
         json.text(&field.decoded());
-        seen.push(field.name);
+        room -= bytes;
+        told += 1;
     }
     json.raw("}");
 }
@@ -457,5 +464,55 @@ impl Json<'_> {
         }
         self.out.extend_from_slice(&bytes[start..]);
         self.out.push(b'"');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringmta_policy::EnvelopeAddress;
+    use std::rc::Rc;
+
+    fn headers_of(body: Vec<u8>, wanted: &[&str]) -> serde_json::Map<String, Value> {
+        let id = MessageId([1; 16]);
+        let (sender, meta) = (EnvelopeAddress::null(), Meta::new());
+        let message = Message::new(id, sender, Vec::new(), meta, Rc::new(body));
+        let mut out = Vec::new();
+        put_headers(&mut Json { out: &mut out }, Some(&message), &Patterns::new(wanted));
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn the_first_of_several_headers_is_told() {
+        let body = b"Subject: one\r\nX-A: 1\r\nSubject: two\r\nX-B: 2\r\nX-A: 3\r\n\r\n".to_vec();
+        let told = headers_of(body, &["Subject", "X-*"]);
+        assert_eq!(
+            Value::Object(told),
+            serde_json::json!({"Subject": "one", "X-A": "1", "X-B": "2"})
+        );
+    }
+
+    /// Comparing each of them with all before it would take minutes.
+    #[test]
+    fn a_million_headers_cost_no_more_than_reading_them() {
+        let mut body = Vec::new();
+        for number in 0..1_000_000 {
+            let _ = write!(body, "X-{number}: {number}\r\n");
+        }
+        body.extend_from_slice(b"\r\n");
+        let told = headers_of(body, &["X-*"]);
+        assert_eq!(told.len(), RECORD_HEADERS_MAX);
+        assert_eq!(told["X-0"], "0");
+    }
+
+    #[test]
+    fn headers_take_bounded_room() {
+        let long = "a".repeat(RECORD_HEADER_BYTES);
+        let body = format!("X-Long: {long}\r\nX-Short: b\r\n\r\n");
+        assert_eq!(headers_of(body.into_bytes(), &["X-*"]).keys().collect::<Vec<_>>(), ["X-Short"]);
+        let body =
+            format!("X-Half: {}\r\n", "a".repeat(RECORD_HEADER_BYTES / 2)).replace("Half", "1");
+        let body = [body.clone(), body.replace("X-1", "X-2"), body.replace("X-1", "X-3")].concat();
+        assert_eq!(headers_of(body.into_bytes(), &["X-*"]).len(), 1);
     }
 }

@@ -6,15 +6,40 @@
 
 use crate::io;
 use crate::message::date::segment_name;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// The segments that shards of this process are writing.
+static BEING_WRITTEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn being_written() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    BEING_WRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A path among those, for as long as this lives.
+struct BeingWritten(PathBuf);
+
+impl BeingWritten {
+    fn new(path: PathBuf) -> BeingWritten {
+        being_written().insert(path.clone());
+        BeingWritten(path)
+    }
+}
+
+impl Drop for BeingWritten {
+    fn drop(&mut self) {
+        being_written().remove(&self.0);
+    }
+}
 
 /// An open segment.
 struct Open {
     encoder: zstd::Encoder<'static, File>,
-    path: PathBuf,
+    path: BeingWritten,
     opened_nanos: u64,
     bytes: u64,
 }
@@ -95,7 +120,13 @@ impl Series {
         let mut stamp = now_nanos;
         loop {
             let path = self.dir.join(format!("{}{}", segment_name(stamp), self.suffix));
-            match File::options().create_new(true).write(true).open(&path) {
+            if being_written().contains(&path) {
+                stamp += 1;
+                continue;
+            }
+            // Before there is such a file: a shard that starts must not take it for a leftover.
+            let path = BeingWritten::new(path);
+            match File::options().create_new(true).write(true).open(&path.0) {
                 Ok(file) => {
                     let mut encoder = zstd::Encoder::new(file, self.level)?;
                     if !self.header.is_empty() {
@@ -118,7 +149,7 @@ impl Series {
         let Some(open) = self.open.take() else { return Ok(()) };
         let file = open.encoder.finish()?;
         drop(file);
-        mark_done(&open.path)
+        mark_done(&open.path.0)
     }
 }
 
@@ -128,7 +159,7 @@ fn mark_done(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, permissions)
 }
 
-/// Marks segments that a crash left open as finished.
+/// Marks segments that a crash left open as finished. Those that another shard is writing are left alone.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -138,7 +169,7 @@ pub fn finish_leftovers(dir: &Path) -> std::io::Result<()> {
     }
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        if is_segment(&path) {
+        if is_segment(&path) && !being_written().contains(&path) {
             mark_done(&path)?;
         }
     }
@@ -194,5 +225,21 @@ mod tests {
         assert!(std::fs::metadata(&files[0]).unwrap().permissions().readonly());
         let text = zstd::decode_all(File::open(&files[0]).unwrap()).unwrap();
         assert_eq!(text, b"{\"a\":1}\n{\"b\":2}\n");
+    }
+
+    #[test]
+    fn what_another_shard_writes_is_no_leftover() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = dir.path().join("20260101-000000.000000000");
+        std::fs::write(&old, b"left open by a crash").unwrap();
+        let age = Duration::from_secs(60);
+        let mut series = Series::new(dir.path(), "", 0, 1 << 30, age, "").unwrap();
+        series.write(b"{}\n", 1_000_000_000).unwrap();
+        let open = series.open.as_ref().unwrap().path.0.clone();
+        let is_done = |path: &Path| std::fs::metadata(path).unwrap().permissions().readonly();
+        finish_leftovers(dir.path()).unwrap();
+        assert_eq!((is_done(&old), is_done(&open)), (true, false));
+        series.close().unwrap();
+        assert!(is_done(&open) && being_written().is_empty());
     }
 }

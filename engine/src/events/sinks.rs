@@ -169,9 +169,13 @@ impl Events {
         series.any(|series| !series.pending.borrow().is_empty())
     }
 
-    /// Writes what waits. With `close` every open segment is ended.
+    /// Writes what waits. With `close` every open segment is ended, also one that is being written by another
+    /// call: it is waited for.
     pub async fn write_logs(&self, close: bool) {
         for series in self.logs.iter().flat_map(|log| &log.series) {
+            while close && series.series.borrow().is_none() {
+                io::sleep(Duration::from_millis(1)).await;
+            }
             let Some(taken) = series.series.borrow_mut().take() else { continue };
             let lines = series.pending.replace(series.spare.take());
             let (back, mut lines, result) = segment::off_shard(taken, lines, close).await;
@@ -258,5 +262,42 @@ pub async fn run_logs(shard: Rc<Shard>) {
         let busy = shard.events.has_lines();
         shard.events.write_logs(false).await;
         pause = if busy { BUSY } else { QUIET };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::World;
+    use std::future::Future;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A world whose only disk operation is the writing of a log, so that both calls meet in it.
+    #[test]
+    fn a_stop_waits_for_the_segment_that_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::new(1, false);
+        let _entered = world.enter();
+        world.disk.faults.borrow_mut().latency_nanos = (1_000_000, 2_000_000);
+        let options = LocalLogs { log_dir: dir.path().to_path_buf(), ..LocalLogs::default() };
+        let events = Rc::new(Events::new("node", &[options], Vec::new()).unwrap());
+        let pending = |text: &[u8]| {
+            events.logs[0].series[0].pending.borrow_mut().extend_from_slice(text);
+        };
+        pending(b"{\"n\":1}\n");
+        let (busy, stopping) = (events.clone(), events.clone());
+        let mut busy = Box::pin(async move { busy.write_logs(false).await });
+        let waker = futures::task::noop_waker();
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(busy.as_mut().poll(&mut cx).is_pending(), "its write takes a while");
+        pending(b"{\"n\":2}\n");
+        io::spawn(busy);
+        io::spawn(async move { stopping.write_logs(true).await });
+        while world.step() {}
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().collect();
+        assert_eq!(files.len(), 1);
+        let text = zstd::decode_all(std::fs::File::open(files[0].path()).unwrap()).unwrap();
+        assert_eq!(text, b"{\"n\":1}\n{\"n\":2}\n");
+        assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o222, 0, "it is ended");
     }
 }

@@ -274,3 +274,42 @@ fn search_text(parsed: &Parsed) -> String {
     }
     text.to_lowercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_and_subjects_of_many_charsets() {
+        for (charset, bytes, text) in [
+            ("shift_jis", &b"\x93\xfa\x96\x7b"[..], "日本"),
+            ("euc-jp", b"\xc6\xfc\xcb\xdc", "日本"),
+            ("iso-2022-jp", b"\x1b$BF|K\\\x1b(B", "日本"),
+            ("big5", b"\xa4\xa4\xa4\xe5", "中文"),
+            ("gb2312", b"\xd6\xd0\xce\xc4", "中文"),
+            ("gbk", b"\xd6\xd0\xce\xc4", "中文"),
+            ("gb18030", b"\xd6\xd0\xce\xc4", "中文"),
+            ("euc-kr", b"\xc7\xd1\xb1\xdb", "한글"),
+            ("ks_c_5601-1987", b"\xc7\xd1\xb1\xdb", "한글"),
+            ("windows-874", b"\xe4\xb7\xc2", "ไทย"),
+            ("koi8-r", b"\xf2\xcf\xd3\xd3\xc9\xd1", "Россия"),
+            ("iso-8859-1", b"na\xefve", "naïve"),
+        ] {
+            let word: String = bytes.iter().map(|byte| format!("={byte:02X}")).collect();
+            let mut source = format!(
+                "From: a@b.test\r\nSubject: =?{charset}?Q?{word}?=\r\nMIME-Version: 1.0\r\n\
+                 Content-Type: text/plain; charset=\"{charset}\"\r\n\
+                 Content-Transfer-Encoding: 8bit\r\n\r\n"
+            )
+            .into_bytes();
+            source.extend_from_slice(bytes);
+            source.extend_from_slice(b"\r\n");
+            let parsed = parse(&source, &Envelope::default());
+            assert_eq!(
+                (parsed.subject.as_str(), parsed.text.trim_end()),
+                (text, text),
+                "{charset}"
+            );
+        }
+    }
+}

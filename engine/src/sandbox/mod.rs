@@ -3,12 +3,13 @@
 //!
 //! Layout: `capture` SMTP side · `message` and `mime` what is known of a message · `store` the
 //! bounded memory · `search` its grammar · `events` who is told of changes · `web` routes ·
-//! `api`, `json`, `send`, `view`, `socket` the answers · `receiver` the dev webhook receiver.
+//! `api`, `json`, `send`, `view`, `links`, `socket` the answers · `receiver` the dev webhook receiver.
 
 mod api;
 pub mod capture;
 mod events;
 mod json;
+mod links;
 pub mod message;
 mod mime;
 pub mod receiver;

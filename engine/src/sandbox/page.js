@@ -2,7 +2,7 @@
 const $ = id => document.getElementById(id);
 const PAGE = 100;
 const S = { rows: [], byId: new Map(), total: 0, unread: 0, matching: 0, query: '', sel: null, msg: null,
-  tab: localStorage.getItem('tab') || 'HTML', phone: false, smtp: '', loaded: false, turn: 0 };
+  tab: localStorage.getItem('tab') || 'HTML', phone: false, smtp: '', loaded: false, turn: 0, remote: '' };
 
 // Every text of a message goes into the page by textContent: nothing here ever parses it as HTML.
 function el(tag, props, ...kids) {
@@ -50,13 +50,19 @@ function ago(when) {
     : d.toLocaleDateString([], { day: 'numeric', month: 'short' });
 }
 
+const everyone = m => [...(m.To || []), ...(m.Cc || []), ...(m.Bcc || [])];
+// Several recipients of one mail are told apart by this, also where each has a copy of its own.
+function receivers(m) {
+  const all = everyone(m), first = all[0] && all[0].Address;
+  return !first ? '' : 'To ' + first + (all.length > 1 ? ` +${all.length - 1}` : '');
+}
 function row(m) {
   const r = el('div', { class: 'row', role: 'option', 'data-id': m.ID, onclick: () => open(m.ID, true) },
     face(m.From), el('div', { class: 'mid' },
-      el('div', { class: 'top' }, el('span', { class: 'who' }, who(m.From)), el('time', { title: new Date(m.Created).toLocaleString() }, ago(m.Created))),
-      el('div', { class: 'subj' }, el('span', {}, m.Subject || '(no subject)'), m.Attachments > 0 && icon('clip')),
-      el('div', { class: 'snip' }, m.Snippet || (m.To || []).map(full).join(', '))));
-  r.title = 'To ' + [...(m.To || []), ...(m.Cc || []), ...(m.Bcc || [])].map(full).join(', ');
+      el('div', { class: 'top' }, el('span', { class: 'who', dir: 'auto' }, who(m.From)), el('time', { title: new Date(m.Created).toLocaleString() }, ago(m.Created))),
+      el('div', { class: 'subj' }, el('span', { dir: 'auto' }, m.Subject || '(no subject)'), m.Attachments > 0 && icon('clip')),
+      el('div', { class: 'line' }, el('span', { class: 'rcpt' }, receivers(m)), el('span', { class: 'snip', dir: 'auto' }, m.Snippet || ''))));
+  r.title = 'To ' + everyone(m).map(full).join(', ');
   mark(r, m); return r;
 }
 function mark(r, m) {
@@ -101,6 +107,12 @@ async function load(more) {
 let soon;
 function reload() { clearTimeout(soon); soon = setTimeout(load, 200); }
 
+// With a search the buttons mean what it shows, and say how many that is.
+const many = n => n === 1 ? '1 message' : n + ' messages';
+function clearText(sure) {
+  if (!S.query) return sure ? `Delete all ${many(S.total)}?` : 'Delete all';
+  return sure ? `Delete ${many(S.matching)}?` : `Delete ${S.matching} matching`;
+}
 function shape() {
   if (!S.loaded) return;
   const empty = S.total === 0;
@@ -110,6 +122,10 @@ function shape() {
     : [el('b', {}, String(n)), n === 1 ? ' message' : ' messages', S.unread ? ` · ${S.unread} unread` : ''];
   $('count').replaceChildren(...text);
   $('allread').hidden = !S.unread;
+  $('allread').title = S.query ? 'Mark what matches as read' : 'Mark all as read';
+  $('clear').title = S.query ? 'Delete what matches the search' : 'Delete all messages';
+  $('clear').disabled = !n;
+  if (!$('clear').classList.contains('sure')) $('clear').lastChild.textContent = clearText(false);
   document.title = (S.unread ? `(${S.unread}) ` : '') + 'ringmta sandbox';
   const list = $('list');
   list.querySelectorAll('.more, .none').forEach(e => e.remove());
@@ -157,7 +173,7 @@ async function unread(id) {
 }
 
 function line(label, list) {
-  return list && list.length ? el('div', { class: 'to' }, el('em', {}, label), list.map(full).join(', ')) : null;
+  return list && list.length ? el('div', { class: 'to' }, el('em', {}, label), el('bdi', {}, list.map(full).join(', '))) : null;
 }
 function show(m) {
   const id = encodeURIComponent(m.ID), files = [...m.Attachments, ...m.Inline];
@@ -165,7 +181,9 @@ function show(m) {
   let tab = tabs[S.tab] ? S.tab : m.HTML ? 'HTML' : 'Text';
   const body = el('div', { class: 'body' }), bar = el('div', { class: 'tabs', role: 'tablist' });
   const sizes = el('div', { class: 'size' });
-  const remote = el('span', { class: 'remote', title: 'A message may not reach the network from here' }, 'Remote content is not loaded');
+  const loadRemote = () => { S.remote = m.ID; remote.disabled = true; remote.textContent = 'Remote content is loaded'; fill(body, m, tab); };
+  const remote = el('button', { class: 'remote', title: 'Pictures, styles and fonts from elsewhere: their hosts learn that this message is being read', onclick: loadRemote }, 'Load remote content');
+  if (S.remote === m.ID) { remote.disabled = true; remote.textContent = 'Remote content is loaded'; }
   const loads = /(src|background)\s*=\s*["']?\s*(https?:)?\/\/|url\(\s*["']?\s*(https?:)?\/\//i.test(m.HTML);
   const pickSize = () => { sizes.hidden = tab !== 'HTML'; remote.hidden = !loads || tab !== 'HTML'; body.classList.toggle('phone', S.phone && tab === 'HTML');
     [...sizes.children].forEach((b, i) => b.setAttribute('aria-pressed', S.phone === (i === 1))); };
@@ -191,9 +209,9 @@ function show(m) {
         el('button', { class: 'btn quiet', title: 'Mark as unread (u)', onclick: () => guard(unread(m.ID)) }, icon('dot'), el('span', { class: 'wide' }, 'Unread')),
         el('a', { class: 'btn quiet', title: 'Download the source', href: `/api/v1/message/${id}/raw?dl=1`, download: m.ID + '.eml' }, icon('down'), el('span', { class: 'wide' }, 'Download')),
         el('button', { class: 'btn quiet danger', title: 'Delete (d)', onclick: () => guard(remove(m.ID)) }, icon('bin'), el('span', { class: 'wide' }, 'Delete'))),
-      el('h1', {}, m.Subject || '(no subject)'),
+      el('h1', { dir: 'auto' }, m.Subject || '(no subject)'),
       el('div', { class: 'people' }, face(m.From),
-        el('div', { class: 'from' }, el('b', {}, who(m.From)), m.From.Name ? el('span', {}, ' ' + m.From.Address) : null),
+        el('div', { class: 'from' }, el('b', { dir: 'auto' }, who(m.From)), m.From.Name ? el('span', {}, ' ' + m.From.Address) : null),
         el('time', { title: 'Date header: ' + m.Date }, new Date(m.Envelope.Received).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' }) + ' · ' + size(m.Size)),
         line('To', m.To), line('Cc', m.Cc), line('Bcc', m.Bcc), line('Reply to', m.ReplyTo)),
       extra.length ? el('div', { class: 'chips' }, ...extra) : null,
@@ -204,10 +222,20 @@ function show(m) {
 function table(pairs) {
   return el('dl', {}, ...pairs.flatMap(([k, v]) => [el('dt', {}, k), el('dd', {}, v)]));
 }
+// Web addresses in a text become links, which learn as little as those in HTML do.
+function linked(text) {
+  const parts = []; let at = 0;
+  for (const found of text.matchAll(/https?:\/\/[^\s<>"'`]+/gi)) {
+    const url = found[0].replace(/[.,;:!?)\]}]+$/, '');
+    parts.push(text.slice(at, found.index), el('a', { href: url, target: '_blank', rel: 'noopener noreferrer' }, url));
+    at = found.index + url.length;
+  }
+  parts.push(text.slice(at)); return parts;
+}
 async function fill(body, m, tab) {
   const id = encodeURIComponent(m.ID);
-  if (tab === 'HTML') return body.replaceChildren(el('iframe', { sandbox: '', referrerpolicy: 'no-referrer', src: `/view/${id}.html`, title: 'Message' }));
-  if (tab === 'Text') return body.replaceChildren(el('pre', { class: 'text' }, m.Text || '(no text)'));
+  if (tab === 'HTML') return body.replaceChildren(el('iframe', { sandbox: 'allow-popups allow-popups-to-escape-sandbox', referrerpolicy: 'no-referrer', src: `/view/${id}.html${S.remote === m.ID ? '?remote=1' : ''}`, title: 'Message' }));
+  if (tab === 'Text') return body.replaceChildren(el('pre', { class: 'text', dir: 'auto' }, ...linked(m.Text || '(no text)')));
   if (tab === 'Session') {
     const e = m.Envelope, s = e.Session;
     return body.replaceChildren(table([
@@ -260,16 +288,22 @@ function later() { if (!frame) frame = requestAnimationFrame(() => { frame = 0; 
 let typing;
 $('q').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => { S.query = $('q').value.trim(); $('list').scrollTop = 0; load(); }, 150); });
 $('clear').addEventListener('click', () => {
-  const b = $('clear'), text = b.lastChild;
-  if (!b.classList.contains('sure')) {
-    b.classList.add('sure'); text.textContent = 'Delete all?';
-    setTimeout(() => { b.classList.remove('sure'); text.textContent = 'Delete all'; }, 2500);
+  const b = $('clear'), text = b.lastChild, query = S.query;
+  if (!b.classList.contains('sure') || b.dataset.query !== query) {
+    b.classList.add('sure'); b.dataset.query = query; text.textContent = clearText(true);
+    clearTimeout(b.timer);
+    b.timer = setTimeout(() => { b.classList.remove('sure'); text.textContent = clearText(false); }, 3500);
     return;
   }
-  b.classList.remove('sure'); text.textContent = 'Delete all';
-  guard(api('/api/v1/messages', { method: 'DELETE' }));
+  b.classList.remove('sure'); text.textContent = clearText(false);
+  if (!query) return guard(api('/api/v1/messages', { method: 'DELETE' }));
+  const n = S.matching;
+  guard(api('/api/v1/search?query=' + encodeURIComponent(query), { method: 'DELETE' }).then(() => { toast(`Deleted ${many(n)}`); return load(); }));
 });
-$('allread').addEventListener('click', () => guard(send('PUT', '/api/v1/messages', { Read: true, Search: S.query })));
+$('allread').addEventListener('click', () => {
+  const query = S.query, n = query ? S.matching : S.total;
+  guard(send('PUT', '/api/v1/messages', { Read: true, Search: query }).then(() => { toast(`${many(n)} marked as read`); return load(); }));
+});
 document.addEventListener('click', e => {
   const id = e.target.dataset && e.target.dataset.copy;
   if (id && navigator.clipboard) navigator.clipboard.writeText($(id).textContent).then(() => toast('Copied'), () => toast('The browser does not allow copying'));

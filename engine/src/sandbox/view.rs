@@ -2,8 +2,8 @@
 //! stranger, so each answer carries a policy under which a browser runs nothing and asks
 //! nobody anything.
 
-use super::mime;
 use super::store::Stored;
+use super::{links, mime};
 use crate::control::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -13,17 +13,25 @@ use crate::limits::SANDBOX_INLINE_BYTES;
 use base64::Engine;
 
 /// The policy of a message's HTML: no scripts, no forms, no network; its own styles and the
-/// images it carries.
-pub const VIEW_POLICY: &str = "sandbox; default-src 'none'; img-src data:; \
-     style-src 'unsafe-inline'; font-src data:; base-uri 'none'; form-action 'none'; \
-     frame-ancestors 'self'";
+/// images it carries. A link opens a page of its own, which is none of the message's any more.
+pub const VIEW_POLICY: &str = "sandbox allow-popups allow-popups-to-escape-sandbox; \
+     default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/// The HTML of a message, its inline images put into it.
-pub fn html(message: &Stored) -> Response {
+/// The same for a message whose reader has asked for what it loads from elsewhere: pictures, styles, fonts. Still
+/// nothing of it runs.
+const REMOTE_POLICY: &str = "sandbox allow-popups allow-popups-to-escape-sandbox; \
+     default-src 'none'; img-src data: http: https:; media-src http: https:; \
+     style-src 'unsafe-inline' http: https:; font-src data: http: https:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// The HTML of a message, its inline images put into it; `remote` lets it load what it names.
+pub fn html(message: &Stored, remote: bool) -> Response {
     if message.parsed.html.is_empty() {
         return Response::text(StatusCode::NOT_FOUND, "this message has no HTML part\n");
     }
-    contained(Response::html(with_inline_images(message)), VIEW_POLICY)
+    let html = links::outside(&with_inline_images(message), !remote);
+    contained(Response::html(html), if remote { REMOTE_POLICY } else { VIEW_POLICY })
 }
 
 /// The text of a message.

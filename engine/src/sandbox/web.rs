@@ -98,7 +98,9 @@ impl Web {
                     _ => return self.page.answer(),
                 };
                 match self.api.lookup(id, request) {
-                    Ok(message) if kind == "html" => view::html(&message),
+                    Ok(message) if kind == "html" => {
+                        view::html(&message, request.query.get("remote") == Some("1"))
+                    }
                     Ok(message) => view::text(&message),
                     Err(refusal) => refusal,
                 }

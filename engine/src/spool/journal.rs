@@ -29,6 +29,8 @@ pub struct Journal {
     partition: u64,
     /// The file in force; its number is 0 when there is none.
     id: Cell<FileId>,
+    /// The highest number that a file was begun with.
+    tried: Cell<u32>,
     path: RefCell<Option<PathBuf>>,
     /// The file before it, whose room the next one takes.
     spare: RefCell<Option<PathBuf>>,
@@ -58,6 +60,7 @@ impl Journal {
             file: RefCell::default(),
             partition,
             id: Cell::default(),
+            tried: Cell::new(0),
             path: RefCell::default(),
             spare: RefCell::default(),
             next_name: Cell::new(0),
@@ -198,14 +201,19 @@ impl Journal {
     /// # Errors
     /// As the disk says; the previous file stays in force.
     pub async fn rotate(&self, partition: &Partition) -> std::io::Result<()> {
-        let id = FileId { number: self.id.get().number + 1, salt: io::random_u64() as u32 };
+        // A number is tried once: what a try that was given up has left on the disk must not count as much as
+        // the file that comes instead.
+        let number = self.tried.get().max(self.id.get().number) + 1;
+        self.tried.set(number);
+        let id = FileId { number, salt: io::random_u64() as u32 };
         let path = self.spare.borrow_mut().take().unwrap_or_else(|| self.fresh_path());
         *self.file.borrow_mut() = None;
+        let mut fresh = Fresh { path: Some(path.clone()) };
         if let Err(error) = self.begin(partition, &path, id).await {
-            // A write that failed may still land some day: its file is not used again.
-            remove(&path);
+            *self.file.borrow_mut() = None;
             return Err(error);
         }
+        fresh.path = None;
         self.id.set(id);
         let previous = self.path.borrow_mut().replace(path);
         match previous {
@@ -257,7 +265,6 @@ impl Journal {
     }
 }
 
-/// Ends a flush, however it ends.
 /// Entries on their way to the disk, and the records they let go of.
 struct Taken<'a> {
     journal: &'a Journal,
@@ -282,6 +289,21 @@ impl Drop for Taken<'_> {
     }
 }
 
+/// A file that is not the journal yet.
+struct Fresh {
+    path: Option<PathBuf>,
+}
+
+impl Drop for Fresh {
+    /// A write that has failed, or that nobody waited for, may still land some day: its file is not used again.
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            remove(&path);
+        }
+    }
+}
+
+/// Ends a flush, however it ends.
 struct Turn<'a>(&'a Cell<bool>);
 
 impl Drop for Turn<'_> {
@@ -352,4 +374,48 @@ fn checkpoint(partition: &Partition) -> Entries {
         }
     });
     entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::World;
+    use crate::spool::partition::SpoolPaths;
+
+    fn files(world: &World) -> usize {
+        let files = world.disk.files();
+        files.iter().filter(|(path, _)| name_number(path).is_some()).count()
+    }
+
+    /// A rotation that nobody waits for any more leaves no file behind, least of all one that counts as
+    /// much as the next.
+    #[test]
+    fn a_rotation_that_is_given_up_leaves_nothing() {
+        let world = World::new(1, false);
+        let _entered = world.enter();
+        world.disk.faults.borrow_mut().latency_nanos = (1_000_000, 2_000_000);
+        let ended = Rc::new(Cell::new(false));
+        let (end, seen) = (ended.clone(), world.clone());
+        io::spawn(async move {
+            let paths = SpoolPaths::new("/spool/data".into(), "/spool/meta".into(), true);
+            let (partition, _, _) = Partition::open(&paths, 0, 1).await.unwrap();
+            let journal = &partition.journal;
+            let before = journal.id.get().number;
+            // In the middle of each of its steps.
+            for micros in (500..12_000).step_by(500) {
+                let limit = Duration::from_micros(micros);
+                let _ = io::deadline(limit, journal.rotate(&partition)).await;
+            }
+            let given_up = journal.tried.get();
+            assert!(given_up > before + 5);
+            // Writes that were under way have landed by now.
+            io::sleep(Duration::from_secs(1)).await;
+            journal.rotate(&partition).await.unwrap();
+            assert_eq!(journal.id.get().number, given_up + 1);
+            assert!(files(&seen) <= 2, "{}", files(&seen));
+            end.set(true);
+        });
+        while !ended.get() && world.step() {}
+        assert!(ended.get());
+    }
 }

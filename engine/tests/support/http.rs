@@ -4,7 +4,7 @@ use super::PATIENCE;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// What was answered.
@@ -84,8 +84,13 @@ impl Hit {
     }
 }
 
+/// What a receiver answers: status line and headers, without the empty line; `None` for the usual.
+type Answering = dyn Fn(&Hit) -> Option<String> + Send + Sync;
+
 struct Shared {
     hits: Mutex<Vec<Hit>>,
+    answering: Mutex<Option<Arc<Answering>>>,
+    connections: AtomicUsize,
     status: AtomicU16,
     stop: AtomicBool,
 }
@@ -106,6 +111,8 @@ impl Receiver {
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             hits: Mutex::default(),
+            answering: Mutex::default(),
+            connections: AtomicUsize::new(0),
             status: AtomicU16::new(200),
             stop: AtomicBool::new(false),
         });
@@ -115,6 +122,7 @@ impl Receiver {
                 if state.stop.load(Ordering::SeqCst) {
                     return;
                 }
+                state.connections.fetch_add(1, Ordering::SeqCst);
                 let state = state.clone();
                 std::thread::spawn(move || serve(stream, &state));
             }
@@ -129,6 +137,16 @@ impl Receiver {
     /// Answers with this status from now on.
     pub fn set_status(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Answers with what this says: a status line and headers, such as `429 Later\r\nretry-after: 1`.
+    pub fn answer_by(&self, by: impl Fn(&Hit) -> Option<String> + Send + Sync + 'static) {
+        *self.shared.answering.lock().unwrap() = Some(Arc::new(by));
+    }
+
+    /// Connections it was ever sent something over.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     /// Everything it was sent, refused or not.
@@ -158,8 +176,10 @@ fn serve(stream: TcpStream, state: &Shared) {
     let mut reader = BufReader::new(stream);
     while let Some(hit) = read_request(&mut reader) {
         let status = state.status.load(Ordering::SeqCst);
-        state.hits.lock().unwrap().push(hit);
-        let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: 2\r\n\r\nok");
+        let answering = state.answering.lock().unwrap().clone();
+        state.hits.lock().unwrap().push(hit.clone());
+        let head = answering.and_then(|by| by(&hit)).unwrap_or_else(|| format!("{status} Said"));
+        let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 2\r\n\r\nok");
         if reader.get_mut().write_all(answer.as_bytes()).is_err() {
             return;
         }

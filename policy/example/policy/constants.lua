@@ -33,7 +33,6 @@ local constants = {
   smtp_listen = env('RINGMTA_SMTP_LISTEN', '0.0.0.0:25'),
   http_listen = env('RINGMTA_HTTP_LISTEN', '0.0.0.0:8000'),
   banner = 'ringmta',
-  base_url = env('BASE_URL', 'https://local.reloop.sh'),
 
   -- Who may relay: these networks, and whoever logs in. Production has no default credentials.
   relay_hosts = env_list('RINGMTA_RELAY_HOSTS', '127.0.0.1,::1'),

@@ -12,7 +12,9 @@
 --   }
 --
 -- Records come from the durable event log: they take no place in mail queues, are sent at least once, and are tried again
--- when `send` raises an error or rejects with a 4xx code. A 5xx rejection gives a record up.
+-- when `send` raises an error or rejects with a 4xx code, after the pause that the text of the rejection names
+-- (`Retry-After: 5`), if any. A record rejected with a 5xx code is set aside in the hook's file of dead letters.
+-- Several connections are used at once; records of one message are sent in their order.
 local kumo = require 'kumo'
 local utils = require 'policy-extras.policy_utils'
 local mod = {}
@@ -92,7 +94,7 @@ end
 
 -- Whether trying again can help: the far side is down, busy, or slow.
 local function is_temporary(status)
-  return status >= 500 or status == 408 or status == 429
+  return status >= 500 or status == 408 or status == 425 or status == 429
 end
 
 -- new_json { name, url, log_parameters?, queue_config?, headers? }: one JSON object per POST.
@@ -101,6 +103,8 @@ function mod:new_json(options)
   if type(options.url) ~= 'string' then
     error('log_hooks:new_json: `url` is missing', 2)
   end
+  -- For messages: user, password and query may be secret.
+  local shown = options.url:gsub('[?#].*', ''):gsub('//[^/]*@', '//')
   self:new {
     name = options.name,
     log_parameters = options.log_parameters,
@@ -121,7 +125,12 @@ function mod:new_json(options)
         if response:status_is_success() then
           return outcome
         end
-        kumo.reject(is_temporary(status) and 400 or 500, options.url .. ': ' .. outcome)
+        -- The engine waits as long as the receiver asks it to.
+        local pause = response:headers()['retry-after']
+        if pause then
+          outcome = outcome .. ' (Retry-After: ' .. pause .. ')'
+        end
+        kumo.reject(is_temporary(status) and 400 or 500, shown .. ': ' .. outcome)
       end
       function connection:close()
         client:close()

@@ -28,7 +28,8 @@ async fn publish(lua: Lua, v: Value) -> Result<()> {
         .named
         .amqp(name, || Ok(Pool::new(connection)))
         .map_err(failed("basic_publish"))?;
-    let sent = ctx.shared.helpers().run(move || pool.publish(&message));
+    let target = crate::helpers::target_of(&pool);
+    let sent = ctx.shared.helpers().run_for(&target, move || pool.publish(&message));
     sent.await.map_err(failed("basic_publish"))
 }
 
@@ -71,11 +72,12 @@ fn message(lua: &Lua, v: &Value) -> Result<AmqpMessage> {
 
 async fn send(lua: &Lua, pool: Arc<Pool>, v: &Value, limit: Option<Duration>) -> Result<()> {
     let message = message(lua, v)?;
+    let target = crate::helpers::target_of(&pool);
     let job = move || match limit {
         Some(limit) => pool.publish_within(&message, limit),
         None => pool.publish(&message),
     };
-    vm::ctx(lua)?.shared.clone().helpers().run(job).await.map_err(failed("publish"))
+    vm::ctx(lua)?.shared.clone().helpers().run_for(&target, job).await.map_err(failed("publish"))
 }
 
 impl Client {
@@ -123,7 +125,9 @@ impl UserData for Confirm {
 async fn build_client(lua: Lua, uri: String) -> Result<Client> {
     let pool = Arc::new(Pool::of_uri(&uri).map_err(failed("build_client"))?);
     let theirs = pool.clone();
-    let made = vm::ctx(&lua)?.shared.clone().helpers().run(move || theirs.connect()).await;
+    let target = crate::helpers::target_of(&pool);
+    let job = move || theirs.connect();
+    let made = vm::ctx(&lua)?.shared.clone().helpers().run_for(&target, job).await;
     made.map_err(failed("build_client"))?;
     Ok(Client(RefCell::new(Some(pool))))
 }

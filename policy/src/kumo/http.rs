@@ -11,7 +11,7 @@ use ureq::http;
 
 use super::http_form::{form, multipart};
 use super::shim::def;
-use crate::limits::{HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
+use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
 use crate::lua_value::to_plain;
 use crate::options::*;
 use crate::plain::Plain;
@@ -53,6 +53,8 @@ fn build(params: ClientParams) -> Client {
         .http_status_as_error(false)
         .timeout_global(Some(params.timeout))
         .max_idle_age(params.pool_idle_timeout)
+        .max_idle_connections(HTTP_POOL_CONNECTIONS)
+        .max_idle_connections_per_host(HTTP_POOL_CONNECTIONS)
         .tls_config(tls);
     config = config.user_agent(
         params
@@ -232,9 +234,12 @@ impl UserData for RequestObject {
                     .ok_or_else(|| Error::runtime("the request was sent already"))?;
             drop(r);
             let helpers = vm::ctx(&lua)?.shared.clone();
+            let target = pending.request.uri().authority().map(ToString::to_string);
             helpers
                 .helpers()
-                .run(move || perform(pending.client, pending.request, pending.timeout))
+                .run_for(&target.unwrap_or_default(), move || {
+                    perform(pending.client, pending.request, pending.timeout)
+                })
                 .await
                 .map_err(Error::runtime)
         });

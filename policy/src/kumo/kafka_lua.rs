@@ -42,7 +42,8 @@ impl UserData for ProducerObject {
             let record: KafkaRecord = options(&ctx, &to_plain(&v)?)?;
             let producer = p.get("send")?;
             drop(p);
-            let sent = ctx.shared.helpers().run(move || producer.send(&record));
+            let target = crate::helpers::target_of(&producer);
+            let sent = ctx.shared.helpers().run_for(&target, move || producer.send(&record));
             sent.await.map_err(failed("send"))
         });
         methods.add_async_method(
@@ -55,7 +56,9 @@ impl UserData for ProducerObject {
                     .collect::<Result<Vec<KafkaRecord>>>()?;
                 let producer = p.get("send_batch")?;
                 drop(p);
-                let sent = ctx.shared.helpers().run(move || producer.send_batch(&records)).await;
+                let target = crate::helpers::target_of(&producer);
+                let sent = move || producer.send_batch(&records);
+                let sent = ctx.shared.helpers().run_for(&target, sent).await;
                 // Places as Lua counts them.
                 let (items, errors): (Vec<usize>, Vec<String>) =
                     sent.into_iter().map(|(i, e)| (i + 1, e)).unzip();

@@ -56,7 +56,7 @@ async fn vault(lua: &Lua, source: &KeySource) -> Result<Vec<u8>> {
         let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;
         serde_json::from_str(&text).map_err(|_| "the answer is not JSON".to_owned())
     };
-    let found = vm::ctx(lua)?.shared.clone().helpers().run(ask).await;
+    let found = vm::ctx(lua)?.shared.clone().helpers().run_for(&address, ask).await;
     let failed = |e: String| Error::runtime(format!("vault {mount}/{path}: {e}"));
     let found = found.map_err(failed)?;
     let value = found.pointer("/data/data").and_then(|d| d.get(&key));

@@ -30,7 +30,9 @@ impl UserData for ClientObject {
             let client = c.0.clone();
             drop(c);
             let shared = vm::ctx(&lua)?.shared.clone();
-            shared.helpers().run(move || client.publish(&p)).await.map_err(failed("publish"))
+            let target = crate::helpers::target_of(&client);
+            let sent = shared.helpers().run_for(&target, move || client.publish(&p));
+            sent.await.map_err(failed("publish"))
         });
         methods.add_async_method("close", |lua, c: UserDataRef<Self>, ()| async move {
             let client = c.0.clone();
@@ -64,7 +66,9 @@ async fn connect(lua: Lua, v: Value) -> Result<ClientObject> {
     let client = Arc::new(client.map_err(failed("connect"))?);
     if !later {
         let c = client.clone();
-        ctx.shared.helpers().run(move || c.connect()).await.map_err(failed("connect"))?;
+        let target = crate::helpers::target_of(&client);
+        let made = ctx.shared.helpers().run_for(&target, move || c.connect());
+        made.await.map_err(failed("connect"))?;
     }
     Ok(ClientObject(client))
 }

@@ -27,7 +27,8 @@ impl UserData for Handle {
             let pool = h.0.clone();
             drop(h);
             let answer = vm::ctx(&lua)?.shared.clone();
-            let answer = answer.helpers().run(move || pool.query(&cmd)).await;
+            let target = crate::helpers::target_of(&pool);
+            let answer = answer.helpers().run_for(&target, move || pool.query(&cmd)).await;
             let answer = answer.map_err(|e| Error::runtime(format!("redis: {name}: {e}")))?;
             from_plain(&lua, &answer)
         });

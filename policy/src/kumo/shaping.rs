@@ -109,7 +109,7 @@ async fn fetch(lua: &Lua, url: &str, timeout: Duration) -> Result<String> {
         let mut answer = config.build().new_agent().get(&url).call()?;
         answer.body_mut().with_config().limit(MAX_HTTP_RESPONSE_BYTES).read_to_string()
     };
-    let fetched = vm::ctx(lua)?.shared.helpers().run(job);
+    let fetched = vm::ctx(lua)?.shared.helpers().run_for(&shown, job);
     fetched.await.map_err(|e| Error::runtime(format!("{shown}: {e}")))
 }
 

@@ -63,8 +63,9 @@ impl NamedThrottle {
             return Ok(self.acquire(ctx.host.now_unix_nanos()));
         };
         let this = self.clone();
+        let target = crate::helpers::target_of(&pool);
         let asked = move || redis::acquire(&pool, &this.name, &this.rate.spec());
-        let said = ctx.shared.helpers().run(asked).await;
+        let said = ctx.shared.helpers().run_for(&target, asked).await;
         said.map_err(|e| Error::runtime(format!("throttle {}: redis: {e}", self.name)))
     }
 

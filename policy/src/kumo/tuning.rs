@@ -75,35 +75,38 @@ pub(super) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     inspection(lua, kumo, ctx)
 }
 
-/// What a policy may ask about itself and its host.
-fn inspection(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
+/// The stack from `level` on, as the debug library of the host language names its parts. What is not known is absent.
+fn traceback(lua: &Lua, level: Option<usize>) -> Result<Table> {
     /// Frames shown at most.
     const FRAMES: usize = 64;
-    def(lua, kumo, "traceback", |lua, level: Option<usize>| {
-        let frames = lua.create_table()?;
-        for level in level.unwrap_or(1)..FRAMES {
-            let frame = lua.inspect_stack(level, |d| {
-                let (source, names) = (d.source(), d.names());
-                let text = |t: Option<std::borrow::Cow<'_, str>>| t.map(|t| t.into_owned());
-                (
-                    text(source.short_src),
-                    text(source.source),
-                    source.what,
-                    d.current_line(),
-                    text(names.name),
-                )
-            });
-            let Some((short_src, source, what, line, name)) = frame else { break };
-            let t = lua.create_table()?;
-            t.set("short_src", short_src)?;
-            t.set("source", source)?;
-            t.set("what", what)?;
-            t.set("currentline", line)?;
-            t.set("name", name)?;
-            frames.push(t)?;
+    let frames = lua.create_table()?;
+    for level in level.unwrap_or(1)..FRAMES {
+        let frame = lua.create_table()?;
+        let told = lua.inspect_stack(level, |d| -> Result<()> {
+            let (source, names) = (d.source(), d.names());
+            frame.set("event", "Call")?;
+            frame.set("is_tail_call", d.is_tail_call())?;
+            frame.set("short_src", source.short_src)?;
+            frame.set("source", source.source)?;
+            frame.set("what", source.what)?;
+            frame.set("curr_line", d.current_line())?;
+            frame.set("line_defined", source.line_defined)?;
+            frame.set("last_line_defined", source.last_line_defined)?;
+            frame.set("name", names.name)?;
+            frame.set("name_what", names.name_what)
+        });
+        match told {
+            Some(told) => told?,
+            None => break,
         }
-        Ok(frames)
-    })?;
+        frames.push(frame)?;
+    }
+    Ok(frames)
+}
+
+/// What a policy may ask about itself and its host.
+fn inspection(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
+    def(lua, kumo, "traceback", traceback)?;
     let c = ctx.clone();
     def(lua, kumo, "get_event_registrars", move |_, event: String| {
         Ok(c.registrars.borrow().get(&event).cloned().unwrap_or_default())

@@ -211,7 +211,7 @@ pub(super) fn register(lua: &Lua, http: &Table) -> Result<()> {
             |e: String| Error::runtime(format!("kumo.http.connect_websocket: {shown}: {e}"));
         let shared = vm::ctx(&lua)?.shared.clone();
         let (socket, tcp, answer) =
-            shared.helpers().run(move || connect(&url)).await.map_err(failed)?;
+            shared.helpers().run_for(&shown, move || connect(&url)).await.map_err(failed)?;
         let stream = start(socket, tcp).map_err(failed)?;
         Ok((stream.into_lua(&lua)?, answer.into_lua(&lua)?))
     })?;

@@ -1,0 +1,56 @@
+//! Links in the HTML of a message: they open in a tab of their own, which learns neither who opened it nor from where.
+
+/// What is put in front of all other attributes of a link: of two attributes with one name browsers take the first.
+/// There is no quote in it, for the tag may stand inside an attribute's value, and the space is written as a reference.
+const OUTSIDE: &str = " target=_blank rel=noopener&#32;noreferrer";
+/// The same for `<link>`, which may have a browser look up names or connect though it loads nothing.
+const INERT: &str = " rel=alternate";
+
+/// The HTML with its links made so. With `inert` its `<link>` elements do nothing.
+pub fn outside(html: &str, inert: bool) -> String {
+    let mut out = String::with_capacity(html.len() + html.len() / 16);
+    let mut rest = html;
+    while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
+        let (before, tag) = rest.split_at(at + 1);
+        out.push_str(before);
+        let length = tag.bytes().take_while(u8::is_ascii_alphanumeric).count();
+        let (name, behind) = tag.split_at(length);
+        out.push_str(name);
+        let has_attributes =
+            behind.bytes().next().is_some_and(|byte| byte.is_ascii_whitespace() || byte == b'/');
+        if has_attributes {
+            match name.to_ascii_lowercase().as_str() {
+                "a" | "area" => out.push_str(OUTSIDE),
+                "link" if inert => out.push_str(INERT),
+                _ => {}
+            }
+        }
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_open_outside() {
+        let html =
+            "<!DOCTYPE html><A HREF='http://x.test/' target=_self rel=opener>a</A><area/href=y>";
+        assert_eq!(
+            outside(html, true),
+            "<!DOCTYPE html><A target=_blank rel=noopener&#32;noreferrer HREF='http://x.test/' \
+             target=_self rel=opener>a</A><area target=_blank rel=noopener&#32;noreferrer/href=y>"
+        );
+        for same in ["<abbr title=x>", "<a>", "a < b", "<", "<\u{e9}>", "<address class=a>", ""] {
+            assert_eq!(outside(same, true), same);
+        }
+        let link = "<link rel=preconnect href=//x.test>";
+        assert_eq!(outside(link, true), "<link rel=alternate rel=preconnect href=//x.test>");
+        assert_eq!(outside(link, false), link);
+        // Inside a value it stays inside it.
+        assert!(!outside("<img alt=\"<a b>\">", true).replace("\"<a", "").contains("\" t"));
+    }
+}
