@@ -24,6 +24,16 @@ impl Response {
         Response { code, content: format!("KumoMTA internal: {text}"), ..Response::default() }
     }
 
+    /// As a line: code, enhanced code when there is one, text.
+    pub fn to_text(&self) -> String {
+        match self.enhanced {
+            Some((class, subject, detail)) => {
+                format!("{} {class}.{subject}.{detail} {}", self.code, self.content)
+            }
+            None => format!("{} {}", self.code, self.content),
+        }
+    }
+
     /// 2xx or 3xx.
     pub fn is_positive(&self) -> bool {
         (200..400).contains(&self.code)
