@@ -134,6 +134,20 @@ pub const WAKE_BATCH: usize = 256;
 pub const RESIDENT_BODY_BYTES: usize = 256 * 1024 * 1024;
 /// Past this many bytes of resident bodies, new mail gets 451 until egress catches up.
 pub const RESIDENT_BODY_HARD_BYTES: usize = 1024 * 1024 * 1024;
+/// Messages that are failed, expired or held at a time on each shard: each is read from disk for its record.
+pub const WORK_TASKS: usize = 64;
+/// Messages of one queue that `throttle_insert_ready_queue` is asked about at a time.
+pub const THROTTLE_TASKS: usize = 64;
+/// Longest a queue waits for its rate before it looks again: by then the policy may have allowed more.
+pub const PACE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+/// Time until a message that the disk cannot give back now is looked at again: the disk may answer later.
+pub const UNREADABLE_RETRY_MS: u64 = 60_000;
+/// A ready queue that has been empty for this long is forgotten.
+pub const READY_REAP_SECS: u64 = 600;
+/// Time between two looks at limits and throttles that nobody uses any more.
+pub const REGISTRY_SWEEP_SECS: u64 = 60;
+/// Size of the file of operators' orders above which a start writes it anew with those in force.
+pub const ORDER_LOG_BYTES: u64 = 64 * 1024;
 /// Delay before a message that could not be routed (DNS, policy error) is looked at again is the
 /// queue's own retry interval, never below this.
 pub const RETRY_FLOOR_MS: u64 = 100;
@@ -163,10 +177,26 @@ pub const MX_HOSTS_MAX: usize = 32;
 pub const HOST_LOOKUP_SECONDS: u64 = 20;
 /// Hosts tried for one connection attempt.
 pub const CANDIDATE_HOSTS_MAX: usize = 32;
-/// Messages after which a connection whose lease others wait for is given up.
-pub const LEASE_TURN_MESSAGES: u32 = 50;
-/// Time after which a connection whose lease others wait for is given up.
-pub const LEASE_TURN_MS: u64 = 1000;
+/// Messages after which a connection looks whether others wait for its lease: a batch that is worth a
+/// connection of its own.
+pub const LEASE_TURN_MESSAGES: usize = 50;
+/// Time after which it looks in any case, so that a slow site makes nobody wait for long.
+pub const LEASE_TURN_MS: u64 = 5000;
+/// Pause after a connection that no host of a site has taken, doubled with each further one.
+pub const CONNECT_PAUSE_MIN_MS: u64 = 10;
+/// Longest such pause while there is still mail to be tried.
+pub const CONNECT_PAUSE_MAX_MS: u64 = 1000;
+/// Pause between two connections to a site whose mail was delayed as a whole.
+pub const SITE_DOWN_PAUSE_SECS: u64 = 16;
+/// Longest a handler of policy may take over one message on its way to delivery; then it goes on without.
+pub const DELIVERY_HANDLER_SECS: u64 = 120;
+/// Longest finding a queue's route may take: several events of policy, DNS, an MTA-STS policy.
+pub const ROUTE_SECS: u64 = 120;
+/// Routes found under a configuration that was replaced meanwhile, in a row, before one is taken all the same.
+pub const ROUTE_TRIES: u32 = 3;
+/// Longest a policy's own connection may take to be made, or over one message: as long as a peer over SMTP
+/// may take for the reply to a message (RFC 5321 section 4.5.3.2.6).
+pub const LUA_DELIVERY_SECS: u64 = 600;
 /// Graceful end of all deliveries in flight at stop.
 pub const STOP_GRACE_MS: u64 = 4000;
 /// Longest an ending shard waits for what its helper thread has begun.
@@ -305,6 +335,14 @@ pub const LIST_MAX: usize = 10_000;
 pub const MESH_INBOX_MAX: usize = 65_536;
 /// Longest a control request waits for another shard's answer.
 pub const MESH_ANSWER_SECS: u64 = 5;
+/// Longest a reload waits for a shard to load the policy: it does nothing else meanwhile.
+pub const RELOAD_SECS: u64 = 60;
+/// Pause before a letter is sent again to a shard whose box is full.
+pub const MESH_RETRY_MS: u64 = 10;
+/// How often the self check looks again at what may be about to change.
+pub const SELF_CHECK_LOOKS: usize = 4;
+/// Time between two such looks.
+pub const SELF_CHECK_PAUSE_MS: u64 = 250;
 
 // ---- sandbox --------------------------------------------------------------------------------
 

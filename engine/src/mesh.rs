@@ -4,7 +4,7 @@ use crate::egress::lease;
 use crate::events::metrics::Snapshot;
 use crate::io::stream::Accepted;
 use crate::limits::MESH_INBOX_MAX;
-use crate::queue::suspend::Order;
+use crate::queue::suspend::{Bounced, Order};
 use crossbeam::queue::ArrayQueue;
 use futures::channel::oneshot;
 use futures::task::AtomicWaker;
@@ -15,6 +15,8 @@ use std::task::Poll;
 pub enum Letter {
     /// A connection lease handed over: free it and take it for a ready queue that waits.
     Lease(Arc<lease::Shared>),
+    /// A shard waits for a lease of this limit: idle connections give way to it.
+    Wanted(Arc<lease::Shared>),
     /// A fresh socket of a shard that has more sessions than this one.
     Socket {
         /// The socket.
@@ -24,16 +26,23 @@ pub enum Letter {
     },
     /// Add up your numbers.
     Metrics(oneshot::Sender<Snapshot>),
-    /// An operator's order.
-    Order(Box<Order>, oneshot::Sender<()>),
+    /// An operator's order; the answer is what a bounce has taken, by scheduled queue.
+    Order(Box<Order>, oneshot::Sender<Bounced>),
     /// An order ends; the answer says whether there was one.
     Cancel(String, oneshot::Sender<bool>),
     /// A question of the control interface, answered in JSON.
     Inspect(Inspect, oneshot::Sender<serde_json::Value>),
     /// Open the listeners: every shard has recovered.
     Open(oneshot::Sender<Result<Vec<String>, String>>),
-    /// Take the policy anew; the answer is why not.
+    /// Have the policy taken anew by every shard; the answer is why not. To the first shard, which
+    /// does one reload at a time.
     Reload(oneshot::Sender<Result<(), String>>),
+    /// Load the policy and keep it aside; the answer is why not.
+    Prepare(oneshot::Sender<Result<(), String>>),
+    /// Put the policy that was kept aside in force.
+    Take(oneshot::Sender<()>),
+    /// Forget the policy that was kept aside.
+    Drop,
     /// Stop.
     Stop,
 }
@@ -51,6 +60,8 @@ pub enum Inspect {
     Message(String, bool),
     /// All queues with their counts.
     Queues,
+    /// Whether everything is where it belongs.
+    SelfCheck,
 }
 
 /// A shard's letter box.

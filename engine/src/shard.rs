@@ -2,9 +2,9 @@
 //! owned by one thread; nothing is locked.
 
 use crate::accept;
-use crate::control;
+use crate::control::{self, reload};
 use crate::egress::mta_sts::StsCache;
-use crate::egress::{dispatch, lease, questions, resolve::Resolver};
+use crate::egress::{lease, leases, questions, resolve::Resolver};
 use crate::events::hook::{self, Hook};
 use crate::events::hook_log::HookLog;
 use crate::events::metrics::{Metrics, Snapshot};
@@ -15,7 +15,7 @@ use crate::mesh::Letter;
 use crate::message::id::IdSource;
 use crate::process::Process;
 use crate::queue::budget::BodyBudget;
-use crate::queue::{manage, Queues};
+use crate::queue::{manage, order_log, Queues};
 use crate::spool::{compact, journal, Partition};
 use futures::future::LocalBoxFuture;
 use ringmta_policy::{
@@ -35,6 +35,10 @@ pub struct Shard {
     /// What it shares with the others.
     pub process: Arc<Process>,
     policy: RefCell<Rc<Policy>>,
+    /// A policy that is loaded and not yet in force.
+    prepared: RefCell<Option<Rc<Policy>>>,
+    /// What loading it has cost.
+    pub loads: reload::Loads,
     /// ESMTP listeners' options, by index.
     pub listeners: Vec<Rc<EsmtpListener>>,
     /// Its part of the spool.
@@ -115,6 +119,8 @@ pub(crate) async fn start(
         Shard {
             index,
             policy: RefCell::new(Rc::new(Policy::empty(process.policy_shared.clone(), host))),
+            prepared: RefCell::default(),
+            loads: reload::Loads::default(),
             listeners: process.init.esmtp_listeners.iter().cloned().map(Rc::new).collect(),
             process,
             spool,
@@ -141,6 +147,15 @@ pub(crate) async fn start(
     }
     if count > 0 {
         io::memory::give_back();
+    }
+    if index == 0 {
+        if let Err(error) = order_log::compact(&shard.process.spool.meta) {
+            tracing::warn!("operators' orders cannot be written anew: {error}");
+        }
+    }
+    let orders = order_log::read(&shard.process.spool.meta, io::unix_millis());
+    for order in orders.map_err(|error| format!("operators' orders: {error}"))? {
+        control::orders::apply(&shard, order);
     }
     let for_journal = Rc::downgrade(&shard);
     shard.spool.journal.before_each_flush(move || {
@@ -225,7 +240,8 @@ async fn stop(shard: &Rc<Shard>) {
     let busy = || {
         let open: usize =
             shard.queues.ready.borrow().values().map(|ready| ready.connections.get()).sum();
-        open > 0 || shard.metrics.sessions.get() > 0 || !shard.spool.commits.is_idle()
+        let working = shard.queues.work.workers();
+        open + working > 0 || shard.metrics.sessions.get() > 0 || !shard.spool.commits.is_idle()
     };
     while busy() && mono_nanos() < end {
         io::sleep(Duration::from_millis(10)).await;
@@ -253,18 +269,49 @@ impl Shard {
         self.policy.borrow().clone()
     }
 
-    /// Loads the policy file anew. On failure the one in force stays.
+    /// Loads the policy file anew and puts it in force. On failure the one in force stays.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn load_policy(self: &Rc<Self>) -> Result<(), ringmta_policy::PolicyError> {
+        self.prepare_policy()?;
+        self.take_policy();
+        Ok(())
+    }
+
+    /// Loads the policy file anew and keeps it aside. A shard does nothing else meanwhile: what that
+    /// costs is counted and logged.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn prepare_policy(self: &Rc<Self>) -> Result<(), ringmta_policy::PolicyError> {
+        self.drop_prepared();
         let Some(file) = &self.process.policy_file else { return Ok(()) };
         let host = Rc::new(ShardHost { shard: self.me.borrow().clone() });
         let shared = self.process.policy_shared.clone();
-        let policy = Policy::load(file, shared, host, Mode::Run)?;
-        *self.policy.borrow_mut() = Rc::new(policy);
-        self.queues.refresh_all();
+        let began = mono_nanos();
+        let policy = Policy::load(file, shared, host, Mode::Run);
+        self.loads.note(self.index, Duration::from_nanos(mono_nanos() - began), policy.is_ok());
+        *self.prepared.borrow_mut() = Some(Rc::new(policy?));
         Ok(())
+    }
+
+    /// Puts the policy that was kept aside in force. Routes found by the one before are used no more.
+    pub fn take_policy(&self) {
+        let Some(policy) = self.prepared.borrow_mut().take() else { return };
+        *self.policy.borrow_mut() = policy;
+        self.loads.taken.set(self.loads.taken.get() + 1);
+        self.queues.forget_routes();
+    }
+
+    /// Forgets the policy that was kept aside.
+    pub fn drop_prepared(&self) {
+        *self.prepared.borrow_mut() = None;
+    }
+
+    /// Number of the policy in force: how many there have been on this shard.
+    pub fn serial(&self) -> u64 {
+        self.loads.taken.get()
     }
 
     /// A random UUID (version 4) as text.
@@ -316,6 +363,8 @@ impl Shard {
         sum.count("dns_mx_resolve_cache_hit", "", self.resolver.hits.get());
         sum.count("dns_mx_resolve_cache_miss", "", self.resolver.misses.get());
         sum.count("dns_mx_resolve_status_fail", "", self.resolver.failures.get());
+        self.loads.add_to(&mut sum);
+        sum.gauge("work_list_count", "", self.queues.work.len() as u64);
         for hook in self.events.hooks() {
             sum.gauge("log_hook_backlog_count", &hook.name, hook.log.backlog.get());
             let lost = hook.log.dropped.get() + hook.too_old.get();
@@ -328,27 +377,14 @@ impl Shard {
 
     fn open_letter(self: &Rc<Self>, letter: Letter) {
         match letter {
-            Letter::Lease(limit) => {
-                limit.free();
-                let waiting: Vec<_> = self
-                    .queues
-                    .ready
-                    .borrow()
-                    .values()
-                    .filter(|ready| ready.wants_lease.get())
-                    .cloned()
-                    .collect();
-                for ready in waiting {
-                    dispatch::kick(self, &ready);
-                }
-            }
+            Letter::Lease(limit) => leases::handed_over(self, limit),
+            Letter::Wanted(limit) => leases::wanted(self, &limit),
             Letter::Socket { socket, listener } => {
                 accept::listener::serve_socket(self, socket, listener);
             }
             Letter::Metrics(answer) => drop(answer.send(self.snapshot())),
             Letter::Order(order, answer) => {
-                control::orders::apply(self, *order);
-                let _ = answer.send(());
+                let _ = answer.send(control::orders::apply(self, *order));
             }
             Letter::Cancel(id, answer) => {
                 let _ = answer.send(control::orders::cancel(self, &id));
@@ -369,8 +405,19 @@ impl Shard {
                 self.start_policy_tasks();
             }
             Letter::Reload(answer) => {
-                let _ = answer.send(self.load_policy().map_err(|error| error.to_string()));
+                let shard = self.clone();
+                io::spawn(async move {
+                    let _ = answer.send(reload::run(&shard).await);
+                });
             }
+            Letter::Prepare(answer) => {
+                let _ = answer.send(self.prepare_policy().map_err(|error| error.to_string()));
+            }
+            Letter::Take(answer) => {
+                self.take_policy();
+                let _ = answer.send(());
+            }
+            Letter::Drop => self.drop_prepared(),
             Letter::Stop => self.stop_seen.set(true),
         }
     }
@@ -415,6 +462,9 @@ impl Host for ShardHost {
     }
     fn now_unix_nanos(&self) -> u64 {
         io::unix_nanos()
+    }
+    fn now_monotonic_nanos(&self) -> u64 {
+        mono_nanos()
     }
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
         io::spawn(task);

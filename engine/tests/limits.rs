@@ -19,6 +19,12 @@ fn submit(engine: &Engine, domain: &str, count: usize) {
     }
 }
 
+/// Everything is where it belongs.
+fn check(engine: &Engine) {
+    let found = engine.get("/api/admin/self-check/v1").expect(200).json();
+    assert_eq!(found["ok"], true, "{found}");
+}
+
 /// Shards that have messages waiting.
 fn shards_with_mail(engine: &Engine) -> usize {
     let queues = engine.get("/api/admin/queues/v1").json();
@@ -121,7 +127,7 @@ fn least(count: u32, burst: u32, per_second: f64) -> Duration {
 fn message_rate_of_a_path() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);
-    site.path = "max_message_rate = '40/s',".into();
+    site.path = "max_message_rate = '40/s,max_burst=1',".into();
     let engine = site.start(2);
     let begin = Instant::now();
     submit(&engine, "dst.test", 60);
@@ -150,7 +156,7 @@ fn message_rate_shared_by_name() {
 fn message_rate_of_a_scheduled_queue() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);
-    site.queue = "max_message_rate = '20/s',".into();
+    site.queue = "max_message_rate = '20/s,max_burst=1',".into();
     let engine = site.start(2);
     let begin = Instant::now();
     submit(&engine, "dst.test", 40);
@@ -160,10 +166,122 @@ fn message_rate_of_a_scheduled_queue() {
 }
 
 #[test]
+fn without_a_burst_the_whole_quantity_may_go_at_once() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.path = "max_message_rate = '20/h', max_connection_rate = '20/h',".into();
+    site.queue = "max_message_rate = '20/h',".into();
+    let engine = site.start(1);
+    submit(&engine, "dst.test", 20);
+    sink.wait_messages(20);
+    engine.wait_empty();
+}
+
+#[test]
+fn mail_that_waits_for_the_rate_of_its_queue_costs_nothing() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.queue = "max_message_rate = '2/h,max_burst=2',".into();
+    let engine = site.start(2);
+    submit(&engine, "dst.test", 300);
+    sink.wait_messages(2);
+    let path = "/api/admin/inspect-sched-q/v1?queue_name=dst.test";
+    wait("the others waiting in order", || engine.get(path).json()["num_scheduled"] == 298);
+    // None of them was given a time of its own, which is a line in the journal each.
+    assert_eq!(engine.metric("scheduled_count_total"), 0.0);
+    check(&engine);
+    // More is allowed: it goes at once.
+    site.queue = "max_message_rate = '1000/s',".into();
+    site.write_policy();
+    engine.post("/api/admin/reload/v1", &serde_json::Value::Null).expect(200);
+    sink.wait_messages(300);
+    engine.wait_empty();
+}
+
+#[test]
+fn an_idle_connection_gives_way_to_a_shard_that_waits() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    // Longer than any test waits.
+    site.path = "connection_limit = 1, idle_timeout = '1h',".into();
+    let engine = site.start(2);
+    for n in 1..=16 {
+        // Whichever shard the new connection goes to.
+        engine.accept("a@src.test", &["u@dst.test"], &message("turn"));
+        sink.wait_messages(n);
+    }
+    engine.wait_empty();
+    assert!(sink.connections() > 1, "both shards had mail");
+    assert_eq!(most_at_once(&sink.spans()), 1);
+    check(&engine);
+}
+
+#[test]
+fn an_idle_connection_gives_way_to_another_site_under_the_same_limit() {
+    let sinks = [Sink::start(), Sink::start()];
+    let mut site = Site::new();
+    site.routes = vec![("d0.test".into(), sinks[0].addr), ("d1.test".into(), sinks[1].addr)];
+    site.path = "additional_connection_limits = { provider = 1 }, idle_timeout = '1h',".into();
+    let engine = site.start(1);
+    for n in 1..=3 {
+        for (at, sink) in sinks.iter().enumerate() {
+            let to = format!("u@d{at}.test");
+            engine.accept("a@src.test", &[&to], &message("turn"));
+            sink.wait_messages(n);
+        }
+    }
+    engine.wait_empty();
+    check(&engine);
+}
+
+#[test]
+fn shards_that_have_their_share_keep_their_connections() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = Site::to(sink.addr);
+    site.path = "connection_limit = 4, max_deliveries_per_connection = 100000,".into();
+    let engine = site.start(2);
+    submit(&engine, "dst.test", 2000);
+    wait("mail waiting on both shards", || shards_with_mail(&engine) == 2);
+    sink.set(|behaviour| behaviour.hold_dots = false);
+    sink.wait_messages(2000);
+    engine.wait_empty();
+    assert!(most_at_once(&sink.spans()) <= 4);
+    // Once to come to equal shares, once more when one of them has nothing left.
+    assert!(sink.connections() <= 16, "{} connections", sink.connections());
+    check(&engine);
+}
+
+#[test]
+fn a_full_ready_queue_holds_up_no_other_source() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = Site::to(sink.addr);
+    site.queue = "egress_pool = 'mine', refresh_interval = '1h',".into();
+    site.path = "max_ready = 2, refresh_interval = '1h',
+      connection_limit = source == 'stuck' and 0 or 1,"
+        .into();
+    site.extra = "
+kumo.on('get_egress_pool', function(name)
+  return kumo.make_egress_pool { name = name, entries = { { name = 'stuck' }, { name = 'free' } } }
+end)
+kumo.on('get_egress_source', function(name) return kumo.make_egress_source { name = name } end)"
+        .into();
+    let engine = site.start(1);
+    submit(&engine, "dst.test", 40);
+    sink.set(|behaviour| behaviour.hold_dots = false);
+    // Two wait for the source that may open no connection.
+    sink.wait_messages(38);
+    assert_eq!(engine.metric("message_count"), 2.0);
+    check(&engine);
+}
+
+#[test]
 fn connection_rate() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);
-    site.path = "max_connection_rate = '10/s', max_deliveries_per_connection = 1,".into();
+    site.path =
+        "max_connection_rate = '10/s,max_burst=1', max_deliveries_per_connection = 1,".into();
     let engine = site.start(2);
     let begin = Instant::now();
     submit(&engine, "dst.test", 20);

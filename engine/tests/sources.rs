@@ -48,7 +48,7 @@ fn without_another_source_the_mail_waits() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);
     pool(&mut site, &["only"]);
-    site.path = "source_selection_rate = '3600/h',".into();
+    site.path = "source_selection_rate = '3600/h,max_burst=1',".into();
     let engine = site.start(1);
     for n in 0..3 {
         engine.accept("a@src.test", &["u@dst.test"], &message(&format!("m{n}")));

@@ -27,7 +27,7 @@ impl Gcra {
     }
 
     /// Takes one event at `now_nanos`, or says how long to wait before asking again. The clock must be the same for all
-    /// callers of one limiter (Unix or monotonic nanoseconds).
+    /// callers of one limiter, and it must be monotonic: were it set back, everybody would wait until it is where it was.
     pub fn try_acquire(&self, spec: &GcraSpec, now_nanos: u64) -> Result<(), Duration> {
         self.try_acquire_many(spec, now_nanos, 1)
     }
@@ -45,7 +45,7 @@ impl Gcra {
         let cost = interval.saturating_mul(n);
         let mut seen = self.next_nanos.load(Ordering::Relaxed);
         loop {
-            let new = seen.max(now_nanos).saturating_add(cost);
+            let new = spec.clamp(seen, now_nanos).saturating_add(cost);
             let allowed_from = new.saturating_sub(tolerance.max(cost));
             if allowed_from > now_nanos {
                 return Err(Duration::from_nanos(allowed_from - now_nanos));
@@ -65,7 +65,7 @@ impl Gcra {
     /// As [`Gcra::try_acquire`], but takes nothing.
     pub fn would_pass(&self, spec: &GcraSpec, now_nanos: u64) -> Result<(), Duration> {
         let Some(interval) = spec.interval_nanos() else { return Err(spec.period) };
-        let ahead = self.next_nanos.load(Ordering::Relaxed).saturating_sub(now_nanos);
+        let ahead = spec.clamp(self.next_nanos.load(Ordering::Relaxed), now_nanos) - now_nanos;
         let tolerance = interval.saturating_mul(spec.burst.max(1));
         match ahead.saturating_add(interval).saturating_sub(tolerance) {
             0 => Ok(()),
@@ -73,16 +73,29 @@ impl Gcra {
         }
     }
 
+    /// Whether it is as if it had never seen an event: nothing is lost when it is forgotten.
+    pub fn is_unused(&self, now_nanos: u64) -> bool {
+        self.next_nanos.load(Ordering::Relaxed) <= now_nanos
+    }
+
     /// Events that would pass at `now_nanos`, and how long until the limiter is as if unused.
     pub fn peek(&self, spec: &GcraSpec, now_nanos: u64) -> (u64, Duration) {
         let Some(interval) = spec.interval_nanos() else { return (0, spec.period) };
-        let ahead = self.next_nanos.load(Ordering::Relaxed).saturating_sub(now_nanos);
+        let ahead = spec.clamp(self.next_nanos.load(Ordering::Relaxed), now_nanos) - now_nanos;
         let left = interval.saturating_mul(spec.burst.max(1)).saturating_sub(ahead) / interval;
         (left, Duration::from_nanos(ahead))
     }
 }
 
 impl GcraSpec {
+    /// A state as far from `now_nanos` as events of this rate can bring it: one that another rate has left owes no more than
+    /// this one allows, so a rate that is raised counts from then on.
+    fn clamp(&self, next_nanos: u64, now_nanos: u64) -> u64 {
+        let Some(interval) = self.interval_nanos() else { return next_nanos.max(now_nanos) };
+        let most = now_nanos.saturating_add(interval.saturating_mul(self.burst.max(1)));
+        next_nanos.clamp(now_nanos, most)
+    }
+
     /// Nanoseconds between two events at the steady rate; `None` when nothing may pass.
     fn interval_nanos(&self) -> Option<u64> {
         let period = u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX);
@@ -108,6 +121,19 @@ mod tests {
         assert_eq!(g.would_pass(&SPEC, now + 100_000_000), Ok(()));
         assert_eq!(g.try_acquire(&SPEC, now + 100_000_000), Ok(()));
         assert_eq!(g.peek(&SPEC, now + 100_000_000), (0, Duration::from_millis(300)));
+    }
+
+    #[test]
+    fn a_rate_that_is_raised_counts_at_once() {
+        let g = Gcra::new();
+        let hourly = GcraSpec { limit: 2, period: Duration::from_secs(3600), burst: 2 };
+        let now = 1_000_000_000_000;
+        assert!(g.try_acquire(&hourly, now).is_ok() && g.try_acquire(&hourly, now).is_ok());
+        assert_eq!(g.try_acquire(&hourly, now), Err(Duration::from_secs(1800)));
+        assert_eq!(g.would_pass(&SPEC, now), Err(Duration::from_millis(100)));
+        assert_eq!(g.try_acquire(&SPEC, now + 100_000_000), Ok(()));
+        // Nor does a clock that was set back make anybody wait for more than the rate asks.
+        assert_eq!(g.try_acquire(&SPEC, 5), Err(Duration::from_millis(100)));
     }
 
     #[test]

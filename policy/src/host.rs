@@ -45,6 +45,11 @@ pub trait Host {
     fn sleep(&self, d: Duration) -> LocalBoxFuture<'static, ()>;
     /// Wall clock, nanoseconds of the Unix epoch.
     fn now_unix_nanos(&self) -> u64;
+    /// A clock that nobody sets, the same for all shards, nanoseconds since whenever: limits go by it. A host of one
+    /// clock gives that.
+    fn now_monotonic_nanos(&self) -> u64 {
+        self.now_unix_nanos()
+    }
     /// Runs a task on this shard.
     fn spawn(&self, task: LocalBoxFuture<'static, ()>);
     /// A fresh identity.

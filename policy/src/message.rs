@@ -267,17 +267,7 @@ impl Message {
     /// the first recipient and `routing_domain`.
     pub fn queue_name(&self) -> QueueName {
         let m = self.inner();
-        let text = |key: &str| m.meta.get(key).and_then(Value::as_str);
-        if let Some(name) = text("queue") {
-            return QueueName::parse(name);
-        }
-        let label = |key: &str| text(key).filter(|s| !s.is_empty()).map(str::to_owned);
-        QueueName {
-            campaign: label("campaign"),
-            tenant: label("tenant"),
-            domain: m.recipients.first().map(EnvelopeAddress::routing_domain).unwrap_or_default(),
-            routing_domain: label("routing_domain").map(|d| d.to_lowercase()),
-        }
+        QueueName::of(&m.meta, &m.recipients)
     }
 }
 

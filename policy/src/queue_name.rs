@@ -3,6 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde_json::Value;
+
+use crate::address::EnvelopeAddress;
+use crate::message::Meta;
+
 /// Which scheduled queue a message waits in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueueName {
@@ -20,6 +25,22 @@ impl QueueName {
     /// The queue of a bare domain.
     pub fn for_domain(domain: impl Into<String>) -> QueueName {
         QueueName { campaign: None, tenant: None, domain: domain.into(), routing_domain: None }
+    }
+
+    /// The queue of a message with this metadata and these recipients: the entry `queue` when there is one, else made of
+    /// `campaign`, `tenant`, the domain of the first recipient and `routing_domain`. An empty entry is as good as none.
+    /// The spool asks it at start and a message all its life, so the two can never differ.
+    pub fn of(meta: &Meta, recipients: &[EnvelopeAddress]) -> QueueName {
+        let text = |key: &str| meta.get(key).and_then(Value::as_str).filter(|s| !s.is_empty());
+        if let Some(name) = text("queue") {
+            return QueueName::parse(name);
+        }
+        QueueName {
+            campaign: text("campaign").map(str::to_owned),
+            tenant: text("tenant").map(str::to_owned),
+            domain: recipients.first().map(EnvelopeAddress::routing_domain).unwrap_or_default(),
+            routing_domain: text("routing_domain").map(str::to_lowercase),
+        }
     }
 
     /// Takes a name apart. Every text is a name: what has no separators is a domain.
@@ -89,6 +110,17 @@ mod tests {
         assert_eq!(q.campaign.as_deref(), Some("c1"));
         assert_eq!(q.tenant.as_deref(), Some("t1"));
         assert_eq!(q.delivery_domain(), "relay.example");
+    }
+
+    #[test]
+    fn a_queue_is_made_of_metadata_and_recipients() {
+        let to = [EnvelopeAddress::parse("u@D.test").unwrap()];
+        let of =
+            |meta: serde_json::Value| QueueName::of(meta.as_object().unwrap(), &to).to_string();
+        let parts = serde_json::json!({"routing_domain": "Relay.Example", "tenant": "t"});
+        assert_eq!(of(parts), "t@d.test!relay.example");
+        assert_eq!(of(serde_json::json!({"queue": "", "campaign": ""})), "d.test");
+        assert_eq!(of(serde_json::json!({"queue": "q!R"})), "q!R");
     }
 
     #[test]

@@ -90,6 +90,17 @@ impl Shared {
         write.entry(name.to_owned()).or_default().clone()
     }
 
+    /// Forgets named throttles that nobody holds and that are as if unused at `now_nanos` of the monotonic clock.
+    pub fn sweep(&self, now_nanos: u64) {
+        let mut throttles = self.throttles.write().unwrap_or_else(PoisonError::into_inner);
+        throttles.retain(|_, gcra| Arc::strong_count(gcra) > 1 || !gcra.is_unused(now_nanos));
+    }
+
+    /// How many named throttles are known.
+    pub fn throttle_count(&self) -> usize {
+        self.throttles.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// The store of a memoized function, by its name.
     pub(crate) fn memo(&self, name: &str, capacity: usize) -> Arc<MemoStore> {
         let mut memos = self.memos.write().unwrap_or_else(PoisonError::into_inner);
@@ -187,6 +198,21 @@ mod tests {
         let s = Shared::new(1);
         assert!(Arc::ptr_eq(&s.throttle("a"), &s.throttle("a")));
         assert!(!Arc::ptr_eq(&s.throttle("a"), &s.throttle("b")));
+    }
+
+    #[test]
+    fn a_throttle_is_forgotten_when_nothing_is_lost_by_it() {
+        let s = Shared::new(1);
+        let rate = Throttle::parse("1/s").unwrap().spec();
+        assert!(s.throttle("a").try_acquire(&rate, 5).is_ok());
+        let held = s.throttle("b");
+        s.sweep(6);
+        assert_eq!(s.throttle_count(), 2, "one still owes a second, one is held");
+        s.sweep(2_000_000_000);
+        assert_eq!(s.throttle_count(), 1);
+        drop(held);
+        s.sweep(2_000_000_000);
+        assert_eq!(s.throttle_count(), 0);
     }
 
     #[test]

@@ -124,7 +124,7 @@
 ---@field max_deliveries_per_connection? integer Messages sent over one connection before it is closed. Default: 1024.
 ---@field max_recipients_per_batch? integer Recipients in one transaction. Default: 100.
 ---@field max_ready? integer Messages waiting for a connection. Default: 1024.
----@field consecutive_connection_failures_before_delay? integer Failed connections in a row after which the whole site waits for a retry. Default: 100. No effect: when no host of a site can be reached, what waits is delayed at once.
+---@field consecutive_connection_failures_before_delay? integer Each connection that no host of the site takes delays one message; after more of them in a row than this, all that wait for a connection are delayed. Default: 100.
 ---@field aggressive_connection_opening? boolean Open as many connections as the limit allows at once. Default: false.
 ---@field reconnect_strategy? 'TerminateSession'|'ReconnectSameHost'|'ConnectNextHost' What to do when a connection ends in the middle of its work. Default: "ConnectNextHost". No effect: each connection tries the hosts in order until one takes it.
 ---@field try_next_host_on_transport_error? boolean Go on with the next host after a transport error. Default: false. No effect: each connection tries the hosts in order until one takes it.

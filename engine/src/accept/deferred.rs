@@ -3,14 +3,16 @@
 
 use crate::egress::outcome;
 use crate::egress::reply::Response;
-use crate::io::{self, unix_millis};
-use crate::limits::{DEFERRED_INJECT_RETRY_MS, DEFERRED_INJECT_TASKS};
+use crate::io::{self, deadline, unix_millis};
+use crate::limits::{DEFERRED_INJECT_RETRY_MS, DEFERRED_INJECT_TASKS, DELIVERY_HANDLER_SECS};
+use crate::queue::work::{self, Task};
 use crate::queue::{Item, ScheduledQueue};
 use crate::shard::Shard;
 use crate::spool::load;
 use ringmta_policy::{ConnMeta, Message};
 use serde_json::Value;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The queue.
 pub const QUEUE: &str = "deferred_smtp_inject.kumomta.internal";
@@ -36,7 +38,9 @@ pub fn kick(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
         while !shard.stopping.get() {
             let next = queue.waiting.borrow_mut().pop_front();
             let Some(item) = next else { break };
+            let hand = shard.queues.in_hand.take(item.id);
             inject(&shard, item).await;
+            drop(hand);
         }
         queue.injecting.set(queue.injecting.get() - 1);
     });
@@ -55,7 +59,14 @@ async fn inject(shard: &Rc<Shard>, mut item: Item) {
     message.set_meta(CHOSEN, Value::Null);
     let meta = ConnMeta::new();
     message.meta(|all| all.iter().for_each(|(name, value)| meta.set(name.clone(), value.clone())));
-    if let Err(error) = shard.policy().message_deferred_inject(&message, &meta).await {
+    let policy = shard.policy();
+    let limit = Duration::from_secs(DELIVERY_HANDLER_SECS);
+    let asked = policy.message_deferred_inject(&message, &meta);
+    let Ok(asked) = deadline(limit, asked).await else {
+        tracing::error!("smtp_server_message_deferred_inject took longer than {limit:?}");
+        return later(shard, item);
+    };
+    if let Err(error) = asked {
         return match error.rejection() {
             Some(rejection) if rejection.code >= 500 => {
                 let response = Response {
@@ -83,11 +94,11 @@ async fn inject(shard: &Rc<Shard>, mut item: Item) {
 }
 
 /// It is asked about again after a while, until it is too old.
-fn later(shard: &Rc<Shard>, mut item: Item) {
-    item.attempts = item.attempts.saturating_add(1);
+fn later(shard: &Rc<Shard>, item: Item) {
+    // No attempt at delivery was made.
     let due = unix_millis() + DEFERRED_INJECT_RETRY_MS;
     if due > shard.queues.windows.end_of_life(&item) {
-        return outcome::expire_unsent(shard, item, due);
+        return work::add(shard, item, Task::ExpireUnsent(due));
     }
     shard.queues.defer(shard, item, due);
 }

@@ -4,7 +4,7 @@
 use super::receive::{no_room, store_and_queue};
 use crate::control::admin::json_error;
 use crate::control::http::{Request, Response, StatusCode};
-use crate::io::{sleep, unix_nanos};
+use crate::io::{mono_nanos, sleep};
 use crate::limits::{INJECT_RATE_WAIT_MAX, INJECT_RECIPIENTS_MAX, MESSAGE_BYTES_MAX};
 use crate::message::trace::{self, Origin};
 use crate::shard::Shard;
@@ -302,9 +302,9 @@ async fn generate(
 
 /// Waits until the policy's limit on generated recipients lets one more pass.
 async fn recipient_turn(shard: &Rc<Shard>) -> Result<(), String> {
-    let started = unix_nanos();
+    let started = mono_nanos();
     loop {
-        let now = unix_nanos();
+        let now = mono_nanos();
         let Err(wait) = shard.process.policy_shared.take_recipient(now) else { return Ok(()) };
         if Duration::from_nanos(now.saturating_sub(started)) + wait > INJECT_RATE_WAIT_MAX {
             return Err("more recipients than the limit set by the policy allows".into());

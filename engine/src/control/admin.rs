@@ -4,6 +4,7 @@ use super::ask;
 use super::http::{Request, Response, StatusCode};
 use crate::io::unix_millis;
 use crate::mesh::Inspect;
+use crate::queue::order_log;
 use crate::queue::suspend::{About, Order, Selector};
 use crate::shard::Shard;
 use serde::Deserialize;
@@ -49,25 +50,73 @@ pub enum What {
 
 const DEFAULT_MILLIS: u64 = 5 * 60 * 1000;
 
-/// POST: puts an order in force.
-pub async fn post(shard: &Rc<Shard>, what: What, request: &Request) -> Response {
+/// Why an order was not placed or ended as it should be.
+pub struct Refused {
+    status: StatusCode,
+    /// In words.
+    pub text: String,
+}
+
+impl Refused {
+    fn wrong(text: String) -> Refused {
+        Refused { status: StatusCode::UNPROCESSABLE_ENTITY, text }
+    }
+
+    fn not_kept(error: &std::io::Error) -> Refused {
+        let text = format!("the order cannot be made durable, so it was not taken: {error}");
+        tracing::error!("{text}");
+        Refused { status: StatusCode::INTERNAL_SERVER_ERROR, text }
+    }
+
+    /// Some shards have it and others do not, or not yet: never told as done.
+    fn not_everywhere(id: &str, silent: &[usize], shards: usize) -> Refused {
+        let text = format!(
+            "order {id} was taken by {} of {shards} shards; no word from {silent:?}: look again, \
+             or repeat it",
+            shards - silent.len()
+        );
+        tracing::error!("{text}");
+        Refused { status: StatusCode::SERVICE_UNAVAILABLE, text }
+    }
+
+    fn response(self) -> Response {
+        Response::text(self.status, self.text + "\n")
+    }
+}
+
+/// POST: puts an order in force. `by` is who places it.
+pub async fn post(shard: &Rc<Shard>, what: What, request: &Request, by: String) -> Response {
     let posted: Posted = match serde_json::from_slice(&request.body) {
         Ok(posted) => posted,
         Err(error) => return json_error(&error),
     };
-    match place(shard, what, posted).await {
+    match place(shard, what, posted, by).await {
         Ok(answer) => Response::json(&answer),
-        Err(text) => Response::text(StatusCode::UNPROCESSABLE_ENTITY, text + "\n"),
+        Err(refused) => refused.response(),
     }
 }
 
-async fn place(shard: &Rc<Shard>, what: What, posted: Posted) -> Result<Value, String> {
-    let order = make(shard, what, posted)?;
-    ask::order(&shard.process, &order).await;
-    tracing::info!("order {}: {what:?} {}", order.id, order.reason);
+async fn place(
+    shard: &Rc<Shard>,
+    what: What,
+    posted: Posted,
+    by: String,
+) -> Result<Value, Refused> {
+    let order = make(shard, what, posted, by).map_err(Refused::wrong)?;
+    let process = &shard.process;
+    let kept = order_log::placed(&process.spool.meta, &order).await;
+    kept.map_err(|error| Refused::not_kept(&error))?;
+    let Order { id, reason, by, .. } = &order;
+    tracing::info!("order {id}: {what:?} by {by}: {reason}");
+    let taken = ask::order(process, &order).await;
+    let bounced =
+        taken.map_err(|silent| Refused::not_everywhere(id, &silent, process.inboxes.len()))?;
     Ok(match what {
-        What::Bounce => json!({"id": order.id, "bounced": {}, "total_bounced": 0}),
-        _ => json!({"id": order.id}),
+        What::Bounce => {
+            let total: u64 = bounced.values().sum();
+            json!({"id": id, "bounced": bounced, "total_bounced": total})
+        }
+        _ => json!({"id": id}),
     })
 }
 
@@ -76,7 +125,8 @@ async fn place(shard: &Rc<Shard>, what: What, posted: Posted) -> Result<Value, S
 /// # Errors
 /// What is wrong with it.
 pub async fn place_value(shard: &Rc<Shard>, what: What, order: Value) -> Result<Value, String> {
-    place(shard, what, serde_json::from_value(order).map_err(|error| error.to_string())?).await
+    let posted = serde_json::from_value(order).map_err(|error| error.to_string())?;
+    place(shard, what, posted, "policy".into()).await.map_err(|refused| refused.text)
 }
 
 /// What is wrong with a body: 400 when it is no JSON, 422 when it is not what is wanted.
@@ -86,7 +136,7 @@ pub fn json_error(error: &serde_json::Error) -> Response {
     Response::text(status, format!("{error}\n"))
 }
 
-fn make(shard: &Shard, what: What, posted: Posted) -> Result<Order, String> {
+fn make(shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, String> {
     let until_millis = end(&posted)?;
     let selector = Selector {
         campaign: posted.campaign,
@@ -100,7 +150,8 @@ fn make(shard: &Shard, what: What, posted: Posted) -> Result<Order, String> {
         What::Bounce => About::Bounce { selector, suppress_logging: posted.suppress_logging },
         What::SuspendReady => About::SuspendReady(posted.name.ok_or("missing field `name`")?),
     };
-    Ok(Order { id: shard.new_uuid(), reason: posted.reason, until_millis, about })
+    let (id, reason) = (shard.new_uuid(), posted.reason);
+    Ok(Order { id, reason, until_millis, placed_millis: unix_millis(), by, about })
 }
 
 fn end(posted: &Posted) -> Result<u64, String> {
@@ -119,35 +170,56 @@ fn end(posted: &Posted) -> Result<u64, String> {
         }
         Some(other) => return Err(format!("duration: {other} is not a duration")),
     };
-    Ok(unix_millis() + millis)
+    Ok(unix_millis().saturating_add(millis))
 }
 
-/// GET: the orders in force. Every shard has the same; one answer is enough.
+/// GET: the orders in force.
 pub async fn list(shard: &Rc<Shard>, what: What) -> Response {
     Response::json(&list_value(shard, what).await)
 }
 
-/// The orders in force.
+impl What {
+    fn kind(self) -> &'static str {
+        match self {
+            What::Suspend => "suspend",
+            What::SuspendReady => "suspend-ready-q",
+            What::Bounce => "bounce",
+        }
+    }
+}
+
+/// The orders in force. Every shard has the same; what a bounce has failed is added up.
 pub async fn list_value(shard: &Rc<Shard>, what: What) -> Value {
-    let answers = ask::inspect(&shard.process, Inspect::Orders).await;
-    let kind = match what {
-        What::Suspend => "suspend",
-        What::SuspendReady => "suspend-ready-q",
-        What::Bounce => "bounce",
-    };
-    let first = answers.into_iter().next().unwrap_or_default();
-    let orders = first.as_array().cloned().unwrap_or_default();
-    let wanted = orders.into_iter().filter(|order| order["kind"] == kind).map(|mut order| {
+    let mut orders: Vec<Value> = Vec::new();
+    for answer in ask::inspect(&shard.process, Inspect::Orders).await {
+        let Value::Array(of_shard) = answer else { continue };
+        for order in of_shard.into_iter().filter(|order| order["kind"] == what.kind()) {
+            match orders.iter_mut().find(|known| known["id"] == order["id"]) {
+                Some(known) => add_bounced(known, &order),
+                None => orders.push(order),
+            }
+        }
+    }
+    for order in &mut orders {
         if let Some(fields) = order.as_object_mut() {
             fields.remove("kind");
         }
-        order
-    });
-    Value::Array(wanted.collect())
+    }
+    Value::Array(orders)
+}
+
+fn add_bounced(sum: &mut Value, other: &Value) {
+    let Some(more) = other["bounced"].as_object() else { return };
+    for (queue, count) in more {
+        let before = sum["bounced"][queue].as_u64().unwrap_or(0);
+        sum["bounced"][queue] = json!(before + count.as_u64().unwrap_or(0));
+    }
+    let total = |order: &Value| order["total_bounced"].as_u64().unwrap_or(0);
+    sum["total_bounced"] = json!(total(sum) + total(other));
 }
 
 /// DELETE: ends an order.
-pub async fn delete(shard: &Rc<Shard>, request: &Request) -> Response {
+pub async fn delete(shard: &Rc<Shard>, what: What, request: &Request) -> Response {
     #[derive(Deserialize)]
     struct Posted {
         id: String,
@@ -156,9 +228,28 @@ pub async fn delete(shard: &Rc<Shard>, request: &Request) -> Response {
         Ok(posted) => posted.id,
         Err(error) => return json_error(&error),
     };
-    if ask::cancel(&shard.process, &id).await {
-        Response::text(StatusCode::OK, "removed\n")
-    } else {
-        Response::text(StatusCode::NOT_FOUND, "no such order\n")
+    match end_order(shard, what, &id).await {
+        Ok(true) => Response::text(StatusCode::OK, format!("removed {id}")),
+        Ok(false) => {
+            let text = format!("{} entry {id} not found", what.kind());
+            Response::text(StatusCode::NOT_FOUND, text)
+        }
+        Err(refused) => refused.response(),
     }
+}
+
+/// Ends an order; `false` when there is none of that kind and id.
+///
+/// # Errors
+/// When it may come back.
+pub async fn end_order(shard: &Rc<Shard>, what: What, id: &str) -> Result<bool, Refused> {
+    let orders = list_value(shard, what).await;
+    if !orders.as_array().is_some_and(|orders| orders.iter().any(|order| order["id"] == id)) {
+        return Ok(false);
+    }
+    let process = &shard.process;
+    let kept = order_log::ended(&process.spool.meta, id).await;
+    kept.map_err(|error| Refused::not_kept(&error))?;
+    let ended = ask::cancel(process, id).await;
+    ended.map_err(|silent| Refused::not_everywhere(id, &silent, process.inboxes.len()))
 }

@@ -4,15 +4,18 @@ use super::admin::{self, What};
 use super::ask;
 use super::auth::{self, Access};
 use super::http::{self, Method, Options, Request, Response, StatusCode};
+use super::reload;
 use crate::accept::inject;
 use crate::diagnostics;
 use crate::io;
+use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use crate::mesh::Inspect;
 use crate::shard::Shard;
-use ringmta_policy::HttpListener;
+use ringmta_policy::{AuthInfo, HttpListener};
 use serde_json::{json, Value};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Opens this shard's socket of every HTTP listener. The answer is one line per socket.
 ///
@@ -65,17 +68,17 @@ async fn handle(shard: &Rc<Shard>, listener: &HttpListener, request: Request) ->
             let sum = ask::metrics(&shard.process).await;
             Response::json(&sum.json(request.query.get("prefix").unwrap_or("")))
         }
-        (_, "/api/admin/suspend/v1") => admin_path(shard, What::Suspend, &request).await,
+        (_, "/api/admin/suspend/v1") => admin_path(shard, What::Suspend, &request, &caller).await,
         (_, "/api/admin/suspend-ready-q/v1") => {
-            admin_path(shard, What::SuspendReady, &request).await
+            admin_path(shard, What::SuspendReady, &request, &caller).await
         }
-        (_, "/api/admin/bounce/v1") => admin_path(shard, What::Bounce, &request).await,
+        (_, "/api/admin/bounce/v1") => admin_path(shard, What::Bounce, &request, &caller).await,
         (Method::POST, "/api/admin/bump-config-epoch") => {
             shard.process.policy_shared.bump_epoch();
             Response::text(StatusCode::OK, "OK\n")
         }
         (Method::POST, "/api/admin/set_diagnostic_log_filter/v1") => log_filter(&request),
-        (Method::POST, "/api/admin/reload/v1") => match ask::reload(&shard.process).await {
+        (Method::POST, "/api/admin/reload/v1") => match reload::ask(&shard.process).await {
             Ok(()) => Response::text(StatusCode::OK, "reloaded\n"),
             Err(why) => Response::text(StatusCode::UNPROCESSABLE_ENTITY, why + "\n"),
         },
@@ -90,8 +93,50 @@ async fn handle(shard: &Rc<Shard>, listener: &HttpListener, request: Request) ->
         (Method::GET, "/api/admin/queues/v1") => {
             Response::json(&ask::inspect(&shard.process, Inspect::Queues).await)
         }
+        (Method::GET, "/api/admin/self-check/v1") => self_check(shard).await,
         _ => Response::text(StatusCode::NOT_FOUND, format!("no such path: {path}\n")),
     }
+}
+
+/// Who gives an order, for those who ask later.
+fn who(caller: &AuthInfo) -> String {
+    match (caller.identities.first(), &caller.peer_address) {
+        (Some(identity), _) => identity.clone(),
+        (None, Some(address)) => address.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+/// Looks through every shard. What passes by itself is looked at again, and told only when it stays.
+async fn self_check(shard: &Rc<Shard>) -> Response {
+    let mut answer = Value::Null;
+    for look in 0..SELF_CHECK_LOOKS {
+        if look > 0 {
+            io::sleep(Duration::from_millis(SELF_CHECK_PAUSE_MS)).await;
+        }
+        let shards = ask::each(&shard.process, Inspect::SelfCheck).await;
+        let mut problems = Vec::new();
+        let mut found = Vec::new();
+        let mut stays = false;
+        for (shard, answer) in shards {
+            let Some(answer) = answer else {
+                problems.push(format!("shard {shard} does not answer"));
+                continue;
+            };
+            for kind in ["problems", "passing"] {
+                let told = answer[kind].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let told: Vec<String> = told.map(|text| format!("shard {shard}: {text}")).collect();
+                stays |= kind == "passing" && !told.is_empty();
+                problems.extend(told);
+            }
+            found.push(answer);
+        }
+        answer = json!({"ok": problems.is_empty(), "problems": problems, "shards": found});
+        if !stays {
+            break;
+        }
+    }
+    Response::json(&answer)
 }
 
 /// Sets what the engine says on stderr: `{"filter": "debug"}`.
@@ -119,11 +164,16 @@ fn liveness(shard: &Shard) -> Response {
     }
 }
 
-async fn admin_path(shard: &Rc<Shard>, what: What, request: &Request) -> Response {
+async fn admin_path(
+    shard: &Rc<Shard>,
+    what: What,
+    request: &Request,
+    caller: &AuthInfo,
+) -> Response {
     match request.method {
         Method::GET => admin::list(shard, what).await,
-        Method::POST => admin::post(shard, what, request).await,
-        Method::DELETE => admin::delete(shard, request).await,
+        Method::POST => admin::post(shard, what, request, who(caller)).await,
+        Method::DELETE => admin::delete(shard, what, request).await,
         _ => Response::text(StatusCode::METHOD_NOT_ALLOWED, "GET, POST or DELETE\n"),
     }
 }

@@ -1,74 +1,105 @@
 //! Questions to every shard and their answers, within a deadline.
 
 use crate::events::metrics::Snapshot;
-use crate::io::{deadline, unix_millis};
+use crate::io::{deadline, mono_nanos};
 use crate::limits::MESH_ANSWER_SECS;
 use crate::mesh::{Inspect, Letter};
 use crate::process::Process;
-use crate::queue::suspend::Order;
+use crate::queue::suspend::{Bounced, Order};
 use futures::channel::oneshot;
 use serde_json::Value;
 use std::time::Duration;
 
-/// Sends every shard a letter made by `letter` and collects the answers of those that gave one
-/// in time.
-async fn all<T>(process: &Process, letter: impl Fn(oneshot::Sender<T>) -> Letter) -> Vec<T> {
-    let mut waiting = Vec::with_capacity(process.inboxes.len());
-    for inbox in &process.inboxes {
+/// Sends each of `shards` a letter made by `letter` and collects the answers: one that took no letter,
+/// or gave no answer within `limit`, has none.
+pub async fn some<T>(
+    process: &Process,
+    shards: std::ops::Range<usize>,
+    limit: Duration,
+    letter: impl Fn(oneshot::Sender<T>) -> Letter,
+) -> Vec<(usize, Option<T>)> {
+    let ask = |shard: usize| {
         let (sender, receiver) = oneshot::channel();
-        if inbox.send(letter(sender)).is_ok() {
-            waiting.push(receiver);
-        }
-    }
+        process.inboxes[shard].send(letter(sender)).is_ok().then_some(receiver)
+    };
+    let waiting: Vec<_> = shards.map(|shard| (shard, ask(shard))).collect();
     let mut answers = Vec::with_capacity(waiting.len());
-    for receiver in waiting {
-        let limit = Duration::from_secs(MESH_ANSWER_SECS);
-        if let Ok(Ok(answer)) = deadline(limit, receiver).await {
-            answers.push(answer);
-        }
+    for (shard, receiver) in waiting {
+        let answer = match receiver {
+            Some(receiver) => deadline(limit, receiver).await.ok().and_then(Result::ok),
+            None => None,
+        };
+        answers.push((shard, answer));
     }
     answers
+}
+
+/// The same for every shard.
+async fn all<T>(
+    process: &Process,
+    letter: impl Fn(oneshot::Sender<T>) -> Letter,
+) -> Vec<(usize, Option<T>)> {
+    let limit = Duration::from_secs(MESH_ANSWER_SECS);
+    some(process, 0..process.inboxes.len(), limit, letter).await
 }
 
 /// The metrics of all shards, added up.
 pub async fn metrics(process: &Process) -> Snapshot {
     let mut sum = Snapshot::default();
     sum.user_latencies = process.policy_shared.latencies();
-    process.limits.add_to(&mut sum, unix_millis());
-    for part in all(process, Letter::Metrics).await {
-        sum.add(&part);
+    process.limits.add_to(&mut sum, mono_nanos() / 1_000_000);
+    for (_, part) in all(process, Letter::Metrics).await {
+        part.iter().for_each(|part| sum.add(part));
     }
     sum
 }
 
 /// Every shard's answer to a question, those that know nothing left out.
 pub async fn inspect(process: &Process, question: Inspect) -> Vec<Value> {
-    let mut answers = all(process, |answer| Letter::Inspect(question.clone(), answer)).await;
-    answers.retain(|answer| !answer.is_null());
-    answers
+    let answers = all(process, |answer| Letter::Inspect(question.clone(), answer)).await;
+    let known = |answer: &Value| !answer.is_null();
+    answers.into_iter().filter_map(|(_, answer)| answer).filter(known).collect()
 }
 
-/// Puts an order in force everywhere.
-pub async fn order(process: &Process, order: &Order) {
-    all(process, |answer| Letter::Order(Box::new(order.clone()), answer)).await;
+/// Every shard's answer to a question; none for a shard that gave none.
+pub async fn each(process: &Process, question: Inspect) -> Vec<(usize, Option<Value>)> {
+    all(process, |answer| Letter::Inspect(question.clone(), answer)).await
+}
+
+/// Puts an order in force everywhere. The answer is what a bounce has taken, by scheduled queue.
+///
+/// # Errors
+/// The shards that have not said that they took it.
+pub async fn order(process: &Process, order: &Order) -> Result<Bounced, Vec<usize>> {
+    let answers = all(process, |answer| Letter::Order(Box::new(order.clone()), answer)).await;
+    let mut sum = Bounced::new();
+    let mut silent = Vec::new();
+    for (shard, answer) in answers {
+        let Some(bounced) = answer else {
+            silent.push(shard);
+            continue;
+        };
+        bounced.into_iter().for_each(|(queue, count)| *sum.entry(queue).or_default() += count);
+    }
+    if silent.is_empty() {
+        Ok(sum)
+    } else {
+        Err(silent)
+    }
 }
 
 /// Ends an order everywhere; `false` when no shard had it.
-pub async fn cancel(process: &Process, id: &str) -> bool {
-    all(process, |answer| Letter::Cancel(id.to_string(), answer)).await.contains(&true)
-}
-
-/// Loads the policy anew on every shard.
 ///
 /// # Errors
-/// The first shard's complaint, or that one has not answered.
-pub async fn reload(process: &Process) -> Result<(), String> {
-    let answers = all(process, Letter::Reload).await;
-    let whole = answers.len() == process.inboxes.len();
-    answers.into_iter().collect::<Result<(), String>>()?;
-    if !whole {
-        return Err("not every shard has answered; try again".into());
+/// The shards that have not answered.
+pub async fn cancel(process: &Process, id: &str) -> Result<bool, Vec<usize>> {
+    let answers = all(process, |answer| Letter::Cancel(id.to_string(), answer)).await;
+    let silent: Vec<usize> =
+        answers.iter().filter(|(_, answer)| answer.is_none()).map(|(shard, _)| *shard).collect();
+    let had = answers.iter().any(|(_, answer)| *answer == Some(true));
+    if silent.is_empty() {
+        Ok(had)
+    } else {
+        Err(silent)
     }
-    process.policy_shared.bump_epoch();
-    Ok(())
 }

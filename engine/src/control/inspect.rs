@@ -5,7 +5,7 @@ use crate::limits::LIST_MAX;
 use crate::mesh::Inspect;
 use crate::message::date::rfc3339;
 use crate::queue::suspend::{About, Order};
-use crate::queue::{Item, ReadyQueue, ScheduledQueue};
+use crate::queue::{check, Item, ReadyQueue, ScheduledQueue};
 use crate::shard::Shard;
 use crate::spool::{load, Location};
 use ringmta_policy::{MessageId, OptionTable};
@@ -15,26 +15,35 @@ use std::rc::Rc;
 /// Answers one question about `shard`; `null` when it knows nothing of what was asked.
 pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
     match question {
-        Inspect::Orders => shard.queues.orders.list(unix_millis()).iter().map(order_json).collect(),
+        Inspect::Orders => {
+            let orders = shard.queues.orders.list(unix_millis());
+            orders.iter().map(|order| order_json(shard, order)).collect()
+        }
         Inspect::Scheduled(name, most) => scheduled(shard, &name, most),
         Inspect::Ready(name) => ready(shard, &name),
         Inspect::Message(id, want_body) => message(shard, &id, want_body).await,
         Inspect::Queues => queues(shard),
+        Inspect::SelfCheck => json!(check::check(shard)),
     }
 }
 
-fn order_json(order: &Order) -> Value {
+fn order_json(shard: &Shard, order: &Order) -> Value {
     let left = order.until_millis.saturating_sub(unix_millis());
     let duration = ringmta_policy::format_duration(std::time::Duration::from_millis(left));
     let expires = rfc3339(order.until_millis * 1_000_000);
-    let base = json!({"id": order.id, "reason": order.reason, "duration": duration});
+    let mut base = json!({"id": order.id, "reason": order.reason, "duration": duration});
+    if order.placed_millis > 0 {
+        base["created"] = rfc3339(order.placed_millis * 1_000_000).into();
+        base["created_by"] = order.by.as_str().into();
+    }
     let (kind, more) = match &order.about {
         About::Suspend(selector) => ("suspend", json!(selector)),
         About::SuspendReady(name) => ("suspend-ready-q", json!({"name": name, "expires": expires})),
         About::Bounce { selector, .. } => {
             let mut more = json!(selector);
-            more["bounced"] = json!({});
-            more["total_bounced"] = json!(0);
+            let bounced = shard.queues.orders.bounced_by(&order.id);
+            more["total_bounced"] = json!(bounced.values().sum::<u64>());
+            more["bounced"] = json!(bounced);
             ("bounce", more)
         }
     };
@@ -75,7 +84,7 @@ fn scheduled(shard: &Shard, name: &str, most: usize) -> Value {
         "count": queue.count.get(),
         "queue_config": options_json(&*queue.config()),
         "ready_queues": ready_names(&queue),
-        "suspended_until": suspended.map(|at| rfc3339(at * 1_000_000)),
+        "suspended_until": suspended.map(|held| rfc3339(held.until_millis * 1_000_000)),
         "last_trouble": *queue.last_trouble.borrow(),
         "delayed_metric": 0,
         "now": rfc3339(unix_nanos()),
@@ -99,14 +108,14 @@ fn item_json(item: &Item, due_millis: Option<u64>) -> Value {
 
 fn ready(shard: &Shard, name: &str) -> Value {
     let Some(queue) = shard.queues.ready.borrow().get(name).cloned() else { return Value::Null };
-    ready_json(shard, &queue)
+    ready_json(&queue)
 }
 
-fn ready_json(shard: &Shard, queue: &ReadyQueue) -> Value {
+fn ready_json(queue: &ReadyQueue) -> Value {
     let path = queue.path();
     let plan = queue.plan.borrow();
     let blocked = queue.blocked_until.get().saturating_sub(mono_nanos());
-    let suspended = shard.queues.orders.ready_suspended(&queue.name, unix_millis());
+    let suspended = Some(queue.held_until.get()).filter(|until| *until > unix_millis());
     let hosts: Vec<_> =
         plan.hosts.iter().map(|host| json!({"name": host.name, "addr": host.addr})).collect();
     json!({
@@ -180,7 +189,7 @@ fn with_item<R>(
             return Some(tell(item, "waits for a connection", None));
         }
     }
-    None
+    shard.queues.work.find(id, |item| tell(item, "is about to be failed, expired or held", None))
 }
 
 async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
@@ -213,5 +222,56 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
 
 /// All options of a table, as JSON. Secrets show as what they are, not what they hold.
 fn options_json(options: &impl OptionTable) -> Value {
-    options.fields().to_json()
+    let mut shown = options.fields().to_json();
+    hide_secrets(&mut shown);
+    shown
+}
+
+/// Members whose text is a secret wherever they stand.
+const SECRET_MEMBERS: [&str; 4] = ["key_data", "password", "vault_token", "secret"];
+
+/// Puts the length of a secret in its place.
+fn hide_secrets(shown: &mut Value) {
+    match shown {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let secret = SECRET_MEMBERS.iter().any(|known| name.ends_with(known));
+                match value {
+                    Value::String(text) if secret && !text.is_empty() => {
+                        // A plain string in the place of a key is the name of its file.
+                        if name == "key_data" || !text.starts_with('/') {
+                            *text = format!("(hidden, {} bytes)", text.len());
+                        }
+                    }
+                    Value::Array(bytes) if name == "key_data" => {
+                        *value = format!("(hidden, {} bytes)", bytes.len()).into();
+                    }
+                    _ => hide_secrets(value),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_show_as_their_length() {
+        let mut shown = json!({
+            "smtp_auth_plain_password": {"key_data": "hunter2"},
+            "tls_private_key": {"key_data": [1, 2, 3]},
+            "socks5_proxy_password": "hunter2",
+            "list": [{"key_data": "hunter2"}],
+            "tls_certificate": "/etc/x.pem",
+            "smtp_port": 25,
+        });
+        hide_secrets(&mut shown);
+        let text = shown.to_string();
+        assert!(!text.contains("hunter2") && !text.contains("[1,2,3]"), "{text}");
+        assert!(text.contains("/etc/x.pem") && text.contains("(hidden, 7 bytes)"), "{text}");
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Layout: [`http`] HTTP/1.1 over the shard's sockets · [`api`] the paths · [`admin`] orders over
 //! all shards · [`orders`] an order on one shard · [`inspect`] questions about one shard ·
-//! [`ask`] questions to all shards · [`auth`] who may.
+//! [`ask`] questions to all shards · [`reload`] the policy anew on all of them · [`auth`] who may.
 
 pub mod admin;
 pub mod api;
@@ -12,3 +12,4 @@ pub mod http;
 pub mod inspect;
 pub mod orders;
 pub mod policy_calls;
+pub mod reload;

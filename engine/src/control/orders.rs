@@ -1,50 +1,103 @@
 //! Operators' orders put in force on one shard.
 
-use crate::egress::{dispatch, outcome};
+use crate::egress::dispatch;
 use crate::io::unix_millis;
-use crate::queue::suspend::{About, Order};
-use crate::queue::Item;
+use crate::queue::suspend::{About, Bounced, Order, Selector};
+use crate::queue::{admit, Item};
 use crate::shard::Shard;
 use std::rc::Rc;
 
 /// Ends an order; what it held goes on. `false` when there is none of that id.
 pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
     let Some(order) = shard.queues.orders.cancel(id) else { return false };
-    if matches!(order.about, About::Bounce { .. }) {
-        return true;
+    if let About::SuspendReady(name) = &order.about {
+        look_at_ready(shard, name);
     }
-    // A message that happens to be due in the same instant goes early; one that another order
-    // holds as well is held again at its dispatch.
-    let due_of = |item: &Item| dispatch::held_until(shard, item, order.until_millis);
-    let held = shard.queues.timers.borrow_mut().take_due_at(due_of);
+    // One that another order holds as well is held again when it is due.
     let now = unix_millis();
-    for item in held {
+    for item in held_by(shard, &order) {
         shard.queues.defer(shard, item, now);
     }
     true
 }
 
-/// Puts `order` in force. A bounce also takes what waits now, wherever it lies; a suspension is
-/// seen at the next dispatch.
-pub fn apply(shard: &Rc<Shard>, order: Order) {
-    shard.queues.orders.add(order.clone());
-    let About::Bounce { selector, .. } = &order.about else { return };
-    if order.until_millis <= unix_millis() {
-        return;
+/// Puts `order` in force. A bounce takes what waits, wherever it lies, and the answer says how much
+/// of which scheduled queue; a suspension holds what has come further than the timer. What is in the
+/// hand of a task meets the order when its attempt has failed.
+pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
+    let (id, about) = (order.id.clone(), order.about.clone());
+    let is_over = order.until_millis <= unix_millis();
+    let replaced = shard.queues.orders.add(order);
+    let mut taken = replaced.map(|order| held_by(shard, &order)).unwrap_or_default();
+    match &about {
+        About::SuspendReady(name) => look_at_ready(shard, name),
+        About::Suspend(meant) if !is_over => taken.append(&mut take_moving(shard, meant)),
+        About::Bounce { selector, .. } if !is_over => {
+            let meant = |item: &Item| selector.matches(&item.queue.name, &item.queue.parts);
+            taken.append(&mut shard.queues.timers.borrow_mut().take_where(meant));
+            taken.append(&mut take_moving(shard, selector));
+        }
+        _ => {}
     }
-    let meant = |item: &Item| selector.matches(&item.queue.name, &item.queue.parts);
-    let mut taken = shard.queues.timers.borrow_mut().take_where(meant);
+    for item in taken {
+        // Held or failed by the orders as they are now, else it goes on.
+        if let Some(item) = admit::lying(shard, item) {
+            shard.queues.submit(shard, item);
+        }
+    }
+    shard.queues.orders.bounced_by(&id)
+}
+
+/// Takes what waits in scheduled queues for a route, a turn or room, and in ready queues.
+fn take_moving(shard: &Shard, meant: &Selector) -> Vec<Item> {
+    let mut taken = Vec::new();
     for queue in shard.queues.scheduled.borrow().values() {
-        if selector.matches(&queue.name, &queue.parts) {
+        if !queue.deferred_inject && meant.matches(&queue.name, &queue.parts) {
             taken.extend(queue.waiting.borrow_mut().drain(..));
         }
     }
-    for item in taken {
-        outcome::admin_bounce_later(shard, item, order.clone());
+    for ready in shard.queues.ready.borrow().values() {
+        let mut items = ready.items.borrow_mut();
+        let is_meant = |item: &Item| meant.matches(&item.queue.name, &item.queue.parts);
+        if items.iter().any(is_meant) {
+            let all = std::mem::take(&mut *items);
+            let (gone, stay): (Vec<_>, Vec<_>) = all.into_iter().partition(is_meant);
+            items.extend(stay);
+            taken.extend(gone);
+        }
     }
-    // What is in ready queues meets the order at its dispatch.
-    let ready: Vec<_> = shard.queues.ready.borrow().values().cloned().collect();
-    for queue in ready {
-        dispatch::kick(shard, &queue);
+    taken
+}
+
+/// Takes the messages that wait for the end of a suspension.
+fn held_by(shard: &Shard, order: &Order) -> Vec<Item> {
+    let due_of = |item: &Item| {
+        let is_held = match &order.about {
+            About::Suspend(selector) => selector.matches(&item.queue.name, &item.queue.parts),
+            About::SuspendReady(_) => true,
+            About::Bounce { .. } => false,
+        };
+        // A message that happens to be due in the same instant goes early.
+        if is_held {
+            dispatch::held_until(shard, item, order.until_millis)
+        } else {
+            u64::MAX
+        }
+    };
+    if matches!(order.about, About::Bounce { .. }) {
+        return Vec::new();
     }
+    shard.queues.timers.borrow_mut().take_due_at(due_of)
+}
+
+/// An order about the ready queue `name` has come or gone.
+fn look_at_ready(shard: &Rc<Shard>, name: &str) {
+    let ready = shard.queues.ready.borrow().get(name).cloned();
+    let Some(ready) = ready else { return };
+    ready.held_until.set(shard.queues.orders.ready_held_until(name));
+    if ready.is_held() {
+        // Connections with nothing to do are closed by themselves; one in the middle goes on to its dot.
+        return;
+    }
+    dispatch::kick(shard, &ready);
 }

@@ -24,9 +24,10 @@ pub async fn answer(shard: &Rc<Shard>, call: ApiCall) -> Result<Value, String> {
     match call {
         ApiCall::List(kind) => Ok(admin::list_value(shard, what(kind)).await),
         ApiCall::Place(kind, order) => admin::place_value(shard, what(kind), order).await,
-        ApiCall::Delete(_, id) => match ask::cancel(&shard.process, &id).await {
-            true => Ok(json!({"id": id})),
-            false => Err("no such order".into()),
+        ApiCall::Delete(kind, id) => match admin::end_order(shard, what(kind), &id).await {
+            Ok(true) => Ok(json!({"id": id})),
+            Ok(false) => Err("no such order".into()),
+            Err(refused) => Err(refused.text),
         },
         ApiCall::Metrics => Ok(ask::metrics(&shard.process).await.json("")),
         ApiCall::Inject(request) => inject::inject_value(shard, request).await,

@@ -1,13 +1,15 @@
-//! The one place a delivery starts. Suspensions, bounces, expiry and rates are looked at here and
-//! only here, so none can be got round.
+//! The one place a delivery starts. Suspensions, bounces, expiry and rates are looked at here too, so
+//! none can be got round.
 
-use super::{lua, outcome, session};
+use super::leases::{self, Leases};
+use super::{lua, session};
 use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{self, mono_nanos, unix_millis};
 use crate::limits;
-use crate::queue::ready::Leases;
+use crate::queue::hand::Hand;
 use crate::queue::scheduled::Loaded;
-use crate::queue::{Item, ReadyQueue};
+use crate::queue::work::{self, Task};
+use crate::queue::{admit, Item, ReadyQueue};
 use crate::shard::Shard;
 use crate::spool::load;
 use ringmta_policy::Message;
@@ -18,7 +20,8 @@ use std::time::Duration;
 /// and every limit allows it.
 pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
     let waiting = ready.len();
-    if waiting == 0 || shard.stopping.get() || ready.is_blocked(mono_nanos()) {
+    let is_shut = shard.stopping.get() || ready.is_blocked(mono_nanos()) || ready.is_held();
+    if waiting == 0 || is_shut {
         return;
     }
     if ready.wake_idle() {
@@ -30,13 +33,25 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
     if connections >= wanted || (connections > 0 && ready.connect_after.get() > mono_nanos()) {
         return;
     }
-    if let Err(wait) = ready.try_connection_rate() {
+    // The rate is charged only for a connection that can be made.
+    if let Err(wait) = ready.may_connect() {
         if connections == 0 {
             block(shard, ready, wait);
         }
         return;
     }
-    let Some(leases) = ready.try_lease(shard.index) else { return };
+    let leases = match ready.try_lease(shard.index) {
+        Ok(leases) => leases,
+        Err(limit) => return limit.iter().for_each(|limit| leases::ask_for(shard, limit)),
+    };
+    if let Err(wait) = ready.try_connection_rate() {
+        // Another shard has made one in this instant.
+        leases.give_back(shard);
+        if connections == 0 {
+            block(shard, ready, wait);
+        }
+        return;
+    }
     ready.connections.set(connections + 1);
     let (shard, ready) = (shard.clone(), ready.clone());
     io::spawn(async move {
@@ -44,9 +59,9 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
         // and kick the next one, inside the one before it, as deep as the stack goes.
         io::yield_now().await;
         if ready.constructor.is_some() {
-            lua::run(&shard, &ready).await;
+            lua::run(&shard, &ready, &leases).await;
         } else {
-            session::run(&shard, &ready).await;
+            session::run(&shard, &ready, &leases).await;
         }
         closed(&shard, &ready, leases);
     });
@@ -55,9 +70,7 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
 /// A connection has ended: its leases go back, and what still waits moves on.
 fn closed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: Leases) {
     ready.connections.set(ready.connections.get().saturating_sub(1));
-    for (to, limit) in leases.give_back(shard.index) {
-        shard.hand_over_lease(to, limit);
-    }
+    leases.give_back(shard);
     if !ready.is_empty() {
         kick(shard, ready);
     }
@@ -83,20 +96,25 @@ pub struct Delivery {
     pub item: Item,
     /// The message, body in memory.
     pub message: Message,
+    /// Says that it is in this delivery's hand.
+    pub hand: Hand,
 }
 
 /// Takes the next message that may be delivered now, or `None` when there is none (nothing
 /// waits, a rate is used up, the queue is held).
 pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery> {
     loop {
-        if shard.stopping.get() || ready.is_blocked(mono_nanos()) {
+        if shard.stopping.get() || ready.is_blocked(mono_nanos()) || ready.is_held() {
             return None;
         }
         if ready.is_empty() {
-            shard.queues.refill(ready);
+            shard.queues.refill(shard, ready);
         }
-        let item = ready.items.borrow_mut().pop_front()?;
-        let Some(item) = admit(shard, ready, item) else { continue };
+        let Some(item) = ready.items.borrow_mut().pop_front() else {
+            leases::no_longer_wanted(shard, ready);
+            return None;
+        };
+        let Some(item) = admit(shard, item) else { continue };
         if let Err(wait) = ready.try_message_rate() {
             ready.push_front(item);
             block(shard, ready, wait);
@@ -112,39 +130,23 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
 }
 
 /// Orders, expiry and delivery windows: gives the item back when it may be delivered.
-fn admit(shard: &Rc<Shard>, ready: &ReadyQueue, item: Item) -> Option<Item> {
+fn admit(shard: &Rc<Shard>, item: Item) -> Option<Item> {
     let now = unix_millis();
     let windows = &shard.queues.windows;
     if windows.is_expired(&item, now) {
-        outcome::expire_later(shard, item);
+        work::add(shard, item, Task::Expire);
         return None;
     }
     let opens = windows.get(item.id).map(|scheduling| scheduling.next(now));
     if let Some(due) = opens.filter(|due| *due > now) {
         if due > windows.end_of_life(&item) {
-            outcome::expire_unsent(shard, item, due);
+            work::add(shard, item, Task::ExpireUnsent(due));
         } else {
             shard.queues.defer(shard, item, due);
         }
         return None;
     }
-    let orders = &shard.queues.orders;
-    if orders.is_empty() {
-        return Some(item);
-    }
-    if let Some(order) = orders.bounced(&item.queue.name, &item.queue.parts, now) {
-        outcome::admin_bounce_later(shard, item, order);
-        return None;
-    }
-    let held = orders.suspended(&item.queue.name, &item.queue.parts, now);
-    match held.or_else(|| orders.ready_suspended(&ready.name, now)) {
-        Some(until) => {
-            let due = held_until(shard, &item, until);
-            shard.queues.defer(shard, item, due);
-            None
-        }
-        None => Some(item),
-    }
+    admit::lying(shard, item)
 }
 
 /// When a message held until `until_millis` is looked at again: then, or at the end of its life.
@@ -154,22 +156,23 @@ pub fn held_until(shard: &Shard, item: &Item, until_millis: u64) -> u64 {
 
 /// The item with its message, read back from the spool when it is not in memory.
 async fn with_body(shard: &Rc<Shard>, ready: &ReadyQueue, mut item: Item) -> Option<Delivery> {
+    let hand = shard.queues.in_hand.take(item.id);
     if let Some(loaded) = &item.loaded {
         let message = loaded.message.clone();
         if message.body().is_some() {
-            return Some(Delivery { item, message });
+            return Some(Delivery { item, message, hand });
         }
     }
     match load::load(&shard.spool, item.at).await {
         Ok(message) => {
             message.set_num_attempts(item.attempts);
             item.loaded = Some(Box::new(Loaded::new(message.clone(), &shard.queues.resident)));
-            Some(Delivery { item, message })
+            Some(Delivery { item, message, hand })
         }
         Err(why) => {
             // The disk may answer again later; the message is not given up for its trouble.
             tracing::error!("message {} in {} cannot be read: {why}", item.id, ready.name);
-            let due = unix_millis() + 60_000;
+            let due = unix_millis() + limits::UNREADABLE_RETRY_MS;
             shard.queues.defer(shard, item, due);
             None
         }

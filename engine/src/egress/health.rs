@@ -33,7 +33,8 @@ impl Fault {
 /// How a source does, by [`Fault`].
 #[derive(Debug, Default)]
 pub struct Health {
-    /// It is not chosen before this time, unix milliseconds.
+    /// It is not chosen before this time. All times here are monotonic milliseconds: a clock that is
+    /// set back must not keep a source away.
     until_millis: [AtomicU64; 2],
     /// When it failed lately.
     failures: [Mutex<VecDeque<u64>>; 2],

@@ -1,43 +1,71 @@
 //! Mail that a policy's own connection object takes (`protocol = { custom_lua = ... }`).
 
 use super::dispatch::{self, Delivery};
+use super::leases::Leases;
 use super::outcome::{self, Via};
 use super::reply::{enhanced_code, Response};
+use crate::io::deadline;
+use crate::limits;
 use crate::queue::ReadyQueue;
 use crate::shard::Shard;
 use ringmta_policy::PolicyError;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Runs one connection of the policy from its making to its close.
-pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
+pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases) {
     let policy = shard.policy();
     let constructor = ready.constructor.clone().unwrap_or_default();
     let parts = ringmta_policy::QueueName::parse(&ready.routing_domain);
-    let opened = policy.open_connection(&constructor, &parts.domain, None, None).await;
-    let connection = match opened {
-        Ok(connection) => connection,
-        Err(error) => {
+    let limit = Duration::from_secs(limits::LUA_DELIVERY_SECS);
+    let opened = policy.open_connection(&constructor, &parts.domain, None, None);
+    let connection = match deadline(limit, opened).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
             let response = failure(&error);
             return outcome::connection_failed(shard, ready, response).await;
         }
+        Err(_) => {
+            let response = Response::internal(451, format!("{constructor} took over {limit:?}"));
+            return outcome::connection_failed(shard, ready, response).await;
+        }
     };
-    ready.failures.set(0);
+    let _open = ready.opened();
     let mut via = Via::nowhere(ready, shard.new_uuid());
     via.protocol = "Lua";
     let most = ready.path().max_deliveries_per_connection;
     let mut sent = 0;
-    while sent < most {
+    while sent < most && !shard.stopping.get() {
+        if sent > 0 && leases.gives_way_busy(shard, ready, sent) {
+            break;
+        }
         let Some(delivery) = dispatch::next(shard, ready).await else {
-            if ready.wait_idle(ready.path().idle_timeout).await && !shard.stopping.get() {
+            let stays = !leases.gives_way_idle(shard, ready, sent);
+            if stays && ready.wait_idle(ready.path().idle_timeout).await {
                 continue;
             }
             break;
         };
         sent += 1;
-        let result = connection.send(&delivery.message).await;
+        let message = delivery.message.clone();
+        let result = deadline(limit, connection.send(&message)).await;
+        let Ok(result) = result else {
+            // Nobody knows what its object is doing now.
+            let response = Response::internal(451, format!("send took longer than {limit:?}"));
+            defer(shard, &via, delivery, &response).await;
+            break;
+        };
         settle(shard, &via, delivery, result).await;
     }
-    connection.close().await;
+    if deadline(limit, connection.close()).await.is_err() {
+        tracing::error!("{constructor}: close took longer than {limit:?}");
+    }
+}
+
+async fn defer(shard: &Rc<Shard>, via: &Via, delivery: Delivery, response: &Response) {
+    let recipients = delivery.message.recipients();
+    outcome::transient(shard, via, &delivery, &recipients, response);
+    outcome::retry(shard, delivery, recipients, response).await;
 }
 
 async fn settle(
@@ -59,8 +87,7 @@ async fn settle(
                 outcome::bounce(shard, via, &delivery, &recipients, &response);
                 outcome::finish(shard, delivery.item);
             } else {
-                outcome::transient(shard, via, &delivery, &recipients, &response);
-                outcome::retry(shard, delivery, recipients, &response).await;
+                defer(shard, via, delivery, &response).await;
             }
         }
     }

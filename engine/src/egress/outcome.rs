@@ -1,21 +1,24 @@
-//! What becomes of a message: delivered, tried again, failed, expired. The one place that turns
-//! an answer into records, counters and the message's next state.
+//! What becomes of a message a peer has answered for: delivered, tried again, failed. The one place
+//! that turns an answer into records, counters and the message's next state. What no peer has seen is
+//! in [`undelivered`].
 
 use super::connect::Opened;
-use super::dispatch::{self, Delivery};
+use super::dispatch::Delivery;
 use super::reply::Response;
+use super::undelivered;
 use crate::events::metrics::Path;
 use crate::events::record::{Kind, Record, TlsInfo};
-use crate::io::{self, mono_nanos, unix_millis};
+use crate::io::{self, unix_millis};
+use crate::limits::DELIVERY_HANDLER_SECS;
 use crate::queue::retry::{after_failure, Next};
-use crate::queue::suspend::{About, Order};
-use crate::queue::{Item, ReadyQueue, ScheduledQueue};
+use crate::queue::{Item, ReadyQueue};
 use crate::shard::Shard;
-use crate::spool::load;
-use ringmta_policy::{schedule, EnvelopeAddress, Message};
+use ringmta_policy::{EnvelopeAddress, Message};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
+
+pub use super::undelivered::connection_failed;
 
 /// The connection a delivery went over, as records tell it.
 #[derive(Debug, Clone)]
@@ -46,7 +49,7 @@ pub struct Via {
 
 impl Via {
     /// For metrics, when the provider has a name.
-    fn path(&self) -> Option<Path<'_>> {
+    pub(super) fn path(&self) -> Option<Path<'_>> {
         let provider = self.provider.as_deref()?;
         Some(Path { provider, source: &self.source, pool: &self.pool })
     }
@@ -60,6 +63,23 @@ impl Via {
             proxy: opened.proxy,
             tls: opened.tls.clone(),
             ..Via::nowhere(ready, session_id)
+        }
+    }
+
+    /// No way at all: only the place a message was in has a name.
+    pub fn of_queue(name: &str) -> Via {
+        Via {
+            site: name.to_string(),
+            pool: String::new(),
+            source: String::new(),
+            host: String::new(),
+            peer: None,
+            local: None,
+            proxy: None,
+            tls: None,
+            session_id: String::new(),
+            provider: None,
+            protocol: "",
         }
     }
 
@@ -108,6 +128,21 @@ pub fn transient(
     record(shard, Kind::TransientFailure, via, delivery, recipients, response);
 }
 
+/// An answer to a recipient.
+pub type Answer = (EnvelopeAddress, Response);
+
+/// The recipients of each answer, in the order the answers came.
+pub fn by_answer(answers: &[Answer]) -> Vec<(&Response, Vec<EnvelopeAddress>)> {
+    let mut groups: Vec<(&Response, Vec<EnvelopeAddress>)> = Vec::new();
+    for (recipient, response) in answers {
+        match groups.iter_mut().find(|(known, _)| *known == response) {
+            Some((_, recipients)) => recipients.push(recipient.clone()),
+            None => groups.push((response, vec![recipient.clone()])),
+        }
+    }
+    groups
+}
+
 /// The message failed for good for `recipients`.
 pub fn bounce(
     shard: &Rc<Shard>,
@@ -146,68 +181,138 @@ pub fn finish(shard: &Shard, item: Item) {
     io::sim::tell(&io::sim::Note::Finished { shard: shard.index, id: item.id });
 }
 
-/// `remaining` recipients are tried again later, or expire.
+/// `remaining` recipients are tried again later, or expire; all of them for the same reason.
 pub async fn retry(
     shard: &Rc<Shard>,
     delivery: Delivery,
     remaining: Vec<EnvelopeAddress>,
     response: &Response,
 ) {
-    let Delivery { mut item, message } = delivery;
+    let answers = remaining.into_iter().map(|to| (to, response.clone())).collect();
+    retry_each(shard, delivery, answers, AFTER_ATTEMPT).await;
+}
+
+/// What `requeue_message` is told of a message whose failed attempt has its record.
+pub const AFTER_ATTEMPT: &[&str] = &["LoggedTransientFailure"];
+
+/// The recipients are tried again later, or expire. Policy hears each answer, and may say when the
+/// next attempt is due, or that those who got this answer are given up.
+pub async fn retry_each(
+    shard: &Rc<Shard>,
+    delivery: Delivery,
+    answers: Vec<Answer>,
+    context: &[&str],
+) {
+    let Delivery { mut item, message, hand: _hand } = delivery;
     item.attempts = item.attempts.saturating_add(1);
     message.set_num_attempts(item.attempts);
-    let mut delay = None;
-    let policy = shard.policy();
-    if policy.handles("requeue_message") {
-        let text = format!("{} {}", response.code, response.content);
-        let context = vec!["TransientFailure".to_string()];
-        message.set_due(None);
-        match policy.requeue_message(&message, &text, context, true, None).await {
-            Ok(()) => delay = message.due().map(|due| due.saturating_sub(unix_millis())),
-            Err(error) => {
-                if let Some(rejection) = error.rejection() {
-                    let response = Response::internal(rejection.code, &rejection.text);
-                    return fail(shard, Kind::Bounce, item, &message, &response);
-                }
-            }
-        }
+    narrow(&message, &answers);
+    let (answers, delay) = requeue(shard, &item, &message, answers, context).await;
+    if answers.is_empty() {
+        return finish(shard, item);
     }
-    let narrowed = remaining.len() < message.with_recipients(<[EnvelopeAddress]>::len);
-    if narrowed {
-        message.set_recipients(remaining);
-    }
-    if narrowed || message.changes().of_record() {
+    narrow(&message, &answers);
+    if message.changes().of_record() {
         rewrite(shard, &mut item, &message).await;
     }
     let config = item.queue.config();
     let windows = &shard.queues.windows;
     let (scheduling, end) = (windows.get(item.id), windows.end_of_life(&item));
     let now = unix_millis();
+    let orders = &shard.queues.orders;
+    if let Some(order) = orders.bounced(&item.queue.name, &item.queue.parts, now) {
+        orders.count_bounced(&order.id, &item.queue.name);
+        return undelivered::admin_bounce(shard, item, &message, &order);
+    }
     match after_failure(&config, scheduling.as_deref(), end, item.attempts, now, delay) {
         Next::Retry(due) => shard.queues.defer(shard, item, due),
         Next::Expire(due) => {
-            let text = too_late(shard, &item, due);
-            expire(shard, item, &message, text);
+            let text = undelivered::too_late(shard, &item, due);
+            undelivered::expired(shard, item, &message, text);
         }
     }
 }
 
-/// Why a message is not tried at `due_millis`.
-fn too_late(shard: &Shard, item: &Item, due_millis: u64) -> String {
-    let expires = shard.queues.windows.get(item.id).and_then(|scheduling| scheduling.expires);
-    if let Some(expires) = expires {
-        return format!(
-            "Next delivery time would be {}, which exceeds expires={}",
-            schedule::text_of(due_millis),
-            schedule::text_of(expires),
-        );
+/// Leaves the message only those recipients.
+fn narrow(message: &Message, answers: &[Answer]) {
+    if answers.len() < message.with_recipients(<[EnvelopeAddress]>::len) {
+        message.set_recipients(answers.iter().map(|(recipient, _)| recipient.clone()).collect());
     }
-    let age = Duration::from_millis(due_millis.saturating_sub(item.created_millis()));
-    format!(
-        "Next delivery time would be {} after creation, which exceeds max_age={}",
-        ringmta_policy::format_duration(age),
-        ringmta_policy::format_duration(item.queue.config().max_age),
-    )
+}
+
+/// Tells policy of each answer. Gives back what is tried again, and when, milliseconds from now, if
+/// policy has a word on that.
+async fn requeue(
+    shard: &Rc<Shard>,
+    item: &Item,
+    message: &Message,
+    mut answers: Vec<Answer>,
+    context: &[&str],
+) -> (Vec<Answer>, Option<u64>) {
+    let policy = shard.policy();
+    if !policy.handles("requeue_message") {
+        return (answers, None);
+    }
+    let limit = Duration::from_secs(DELIVERY_HANDLER_SECS);
+    let groups: Vec<_> =
+        by_answer(&answers).into_iter().map(|(said, to)| (said.clone(), to)).collect();
+    let mut due: Option<u64> = None;
+    for (said, recipients) in groups {
+        message.set_due(None);
+        let text = said.to_text();
+        let context = context.iter().map(|word| (*word).to_string()).collect();
+        let asked = policy.requeue_message(message, &text, context, true, None);
+        match io::deadline(limit, asked).await {
+            Ok(Ok(())) => due = due.into_iter().chain(message.due()).min(),
+            Ok(Err(error)) => {
+                // A failure was logged where it happened; the message is tried again then.
+                let Some(rejection) = error.rejection() else { continue };
+                let response = Response::internal(rejection.code, &rejection.text);
+                fail_some(shard, Kind::Bounce, item, message, &recipients, &response, None);
+                answers.retain(|(_, answer)| *answer != said);
+            }
+            Err(_) => tracing::error!("requeue_message took longer than {limit:?}"),
+        }
+    }
+    (answers, due.map(|due| due.saturating_sub(unix_millis())))
+}
+
+/// A record of the end of some recipients.
+pub(super) fn fail_some(
+    shard: &Rc<Shard>,
+    kind: Kind,
+    item: &Item,
+    message: &Message,
+    recipients: &[EnvelopeAddress],
+    response: &Response,
+    via: Option<&Via>,
+) {
+    shard.metrics.failed("", recipients.len(), None);
+    if shard.events.wants(kind) {
+        let mut record = Record::of_message(kind, message, &item.queue.name, response);
+        record.recipients = recipients;
+        record.num_attempts = item.attempts;
+        record.via = via;
+        shard.events.record(shard, &record, Some(message));
+    }
+}
+
+/// The end of a message for all its recipients.
+pub(super) fn fail(
+    shard: &Rc<Shard>,
+    kind: Kind,
+    item: Item,
+    message: &Message,
+    response: &Response,
+    via: Option<&Via>,
+) {
+    fail_some(shard, kind, &item, message, &message.recipients(), response, via);
+    finish(shard, item);
+}
+
+/// Policy refuses a message that was accepted before it was asked.
+pub fn refused(shard: &Rc<Shard>, item: Item, message: &Message, response: &Response) {
+    fail(shard, Kind::Bounce, item, message, response, None);
 }
 
 /// Envelope or content of a waiting message have changed: its record is written anew, and only
@@ -245,148 +350,28 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
     }
 }
 
-fn expire(shard: &Rc<Shard>, item: Item, message: &Message, text: String) {
-    let response = Response { code: 551, enhanced: Some((5, 4, 7)), content: text, command: None };
-    fail(shard, Kind::Expiration, item, message, &response);
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn fail(shard: &Rc<Shard>, kind: Kind, item: Item, message: &Message, response: &Response) {
-    shard.metrics.failed("", message.with_recipients(<[EnvelopeAddress]>::len), None);
-    if shard.events.wants(kind) {
-        let recipients = message.recipients();
-        let mut record = Record::of_message(kind, message, &item.queue.name, response);
-        record.recipients = &recipients;
-        record.num_attempts = item.attempts;
-        shard.events.record(shard, &record, Some(message));
-    }
-    finish(shard, item);
-}
-
-/// Policy refuses a message that was accepted before it was asked.
-pub fn refused(shard: &Rc<Shard>, item: Item, message: &Message, response: &Response) {
-    fail(shard, Kind::Bounce, item, message, response);
-}
-
-/// The message of an item, read back when it is not in memory; `None` when it cannot be read, and
-/// then the item waits.
-async fn message_of(shard: &Rc<Shard>, item: Item) -> Option<(Item, Message)> {
-    if let Some(loaded) = &item.loaded {
-        let message = loaded.message.clone();
-        return Some((item, message));
-    }
-    match load::load(&shard.spool, item.at).await {
-        Ok(message) => Some((item, message)),
-        Err(why) => {
-            tracing::error!("message {} cannot be read: {why}", item.id);
-            shard.queues.defer(shard, item, unix_millis() + 60_000);
-            None
-        }
-    }
-}
-
-/// Expires a message wherever it lay.
-pub fn expire_later(shard: &Rc<Shard>, item: Item) {
-    let shard = shard.clone();
-    io::spawn(async move {
-        let Some((item, message)) = message_of(&shard, item).await else { return };
-        let scheduling = shard.queues.windows.get(item.id);
-        let text = match scheduling.and_then(|scheduling| scheduling.expires) {
-            Some(expires) => format!("Message has reached expires={}", schedule::text_of(expires)),
-            None => {
-                let age = unix_millis().saturating_sub(item.created_millis());
-                format!(
-                    "Message is {} old, which exceeds max_age={}",
-                    ringmta_policy::format_duration(Duration::from_millis(age)),
-                    ringmta_policy::format_duration(item.queue.config().max_age),
-                )
-            }
+    #[test]
+    fn recipients_are_grouped_by_their_answer() {
+        let to = |name: &str| EnvelopeAddress::parse(&format!("{name}@d.test")).unwrap();
+        let said =
+            |code, text: &str| Response { code, content: text.into(), ..Response::default() };
+        let answers = [
+            (to("a"), said(450, "busy")),
+            (to("b"), said(452, "full")),
+            (to("c"), said(450, "busy")),
+            (to("d"), said(450, "greylisted")),
+        ];
+        let groups = by_answer(&answers);
+        let names = |at: usize| -> Vec<String> {
+            groups[at].1.iter().map(|to| to.email().to_string()).collect()
         };
-        expire(&shard, item, &message, text);
-    });
-}
-
-/// Expires a message that may not be tried before `due_millis`, when its life is over.
-pub fn expire_unsent(shard: &Rc<Shard>, item: Item, due_millis: u64) {
-    let shard = shard.clone();
-    io::spawn(async move {
-        let Some((item, message)) = message_of(&shard, item).await else { return };
-        let text = too_late(&shard, &item, due_millis);
-        expire(&shard, item, &message, text);
-    });
-}
-
-/// Fails a message because an operator said so.
-pub fn admin_bounce_later(shard: &Rc<Shard>, item: Item, order: Order) {
-    let shard = shard.clone();
-    io::spawn(async move {
-        let Some((item, message)) = message_of(&shard, item).await else { return };
-        let quiet = matches!(order.about, About::Bounce { suppress_logging: true, .. });
-        if quiet {
-            return finish(&shard, item);
-        }
-        let response = Response {
-            enhanced: Some((5, 7, 1)),
-            ..Response::internal(
-                551,
-                format!("Administrator bounced with reason: {}", order.reason),
-            )
-        };
-        fail(&shard, Kind::AdminBounce, item, &message, &response);
-    });
-}
-
-/// No route could be found for what waits in `queue`.
-pub async fn fail_waiting(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>, response: Response) {
-    let waiting = std::mem::take(&mut *queue.waiting.borrow_mut());
-    for item in waiting {
-        fail_attempt(shard, item, None, &response).await;
+        assert_eq!(groups.len(), 3);
+        assert_eq!(names(0), ["a@d.test", "c@d.test"]);
+        assert_eq!((groups[1].0.code, names(1)), (452, vec!["b@d.test".to_string()]));
+        assert_eq!(groups[2].0.content, "greylisted");
     }
-}
-
-/// One attempt of one message has failed before any peer saw it.
-async fn fail_attempt(shard: &Rc<Shard>, item: Item, via: Option<&Via>, response: &Response) {
-    let Some((item, message)) = message_of(shard, item).await else { return };
-    let recipients = message.recipients();
-    if response.is_permanent() {
-        return fail(shard, Kind::Bounce, item, &message, response);
-    }
-    shard.metrics.transfail(
-        via.map_or("", |via| &via.site),
-        recipients.len(),
-        via.and_then(Via::path),
-    );
-    *item.queue.last_trouble.borrow_mut() = response.content.clone();
-    if shard.events.wants(Kind::TransientFailure) {
-        let kind = Kind::TransientFailure;
-        let mut record = Record::of_message(kind, &message, &item.queue.name, response);
-        record.recipients = &recipients;
-        record.num_attempts = item.attempts;
-        record.via = via;
-        shard.events.record(shard, &record, Some(&message));
-    }
-    retry(shard, Delivery { item, message }, recipients, response).await;
-}
-
-/// No connection to the site could be opened. What waits has had its attempt, unless other
-/// connections are open: then the site merely has enough of us.
-pub async fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: Response) {
-    let failures = ready.failures.get().saturating_add(1);
-    ready.failures.set(failures);
-    *ready.last_trouble.borrow_mut() = response.content.clone();
-    tracing::debug!("{}: {}", ready.name, response.content);
-    let pause = Duration::from_secs(1 << failures.min(4));
-    if ready.connections.get() > 1 && !response.is_permanent() {
-        ready.connect_after.set(mono_nanos() + pause.as_nanos() as u64);
-        return;
-    }
-    if !response.is_permanent() {
-        // New mail need not knock at a closed door each time.
-        dispatch::block(shard, ready, pause);
-    }
-    let via = Via::nowhere(ready, shard.new_uuid());
-    let waiting = std::mem::take(&mut *ready.items.borrow_mut());
-    for item in waiting {
-        fail_attempt(shard, item, Some(&via), &response).await;
-    }
-    ready.last_used.set(mono_nanos());
 }

@@ -55,6 +55,16 @@ impl Response {
         )
     }
 
+    /// As a line: code, enhanced code when there is one, text.
+    pub fn to_text(&self) -> String {
+        match self.enhanced {
+            Some((class, subject, detail)) => {
+                format!("{} {class}.{subject}.{detail} {}", self.code, self.content)
+            }
+            None => format!("{} {}", self.code, self.content),
+        }
+    }
+
     /// 5xx.
     pub fn is_permanent(&self) -> bool {
         self.code >= 500

@@ -9,10 +9,10 @@ use super::client::{self, Capabilities, Needs};
 use super::connect::{self, Opened};
 use super::conversation::{Action, Ask, Conversation, End, Fate, Group, Manner};
 use super::dispatch::{self, Delivery};
+use super::leases::Leases;
 use super::outcome::{self, Via};
 use super::reply::Response;
 use super::wire::{Broken, Unasked, Wire};
-use crate::io::mono_nanos;
 use crate::limits;
 use crate::queue::ReadyQueue;
 use crate::shard::Shard;
@@ -21,14 +21,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Runs one connection from opening to close.
-pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
+pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases) {
     let opened = match connect::open(shard, ready).await {
         Ok(opened) => opened,
         Err(response) => return outcome::connection_failed(shard, ready, response).await,
     };
-    ready.failures.set(0);
+    let _open = ready.opened();
     shard.metrics.egress_connections.inc();
-    let mut session = Session::new(shard, ready, opened);
+    let mut session = Session::new(shard, ready, leases, opened);
     let result = session.deliver().await;
     session.end(result).await;
     shard.metrics.egress_connections.dec();
@@ -51,28 +51,33 @@ struct Transaction {
 struct Session<'a> {
     shard: &'a Rc<Shard>,
     ready: &'a Rc<ReadyQueue>,
+    leases: &'a Leases,
     path: Rc<EgressPath>,
     wire: Wire,
     offers: Capabilities,
     via: Via,
     deliveries: usize,
-    opened_at: u64,
     /// The peer may still hold a transaction of ours.
     needs_reset: bool,
 }
 
 impl<'a> Session<'a> {
-    fn new(shard: &'a Rc<Shard>, ready: &'a Rc<ReadyQueue>, opened: Opened) -> Session<'a> {
+    fn new(
+        shard: &'a Rc<Shard>,
+        ready: &'a Rc<ReadyQueue>,
+        leases: &'a Leases,
+        opened: Opened,
+    ) -> Session<'a> {
         let via = Via::new(ready, &opened, shard.new_uuid());
         Session {
             shard,
             ready,
+            leases,
             path: ready.path(),
             wire: opened.wire,
             offers: opened.offers,
             via,
             deliveries: 0,
-            opened_at: mono_nanos(),
             needs_reset: false,
         }
     }
@@ -98,7 +103,7 @@ impl<'a> Session<'a> {
 
     /// Waits for work; `false` when there was none for long.
     async fn wait(&self) -> bool {
-        if self.ready.is_wanted(self.shard.index) {
+        if self.leases.gives_way_idle(self.shard, self.ready, self.deliveries) {
             return false;
         }
         self.ready.wait_idle(self.path.idle_timeout).await && !self.shard.stopping.get()
@@ -112,10 +117,7 @@ impl<'a> Session<'a> {
         if self.deliveries >= self.path.max_deliveries_per_connection {
             return true;
         }
-        let age_ms = (mono_nanos() - self.opened_at) / 1_000_000;
-        let turn_over = self.deliveries as u32 >= limits::LEASE_TURN_MESSAGES
-            || age_ms >= limits::LEASE_TURN_MS;
-        turn_over && self.ready.is_wanted(self.shard.index)
+        self.leases.gives_way_busy(self.shard, self.ready, self.deliveries)
     }
 
     /// Looks at what the message needs; one the peer cannot take is failed here.
@@ -409,16 +411,17 @@ impl<'a> Session<'a> {
     /// The message is done, or waits for what is left of it.
     async fn settle(&self, mut t: Transaction) {
         // Recipients that never had their turn wait with those that were deferred.
-        let first = t.deferred.first().map(|(_, response)| response.clone());
-        let mut waiting: Vec<EnvelopeAddress> =
-            t.deferred.into_iter().map(|(who, _)| who).collect();
-        waiting.append(&mut t.rest);
-        if waiting.is_empty() {
+        if !t.rest.is_empty() {
+            let last = t.deferred.last().map(|(_, response)| response.clone());
+            let response = last.unwrap_or_else(|| {
+                Response::internal(400, "connection closed before all recipients")
+            });
+            t.deferred.extend(t.rest.drain(..).map(|who| (who, response.clone())));
+        }
+        if t.deferred.is_empty() {
             return outcome::finish(self.shard, t.delivery.item);
         }
-        let response = first
-            .unwrap_or_else(|| Response::internal(400, "connection closed before all recipients"));
-        outcome::retry(self.shard, t.delivery, waiting, &response).await;
+        outcome::retry_each(self.shard, t.delivery, t.deferred, outcome::AFTER_ATTEMPT).await;
     }
 
     fn untouched(&self, t: Transaction) {

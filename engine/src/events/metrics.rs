@@ -161,6 +161,16 @@ impl Metrics {
         self.site(site, path, |entry| entry.failed += n as u64);
     }
 
+    /// Forgets the series of a ready queue that is no more; the sums over all keep its numbers.
+    pub fn forget_site(&self, site: &str) {
+        let mut sites = self.sites.borrow_mut();
+        let Some(gone) = sites.remove(site) else { return };
+        let rest = sites.entry(String::new()).or_default();
+        rest.delivered += gone.delivered;
+        rest.transfail += gone.transfail;
+        rest.failed += gone.failed;
+    }
+
     /// Adds this shard's numbers to `sum`.
     pub fn add_to(&self, sum: &mut Snapshot) {
         sum.count("total_messages_received", "esmtp_listener", self.received_smtp.get());
@@ -433,6 +443,10 @@ fn help(name: &str) -> &'static str {
         }
         "egress_source_health_suspensions_total" => "times a source was left alone for a while",
         "egress_source_health_suspended" => "1 while a source is left alone",
+        "policy_load_total" => "times a shard has loaded the policy",
+        "policy_load_failed_total" => "loads of the policy that failed",
+        "policy_load_microseconds_total" => "time shards did nothing but load the policy",
+        "work_list_count" => "messages that are about to be failed, expired or held",
         "log_hook_backlog_count" => "events a log hook has not taken yet",
         "log_hook_dropped_total" => "events of a log hook that were given up: too old, or too many",
         "log_hook_dead_letters_total" => "events a log hook was refused for good, kept in a file",
@@ -476,6 +490,11 @@ mod tests {
         assert_eq!(json["total_messages_fail_by_provider"]["value"]["provider"]["big"], 1);
         let by_path = &json["total_messages_fail_by_provider_and_source"]["value"];
         assert_eq!(by_path["provider"]["big"]["source"]["s1"]["pool"]["p"], 1);
+        a.forget_site("s->d@smtp_client");
+        let mut later = Snapshot::default();
+        a.add_to(&mut later);
+        assert_eq!(later.value("total_messages_delivered", "smtp_client"), 2);
+        assert_eq!(later.value("total_messages_delivered", "smtp_client:s->d@smtp_client"), 0);
         assert_eq!(
             sum.json("")["total_messages_received"]["value"]["service"]["esmtp_listener"],
             7

@@ -211,7 +211,7 @@ impl<'a> Record<'a> {
         json.raw(",\"headers\":");
         put_headers(&mut json, message, extras.headers);
         json.raw(",\"delivery_protocol\":");
-        json.optional(self.via.map(|via| via.protocol));
+        json.optional(self.via.map(|via| via.protocol).filter(|name| !name.is_empty()));
         json.raw(",\"reception_protocol\":");
         json.optional(self.reception_protocol.as_deref());
         json.raw(",\"nodeid\":");
@@ -223,7 +223,8 @@ impl<'a> Record<'a> {
             json.raw(",\"provider_name\":");
             json.text(provider);
         }
-        if let Some(session) = self.via.map(|via| via.session_id.as_str()).or(self.session_id) {
+        let session = self.via.map(|via| via.session_id.as_str()).filter(|id| !id.is_empty());
+        if let Some(session) = session.or(self.session_id) {
             json.raw(",\"session_id\":");
             json.text(session);
         }
@@ -308,9 +309,9 @@ impl<'a> Record<'a> {
 
     fn put_egress(&self, json: &mut Json<'_>) {
         json.raw(",\"egress_pool\":");
-        json.optional(self.via.map(|via| via.pool.as_str()));
+        json.optional(self.via.map(|via| via.pool.as_str()).filter(|name| !name.is_empty()));
         json.raw(",\"egress_source\":");
-        json.optional(self.via.map(|via| via.source.as_str()));
+        json.optional(self.via.map(|via| via.source.as_str()).filter(|name| !name.is_empty()));
         json.raw(",\"source_address\":");
         match self.via.and_then(|via| via.local) {
             Some(local) => {

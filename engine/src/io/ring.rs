@@ -13,6 +13,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -147,8 +148,9 @@ pub(super) async fn yield_now() {
 }
 
 pub(super) fn mono_nanos() -> u64 {
-    thread_local! { static START: Instant = Instant::now(); }
-    START.with(|start| start.elapsed().as_nanos() as u64)
+    // One start for all threads: limits that hold over all shards go by this clock.
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 /// Monotonic clock as of the kernel's last tick, milliseconds: a few behind, and five times as cheap.
@@ -413,6 +415,15 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::Arc;
+
+    #[test]
+    fn all_threads_have_one_monotonic_clock() {
+        let before = mono_nanos();
+        let pause = Duration::from_millis(20);
+        std::thread::sleep(pause);
+        let elsewhere = std::thread::spawn(mono_nanos).join().unwrap();
+        assert!(elsewhere >= before + pause.as_nanos() as u64);
+    }
 
     #[test]
     fn what_the_helper_thread_has_begun_is_over_when_the_shard_ends() {

@@ -1,14 +1,16 @@
 //! Moves messages between the places they can lie in.
 
 use super::budget::BodyBudget;
+use super::hand::InHand;
 use super::ready::ReadyQueue;
 use super::scheduled::{Item, Loaded, ScheduledQueue};
 use super::suspend::Orders;
 use super::timer_wheel::TimerWheel;
 use super::windows::Windows;
+use super::work::{self, Task, WorkList};
 use crate::egress;
 use crate::io::{self, mono_nanos, unix_millis, Map};
-use crate::limits::WAKE_BATCH;
+use crate::limits::{self, WAKE_BATCH};
 use crate::shard::Shard;
 use crate::spool::recover::Recovered;
 use crate::spool::Location;
@@ -37,8 +39,14 @@ pub struct Queues {
     pub orders: Orders,
     /// Schedules of the messages that have one.
     pub windows: Windows,
+    /// Messages with which something is to be done, a few at a time.
+    pub work: WorkList,
+    /// Messages in the hand of a task.
+    pub in_hand: InHand,
     waker: RefCell<Option<Waker>>,
     earliest: Cell<u64>,
+    /// When the limits were last looked through, monotonic nanoseconds.
+    swept: Cell<u64>,
 }
 
 impl Queues {
@@ -48,15 +56,24 @@ impl Queues {
     }
 
     /// In a new configuration epoch every queue asks for its configuration again.
-    fn follow_epoch(&self, epoch: u64) {
+    pub(super) fn follow_epoch(&self, epoch: u64) {
         if self.epoch.replace(epoch) != epoch {
-            self.refresh_all();
+            self.forget_routes();
         }
     }
 
-    /// Every queue asks for configuration and route again when it is next used.
-    pub fn refresh_all(&self) {
-        self.scheduled.borrow().values().for_each(|queue| queue.fresh_until.set(0));
+    /// The configuration epoch this shard goes by.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.get()
+    }
+
+    /// What was found by a policy or an epoch that is over is used no more, not for a single
+    /// message: the next one waits until its queue's route is found anew.
+    pub fn forget_routes(&self) {
+        for queue in self.scheduled.borrow().values() {
+            queue.fresh_until.set(0);
+            *queue.route.borrow_mut() = None;
+        }
     }
 
     /// The scheduled queue called `name`, made when absent.
@@ -106,7 +123,7 @@ impl Queues {
         let from = from_millis.max(now);
         let due = self.windows.get(item.id).map_or(from, |scheduling| scheduling.next(from));
         if due > self.windows.end_of_life(&item) {
-            egress::outcome::expire_unsent(shard, item, due);
+            work::add(shard, item, Task::ExpireUnsent(due));
         } else if due > now {
             self.defer(shard, item, due);
         } else {
@@ -143,98 +160,23 @@ impl Queues {
     fn insert_timer(&self, item: Item, due_millis: u64) {
         self.timers.borrow_mut().insert(due_millis, item);
         if due_millis < self.earliest.get() {
-            if let Some(waker) = self.waker.borrow_mut().take() {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Sends a due message on its way: to a ready queue when the route is known and there is
-    /// room, else it waits in its scheduled queue.
-    pub fn submit(&self, shard: &Rc<Shard>, item: Item) {
-        let queue = item.queue.clone();
-        let now = mono_nanos();
-        queue.last_used.set(now);
-        if queue.deferred_inject {
-            queue.waiting.borrow_mut().push_back(item);
-            return crate::accept::deferred::kick(shard, &queue);
-        }
-        if queue.fresh_until.get() <= now {
-            super::route::refresh(shard, &queue);
-        }
-        if let Some(rate) = queue.config.borrow().max_message_rate.as_ref() {
-            if let Err(wait) = queue.rate.try_rate(rate, io::unix_nanos()) {
-                return self.defer(shard, item, unix_millis() + wait.as_millis() as u64 + 1);
-            }
-        }
-        if shard.policy().handles("throttle_insert_ready_queue") {
-            let shard = shard.clone();
-            return io::spawn(async move { throttled(&shard, item).await });
-        }
-        self.insert_ready(shard, item);
-    }
-
-    fn insert_ready(&self, shard: &Rc<Shard>, item: Item) {
-        let queue = item.queue.clone();
-        let Some(route) = queue.route.borrow().clone() else {
-            queue.waiting.borrow_mut().push_back(item);
-            return;
-        };
-        let ready = match route.pick() {
-            Ok(ready) => ready,
-            Err(wait) => {
-                *queue.last_trouble.borrow_mut() = "no source may be chosen now".into();
-                let turn = route.turn(unix_millis(), wait);
-                let due = egress::dispatch::held_until(shard, &item, turn);
-                return self.defer(shard, item, due);
-            }
-        };
-        if ready.has_room() {
-            ready.push(self.within_budget(item));
-            egress::dispatch::kick(shard, &ready);
-        } else {
-            let mut waiting = queue.waiting.borrow_mut();
-            if waiting.is_empty() {
-                ready.overflow.borrow_mut().push_back(queue.clone());
-            }
-            waiting.push_back(self.within_budget(item));
+            self.wake_timers();
         }
     }
 
     /// Beyond the budget a body leaves memory; the spool has it.
-    fn within_budget(&self, mut item: Item) -> Item {
+    pub(super) fn within_budget(&self, mut item: Item) -> Item {
         if self.resident.get() > self.budget.leave {
-            item.loaded = None;
+            self.let_body_go(&mut item);
         }
         item
     }
 
-    /// What waits in `queue` for a route or for room goes on.
-    pub fn release_waiting(&self, shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
-        let waiting = std::mem::take(&mut *queue.waiting.borrow_mut());
-        for item in waiting {
-            self.submit(shard, item);
-        }
-    }
-
-    /// Fills a ready queue that has room again.
-    pub fn refill(&self, ready: &Rc<ReadyQueue>) {
-        while ready.has_room() {
-            let Some(queue) = ready.overflow.borrow_mut().pop_front() else { return };
-            if queue.waiting.borrow().is_empty() {
-                continue;
-            }
-            if ready.try_select().is_err() {
-                // The sweep looks again.
-                return ready.overflow.borrow_mut().push_front(queue);
-            }
-            let next = queue.waiting.borrow_mut().pop_front();
-            if let Some(item) = next {
-                ready.push(item);
-            }
-            if !queue.waiting.borrow().is_empty() {
-                ready.overflow.borrow_mut().push_back(queue);
-            }
+    /// Has a body leave memory, unless the spool lacks what policy has changed of it.
+    pub(super) fn let_body_go(&self, item: &mut Item) {
+        let changed = |loaded: &Loaded| loaded.message.changes().of_record();
+        if !item.loaded.as_deref().is_some_and(changed) {
+            item.loaded = None;
         }
     }
 
@@ -263,11 +205,12 @@ impl Queues {
         if next <= now {
             return;
         }
-        // An hour at most, so that a clock that jumps is noticed.
+        // An hour at most; the sweep notices a clock that jumps.
         let wait = Duration::from_millis((next - now).min(3_600_000));
         let earlier = std::future::poll_fn(|cx| {
             let mut waker = self.waker.borrow_mut();
-            if waker.is_none() && self.timers.borrow().next_due().unwrap_or(u64::MAX) < next {
+            let due = self.timers.borrow().next_due().unwrap_or(u64::MAX);
+            if waker.is_none() && (due < next || due <= unix_millis()) {
                 return std::task::Poll::Ready(());
             }
             *waker = Some(cx.waker().clone());
@@ -280,73 +223,69 @@ impl Queues {
     fn sweep(&self, shard: &Rc<Shard>) {
         let now_millis = unix_millis();
         self.orders.expire(now_millis);
+        // A wall clock that was set forward is noticed here.
+        if self.timers.borrow().next_due().is_some_and(|due| due <= now_millis) {
+            self.wake_timers();
+        }
+        let now = mono_nanos();
         let ready: Vec<_> = self.ready.borrow().values().cloned().collect();
         for queue in &ready {
             take_expired(shard, &mut queue.items.borrow_mut(), now_millis);
-            self.refill(queue);
-            if !queue.is_empty() {
-                egress::dispatch::kick(shard, queue);
+            self.refill(shard, queue);
+            let first = queue.items.borrow().front().map(|item| item.queue.clone());
+            let Some(first) = first else { continue };
+            // What waits here goes by the configuration of its queue, also when nothing new comes.
+            if first.fresh_until.get() <= now {
+                super::route::refresh(shard, &first);
             }
+            egress::dispatch::kick(shard, queue);
         }
-        let now = mono_nanos();
         let scheduled: Vec<_> = self.scheduled.borrow().values().cloned().collect();
         for queue in &scheduled {
             take_expired(shard, &mut queue.waiting.borrow_mut(), now_millis);
-            if queue.deferred_inject {
+            if queue.deferred_inject || queue.waiting.borrow().is_empty() {
                 continue;
             }
-            if !queue.waiting.borrow().is_empty() && queue.fresh_until.get() <= now {
+            if queue.fresh_until.get() <= now {
                 super::route::refresh(shard, queue);
             }
+            self.pump(shard, queue);
         }
-        self.reap(now);
+        self.reap(shard, now);
+        if shard.index == 0 && now >= self.swept.get() + limits::REGISTRY_SWEEP_SECS * 1_000_000_000
+        {
+            self.swept.set(now);
+            shard.process.limits.sweep(now);
+            shard.process.policy_shared.sweep(now);
+        }
+    }
+
+    fn wake_timers(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
     }
 
     /// Forgets queues that have been empty for long.
-    fn reap(&self, now: u64) {
+    fn reap(&self, shard: &Shard, now: u64) {
         self.scheduled.borrow_mut().retain(|_, queue| {
             let idle = Duration::from_nanos(now.saturating_sub(queue.last_used.get()));
             queue.count.get() > 0
                 || queue.resolving.get()
                 || idle < queue.config.borrow().reap_interval
         });
-        self.ready.borrow_mut().retain(|_, queue| {
+        self.ready.borrow_mut().retain(|name, queue| {
             let idle = Duration::from_nanos(now.saturating_sub(queue.last_used.get()));
-            !queue.is_empty()
+            let stays = !queue.is_empty()
                 || queue.connections.get() > 0
                 || Rc::strong_count(queue) > 1
-                || idle < Duration::from_secs(600)
+                || idle < Duration::from_secs(limits::READY_REAP_SECS);
+            if !stays {
+                shard.metrics.forget_site(name);
+            }
+            stays
         });
     }
-}
-
-/// Asks policy whether a due message may move on; one whose due time it pushed out waits.
-async fn throttled(shard: &Rc<Shard>, mut item: Item) {
-    if item.loaded.is_none() {
-        match crate::spool::load::load(&shard.spool, item.at).await {
-            Ok(message) => {
-                message.set_num_attempts(item.attempts);
-                item.loaded = Some(Box::new(Loaded::new(message, &shard.queues.resident)));
-            }
-            Err(why) => {
-                tracing::error!("message {} cannot be read: {why}", item.id);
-                return shard.queues.defer(shard, item, unix_millis() + 60_000);
-            }
-        }
-    }
-    let message = item.loaded.as_ref().map(|loaded| loaded.message.clone());
-    if let Some(message) = message {
-        message.set_due(None);
-        // A failure was logged where it happened; it holds no mail back.
-        let _ = shard.policy().throttle_insert_ready_queue(&message).await;
-        if message.changes().scheduling {
-            egress::outcome::rewrite(shard, &mut item, &message).await;
-        }
-        if let Some(due) = message.due().filter(|due| *due > unix_millis()) {
-            return shard.queues.defer(shard, item, due);
-        }
-    }
-    shard.queues.insert_ready(shard, item);
 }
 
 /// Expiry holds wherever a message lies.
@@ -357,7 +296,7 @@ fn take_expired(shard: &Rc<Shard>, items: &mut std::collections::VecDeque<Item>,
     }
     for item in std::mem::take(items) {
         if expired(&item) {
-            egress::outcome::expire_later(shard, item);
+            work::add(shard, item, Task::Expire);
         } else {
             items.push_back(item);
         }

@@ -1,8 +1,10 @@
 //! A ready queue: messages that may leave now, from one source to one site.
 
-use super::scheduled::{Item, ScheduledQueue};
+use super::overflow::Overflow;
+use super::scheduled::Item;
 use crate::egress::dead_hosts::DeadHosts;
 use crate::egress::health::{Fault, Health};
+use crate::egress::leases::Leases;
 use crate::egress::plan::Plan;
 use crate::egress::{client_tls, lease};
 use crate::io::{self, mono_nanos};
@@ -35,9 +37,13 @@ pub struct ReadyQueue {
     /// Messages, oldest first.
     pub items: RefCell<VecDeque<Item>>,
     /// Scheduled queues that have more for it than it had room for.
-    pub overflow: RefCell<VecDeque<Rc<ScheduledQueue>>>,
+    pub overflow: RefCell<Overflow>,
     /// Connections of this shard, opening ones included.
     pub connections: Cell<usize>,
+    /// Those of them that a host has taken.
+    pub established: Cell<usize>,
+    /// An operator holds it until then, unix milliseconds.
+    pub held_until: Cell<u64>,
     idle: RefCell<Vec<Rc<Notify>>>,
     /// Nothing leaves before this time (monotonic nanoseconds): a rate, or a host that is down.
     pub blocked_until: Cell<u64>,
@@ -81,16 +87,12 @@ pub struct Stats {
     pub watchdog: Cell<u64>,
 }
 
-/// The leases of one connection: exactly what was taken, whatever the configuration is by the time
-/// they go back.
-pub struct Leases(Vec<Arc<lease::Shared>>);
+/// Counts a connection as open while it lives.
+pub struct Established(Rc<ReadyQueue>);
 
-impl Leases {
-    /// Gives them back. Each entry of the answer is a shard that a lease was handed to and must be
-    /// told: (shard, limit).
-    pub fn give_back(self, shard: usize) -> Vec<(usize, Arc<lease::Shared>)> {
-        let told = |shared: Arc<lease::Shared>| shared.give_back(shard).map(|to| (to, shared));
-        self.0.into_iter().filter_map(told).collect()
+impl Drop for Established {
+    fn drop(&mut self) {
+        self.0.established.set(self.0.established.get().saturating_sub(1));
     }
 }
 
@@ -142,6 +144,8 @@ impl ReadyQueue {
             items: RefCell::default(),
             overflow: RefCell::default(),
             connections: Cell::new(0),
+            established: Cell::new(0),
+            held_until: Cell::new(0),
             idle: RefCell::default(),
             blocked_until: Cell::new(0),
             connect_after: Cell::new(0),
@@ -199,7 +203,20 @@ impl ReadyQueue {
 
     /// How long this source is left alone, when it is.
     pub fn suspended_for(&self) -> Option<Duration> {
-        self.health.suspended_for(io::unix_millis())
+        self.health.suspended_for(mono_nanos() / 1_000_000)
+    }
+
+    /// A connection is open, until the value goes: the failures before it do not count any more.
+    pub fn opened(self: &Rc<Self>) -> Established {
+        self.failures.set(0);
+        self.established.set(self.established.get() + 1);
+        Established(self.clone())
+    }
+
+    /// Whether an operator holds it.
+    pub fn is_held(&self) -> bool {
+        // Nearly none ever is: no clock is asked then.
+        self.held_until.get() > 0 && self.held_until.get() > io::unix_millis()
     }
 
     /// A connection has failed in a way that says something about its source.
@@ -211,7 +228,7 @@ impl ReadyQueue {
             Fault::Proxy => &source.suspend_when_proxy_unhealthy,
         };
         let Some(rule) = rule else { return };
-        if self.health.failed(fault, rule, io::unix_millis()) {
+        if self.health.failed(fault, rule, mono_nanos() / 1_000_000) {
             tracing::warn!(
                 "source {} is left alone for {:?}: {fault:?}",
                 source.name,
@@ -234,7 +251,7 @@ impl ReadyQueue {
         if rates.is_empty() {
             return Ok(());
         }
-        let now = io::unix_nanos();
+        let now = mono_nanos();
         for (rate, shared) in rates.iter() {
             shared.would_pass(rate, now)?;
         }
@@ -325,7 +342,10 @@ impl ReadyQueue {
     }
 
     /// Takes a connection lease of every limit of this path, or of none.
-    pub fn try_lease(&self, shard: usize) -> Option<Leases> {
+    ///
+    /// # Errors
+    /// With the limit whose holders are to be told that this shard waits, unless they know.
+    pub fn try_lease(&self, shard: usize) -> Result<Leases, Option<Arc<lease::Shared>>> {
         let path = self.path();
         let named = self.limits.named.borrow();
         let own = std::iter::once((&self.limits.own, path.connection_limit));
@@ -335,25 +355,40 @@ impl ReadyQueue {
             .filter_map(|(name, limit)| named.get(name).map(|shared| (shared, *limit)));
         let mut taken = Vec::with_capacity(1 + path.additional_connection_limits.len());
         for (shared, limit) in own.chain(others) {
-            if shared.try_lease(limit) {
-                taken.push(shared.clone());
+            if shared.try_lease(shard, limit) {
+                taken.push((shared.clone(), limit));
                 continue;
             }
             // Whoever was refused in this instant tries again at the next sweep.
-            taken.iter().for_each(|shared: &Arc<lease::Shared>| shared.free());
-            shared.wait(shard);
+            taken.iter().for_each(|(shared, _)| shared.untake(shard));
             self.wants_lease.set(true);
-            return None;
+            return Err(shared.wait(shard).then(|| shared.clone()));
         }
-        taken.iter().for_each(|shared| shared.unwait(shard));
+        for (shared, _) in &taken {
+            shared.unwait(shard);
+        }
         self.wants_lease.set(false);
-        Some(Leases(taken))
+        Ok(Leases::new(shard, taken))
     }
 
-    /// Whether another shard waits for one of this path's connections.
-    pub fn is_wanted(&self, shard: usize) -> bool {
-        self.limits.own.is_wanted(shard)
-            || self.limits.named.borrow().values().any(|shared| shared.is_wanted(shard))
+    /// Whether its connections are counted by `limit`.
+    pub fn is_under(&self, limit: &Arc<lease::Shared>) -> bool {
+        self.connection_limits().any(|other| Arc::ptr_eq(&other, limit))
+    }
+
+    /// Whether a connection of it waits for work while a shard other than `me` waits for its lease.
+    pub fn keeps_from_others(&self, me: usize) -> bool {
+        let is_idle = self.is_empty() && self.idle_connections() > 0;
+        is_idle && self.connection_limits().any(|limit| limit.is_wanted_by_others(me))
+    }
+
+    /// The limits its connections are counted by.
+    pub fn connection_limits(&self) -> impl Iterator<Item = Arc<lease::Shared>> {
+        let named = self.limits.named.borrow();
+        let path = self.path.borrow();
+        let names = path.additional_connection_limits.keys();
+        let others: Vec<_> = names.filter_map(|name| named.get(name).cloned()).collect();
+        std::iter::once(self.limits.own.clone()).chain(others)
     }
 
     /// Connections out over all shards.
@@ -370,17 +405,26 @@ impl ReadyQueue {
         if path.max_message_rate.is_none() && path.additional_message_rate_throttles.is_empty() {
             return Ok(());
         }
-        let now = io::unix_nanos();
-        if let Some(rate) = &path.max_message_rate {
-            self.limits.own.try_rate(rate, now)?;
-        }
+        // All are asked before any is charged: a message that one of them holds up costs the others nothing.
+        let now = mono_nanos();
         let named = self.limits.named.borrow();
-        for (name, rate) in &path.additional_message_rate_throttles {
-            if let Some(shared) = named.get(name) {
-                shared.try_rate(rate, now)?;
-            }
+        let own = path.max_message_rate.iter().map(|rate| (rate, &self.limits.own));
+        let others = path.additional_message_rate_throttles.iter();
+        let others = others.filter_map(|(name, rate)| named.get(name).map(|shared| (rate, shared)));
+        let rates = || own.clone().chain(others.clone());
+        rates().try_for_each(|(rate, shared)| shared.would_pass(rate, now))?;
+        rates().try_for_each(|(rate, shared)| shared.try_rate(rate, now))
+    }
+
+    /// Whether the connection rate lets one more through now; takes nothing.
+    ///
+    /// # Errors
+    /// The wait.
+    pub fn may_connect(&self) -> Result<(), Duration> {
+        match &self.path.borrow().max_connection_rate {
+            Some(limit) => self.limits.connects.would_pass(limit, mono_nanos()),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Takes one connection of the connection rate, or says how long to wait.
@@ -389,7 +433,7 @@ impl ReadyQueue {
     /// The wait.
     pub fn try_connection_rate(&self) -> Result<(), Duration> {
         match &self.path.borrow().max_connection_rate {
-            Some(limit) => self.limits.connects.try_rate(limit, io::unix_nanos()),
+            Some(limit) => self.limits.connects.try_rate(limit, mono_nanos()),
             None => Ok(()),
         }
     }
@@ -428,5 +472,79 @@ impl Notify {
             Poll::Pending
         })
         .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringmta_policy::Limit;
+    use std::collections::BTreeMap;
+
+    fn rate(text: &str) -> Throttle {
+        Throttle::parse(text).unwrap()
+    }
+
+    fn queue(path: EgressPath, registry: &lease::Registry) -> ReadyQueue {
+        let plan = Plan { site: "d.test".into(), hosts: Vec::new(), fixed: true, sts: None };
+        let source = Rc::new(EgressSource { name: "s".into(), ..EgressSource::default() });
+        let (plan, path) = (Rc::new(plan), Rc::new(path));
+        ReadyQueue::new("q".into(), "site", "pool", "d.test", None, source, plan, path, registry)
+    }
+
+    #[test]
+    fn a_message_that_one_rate_holds_up_costs_the_others_nothing() {
+        let registry = lease::Registry::default();
+        let own = EgressPath { max_message_rate: Some(rate("10/h")), ..EgressPath::default() };
+        let named = BTreeMap::from([("few".to_string(), rate("1/h"))]);
+        let both = EgressPath { additional_message_rate_throttles: named, ..own.clone() };
+        let queue = queue(both, &registry);
+        assert_eq!(queue.try_message_rate(), Ok(()));
+        (0..50).for_each(|_| assert!(queue.try_message_rate().is_err()));
+        queue.set_path(Rc::new(own), &registry);
+        let passed = (0..50).filter(|_| queue.try_message_rate().is_ok()).count();
+        assert_eq!(passed, 9, "one of ten went with the first message");
+    }
+
+    #[test]
+    fn asking_whether_a_connection_may_be_made_takes_none() {
+        let registry = lease::Registry::default();
+        let path = EgressPath { max_connection_rate: Some(rate("1/h")), ..EgressPath::default() };
+        let queue = queue(path, &registry);
+        (0..10).for_each(|_| assert_eq!(queue.may_connect(), Ok(())));
+        assert_eq!(queue.try_connection_rate(), Ok(()));
+        assert!(queue.may_connect().is_err() && queue.try_connection_rate().is_err());
+    }
+
+    #[test]
+    fn limits_go_by_the_clock_nobody_sets() {
+        let registry = lease::Registry::default();
+        let hourly = rate("1/h");
+        let path = EgressPath {
+            max_message_rate: Some(hourly),
+            max_connection_rate: Some(hourly),
+            source_selection_rate: Some(hourly),
+            ..EgressPath::default()
+        };
+        let queue = queue(path, &registry);
+        assert!(queue.try_message_rate().is_ok() && queue.try_connection_rate().is_ok());
+        assert!(queue.try_select().is_ok());
+        for name in ["path:site", "connects:site", "selects:site"] {
+            let wait = registry.get(name).would_pass(&hourly, mono_nanos()).unwrap_err();
+            assert!(wait <= Duration::from_secs(3600), "{name}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn a_shard_that_is_refused_says_so_once() {
+        let registry = lease::Registry::default();
+        let path = EgressPath { connection_limit: Limit::new(1), ..EgressPath::default() };
+        let queue = queue(path, &registry);
+        let first = queue.try_lease(0);
+        assert!(first.is_ok());
+        assert!(matches!(queue.try_lease(1), Err(Some(limit)) if queue.is_under(&limit)));
+        assert!(matches!(queue.try_lease(1), Err(None)));
+        assert!(queue.wants_lease.get());
+        assert_eq!(queue.leases(), 1);
     }
 }

@@ -6,6 +6,7 @@ use super::scheduled::{Route, ScheduledQueue};
 use crate::egress::mta_sts;
 use crate::egress::plan::{self, Plan};
 use crate::egress::reply::Response;
+use crate::egress::undelivered;
 use crate::io::{self, mono_nanos};
 use crate::limits;
 use crate::shard::Shard;
@@ -13,6 +14,7 @@ use ringmta_policy::{
     EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy, StsMode,
 };
 use std::rc::Rc;
+use std::time::Duration;
 
 const UNSPECIFIED: &str = "unspecified";
 
@@ -24,7 +26,9 @@ pub fn refresh(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
     }
     let (shard, queue) = (shard.clone(), queue.clone());
     io::spawn(async move {
-        let found = find(&shard, &queue).await;
+        // A task runs at once when it is spawned; whoever asked holds a message in its hand.
+        io::yield_now().await;
+        let (found, in_force) = find_in_force(&shard, &queue).await;
         queue.resolving.set(false);
         match found {
             Ok(route) => {
@@ -32,7 +36,8 @@ pub fn refresh(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
                 let interval = queue.config.borrow().refresh_interval;
                 let interval = paths.map_or(interval, |path| path.min(interval));
                 let nanos = interval.max(limits::REFRESH_INTERVAL_MIN).as_nanos() as u64;
-                queue.fresh_until.set(mono_nanos().saturating_add(nanos));
+                let until = mono_nanos().saturating_add(nanos);
+                queue.fresh_until.set(if in_force { until } else { 0 });
                 *queue.route.borrow_mut() = Some(Rc::new(route));
             }
             Err(response) => {
@@ -41,18 +46,51 @@ pub fn refresh(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) {
                 *queue.last_trouble.borrow_mut() = response.content.clone();
                 if queue.route.borrow().is_none() || response.is_permanent() {
                     *queue.route.borrow_mut() = None;
-                    return crate::egress::outcome::fail_waiting(&shard, &queue, response).await;
+                    return undelivered::fail_waiting(&shard, &queue, response);
                 }
             }
         }
-        shard.queues.release_waiting(&shard, &queue);
+        shard.queues.pump(&shard, &queue);
     });
 }
 
-async fn find(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) -> Result<Route, Response> {
-    let policy = shard.policy();
+/// Finds the route by the policy and the epoch that are in force when it is found: an answer that
+/// was under way while they changed is not kept. Where they change all the time the last answer is
+/// taken, and `false` says that it is asked for again.
+async fn find_in_force(
+    shard: &Rc<Shard>,
+    queue: &Rc<ScheduledQueue>,
+) -> (Result<Route, Response>, bool) {
+    let limit = Duration::from_secs(limits::ROUTE_SECS);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (policy, serial) = (shard.policy(), shard.serial());
+        let epoch = shard.process.policy_shared.epoch();
+        let found = match io::deadline(limit, find(shard, queue, &policy, epoch)).await {
+            Ok(found) => found,
+            Err(_) => {
+                let text = format!("the route of {} was not found within {limit:?}", queue.name);
+                tracing::error!("{text}");
+                Err(Response::internal(451, text))
+            }
+        };
+        queue.serial.set(serial);
+        let same_epoch = epoch == shard.process.policy_shared.epoch();
+        let in_force = same_epoch && serial == shard.serial();
+        if in_force || tries == limits::ROUTE_TRIES {
+            return (found, in_force);
+        }
+    }
+}
+
+async fn find(
+    shard: &Rc<Shard>,
+    queue: &Rc<ScheduledQueue>,
+    policy: &Policy,
+    epoch: u64,
+) -> Result<Route, Response> {
     let parts = &queue.parts;
-    let epoch = shard.process.policy_shared.epoch();
     let known = queue.config();
     let config = if known.refresh_strategy == RefreshStrategy::Epoch && queue.epoch.get() == epoch {
         known
@@ -73,10 +111,10 @@ async fn find(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>) -> Result<Route, Re
     let (plan, constructor) = find_plan(shard, queue, &config).await?;
     let plan = Rc::new(plan);
     let mut entries = Vec::new();
-    for (weight, source) in sources(&policy, &config.egress_pool).await? {
+    for (weight, source) in sources(policy, &config.egress_pool).await? {
         let target =
             Target { queue, pool: &config.egress_pool, plan: &plan, constructor: &constructor };
-        let ready = ready_queue(shard, &policy, &target, source).await?;
+        let ready = ready_queue(shard, policy, &target, source).await?;
         entries.push((weight, ready));
     }
     if entries.is_empty() {
@@ -174,24 +212,28 @@ async fn ready_queue(
         Some(policy) => format!("{site}+mta-sts:{}", policy.digest()),
         None => site.clone(),
     };
-    let known = shard.queues.ready.borrow().get(&name).cloned();
+    let known = || shard.queues.ready.borrow().get(&name).cloned();
     let epoch = shard.process.policy_shared.epoch();
-    let fresh = known.as_ref().filter(|ready| ready.is_path_fresh(mono_nanos(), epoch));
-    let path = match fresh {
-        Some(ready) => ready.path(),
+    let fresh = known().filter(|ready| ready.is_path_fresh(mono_nanos(), epoch));
+    let (path, asked) = match fresh {
+        Some(ready) => (ready.path(), ready.path_asked.get()),
         None => {
+            let asked = (mono_nanos(), epoch);
             let path: Option<EgressPath> = policy
                 .egress_path(routing_domain, &source.name, &target.plan.site)
                 .await
                 .map_err(|error| policy_failed("get_egress_path_config", &error))?;
-            Rc::new(path.unwrap_or_default())
+            (Rc::new(path.unwrap_or_default()), asked)
         }
     };
     let source = Rc::new(source);
-    let asked = fresh.is_none().then(|| (mono_nanos(), epoch));
-    if let Some(ready) = known {
-        ready.set_path(path, &shard.process.limits);
-        ready.path_asked.set(asked.unwrap_or(ready.path_asked.get()));
+    // Another domain of this site may have made it while policy was asked: there is one of a name.
+    if let Some(ready) = known() {
+        // Of two answers the one that was asked for later counts.
+        if asked.0 >= ready.path_asked.get().0 {
+            ready.set_path(path, &shard.process.limits);
+            ready.path_asked.set(asked);
+        }
         *ready.plan.borrow_mut() = target.plan.clone();
         *ready.source.borrow_mut() = source;
         return Ok(ready);
@@ -207,7 +249,8 @@ async fn ready_queue(
         path,
         &shard.process.limits,
     ));
-    ready.path_asked.set((mono_nanos(), epoch));
+    ready.path_asked.set(asked);
+    ready.held_until.set(shard.queues.orders.ready_held_until(&ready.name));
     shard.queues.ready.borrow_mut().insert(name, ready.clone());
     Ok(ready)
 }

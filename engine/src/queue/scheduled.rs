@@ -76,10 +76,19 @@ pub struct ScheduledQueue {
     pub fresh_until: Cell<u64>,
     /// Epoch its configuration was asked for in.
     pub epoch: Cell<u64>,
+    /// Number of the policy its route was found by.
+    pub serial: Cell<u64>,
     /// Someone is finding the route.
     pub resolving: Cell<bool>,
-    /// Messages that wait for the route, or for room in a ready queue.
+    /// Messages that wait, in order, for the route, for their turn of the queue's rate, or for room
+    /// in a ready queue. None of them has been charged for anything.
     pub waiting: RefCell<VecDeque<Item>>,
+    /// A task wakes the first of them when the rate lets it go.
+    pub pacing: Cell<bool>,
+    /// A task goes on with them after others had their turn.
+    pub moving: Cell<bool>,
+    /// Messages that policy is being asked about on their way to a ready queue.
+    pub passing: Cell<usize>,
     /// Messages of this queue anywhere.
     pub count: Cell<usize>,
     /// Last time it was used (monotonic nanoseconds).
@@ -102,8 +111,12 @@ impl ScheduledQueue {
             route: RefCell::default(),
             fresh_until: Cell::new(0),
             epoch: Cell::new(0),
+            serial: Cell::new(0),
             resolving: Cell::new(false),
             waiting: RefCell::default(),
+            pacing: Cell::new(false),
+            moving: Cell::new(false),
+            passing: Cell::new(0),
             count: Cell::new(0),
             last_used: Cell::new(0),
             rate,
@@ -116,10 +129,24 @@ impl ScheduledQueue {
         created_millis.saturating_add(self.config.borrow().max_age.as_millis() as u64)
     }
 
+    /// Whether policy has ever said how it is configured.
+    pub fn is_configured(&self) -> bool {
+        self.epoch.get() > 0
+    }
+
     /// The configuration in force.
     pub fn config(&self) -> Rc<QueueConfig> {
         self.config.borrow().clone()
     }
+}
+
+/// Why no ready queue can be had now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoSource {
+    /// No source may be chosen for so long.
+    Later(Duration),
+    /// Operators hold all of them. The name of the first to be free.
+    Held(String),
 }
 
 /// The ready queues a scheduled queue may use, by weight.
@@ -160,16 +187,24 @@ impl Route {
     }
 
     /// The next ready queue by smooth weighted round robin; those with room come first, and those
-    /// whose source may not be chosen now are passed over.
+    /// that are held, or whose source may not be chosen now, are passed over.
     ///
     /// # Errors
-    /// How long no source may be chosen.
-    pub fn pick(&self) -> Result<Rc<ReadyQueue>, Duration> {
-        match self.entries.as_slice() {
-            [only] if !self.rationed => Ok(only.ready.clone()),
-            _ if !self.rationed => self.next().ok_or(NO_SOURCE_PAUSE),
-            _ => self.next_allowed(),
+    /// Why there is none.
+    pub fn pick(&self) -> Result<Rc<ReadyQueue>, NoSource> {
+        let is_held = || self.entries.iter().any(|entry| entry.ready.is_held());
+        if self.rationed || is_held() {
+            return self.next_allowed();
         }
+        match self.entries.as_slice() {
+            [only] => Ok(only.ready.clone()),
+            _ => self.next().ok_or(NoSource::Later(NO_SOURCE_PAUSE)),
+        }
+    }
+
+    /// Whether one of its ready queues has room.
+    pub fn has_room(&self) -> bool {
+        self.entries.iter().any(|entry| entry.ready.has_room())
     }
 
     /// A turn, unix milliseconds, for a message that must wait at least `wait` for a source. Each
@@ -185,9 +220,15 @@ impl Route {
         turn
     }
 
-    fn next_allowed(&self) -> Result<Rc<ReadyQueue>, Duration> {
+    fn next_allowed(&self) -> Result<Rc<ReadyQueue>, NoSource> {
+        let held = self.entries.iter().filter(|entry| entry.ready.is_held());
+        let first = held.clone().min_by_key(|entry| entry.ready.held_until.get());
+        if let Some(first) = first.filter(|_| held.count() == self.entries.len()) {
+            return Err(NoSource::Held(first.ready.name.clone()));
+        }
         let total: i64 = self.entries.iter().map(|entry| entry.weight).sum();
-        let mut order: Vec<&RouteEntry> = self.entries.iter().collect();
+        let mut order: Vec<&RouteEntry> =
+            self.entries.iter().filter(|entry| !entry.ready.is_held()).collect();
         order.sort_by_key(|entry| (!entry.ready.has_room(), -entry.after_turn()));
         let mut least: Option<Duration> = None;
         for entry in order {
@@ -206,7 +247,7 @@ impl Route {
                 Err(wait) => least = Some(least.map_or(wait, |least| least.min(wait))),
             }
         }
-        Err(least.unwrap_or(NO_SOURCE_PAUSE))
+        Err(NoSource::Later(least.unwrap_or(NO_SOURCE_PAUSE)))
     }
 
     fn next(&self) -> Option<Rc<ReadyQueue>> {

@@ -107,7 +107,7 @@ fn partition(data: &Path, meta: &Path, name: &str) -> std::io::Result<Inspected>
 
 fn summary(seen: &Seen<'_>, path: &Path) -> Waiting {
     let stored = &seen.stored;
-    let queue = crate::queue::name::of(&stored.meta, &stored.recipients).to_string();
+    let queue = ringmta_policy::QueueName::of(&stored.meta, &stored.recipients).to_string();
     let (at, state, path) = (seen.at, seen.state, path.to_path_buf());
     let (created_nanos, generation) = (stored.created_nanos, stored.generation);
     Waiting { id: stored.id, at, path, created_nanos, generation, queue, state }

@@ -168,7 +168,7 @@ async fn read_segment(
 
 fn recovered(seen: &Seen<'_>) -> Recovered {
     let stored = &seen.stored;
-    let queue = crate::queue::name::of(&stored.meta, &stored.recipients).to_string();
+    let queue = ringmta_policy::QueueName::of(&stored.meta, &stored.recipients).to_string();
     let (at, state) = (seen.at, seen.state);
     let (created_nanos, generation) = (stored.created_nanos, stored.generation);
     let scheduling = ringmta_policy::schedule::kept_in(&stored.meta).map(Rc::new);

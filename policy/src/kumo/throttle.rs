@@ -60,7 +60,7 @@ impl NamedThrottle {
     /// Takes one event, wherever it is counted.
     async fn acquire_anywhere(self: Arc<Self>, ctx: &Ctx) -> Result<Verdict> {
         let Some(pool) = self.shared_through(ctx) else {
-            return Ok(self.acquire(ctx.host.now_unix_nanos()));
+            return Ok(self.acquire(ctx.host.now_monotonic_nanos()));
         };
         let this = self.clone();
         let target = crate::helpers::target_of(&pool);
@@ -92,7 +92,7 @@ fn delay_message(lua: &Lua) -> Result<Function> {
         if t.0.shared_through(&ctx).is_some() {
             return Ok(Now::Wait);
         }
-        let verdict = t.0.acquire(ctx.host.now_unix_nanos());
+        let verdict = t.0.acquire(ctx.host.now_monotonic_nanos());
         Ok(Now::Done(delay(&ctx, &m, &verdict)))
     })?;
     let later = lua.create_async_function(|lua, (t, m): Args| async move {

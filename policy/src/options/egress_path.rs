@@ -32,8 +32,8 @@ option_table! {
         max_recipients_per_batch: usize = 100,
         /// Messages waiting for a connection.
         max_ready: usize = 1024,
-        /// Failed connections in a row after which the whole site waits for a retry.
-        consecutive_connection_failures_before_delay: usize = 100; Support::NoEffect("when no host of a site can be reached, what waits is delayed at once"),
+        /// Each connection that no host of the site takes delays one message; after more of them in a row than this, all that wait for a connection are delayed.
+        consecutive_connection_failures_before_delay: usize = 100,
         /// Open as many connections as the limit allows at once.
         aggressive_connection_opening: bool = false,
         /// What to do when a connection ends in the middle of its work.

@@ -26,7 +26,7 @@ pub struct Throttle {
     pub limit: u64,
     /// The period.
     pub period: Duration,
-    /// Events that may come at once; `None` = 1.
+    /// Events that may come at once; `None` = as many as come in a period.
     pub max_burst: Option<u64>,
 }
 
@@ -62,7 +62,11 @@ impl Throttle {
 
     /// The limiter's form of this rate.
     pub fn spec(&self) -> GcraSpec {
-        GcraSpec { limit: self.limit, period: self.period, burst: self.max_burst.unwrap_or(1) }
+        GcraSpec {
+            limit: self.limit,
+            period: self.period,
+            burst: self.max_burst.unwrap_or(self.limit),
+        }
     }
 }
 
@@ -163,6 +167,12 @@ mod tests {
             assert_eq!(Throttle::parse(text), Ok(want), "{text}");
             assert_eq!(Throttle::parse(&want.to_string()), Ok(want), "{want}");
         }
+    }
+
+    #[test]
+    fn without_a_burst_the_whole_quantity_may_come_at_once() {
+        let burst = |text| Throttle::parse(text).unwrap().spec().burst;
+        assert_eq!((burst("50/hr"), burst("50/hr,max_burst=2")), (50, 2));
     }
 
     #[test]

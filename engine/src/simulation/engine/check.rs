@@ -146,6 +146,12 @@ pub fn idle(stage: &Stage, machine: &Machine) -> Result<(), String> {
     if sessions > 0 || resident > 0 {
         return Err(format!("{sessions} sessions, {resident} bytes of bodies are left behind"));
     }
+    for shard in machine.shards() {
+        let found = crate::queue::check::check(&shard);
+        if let Some(problem) = found.problems.iter().chain(&found.passing).next() {
+            return Err(format!("self check of shard {}: {problem}", shard.index));
+        }
+    }
     let tasks = stage.world.exec.tasks_of(machine.node);
     let expected = stage.tasks_per_shard.get() * machine.process.shards;
     if tasks != expected {

@@ -3,7 +3,6 @@
 use super::model::{Done, Known};
 use super::{Opened, Stage};
 use crate::io::sim::Node;
-use crate::queue::name;
 use crate::spool::load;
 use crate::spool::recover::Recovered;
 use ringmta_policy::{Message, MessageId};
@@ -101,7 +100,7 @@ fn one(
     else {
         return Err(format!("message {id} came back with other bytes, or as an older version"));
     };
-    let queue = name::of(&known.meta, &version.recipients).to_string();
+    let queue = ringmta_policy::QueueName::of(&known.meta, &version.recipients).to_string();
     if queue != recovered.queue {
         return Err(format!("message {id} came back in {}, not in {queue}", recovered.queue));
     }
