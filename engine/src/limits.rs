@@ -339,6 +339,8 @@ pub const MESH_ANSWER_SECS: u64 = 5;
 pub const RELOAD_SECS: u64 = 60;
 /// Pause before a letter is sent again to a shard whose box is full.
 pub const MESH_RETRY_MS: u64 = 10;
+/// Findings of one kind that the self check of a shard tells.
+pub const SELF_CHECK_TOLD_MAX: usize = 20;
 /// How often the self check looks again at what may be about to change.
 pub const SELF_CHECK_LOOKS: usize = 4;
 /// Time between two such looks.

@@ -217,6 +217,27 @@ fn an_idle_connection_gives_way_to_a_shard_that_waits() {
 }
 
 #[test]
+fn a_connection_of_the_policys_own_gives_way_too() {
+    let mut site = Site::new();
+    site.queue = "protocol = { custom_lua = { constructor = 'make.own' } },".into();
+    site.path = "connection_limit = 1, idle_timeout = '1h',".into();
+    site.extra = "
+kumo.on('make.own', function()
+  local connection = {}
+  function connection:send(message) return 'taken' end
+  return connection
+end)"
+    .into();
+    let engine = site.start(2);
+    for n in 1..=16 {
+        engine.accept("a@src.test", &["u@dst.test"], &message("turn"));
+        wait("its delivery", || site.records_of("Delivery").len() == n);
+    }
+    engine.wait_empty();
+    check(&engine);
+}
+
+#[test]
 fn an_idle_connection_gives_way_to_another_site_under_the_same_limit() {
     let sinks = [Sink::start(), Sink::start()];
     let mut site = Site::new();

@@ -43,9 +43,9 @@ impl Gcra {
         let Some(interval) = spec.interval_nanos() else { return Err(spec.period) };
         let tolerance = interval.saturating_mul(spec.burst.max(1));
         let cost = interval.saturating_mul(n);
-        let mut seen = self.next_nanos.load(Ordering::Relaxed);
+        let mut seen = self.settled(spec, now_nanos);
         loop {
-            let new = spec.clamp(seen, now_nanos).saturating_add(cost);
+            let new = seen.max(now_nanos).saturating_add(cost);
             let allowed_from = new.saturating_sub(tolerance.max(cost));
             if allowed_from > now_nanos {
                 return Err(Duration::from_nanos(allowed_from - now_nanos));
@@ -65,11 +65,26 @@ impl Gcra {
     /// As [`Gcra::try_acquire`], but takes nothing.
     pub fn would_pass(&self, spec: &GcraSpec, now_nanos: u64) -> Result<(), Duration> {
         let Some(interval) = spec.interval_nanos() else { return Err(spec.period) };
-        let ahead = spec.clamp(self.next_nanos.load(Ordering::Relaxed), now_nanos) - now_nanos;
+        let ahead = self.settled(spec, now_nanos).saturating_sub(now_nanos);
         let tolerance = interval.saturating_mul(spec.burst.max(1));
         match ahead.saturating_add(interval).saturating_sub(tolerance) {
             0 => Ok(()),
             wait => Err(Duration::from_nanos(wait)),
+        }
+    }
+
+    /// The state as it is under this rate: what another rate has left owes no more than this one can ever owe. So a rate that
+    /// is raised counts from then on.
+    fn settled(&self, spec: &GcraSpec, now_nanos: u64) -> u64 {
+        let seen = self.next_nanos.load(Ordering::Relaxed);
+        let Some(interval) = spec.interval_nanos() else { return seen };
+        let most = now_nanos.saturating_add(interval.saturating_mul(spec.burst.max(1)));
+        if seen <= most {
+            return seen;
+        }
+        match self.next_nanos.compare_exchange(seen, most, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => most,
+            Err(other) => other.min(most),
         }
     }
 
@@ -81,21 +96,13 @@ impl Gcra {
     /// Events that would pass at `now_nanos`, and how long until the limiter is as if unused.
     pub fn peek(&self, spec: &GcraSpec, now_nanos: u64) -> (u64, Duration) {
         let Some(interval) = spec.interval_nanos() else { return (0, spec.period) };
-        let ahead = spec.clamp(self.next_nanos.load(Ordering::Relaxed), now_nanos) - now_nanos;
+        let ahead = self.settled(spec, now_nanos).saturating_sub(now_nanos);
         let left = interval.saturating_mul(spec.burst.max(1)).saturating_sub(ahead) / interval;
         (left, Duration::from_nanos(ahead))
     }
 }
 
 impl GcraSpec {
-    /// A state as far from `now_nanos` as events of this rate can bring it: one that another rate has left owes no more than
-    /// this one allows, so a rate that is raised counts from then on.
-    fn clamp(&self, next_nanos: u64, now_nanos: u64) -> u64 {
-        let Some(interval) = self.interval_nanos() else { return next_nanos.max(now_nanos) };
-        let most = now_nanos.saturating_add(interval.saturating_mul(self.burst.max(1)));
-        next_nanos.clamp(now_nanos, most)
-    }
-
     /// Nanoseconds between two events at the steady rate; `None` when nothing may pass.
     fn interval_nanos(&self) -> Option<u64> {
         let period = u64::try_from(self.period.as_nanos()).unwrap_or(u64::MAX);

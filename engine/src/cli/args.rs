@@ -242,6 +242,8 @@ pub enum Ctl {
     },
     /// Load the policy anew.
     Reload,
+    /// Is each message in exactly one place, and every limit and route as it should be?
+    SelfCheck,
 }
 
 /// Which queues, why, and for how long.

@@ -25,18 +25,34 @@ pub fn ctl(args: &CtlArgs) -> Result<(), String> {
         Ctl::Metrics { prefix } => api.get("/metrics", &[("prefix", prefix)])?,
         Ctl::Suspend(order) => api.send("POST", "/api/admin/suspend/v1", &posted(order)?)?,
         Ctl::Bounce(order) => api.send("POST", "/api/admin/bounce/v1", &posted(order)?)?,
+        Ctl::SelfCheck => api.get("/api/admin/self-check/v1", &[])?,
         Ctl::Orders => {
-            for kind in ["suspend", "suspend-ready-q", "bounce"] {
+            for kind in ORDER_KINDS {
                 let list = api.get(&format!("/api/admin/{kind}/v1"), &[])?;
                 println!("{kind}: {}", pretty(&list));
             }
             return Ok(());
         }
-        Ctl::Cancel { id } => api.send("DELETE", "/api/admin/suspend/v1", &json!({"id": id}))?,
+        Ctl::Cancel { id } => cancel(&api, id)?,
         Ctl::Reload => api.send("POST", "/api/admin/reload/v1", &json!({}))?,
     };
     println!("{}", pretty(&answer));
     Ok(())
+}
+
+/// Kinds of orders, as paths name them.
+const ORDER_KINDS: [&str; 3] = ["suspend", "suspend-ready-q", "bounce"];
+
+/// Ends an order of whichever kind.
+fn cancel(api: &Api, id: &str) -> Result<String, String> {
+    let mut answer = Err(String::new());
+    for kind in ORDER_KINDS {
+        answer = api.send("DELETE", &format!("/api/admin/{kind}/v1"), &json!({"id": id}));
+        if answer.is_ok() {
+            break;
+        }
+    }
+    answer
 }
 
 fn posted(order: &OrderArgs) -> Result<Value, String> {

@@ -200,6 +200,11 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
         known["queue"] = item.queue.name.to_string().into();
         known["last_trouble"] = item.queue.last_trouble.borrow().clone().into();
         known["shard"] = shard.index.into();
+        let (name, parts) = (&item.queue.name, &item.queue.parts);
+        if let Some(held) = shard.queues.orders.suspended(name, parts, unix_millis()) {
+            known["state"] = format!("is held by an operator: {}", held.reason).into();
+            known["suspended_until"] = rfc3339(held.until_millis * 1_000_000).into();
+        }
         (item.at, known)
     });
     let Some((at, mut known)) = known else { return Value::Null };

@@ -3,6 +3,7 @@
 //! simulation.
 
 use crate::io::Map;
+use crate::limits::SELF_CHECK_TOLD_MAX;
 use crate::shard::Shard;
 use ringmta_policy::MessageId;
 use serde::{Deserialize, Serialize};
@@ -35,17 +36,14 @@ pub struct Found {
     pub passing: Vec<String>,
 }
 
-/// Most findings of a kind that are told.
-const TOLD_MAX: usize = 20;
-
 /// Looks through `shard`.
 pub fn check(shard: &Shard) -> Found {
     let mut found = Found { shard: shard.index, ..Found::default() };
     places(shard, &mut found);
     ready_queues(shard, &mut found);
     routes(shard, &mut found);
-    found.problems.truncate(TOLD_MAX);
-    found.passing.truncate(TOLD_MAX);
+    found.problems.truncate(SELF_CHECK_TOLD_MAX);
+    found.passing.truncate(SELF_CHECK_TOLD_MAX);
     found
 }
 

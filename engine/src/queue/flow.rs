@@ -165,15 +165,22 @@ impl Queues {
     }
 }
 
-/// The first message that waits in `queue` gets its turn when the rate lets it go. One timer does for all of them.
+/// The first message that waits in `queue` gets its turn when the rate lets it go. One timer does for all of them, and
+/// another one only when the rate was raised.
 fn pace(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>, wait: Duration) {
-    if queue.pacing.replace(true) {
+    let wait = wait.min(limits::PACE_WAIT_MAX);
+    let due = mono_nanos() + wait.as_nanos() as u64;
+    let set = queue.paced_until.get();
+    if set > 0 && set <= due {
         return;
     }
+    queue.paced_until.set(due);
     let (shard, queue) = (shard.clone(), queue.clone());
     io::spawn(async move {
-        io::sleep(wait.min(limits::PACE_WAIT_MAX)).await;
-        queue.pacing.set(false);
+        io::sleep(wait).await;
+        if queue.paced_until.get() == due {
+            queue.paced_until.set(0);
+        }
         shard.queues.pump(&shard, &queue);
     });
 }

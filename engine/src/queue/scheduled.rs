@@ -83,8 +83,8 @@ pub struct ScheduledQueue {
     /// Messages that wait, in order, for the route, for their turn of the queue's rate, or for room
     /// in a ready queue. None of them has been charged for anything.
     pub waiting: RefCell<VecDeque<Item>>,
-    /// A task wakes the first of them when the rate lets it go.
-    pub pacing: Cell<bool>,
+    /// A task wakes the first of them then, when the rate lets it go (monotonic nanoseconds; 0 for none).
+    pub paced_until: Cell<u64>,
     /// A task goes on with them after others had their turn.
     pub moving: Cell<bool>,
     /// Messages that policy is being asked about on their way to a ready queue.
@@ -114,7 +114,7 @@ impl ScheduledQueue {
             serial: Cell::new(0),
             resolving: Cell::new(false),
             waiting: RefCell::default(),
-            pacing: Cell::new(false),
+            paced_until: Cell::new(0),
             moving: Cell::new(false),
             passing: Cell::new(0),
             count: Cell::new(0),
