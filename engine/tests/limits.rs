@@ -227,7 +227,7 @@ kumo.on('make.own', function()
   function connection:send(message) return 'taken' end
   return connection
 end)"
-    .into();
+        .into();
     let engine = site.start(2);
     for n in 1..=16 {
         engine.accept("a@src.test", &["u@dst.test"], &message("turn"));

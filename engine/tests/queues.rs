@@ -186,6 +186,7 @@ fn one_refused_connection_fails_one_message() {
     sink.set(|behaviour| behaviour.stall = None);
     sink.wait_messages(50);
     engine.wait_empty();
+    wait("all records", || site.records_of("Delivery").len() == 50);
     let failed = site.records_of("TransientFailure");
     assert_eq!(failed.len(), 1, "{failed:?}");
     check(&engine);

@@ -154,6 +154,18 @@ impl HookLog {
         !self.has_pending() && !self.busy.get() && self.cursor.get() >= self.end.get()
     }
 
+    /// How far it is, for whoever looks for what holds it up.
+    pub fn state(&self) -> String {
+        format!(
+            "taken to {:?}, read to {:?}, durable to {:?}, {} bytes pending, busy: {}",
+            self.cursor.get(),
+            self.ahead.get(),
+            self.end.get(),
+            self.pending.borrow().len(),
+            self.busy.get()
+        )
+    }
+
     /// Whether events wait to be made durable.
     pub fn has_pending(&self) -> bool {
         !self.pending.borrow().is_empty()
@@ -198,6 +210,8 @@ impl HookLog {
         let (segment, offset) = self.end.get();
         let end = offset + taken.data.len() as u64;
         self.end.set((segment, end));
+        // Whoever reads may have looked while the events were on their way to the disk, neither pending nor durable.
+        self.wake_reader();
         if end >= EVENT_SEGMENT_BYTES {
             self.start_segment().await;
             self.keep_within_limit().await;
@@ -346,6 +360,7 @@ impl Drop for Taken<'_> {
         if !self.written {
             self.log.pending.borrow_mut().splice(0..0, self.data.iter().copied());
             self.log.file.borrow_mut().take();
+            self.log.wake_reader();
         }
     }
 }

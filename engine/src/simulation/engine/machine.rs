@@ -198,6 +198,17 @@ impl Machine {
         self.shards().iter().all(drained)
     }
 
+    /// The state of each hook's log that is not empty.
+    pub fn untold(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for shard in self.shards() {
+            for hook in shard.events.hooks().iter().filter(|hook| !hook.log.is_drained()) {
+                all.push(format!("shard {}, {}: {}", shard.index, hook.name, hook.log.state()));
+            }
+        }
+        all
+    }
+
     /// Stops it as an operator does.
     ///
     /// # Errors

@@ -290,9 +290,9 @@ fn last_life(stage: &Stage) -> Result<(), String> {
     broken?;
     if let Err(stuck) = drained {
         let (clients, waiting) = (stage.clients.get(), machine.waiting());
-        let told = machine.has_told_all();
+        let told = machine.untold();
         return Err(format!(
-            "stuck: {clients} clients, {waiting} messages wait, events told: {told} ({stuck:?})"
+            "stuck: {clients} clients, {waiting} messages wait, events not told: {told:?} ({stuck:?})"
         ));
     }
     check::at_the_end(stage)?;
