@@ -1,6 +1,7 @@
 //! What the engine says on stderr, and how much of it.
 
-use std::io::IsTerminal;
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{fmt, reload, EnvFilter, Registry};
@@ -17,13 +18,49 @@ pub fn start(default: &str) -> Result<(), String> {
     let filter = parse(asked.as_deref().unwrap_or(default))
         .map_err(|why| format!("the environment's KUMOD_LOG: {why}"))?;
     let (filter, handle) = reload::Layer::new(filter);
-    let stderr =
-        fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let stderr = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(|| OneLine);
     // Only a second start of the same process could find both taken, and then the first stays.
     let started = tracing_subscriber::registry().with(filter).with(stderr).try_init();
     started.map_err(|error| error.to_string())?;
     let _ = FILTER.set(handle);
     Ok(())
+}
+
+/// Stderr, on which each event stays one line whatever strangers' texts it holds. The subscriber writes an event at once.
+struct OneLine;
+
+impl Write for OneLine {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        static COLOURS: OnceLock<bool> = OnceLock::new();
+        let colours = *COLOURS.get_or_init(|| std::io::stderr().is_terminal());
+        std::io::stderr().write_all(&one_line(event, colours))?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// `event` with its control characters escaped: but for the line end behind it, and the colours of a terminal.
+fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
+    let (text, end) = match event.strip_suffix(b"\n") {
+        Some(text) => (text, true),
+        None => (event, false),
+    };
+    let harmless = |b: &u8| *b >= b' ' && *b != 0x7f || *b == b'\t' || (colours && *b == 0x1b);
+    if text.iter().all(harmless) {
+        return Cow::Borrowed(event);
+    }
+    let mut out = Vec::with_capacity(event.len() + 16);
+    for byte in text {
+        match byte {
+            byte if harmless(byte) => out.push(*byte),
+            byte => out.extend(byte.escape_ascii()),
+        }
+    }
+    out.extend(end.then_some(b'\n'));
+    Cow::Owned(out)
 }
 
 /// Says what `filter` asks for from now on: levels by target, such as `info` or
@@ -61,6 +98,15 @@ fn is_name(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_stays_one_line() {
+        let plain = |event: &[u8]| one_line(event, false).into_owned();
+        assert_eq!(plain(b"a\tb \xc3\xa9\n"), b"a\tb \xc3\xa9\n");
+        assert_eq!(plain(b"a\nERROR forged\r\0\x7f\n"), b"a\\nERROR forged\\r\\x00\\x7f\n");
+        assert_eq!(plain(b"a\nb\x1b[2J"), b"a\\nb\\x1b[2J");
+        assert_eq!(&*one_line(b"\x1b[1mb\n", true), b"\x1b[1mb\n");
+    }
 
     #[test]
     fn filters() {

@@ -66,6 +66,24 @@ pub const DATA_BUFFER_KEEP_BYTES: usize = 16 * 1024;
 /// Protocol errors in one session before it is closed with 421: a scanner or an HTTP client is
 /// not a mail client.
 pub const SESSION_ERRORS_MAX: u32 = 20;
+/// Refusals of policy, since a message was last accepted, before a session is closed with 421: a list of recipients may have
+/// many that are suppressed; a client that tries what it finds has nothing else.
+pub const SESSION_REFUSALS_MAX: u32 = 100;
+/// Refusals of policy whose replies do not wait.
+pub const SESSION_REFUSALS_FREE: u32 = 20;
+/// How long the replies of further ones wait, milliseconds.
+pub const REFUSAL_DELAY_MS: u64 = 50;
+/// Wrong passwords of one session before it is closed with 421.
+pub const SESSION_GUESSES_MAX: u32 = 5;
+/// How long the reply to the first wrong password of a session waits, milliseconds; to the second twice as long, and so on.
+pub const AUTH_DELAY_MS: u64 = 250;
+/// Wrong passwords of one peer, over all its connections, before it is not listened to: a person's slips and a
+/// misconfigured application's first minute fit.
+pub const AUTH_GUESSES_PER_PEER: usize = 20;
+/// Time in which one wrong password of a peer is forgiven, seconds: a guess every 15 s is 5,760 a day.
+pub const AUTH_GUESS_REFILL_SECS: u64 = 15;
+/// Peers whose wrong passwords a shard remembers: 65,536 take some megabytes.
+pub const AUTH_GUESS_PEERS_MAX: usize = 65_536;
 /// Reply bytes that may wait in memory for a client that does not read.
 pub const REPLY_BACKLOG_BYTES: usize = 64 * 1024;
 /// A session that says nothing for this long gives its receive buffer back.
@@ -76,12 +94,30 @@ pub const SESSION_TOTAL_SECS: u64 = 24 * 3600;
 pub const DATA_TOTAL_SECS: u64 = 3600;
 /// TLS handshake deadline, both directions.
 pub const TLS_HANDSHAKE_SECS: u64 = 30;
+/// The part of the process's memory that what is being received may take when the operator does not say.
+pub const RECEIVING_SHARE: usize = 4;
+/// Bytes of a message being received that are not counted: what each session may have anyway.
+pub const RECEIVING_FREE_BYTES: usize = 16 * 1024;
+/// Bytes counted at once, so that few steps touch what all shards share.
+pub const RECEIVING_STEP_BYTES: usize = 64 * 1024;
+/// When a client may try again that was told that memory is used up, seconds.
+pub const RETRY_AFTER_SECS: u64 = 10;
+/// Bytes of a transaction's messages in memory before some are stored while the others are made.
+pub const STAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Received headers in a message before it is taken for a loop (RFC 5321 6.3 asks for >= 100).
 pub const RECEIVED_HEADERS_MAX: usize = 100;
 /// A shard with this many more sessions than the emptiest one hands new sockets over.
 pub const ACCEPT_IMBALANCE_MAX: u64 = 8;
 /// Recipients of one HTTP injection request.
 pub const INJECT_RECIPIENTS_MAX: usize = 10_000;
+/// Messages of an HTTP injection that are stored together: enough that one write serves hundreds.
+pub const INJECT_BATCH_MESSAGES: usize = 500;
+/// Their bytes at most: they are in memory twice until they are written.
+pub const INJECT_BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// How long an HTTP injection makes messages before the shard's other tasks get a turn, milliseconds.
+pub const INJECT_SLICE_MS: u64 = 5;
+/// Longest name of the header that traces reports: it leaves room on its line.
+pub const TRACE_HEADER_NAME_BYTES: usize = 64;
 /// Longest a recipient of an HTTP injection waits for the policy's rate limit; beyond it the recipient is refused.
 pub const INJECT_RATE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -233,6 +269,8 @@ pub const RECORD_HEADERS_MAX: usize = 256;
 pub const RECORD_HEADER_BYTES: usize = 64 * 1024;
 /// Bytes of a report's own header that its records are made of: each of a thousand records reads it.
 pub const REPORT_HEADER_BYTES: usize = 16 * 1024;
+/// Bytes of a report that are parsed: a thousand recipients fit.
+pub const REPORT_BYTES_MAX: usize = 1024 * 1024;
 /// Recipients of one report that records are made of.
 pub const REPORT_RECIPIENTS_MAX: usize = 1000;
 /// How long a client certificate and its key are used before they are read again, seconds.

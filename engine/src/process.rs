@@ -32,6 +32,8 @@ pub struct Process {
     pub inboxes: Vec<Inbox>,
     /// Open SMTP sessions per shard, for the balance of new ones.
     pub sessions: Vec<AtomicU64>,
+    /// Open SMTP sessions of each ESMTP listener, by its index, on all shards.
+    pub listener_sessions: Vec<AtomicU64>,
     /// TLS of each ESMTP listener, by its index.
     pub smtp_tls: Vec<Option<Arc<ServerConfig>>>,
     /// TLS of each HTTP listener, by its index.

@@ -58,7 +58,9 @@ pub struct Shard {
     /// Its ids.
     pub ids: IdSource,
     /// No new work is begun.
-    pub stopping: Cell<bool>,
+    pub stopping: accept::stopping::Stopping,
+    /// Who has given wrong passwords.
+    pub guesses: accept::guesses::Guesses,
     /// The mesh task has seen the order to stop.
     stop_seen: Cell<bool>,
     /// Itself, for what it hands out.
@@ -131,7 +133,8 @@ pub(crate) async fn start(
             events,
             metrics: Metrics::default(),
             ids: IdSource::new(index),
-            stopping: Cell::new(false),
+            stopping: accept::stopping::Stopping::default(),
+            guesses: accept::guesses::Guesses::of(shards),
             stop_seen: Cell::new(false),
             me: RefCell::new(me.clone()),
         }
@@ -437,16 +440,24 @@ impl Shard {
         }
     }
 
-    /// Counts a session in or out, for the balance between shards.
-    pub fn session_count(&self, delta: i64) {
-        let counter = &self.process.sessions[self.index];
+    /// Counts a session of a listener in or out: for the balance between shards, and for its limit over all of them.
+    pub fn session_count(&self, listener: usize, delta: i64) {
+        let counters = [
+            Some(&self.process.sessions[self.index]),
+            self.process.listener_sessions.get(listener),
+        ];
+        for counter in counters.into_iter().flatten() {
+            if delta > 0 {
+                counter.fetch_add(1, Ordering::Relaxed);
+            } else {
+                counter.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
         if delta > 0 {
             self.metrics.sessions.inc();
             self.metrics.sessions_total.inc();
-            counter.fetch_add(1, Ordering::Relaxed);
         } else {
             self.metrics.sessions.dec();
-            counter.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

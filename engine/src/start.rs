@@ -38,6 +38,8 @@ pub struct Options {
     pub auth_in_clear: bool,
     /// Do not wait for stable storage.
     pub relaxed: bool,
+    /// Bytes that may be in the course of being received; a quarter of the memory when not given.
+    pub receive_memory: Option<usize>,
 }
 
 /// A running engine.
@@ -61,6 +63,9 @@ type Held = (std::fs::File, Vec<ReservedPort>);
 /// That line.
 pub fn start(options: &Options) -> Result<Engine, String> {
     check_ring()?;
+    if let Some(bytes) = options.receive_memory {
+        crate::accept::memory::set_limit(bytes);
+    }
     let shared = Shared::new(limits::HELPER_THREADS);
     let cores = ring::cores();
     let shards = options.shards.unwrap_or(cores.len()).clamp(1, limits::SHARDS_MAX);
@@ -84,6 +89,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         limits: crate::egress::lease::Registry::default(),
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+        listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
         smtp_tls: listeners_tls(&policy, init.esmtp_listeners.iter().map(smtp_certificate))?,
         http_tls: http_tls(&policy, &init)?,
         tls_verify: tls::client_config(true)?,
@@ -95,6 +101,14 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         init,
     };
     drop(policy);
+    if !process.hostname.contains('.') {
+        // RFC 5321 section 4.1.1.1 asks for a name that others can look up; many receivers refuse one that cannot be.
+        tracing::warn!(
+            "this host is called {:?}, without a domain: sources without `ehlo_domain` say EHLO with \
+             that name",
+            process.hostname
+        );
+    }
     let mut engine = start_shards(Arc::new(process), &cores, (lock, ports))?;
     engine.open(options.user.as_deref())?;
     Ok(engine)

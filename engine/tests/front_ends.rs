@@ -112,7 +112,7 @@ fn xclient_names_the_client() {
     let text = text_of(&sink, 1);
     assert!(text.contains("X-Ends: 192.0.2.9:5000 198.51.100.2:25\r\n"), "{text}");
     assert!(text.contains("X-Proxied: true\r\n"), "{text}");
-    assert!(text.contains("from far.test (192.0.2.9)"), "{text}");
+    assert!(text.contains("from far.test ([192.0.2.9])"), "{text}");
 }
 
 #[test]
@@ -125,4 +125,21 @@ fn xclient_is_for_those_who_may() {
     client.expect(502, "XCLIENT ADDR=192.0.2.9");
     engine.accept("a@src.test", &["u@dst.test"], &message("plain"));
     assert!(!without_trace(&sink.wait_messages(1)[0].data).is_empty());
+}
+
+#[test]
+fn a_header_of_a_stranger_is_not_believed() {
+    let mut site = Site::new();
+    site.listener =
+        "require_proxy_protocol = true, proxy_hosts = { '192.0.2.1' }, relay_hosts = { '0.0.0.0/0' },".into();
+    let engine = site.start(1);
+    let mut client = Smtp::connect(engine.smtp);
+    let _ = client.try_send(b"PROXY TCP4 192.0.2.9 198.51.100.2 5000 25\r\n");
+    client.expect_closed();
+    engine.kill();
+    site.listener = "require_proxy_protocol = true, proxy_hosts = { '127.0.0.1' },".into();
+    let engine = site.start(1);
+    let mut client = Smtp::connect(engine.smtp);
+    client.send(b"PROXY TCP4 192.0.2.9 198.51.100.2 5000 25\r\n");
+    assert_eq!(client.reply().code, 220);
 }

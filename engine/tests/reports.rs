@@ -163,3 +163,24 @@ fn a_domain_for_reports_takes_nothing_else() {
     engine.wait_empty();
     assert_eq!(site.records_of("OOB").len() + site.records_of("Feedback").len(), 0);
 }
+
+#[test]
+fn a_huge_report_takes_little() {
+    let sink = Sink::start();
+    let site = site(&sink);
+    let engine = site.start(1);
+    let peak = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", engine.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    };
+    let text = String::from_utf8(dsn()).unwrap();
+    let one = "Final-Recipient: rfc822; late@far.test\r\nAction: delayed\r\nStatus: 4.2.2\r\n\r\n";
+    let huge = text.replace("--b1--", &format!("{}--b1--", one.repeat(18_000_000 / one.len())));
+    let before = peak();
+    engine.accept("", &["bounce@oob.test"], huge.as_bytes());
+    let record = site.wait_record("OOB", |_| true);
+    assert_eq!(record["recipient"], "gone@far.test");
+    let grown = peak() - before;
+    assert!(grown < 200 << 20, "a report of {} bytes took {grown} bytes of memory", huge.len());
+}

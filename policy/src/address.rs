@@ -1,5 +1,6 @@
 //! Envelope addresses (RFC 5321 section 4.1.2, with UTF-8 as in RFC 6531).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -78,9 +79,27 @@ impl EnvelopeAddress {
         &self.text
     }
 
-    /// The domain in the form queues are keyed by: lower case, no trailing dot.
+    /// The domain in the form queues are keyed by: lower case, no trailing dot, U-labels as A-labels (RFC 5890 section
+    /// 2.3.2.1), so that both spellings of a domain are one.
     pub fn routing_domain(&self) -> String {
-        self.domain().trim_end_matches('.').to_lowercase()
+        let domain = self.domain().trim_end_matches('.');
+        match domain.is_ascii() {
+            true => domain.to_ascii_lowercase(),
+            false => idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase()),
+        }
+    }
+
+    /// The address without any byte beyond ASCII, which every host takes (RFC 6531 section 3.2); `None` when its local part,
+    /// or a domain that has no A-label form, needs SMTPUTF8.
+    pub fn to_ascii(&self) -> Option<Cow<'_, str>> {
+        if self.text.is_ascii() {
+            return Some(Cow::Borrowed(&self.text));
+        }
+        if !self.user().is_ascii() {
+            return None;
+        }
+        let domain = idna::domain_to_ascii(self.domain()).ok()?;
+        Some(Cow::Owned(format!("{}@{domain}", self.user())))
     }
 }
 
@@ -175,6 +194,18 @@ fn is_address_literal(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_spellings_of_a_domain() {
+        let of = |text: &str| EnvelopeAddress::parse(text).unwrap();
+        let (u, a) = (of("u@M\u{fc}nchen.test"), of("u@xn--mnchen-3ya.test"));
+        assert_eq!(u.routing_domain(), "xn--mnchen-3ya.test");
+        assert_eq!(u.routing_domain(), a.routing_domain());
+        assert_eq!(u.to_ascii().as_deref(), Some("u@xn--mnchen-3ya.test"));
+        assert_eq!(a.to_ascii().as_deref(), Some("u@xn--mnchen-3ya.test"));
+        assert_eq!(of("\u{fc}@d.test").to_ascii(), None);
+        assert_eq!(EnvelopeAddress::null().to_ascii().as_deref(), Some(""));
+    }
 
     #[test]
     fn parts() {

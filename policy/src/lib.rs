@@ -73,6 +73,7 @@ mod shaping_tests;
 pub mod shared;
 mod slice;
 mod strftime;
+pub mod template;
 #[cfg(test)]
 mod testing;
 pub mod time;

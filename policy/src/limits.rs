@@ -118,6 +118,33 @@ pub const MAX_COUNTER_BUCKETS: usize = 100_000;
 pub const MAX_MIME_PARTS: usize = 10_000;
 /// Nesting of blocks and brackets in a Handlebars template.
 pub const MAX_TEMPLATE_DEPTH: usize = 64;
+/// Open statements of a Jinja template with their `elif` branches, each of which is a level of the parser's recursion.
+pub const MAX_TEMPLATE_BLOCKS: usize = 200;
+/// Operators, brackets and filters of one tag of a Jinja template: each may be a level of recursion, about half a kilobyte
+/// of a stack of two megabytes.
+pub const MAX_TEMPLATE_TAG_OPERATORS: usize = 250;
+/// Words and operators in all tags of a template: compiled, each takes some hundred bytes.
+pub const MAX_TEMPLATE_TOKENS: usize = 200_000;
+/// Steps of one rendering, well below a tenth of a second: the shard stands still meanwhile.
+pub const TEMPLATE_STEPS: u64 = 500_000;
+/// Bytes that one rendering may move from value to value: some tens of milliseconds, and what it can hold of memory.
+pub const MAX_TEMPLATE_WORK_BYTES: usize = 64 * 1024 * 1024;
+/// Text between tags that the steps of a loop may write, bytes.
+pub const MAX_TEMPLATE_REPEATED_BYTES: usize = 256 * 1024 * 1024;
+/// Largest value in a template, all it holds counted: an attachment fits.
+pub const MAX_TEMPLATE_VALUE_BYTES: usize = 16 * 1024 * 1024;
+/// Nesting of lists and maps in a value of a template.
+pub const MAX_TEMPLATE_VALUE_DEPTH: usize = 64;
+/// Levels of macros that call macros: minijinja's own measure, of which a macro takes four.
+pub const MAX_TEMPLATE_RECURSION: usize = 100;
+/// What a template may make: the largest message that is taken.
+pub const MAX_TEMPLATE_OUTPUT_BYTES: usize = 50 * 1024 * 1024;
+/// Brackets open at once in a YAML text: far more than values may be nested, few enough for its scanner.
+pub const MAX_YAML_OPEN: usize = 500;
+/// Recipients of one report that are looked at.
+pub const MAX_REPORT_RECIPIENTS: usize = 1000;
+/// Fields of one report that are looked at: a dozen for each of its recipients.
+pub const MAX_REPORT_FIELDS: usize = 12_000;
 /// Nesting of MIME parts.
 pub const MAX_MIME_DEPTH: usize = 32;
 /// DKIM signatures of one message that are looked at.

@@ -25,6 +25,7 @@
 ---@field line_length_hard_limit? integer Longest line (octets, without CRLF); 500 5.2.3 beyond. Default: 998.
 ---@field allow_xclient? boolean Offer XCLIENT: whoever may use it says on whose behalf it speaks (ADDR, PORT, DESTADDR, DESTPORT). Set it in `peer` for the front ends alone. Default: false.
 ---@field require_proxy_protocol? boolean Expect a HAProxy PROXY header (version 1 or 2) on every connection, and take the client it names for the client. A connection without one is closed. Default: false.
+---@field proxy_hosts? any[] Peers whose PROXY header is believed; connections of others are closed. Every peer's when absent.
 ---@field peer? table<string, any> Other options for some client networks. Default: {}.
 ---@field via? table<string, any> Other options for some local addresses; applied after `peer`. Default: {}.
 ---@field meta? table<string, any> Metadata every connection starts with. Default: {}.

@@ -1,14 +1,15 @@
 //! DATA (RFC 5321 section 4.1.1.4).
 
 use super::dot_reader::DotReader;
+use super::memory::Held;
 use super::reply::{Refusal, Reply};
 use super::session::{Ask, Asked, DataState, Session, Step, Transaction};
 use crate::limits::MESSAGE_BYTES_MAX;
+use crate::message::international::SMTPUTF8;
+use ringmta_policy::Meta;
 
-/// First size of a body's memory when the client did not declare one.
+/// First size of a body's memory. It grows with what comes: a size the client declares is only its word.
 const BODY_START_BYTES: usize = 16 * 1024;
-/// Room kept for the headers that will be put in front.
-const TRACE_BYTES: usize = 1024;
 
 impl Session {
     pub(super) fn on_data(&mut self) -> Option<Step> {
@@ -22,10 +23,28 @@ impl Session {
         self.push(Reply::fixed(354, "Go ahead, end with <CRLF>.<CRLF>"));
         let params = &self.params;
         let size_max = params.size_max.min(MESSAGE_BYTES_MAX);
-        // A declared size is the client's word: it saves growing, within reason.
-        let start = self.declared_size.clamp(BODY_START_BYTES, 1 << 20);
         let reader = DotReader::new(params.bare, size_max, params.line_max);
-        self.enter_data(DataState { reader, body: Vec::with_capacity(start + TRACE_BYTES) });
+        let body = Vec::with_capacity(BODY_START_BYTES);
+        self.enter_data(DataState { reader, body, held: Held::default() });
+    }
+
+    /// What the client asked for beside the addresses, as metadata of the message.
+    fn transaction_meta(&mut self) -> Meta {
+        let mut meta = Meta::new();
+        if self.mail.smtputf8 {
+            meta.insert(SMTPUTF8.into(), true.into());
+        }
+        let mut dsn = Meta::new();
+        for (name, value) in [("ret", self.mail.ret.take()), ("envid", self.mail.envid.take())] {
+            dsn.extend(value.map(|value| (name.to_string(), value.into())));
+        }
+        if !self.wanted.is_empty() {
+            dsn.insert("recipients".into(), std::mem::take(&mut self.wanted).into());
+        }
+        if !dsn.is_empty() {
+            meta.insert("dsn".into(), dsn.into());
+        }
+        meta
     }
 
     /// The final dot has come.
@@ -33,13 +52,16 @@ impl Session {
         let data = self.take_data()?;
         self.messages += 1;
         if let Some(fault) = data.reader.fault() {
-            self.reset_transaction();
             self.push(Refusal::Data(fault).reply());
+            self.reset_transaction();
             return None;
         }
-        let sender = self.sender.take()?;
-        let recipients = std::mem::take(&mut self.recipients);
-        let transaction = Transaction { sender, recipients, body: data.body };
+        // They stay known here until the answer: a refusal's record names them.
+        let sender = self.sender.clone()?;
+        let recipients = self.recipients.clone();
+        let meta = self.transaction_meta();
+        let DataState { body, held, .. } = *data;
+        let transaction = Transaction { sender, recipients, body, meta, held };
         Some(self.ask(Asked::Message, Ask::Message(transaction)))
     }
 }

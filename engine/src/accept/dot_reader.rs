@@ -36,6 +36,8 @@ pub enum DataFault {
     LineTooLong,
     /// A CR or LF alone.
     BareEnding,
+    /// The memory for what is being received is used up.
+    NoMemory,
 }
 
 /// Reads one message.
@@ -55,6 +57,11 @@ impl DotReader {
     pub fn new(bare: BareEndings, size_max: usize, line_max: usize) -> DotReader {
         let state = State::LineStart;
         DotReader { state, bare, size_max, line_max, line_len: 0, fault: None }
+    }
+
+    /// Gives the message up: its end is looked for, and nothing of it is kept.
+    pub fn give_up(&mut self, fault: DataFault) {
+        self.note(fault);
     }
 
     /// The first rule the message broke.

@@ -62,17 +62,17 @@ pub fn serve_socket(shard: &Rc<Shard>, socket: Accepted, listener: usize) {
     // A client that is gone again has no address.
     let Ok(peer) = stream.peer_addr() else { return };
     let process = &shard.process;
-    let open: u64 = process.sessions.iter().map(|s| s.load(Ordering::Relaxed)).sum();
+    let open = process.listener_sessions[listener].load(Ordering::Relaxed);
     let most = process.init.esmtp_listeners[listener].max_connections as u64;
     if open >= most || shard.stopping.get() {
         shard.metrics.sessions_denied.inc();
         let refusal = if open >= most { Refusal::TooManyConnections } else { Refusal::Stopping };
         return io::spawn(serve::turn_away(stream, refusal));
     }
-    shard.session_count(1);
+    shard.session_count(listener, 1);
     let shard = shard.clone();
     io::spawn(async move {
         serve::serve(shard.clone(), listener, stream, peer).await;
-        shard.session_count(-1);
+        shard.session_count(listener, -1);
     });
 }

@@ -1,7 +1,7 @@
 //! MAIL FROM (RFC 5321 section 4.1.1.2) and its parameters.
 
 use super::command::parse_path;
-use super::dot_reader::DataFault;
+use super::parameters;
 use super::reply::{Refusal, Reply};
 use super::session::{Ask, Asked, Session, Step};
 use ringmta_policy::EnvelopeAddress;
@@ -21,34 +21,13 @@ impl Session {
         let Ok(address) = EnvelopeAddress::parse(address) else {
             return self.refuse(Refusal::BadSender);
         };
-        if let Err(refusal) = self.mail_parameters(parameters) {
-            return self.refuse(refusal);
+        let offers_auth = self.tls || self.params.auth_in_clear;
+        match parameters::mail(parameters, self.params.size_max, offers_auth) {
+            Ok(parameters) => self.mail = parameters,
+            Err(refusal) => return self.refuse(refusal),
         }
         self.asked_address = Some(address.clone());
         Some(self.ask(Asked::Mail, Ask::Mail(address)))
-    }
-
-    /// SIZE (RFC 1870) and BODY (RFC 6152) are looked at; what else is well-formed is taken.
-    fn mail_parameters(&mut self, parameters: &str) -> Result<(), Refusal> {
-        self.declared_size = 0;
-        for parameter in parameters.split_ascii_whitespace() {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            if name.is_empty() {
-                return Err(Refusal::BadParameter);
-            }
-            if name.eq_ignore_ascii_case("SIZE") {
-                let size: usize = value.parse().map_err(|_| Refusal::BadParameter)?;
-                if size > self.params.size_max {
-                    return Err(Refusal::Data(DataFault::TooLarge));
-                }
-                self.declared_size = size;
-            } else if name.eq_ignore_ascii_case("BODY")
-                && !["7BIT", "8BITMIME"].iter().any(|known| value.eq_ignore_ascii_case(known))
-            {
-                return Err(Refusal::BadParameter);
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn after_mail(&mut self) {

@@ -12,8 +12,8 @@ use crate::message::trace::{self, Origin};
 use crate::shard::Shard;
 use crate::spool::Location;
 use ringmta_policy::{
-    BatchHandling, ConnMeta, EnvelopeAddress, HeaderBlock, Message, Policy, PolicyError,
-    TraceHeaders,
+    BatchHandling, ConnMeta, EnvelopeAddress, HeaderBlock, Message, Meta, Policy, PolicyError,
+    Scheduling, TraceHeaders,
 };
 use std::rc::Rc;
 use std::time::Duration;
@@ -41,12 +41,11 @@ pub struct Source<'a> {
 }
 
 /// What comes of a transaction.
-#[derive(Default)]
-struct Prepared {
+struct Prepared<'s> {
+    /// Stored already: of a large transaction some go to disk while the others are made.
+    stored: Stored<'s>,
     /// To be stored.
     accepted: Vec<Message>,
-    /// Reports that are logged and go no further.
-    dropped: Vec<Message>,
     /// What is logged of reports, once all is stored.
     reports: Vec<(Message, Report)>,
     /// Text of the reply then.
@@ -62,7 +61,10 @@ pub async fn receive(
     limit: Duration,
 ) -> Answer {
     let started = mono_nanos();
-    let Prepared { accepted, reports, text, .. } =
+    // Its bytes stay counted until all of it is stored, or nothing.
+    let mut transaction = transaction;
+    let _held = std::mem::take(&mut transaction.held);
+    let Prepared { mut stored, accepted, reports, text } =
         match deadline(limit, prepare(shard, source, transaction)).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(answer)) => return answer,
@@ -71,8 +73,9 @@ pub async fn receive(
     // Once it is being stored it is not given up for a slow policy's sake: a client that was told 451
     // would send again what may be on disk.
     let wait = Duration::from_secs(limits::STORE_WAIT_SECS);
-    match deadline(wait, store_for(shard, accepted, Some(source))).await {
+    match deadline(wait, stored.add_all(accepted)).await {
         Ok(Ok(())) => {
+            stored.queue(Some(source));
             if !reports.is_empty() {
                 for (message, report) in &reports {
                     reports::log(shard, source, message, report);
@@ -89,7 +92,7 @@ pub async fn receive(
         }
         Ok(Err(refusal)) => Answer::Refuse(refusal.reply()),
         Err(_) => {
-            tracing::error!("the disk has not answered for {wait:?}: a message may come twice");
+            tracing::error!("the disk has not answered for {wait:?}: a message is given up");
             Answer::Refuse(Refusal::SpoolFailed.reply())
         }
     }
@@ -102,11 +105,11 @@ pub fn took_too_long(peer: &str, limit: Duration) -> Answer {
 }
 
 /// What is to be stored of a transaction, and the text of the reply when it is.
-async fn prepare(
-    shard: &Rc<Shard>,
+async fn prepare<'s>(
+    shard: &'s Rc<Shard>,
     source: &Source<'_>,
     transaction: Transaction,
-) -> Result<Prepared, Answer> {
+) -> Result<Prepared<'s>, Answer> {
     if let Some(refusal) = no_room(shard) {
         return Err(Answer::Refuse(refusal.reply()));
     }
@@ -114,56 +117,75 @@ async fn prepare(
     {
         return Err(Answer::Refuse(Refusal::Loop.reply()));
     }
-    let messages = match make_messages(shard, source, transaction).await {
-        Ok(messages) => messages,
+    let mut maker = match Maker::new(shard, source, transaction).await {
+        Ok(maker) => maker,
         Err(error) => return Err(refuse(&error)),
     };
-    let accepted = Vec::with_capacity(messages.len());
-    let mut out = Prepared { accepted, ..Prepared::default() };
-    let mut refusal = None;
-    let handled = source.policy.handles("smtp_server_message_received");
-    let may_report = source.policy.handles("get_listener_domain");
-    for message in messages {
-        if source.deferred {
-            deferred::set_aside(&message);
-        } else if handled {
-            if let Err(error) = source.policy.message_received(&message, source.meta).await {
-                refusal = Some(refuse(&error));
-                continue;
-            }
+    let (stored, accepted) = (Stored::new(shard), Vec::with_capacity(maker.groups.len()));
+    let text = String::from("OK ids=");
+    let mut out = Prepared { stored, accepted, reports: Vec::new(), text };
+    let (mut refusal, mut bytes) = (None, 0);
+    while let Some(message) = maker.next(shard, source) {
+        let gap = if out.text.ends_with('=') { "" } else { " " };
+        out.text.push_str(&format!("{gap}{}", message.id()));
+        if !decide(source, &message, &mut out.reports, &mut refusal).await {
+            continue;
         }
-        let verdict = match may_report {
-            true => reports::look(source, &message).await,
-            false => Ok(Verdict::Mail),
-        };
-        match verdict {
-            Ok(Verdict::Mail) => out.accepted.push(message),
-            Ok(Verdict::Report { report, relay }) => {
-                out.reports.push((message.clone(), report));
-                if relay {
-                    out.accepted.push(message);
-                } else {
-                    out.dropped.push(message);
-                }
-            }
-            Ok(Verdict::Refused) => {
-                refusal = Some(Answer::Refuse(Refusal::RelayDenied.reply()));
-            }
-            Err(error) => refusal = Some(refuse(&error)),
+        bytes += message.body_size();
+        out.accepted.push(message);
+        if bytes > limits::STAGE_BYTES && !maker.groups.is_empty() && refusal.is_none() {
+            let staged = std::mem::take(&mut out.accepted);
+            out.stored.stage(staged, &out.reports).await.map_err(|r| Answer::Refuse(r.reply()))?;
+            bytes = 0;
         }
     }
-    let partial = refusal.is_some();
+    // After a 250 every recipient is ours (RFC 5321 sections 4.2.5, 6.1), and there is no reply that takes some of them: the
+    // client keeps all of it.
     match refusal {
-        Some(refusal) if out.accepted.is_empty() && out.dropped.is_empty() => return Err(refusal),
-        _ => {}
+        Some(refusal) => Err(refusal),
+        None => Ok(out),
     }
-    let mut text = String::from(if partial { "PARTIAL ids=" } else { "OK ids=" });
-    for (at, message) in out.accepted.iter().chain(&out.dropped).enumerate() {
-        let gap = if at > 0 { " " } else { "" };
-        text.push_str(&format!("{gap}{}", message.id()));
+}
+
+/// Asks policy about one message of a transaction. Whether it is to be stored; a report that is only logged is not.
+async fn decide(
+    source: &Source<'_>,
+    message: &Message,
+    reports: &mut Vec<(Message, Report)>,
+    refusal: &mut Option<Answer>,
+) -> bool {
+    if source.deferred {
+        deferred::set_aside(message);
+    } else if source.policy.handles("smtp_server_message_received") {
+        if let Err(error) = source.policy.message_received(message, source.meta).await {
+            refuse_all(refusal, &error);
+            return false;
+        }
     }
-    out.text = text;
-    Ok(out)
+    let verdict = match source.policy.handles("get_listener_domain") {
+        true => reports::look(source, message).await,
+        false => Ok(Verdict::Mail),
+    };
+    match verdict {
+        Ok(Verdict::Mail) => return true,
+        Ok(Verdict::Report { report, relay }) => {
+            reports.push((message.clone(), report));
+            return relay;
+        }
+        Ok(Verdict::Refused) => {
+            refusal.get_or_insert_with(|| Answer::Refuse(Refusal::RelayDenied.reply()));
+        }
+        Err(error) => refuse_all(refusal, &error),
+    }
+    false
+}
+
+/// Notes why a transaction is refused: the first refusal, but a handler that failed comes before any, for what it would have
+/// said is not known and the client may try again.
+fn refuse_all(so_far: &mut Option<Answer>, error: &PolicyError) {
+    if so_far.is_none() || error.rejection().is_none() {
+        *so_far = Some(refuse(error));
+    }
 }
 
 /// Whether new mail must be turned away for now.
@@ -195,48 +217,61 @@ pub fn refuse(error: &PolicyError) -> Answer {
     }
 }
 
-async fn make_messages(
-    shard: &Shard,
-    source: &Source<'_>,
-    transaction: Transaction,
-) -> Result<Vec<Message>, PolicyError> {
-    let Transaction { sender, recipients, body } = transaction;
-    let policy = source.policy;
-    let mut meta = source.meta.snapshot();
-    let mut body = Rc::new(body);
-    let mut envelope = (sender, recipients);
-    let mut groups = None;
-    let mut timing = None;
-    if policy.handles("smtp_server_data") || policy.handles("smtp_server_split_transaction") {
+/// Makes the messages of a transaction one after the other: each has a copy of the body, but for the last, which has the
+/// body.
+struct Maker {
+    sender: EnvelopeAddress,
+    /// Recipients of the messages to come, the next one last.
+    groups: Vec<Vec<EnvelopeAddress>>,
+    meta: Meta,
+    body: Rc<Vec<u8>>,
+    timing: Option<(Option<Rc<Scheduling>>, Option<u64>)>,
+}
+
+impl Maker {
+    /// Asks policy about the transaction as a whole.
+    async fn new(
+        shard: &Shard,
+        source: &Source<'_>,
+        transaction: Transaction,
+    ) -> Result<Maker, PolicyError> {
+        let Transaction { sender, recipients, body, meta: asked, .. } = transaction;
+        let policy = source.policy;
+        let mut meta = source.meta.snapshot();
+        meta.extend(asked);
+        let body = Rc::new(body);
+        if !policy.handles("smtp_server_data") && !policy.handles("smtp_server_split_transaction") {
+            let mut groups = split(recipients, source.batching);
+            groups.reverse();
+            return Ok(Maker { sender, groups, meta, body, timing: None });
+        }
         let (id, _) = shard.ids.next();
-        let (sender, recipients) = envelope;
         let whole = Message::new(id, sender, recipients, meta, body);
         policy.data(&whole, source.meta).await?;
-        let split = policy.split_transaction(&whole, source.meta).await?;
-        groups = split.map(|groups| parse_groups(&groups));
-        body = whole.body().unwrap_or_default();
-        envelope = (whole.sender(), whole.recipients());
-        timing = Some((whole.scheduling(), whole.due()));
-        meta = whole.take_meta();
+        let chosen = policy.split_transaction(&whole, source.meta).await?;
+        let chosen = chosen.map(|groups| parse_groups(&groups));
+        let mut groups = chosen.unwrap_or_else(|| split(whole.recipients(), source.batching));
+        groups.reverse();
+        let body = whole.body().unwrap_or_default();
+        let timing = Some((whole.scheduling(), whole.due()));
+        whole.drop_body();
+        Ok(Maker { sender: whole.sender(), groups, meta: whole.take_meta(), body, timing })
     }
-    let (sender, recipients) = envelope;
-    let mut groups = groups.unwrap_or_else(|| split(recipients, source.batching));
-    let mut messages = Vec::with_capacity(groups.len());
-    while let Some(group) = groups.pop() {
+
+    fn next(&mut self, shard: &Shard, source: &Source<'_>) -> Option<Message> {
+        let group = self.groups.pop()?;
         let (id, created) = shard.ids.next();
-        let head = trace::headers(source.trace, &source.origin, id, created, &group, &meta);
-        let last = groups.is_empty();
-        let own = if last { std::mem::take(&mut body) } else { body.clone() };
+        let head = trace::headers(source.trace, &source.origin, id, created, &group, &self.meta);
+        let last = self.groups.is_empty();
+        let own = if last { std::mem::take(&mut self.body) } else { self.body.clone() };
         let body = Rc::new(with_headers(head, own));
-        let own_meta = if last { std::mem::take(&mut meta) } else { meta.clone() };
-        let message = Message::new(id, sender.clone(), group, own_meta, body);
-        if let Some((scheduling, due)) = &timing {
+        let meta = if last { std::mem::take(&mut self.meta) } else { self.meta.clone() };
+        let message = Message::new(id, self.sender.clone(), group, meta, body);
+        if let Some((scheduling, due)) = &self.timing {
             message.set_timing(scheduling.clone(), *due);
         }
-        messages.push(message);
+        Some(message)
     }
-    messages.reverse();
-    Ok(messages)
 }
 
 /// `head` in front of `body`; the bytes move in place when nobody else holds them.
@@ -289,55 +324,129 @@ fn parse_groups(groups: &[Vec<String>]) -> Vec<Vec<EnvelopeAddress>> {
 /// # Errors
 /// Why they could not be stored.
 pub async fn store_and_queue(shard: &Rc<Shard>, messages: Vec<Message>) -> Result<(), Refusal> {
-    store_for(shard, messages, None).await
+    let mut stored = Stored::new(shard);
+    stored.add_all(messages).await?;
+    stored.queue(None);
+    Ok(())
 }
 
-async fn store_for(
-    shard: &Rc<Shard>,
-    messages: Vec<Message>,
-    source: Option<&Source<'_>>,
-) -> Result<(), Refusal> {
-    let mut commits = Vec::with_capacity(messages.len());
-    let mut failed = None;
-    for message in messages {
-        // The queue `null` is where a policy sends what it wants dropped.
-        if message.meta_str("queue", |queue| queue == Some("null")) {
-            continue;
+/// Stores messages that did not come over SMTP and share no fate, and queues those that are stored. One result for each, in
+/// order.
+pub async fn store_each(shard: &Rc<Shard>, messages: Vec<Message>) -> Vec<Result<(), Refusal>> {
+    let mut stored = Stored::new(shard);
+    let mut results: Vec<_> = messages.iter().map(|_| Ok(())).collect();
+    let wait = Duration::from_secs(limits::STORE_WAIT_SECS);
+    match deadline(wait, stored.add(messages)).await {
+        Ok(outcome) => {
+            for (at, result) in outcome {
+                results[at] = result;
+            }
+            stored.queue(None);
         }
-        let body = message.body().unwrap_or_default();
-        match shard.spool.store(&message, &body) {
-            Ok(commit) => commits.push((message, commit)),
-            Err(error) => {
-                failed = Some(error.refusal());
-                break;
+        Err(_) => {
+            tracing::error!("the disk has not answered for {wait:?}");
+            results.fill(Err(Refusal::SpoolFailed));
+        }
+    }
+    results
+}
+
+/// Messages on stable storage that nobody has taken over yet: dropped, they are let go, so that one whose sender was told
+/// otherwise is not found by the next start.
+struct Stored<'s> {
+    shard: &'s Rc<Shard>,
+    messages: Vec<(Message, Location)>,
+    /// Of so many of them only the header is in memory, for their records.
+    thin: usize,
+}
+
+impl<'s> Stored<'s> {
+    fn new(shard: &'s Rc<Shard>) -> Stored<'s> {
+        Stored { shard, messages: Vec::new(), thin: 0 }
+    }
+
+    /// Stores `messages`, all in one go. Gives back the result of each by its number; those without one belong to the queue
+    /// `null`, which is where a policy sends what it wants dropped.
+    async fn add(&mut self, messages: Vec<Message>) -> Vec<(usize, Result<(), Refusal>)> {
+        let mut commits = Vec::with_capacity(messages.len());
+        let mut results = Vec::with_capacity(messages.len());
+        for (at, message) in messages.into_iter().enumerate() {
+            if message.meta_str("queue", |queue| queue == Some("null")) {
+                continue;
+            }
+            let body = message.body().unwrap_or_default();
+            match self.shard.spool.store(&message, &body) {
+                Ok(commit) => commits.push((at, message, commit)),
+                Err(error) => results.push((at, Err(error.refusal()))),
             }
         }
+        for (at, message, commit) in commits {
+            match commit.await {
+                Ok(place) => {
+                    self.messages.push((message, place));
+                    results.push((at, Ok(())));
+                }
+                Err(error) => results.push((at, Err(error.refusal()))),
+            }
+        }
+        results
     }
-    let mut stored: Vec<(Message, Location)> = Vec::with_capacity(commits.len());
-    for (message, commit) in commits {
-        match commit.await {
-            Ok(at) => stored.push((message, at)),
-            Err(error) => failed = Some(error.refusal()),
+
+    /// Stores `messages`, which share one fate.
+    async fn add_all(&mut self, messages: Vec<Message>) -> Result<(), Refusal> {
+        // What was stored is let go with `self`: the client will send all of it again.
+        match self.add(messages).await.into_iter().find_map(|(_, result)| result.err()) {
+            Some(refusal) => Err(refusal),
+            None => Ok(()),
         }
     }
-    if let Some(refusal) = failed {
-        // The client will send all of it again: what was stored of it is let go.
-        for (_, at) in stored {
-            shard.spool.done(at);
+
+    /// Stores a part of a transaction and lets its bodies go from memory; those of reports are still needed.
+    async fn stage(
+        &mut self,
+        messages: Vec<Message>,
+        reports: &[(Message, Report)],
+    ) -> Result<(), Refusal> {
+        debug_assert_eq!(self.thin, self.messages.len());
+        self.add_all(messages).await?;
+        for (message, _) in &self.messages[self.thin..] {
+            let (size, body) = (message.body_size(), message.body().unwrap_or_default());
+            if !reports.iter().any(|(report, _)| report.same(message)) {
+                let header = HeaderBlock::new(&body).body_start().min(body.len());
+                message.restore_body(Rc::new(body[..header].to_vec()));
+                message.set_body_size(size);
+            }
         }
-        return Err(refusal);
+        self.thin = self.messages.len();
+        Ok(())
     }
-    for (message, at) in stored {
-        message.clear_changes();
-        let counter = match source {
-            Some(_) => &shard.metrics.received_smtp,
-            None => &shard.metrics.received_http,
-        };
-        counter.inc();
-        record_reception(shard, &message, source);
-        shard.queues.accept(shard, message, at);
+
+    /// Hands all of them to their queues.
+    fn queue(mut self, source: Option<&Source<'_>>) {
+        let shard = self.shard;
+        let thin = self.thin;
+        for (number, (message, at)) in std::mem::take(&mut self.messages).into_iter().enumerate() {
+            message.clear_changes();
+            let counter = match source {
+                Some(_) => &shard.metrics.received_smtp,
+                None => &shard.metrics.received_http,
+            };
+            counter.inc();
+            record_reception(shard, &message, source);
+            if number < thin {
+                message.drop_body();
+            }
+            shard.queues.accept(shard, message, at);
+        }
     }
-    Ok(())
+}
+
+impl Drop for Stored<'_> {
+    fn drop(&mut self) {
+        for (_, at) in self.messages.drain(..) {
+            self.shard.spool.done(at);
+        }
+    }
 }
 
 fn record_reception(shard: &Rc<Shard>, message: &Message, source: Option<&Source<'_>>) {

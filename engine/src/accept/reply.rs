@@ -63,6 +63,8 @@ pub enum Refusal {
     BadDomain,
     /// A parameter of MAIL or RCPT that cannot be read.
     BadParameter,
+    /// A parameter of MAIL or RCPT that we do not know.
+    UnknownParameter,
     /// Data broke a rule.
     Data(DataFault),
     /// One recipient too many in this transaction.
@@ -73,6 +75,8 @@ pub enum Refusal {
     TooManyConnections,
     /// Too many protocol errors.
     TooManyErrors,
+    /// Too many wrong passwords on this connection, or from this peer.
+    TooManyGuesses,
     /// AUTH where TLS is required for it.
     AuthNeedsTls,
     /// AUTH by a client that has authenticated.
@@ -119,15 +123,20 @@ impl Refusal {
             Refusal::BadRecipient => (501, "5.1.3 Bad recipient address syntax"),
             Refusal::BadDomain => (501, "5.5.2 EHLO/HELO needs a domain or address literal"),
             Refusal::BadParameter => (501, "5.5.4 Bad parameter"),
+            Refusal::UnknownParameter => (555, "5.5.4 Parameter not recognized"),
             Refusal::Data(DataFault::TooLarge) => (552, "5.3.4 Message exceeds the size limit"),
             Refusal::Data(DataFault::LineTooLong) => (500, "5.2.3 Line too long"),
             Refusal::Data(DataFault::BareEnding) => {
                 (552, "5.6.0 Bare CR or LF in message data: lines must end with CRLF")
             }
+            Refusal::Data(DataFault::NoMemory) => {
+                (452, "4.3.1 Too much mail is being received, try again later")
+            }
             Refusal::TooManyRecipients => (452, "4.5.3 Too many recipients"),
             Refusal::TooManyMessages => (421, "4.5.3 Too many messages on this connection"),
             Refusal::TooManyConnections => (421, "4.3.2 Too many connections, try again later"),
             Refusal::TooManyErrors => (421, "4.7.0 Too many errors, closing connection"),
+            Refusal::TooManyGuesses => (421, "4.7.0 Too many failed authentications, try later"),
             Refusal::AuthNeedsTls => (524, "5.7.11 AUTH needs TLS: use STARTTLS first"),
             Refusal::AuthTwice => (503, "5.5.1 Already authenticated"),
             Refusal::AuthFailed => (535, "5.7.8 Authentication credentials invalid"),

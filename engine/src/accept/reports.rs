@@ -3,7 +3,7 @@
 use super::receive::Source;
 use crate::egress::reply::Response;
 use crate::events::record::{Client, Kind, Record};
-use crate::limits::{REPORT_HEADER_BYTES, REPORT_RECIPIENTS_MAX};
+use crate::limits::{REPORT_BYTES_MAX, REPORT_HEADER_BYTES, REPORT_RECIPIENTS_MAX};
 use crate::shard::Shard;
 use ringmta_policy::mime::{delivery_report, feedback_report, Part};
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, Meta, PolicyError, ReportHandling};
@@ -47,7 +47,10 @@ pub async fn look(source: &Source<'_>, message: &Message) -> Result<Verdict, Pol
     let first = message.with_recipients(|to| to.first().map(EnvelopeAddress::routing_domain));
     let domain = first.unwrap_or_default();
     let found = source.policy.listener_domain(&domain, source.listener, source.meta).await?;
-    let (Some(domain), Ok(root)) = (found, Part::parse(&body)) else { return Ok(otherwise) };
+    // What a report says stands in front of the message it is about: of a large one the first part is read. Strangers send
+    // these, and what is parsed is in memory several times.
+    let read = &body[..body.len().min(REPORT_BYTES_MAX)];
+    let (Some(domain), Ok(root)) = (found, Part::parse(read)) else { return Ok(otherwise) };
     let wanted = [
         (domain.log_arf, feedback_report(&root).ok().flatten().map(Report::Feedback)),
         (domain.log_oob, delivery_report(&root).ok().flatten().map(Report::OutOfBand)),

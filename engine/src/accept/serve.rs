@@ -8,6 +8,7 @@ use super::receive::{self, refuse, Source};
 use super::relay::{self, Peer, Permit};
 use super::reply::{Refusal, Reply};
 use super::session::{Answer, Ask, Params, Pending, Session, Step, Transaction};
+use super::stopping::Wait;
 use super::xclient::Claim;
 use crate::egress::reply::{enhanced_code, Response};
 use crate::events::record::{Client, Kind, Record, TlsInfo};
@@ -15,8 +16,12 @@ use crate::io::{self, deadline, mono_nanos, tls, Conn, Stream};
 use crate::limits;
 use crate::message::trace::Origin;
 use crate::shard::Shard;
-use ringmta_policy::{ConnMeta, EnvelopeAddress, EsmtpListener, LineEndings, Policy, PolicyError};
+use futures::future::{select, Either};
+use ringmta_policy::{
+    AuthInfo, ConnMeta, EnvelopeAddress, EsmtpListener, LineEndings, Policy, PolicyError,
+};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,6 +53,10 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
     let (mut conn, mut input) = (Conn::Plain(stream), RecvBuf::new());
     let mut ends = (peer, local);
     if options.require_proxy_protocol {
+        if options.proxy_hosts.as_ref().is_some_and(|trusted| !trusted.contains(peer.ip())) {
+            shard.metrics.sessions_denied.inc();
+            return tracing::debug!("connection of {peer}: not in proxy_hosts of the listener");
+        }
         match proxy_protocol::receive(&mut conn, &mut input).await {
             Ok(None) => {}
             Ok(Some(named)) => {
@@ -93,6 +102,37 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
     let _ = deadline(Duration::from_secs(1), conn.close()).await;
 }
 
+/// Since when the message that is being received comes: its number in the session, and monotonic nanoseconds. A client that
+/// pipelines is in data whenever it is read from; each of its messages has a time of its own.
+#[derive(Default)]
+struct DataClock(Option<(usize, u64)>);
+
+impl DataClock {
+    /// What is left of the time for message `number`.
+    fn left(&mut self, number: usize, now: u64) -> Duration {
+        let (_, started) = match self.0 {
+            Some(known) if known.0 == number => known,
+            _ => *self.0.insert((number, now)),
+        };
+        let spent = Duration::from_nanos(now.saturating_sub(started));
+        Duration::from_secs(limits::DATA_TOTAL_SECS).saturating_sub(spent)
+    }
+}
+
+/// Receives; `None` when the stop comes first.
+async fn read_until(
+    conn: &mut Conn,
+    space: &mut [u8],
+    stop: Option<&mut Wait<'_>>,
+) -> Option<std::io::Result<usize>> {
+    let read = pin!(conn.read(space));
+    let Some(stop) = stop else { return Some(read.await) };
+    match select(read, stop).await {
+        Either::Left((received, _)) => Some(received),
+        Either::Right(_) => None,
+    }
+}
+
 /// Turns a client away without a session.
 pub async fn turn_away(stream: Stream, refusal: Refusal) {
     let mut out = Vec::new();
@@ -117,8 +157,11 @@ async fn options_for(
     if policy.handles("smtp_server_get_dynamic_parameters") {
         let meta = session_meta(&options, peer, local);
         // A failure was logged where it happened; the listener's own options then hold.
-        if let Ok(Some(changed)) = policy.dynamic_parameters(&options, &meta).await {
-            return Rc::new(changed);
+        let limit = options.data_processing_timeout;
+        match deadline(limit, policy.dynamic_parameters(&options, &meta)).await {
+            Ok(Ok(Some(changed))) => return Rc::new(changed),
+            Ok(_) => {}
+            Err(_) => drop(receive::took_too_long(&peer.ip().to_string(), limit)),
         }
     }
     options
@@ -150,7 +193,8 @@ fn params(served: &Served) -> Params {
         line_max: options.line_length_hard_limit,
         bare: match options.invalid_line_endings {
             LineEndings::Deny => BareEndings::Deny,
-            LineEndings::Allow => BareEndings::Allow,
+            // Taken as it is it would be mended on its way out, behind a signature that covers what it was.
+            LineEndings::Allow => BareEndings::Fix,
             LineEndings::Fix => BareEndings::Fix,
         },
         tls: process.smtp_tls[served.listener].is_some(),
@@ -166,7 +210,9 @@ impl Served {
         conn: &mut Conn,
         input: &mut RecvBuf,
     ) -> std::io::Result<()> {
-        let mut data_started = None;
+        let mut clock = DataClock::default();
+        let shard = self.shard.clone();
+        let mut stop = shard.stopping.wait();
         loop {
             match session.step(input) {
                 Step::Read => {
@@ -175,7 +221,7 @@ impl Served {
                         continue;
                     }
                     self.flush(session, conn).await?;
-                    if !self.read(session, conn, input, &mut data_started).await? {
+                    if !self.read(session, conn, input, &mut clock, &mut stop).await? {
                         return Ok(());
                     }
                 }
@@ -204,32 +250,38 @@ impl Served {
         session: &mut Session,
         conn: &mut Conn,
         input: &mut RecvBuf,
-        data_started: &mut Option<u64>,
+        clock: &mut DataClock,
+        stop: &mut Wait<'_>,
     ) -> std::io::Result<bool> {
         let mut limit = self.options.client_timeout;
         if session.in_data() {
-            let started = *data_started.get_or_insert_with(mono_nanos);
-            let spent = Duration::from_nanos(mono_nanos() - started);
-            limit = limit.min(Duration::from_secs(limits::DATA_TOTAL_SECS).saturating_sub(spent));
+            limit = limit.min(clock.left(session.messages(), mono_nanos()));
         } else {
-            *data_started = None;
+            *clock = DataClock::default();
         }
         // A session that goes quiet first gives its buffer back, then waits out its time.
         let first = limit.min(Duration::from_secs(limits::SESSION_QUIET_SECS));
+        // A message that is being sent may come to its end though we are stopping.
+        let mut stop = (!session.in_data()).then_some(stop);
         let space = input.space(session.read_size());
-        let mut received = deadline(first, conn.read(space)).await;
+        let mut received = deadline(first, read_until(conn, space, stop.as_deref_mut())).await;
         if received.is_err() && first < limit {
             input.shrink();
             let space = input.space(session.read_size());
-            received = deadline(limit - first, conn.read(space)).await;
+            received = deadline(limit - first, read_until(conn, space, stop)).await;
         }
         match received {
-            Ok(Ok(0)) => Ok(false),
-            Ok(Ok(count)) => {
+            Ok(Some(Ok(0))) => Ok(false),
+            Ok(Some(Ok(count))) => {
                 input.filled(count);
                 Ok(true)
             }
-            Ok(Err(error)) => Err(error),
+            Ok(Some(Err(error))) => Err(error),
+            Ok(None) => {
+                session.end(Refusal::Stopping);
+                self.flush(session, conn).await?;
+                Ok(false)
+            }
             Err(_) => {
                 session.end(Refusal::Timeout);
                 self.flush(session, conn).await?;
@@ -244,11 +296,17 @@ impl Served {
             return Ok(());
         }
         let name = session.client_name().unwrap_or("").to_string();
+        let penalty = session.take_penalty();
+        if !penalty.is_zero() && !self.shard.stopping.get() {
+            io::sleep(penalty).await;
+        }
         let pending: Vec<Pending> = session.replies().collect();
-        for Pending { reply, command } in pending {
+        for one in pending {
+            let Pending { reply, command, sender, recipients } = one;
             let reply = self.rewritten(reply, command.as_deref()).await;
             if reply.is_refusal() {
-                self.record_rejection(&reply, command, &name);
+                let sender = sender.as_ref().map_or("", EnvelopeAddress::email);
+                self.record_rejection(&reply, command, &name, (sender, &recipients));
             }
             reply.render(&mut self.out);
         }
@@ -272,7 +330,13 @@ impl Served {
         }
     }
 
-    fn record_rejection(&self, reply: &Reply, command: Option<String>, client: &str) {
+    fn record_rejection(
+        &self,
+        reply: &Reply,
+        command: Option<String>,
+        client: &str,
+        (sender, recipients): (&str, &[EnvelopeAddress]),
+    ) {
         self.shard.metrics.rejections.inc();
         if !self.shard.events.wants(Kind::Rejection) {
             return;
@@ -285,8 +349,8 @@ impl Served {
         let record = Record {
             kind: Kind::Rejection,
             id: None,
-            sender: String::new(),
-            recipients: &[],
+            sender: sender.to_string(),
+            recipients,
             queue: "",
             size: 0,
             response: &response,
@@ -313,6 +377,7 @@ impl Served {
             Some(Conn::Plain(stream)) => tls::accept(stream, config).await?,
             _ => return Err(std::io::Error::other("TLS is already on")),
         };
+        self.forget_login();
         if let Some((cipher, version)) = conn.tls_info() {
             self.meta.set("tls_cipher", cipher);
             self.meta.set("tls_protocol_version", version);
@@ -321,6 +386,14 @@ impl Served {
             self.meta.set("tls_peer_subject_name", subject);
         }
         Ok(())
+    }
+
+    /// What the client has said of itself so far does not count any more (RFC 3207 section 4.2).
+    fn forget_login(&self) {
+        for forgotten in ["authn_id", "authz_id", "ehlo_domain"] {
+            self.meta.set(forgotten, serde_json::Value::Null);
+        }
+        self.meta.set_auth_info(AuthInfo::default());
     }
 
     /// From here on the client is the one that the claim names.
@@ -338,9 +411,7 @@ impl Served {
                 self.meta.set(name, before.to_string());
             }
         }
-        for forgotten in ["authn_id", "authz_id", "ehlo_domain"] {
-            self.meta.set(forgotten, serde_json::Value::Null);
-        }
+        self.forget_login();
         let policy = self.policy.clone();
         let (peer, local) = (self.peer, self.local);
         self.options = options_for(&self.shard, &policy, self.listener, peer, local).await;
@@ -417,6 +488,11 @@ impl Served {
         authc: &str,
         password: &str,
     ) -> Result<Answer, PolicyError> {
+        let peer = self.peer.ip();
+        if self.shard.guesses.held(peer, mono_nanos()).is_some() {
+            self.shard.metrics.auth_held.inc();
+            return Ok(Answer::Refuse(Refusal::TooManyGuesses.reply()));
+        }
         match self.policy.auth_plain(authz, authc, password, &self.meta).await? {
             Some(mut info) => {
                 info.peer_address = Some(self.peer.ip());
@@ -425,7 +501,11 @@ impl Served {
                 self.meta.set("authz_id", authz);
                 Ok(Answer::Accept)
             }
-            None => Ok(Answer::Refuse(Refusal::AuthFailed.reply())),
+            None => {
+                self.shard.metrics.auth_failures_smtp.inc();
+                self.shard.guesses.wrong(peer, mono_nanos());
+                Ok(Answer::Refuse(Refusal::AuthFailed.reply()))
+            }
         }
     }
 
@@ -452,5 +532,21 @@ impl Served {
             deferred: self.options.deferred_queue,
         };
         receive::receive(&self.shard, &source, transaction, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_has_a_time_of_its_own() {
+        let mut clock = DataClock::default();
+        let total = Duration::from_secs(limits::DATA_TOTAL_SECS);
+        let hour = total.as_nanos() as u64;
+        assert_eq!(clock.left(0, 5), total);
+        assert_eq!(clock.left(0, 5 + hour / 2), total / 2);
+        assert_eq!(clock.left(1, 5 + hour), total);
+        assert_eq!(clock.left(1, 5 + 2 * hour), Duration::ZERO);
     }
 }

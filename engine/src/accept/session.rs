@@ -6,10 +6,15 @@
 
 use super::buffer::RecvBuf;
 use super::command::{self, Command};
-use super::dot_reader::{BareEndings, DotReader};
+use super::dot_reader::{BareEndings, DataFault, DotReader};
+use super::kept::kept;
+use super::memory::Held;
+use super::parameters::{MailParameters, RcptParameters};
+use super::patience::Patience;
 use super::reply::{Refusal, Reply};
 use crate::limits;
-use ringmta_policy::EnvelopeAddress;
+use ringmta_policy::{EnvelopeAddress, Meta};
+use std::time::Duration;
 
 /// What a listener allows; see the listener options of the policy.
 #[derive(Debug, Clone)]
@@ -117,6 +122,10 @@ pub struct Transaction {
     pub recipients: Vec<EnvelopeAddress>,
     /// The message, dots unstuffed.
     pub body: Vec<u8>,
+    /// What the client asked for in parameters that is to stay with the message.
+    pub meta: Meta,
+    /// What the message has of the memory for what is being received.
+    pub held: Held,
 }
 
 /// A reply that waits to be sent.
@@ -126,6 +135,10 @@ pub struct Pending {
     pub reply: Reply,
     /// The command it answers; kept for refusals and where replies may be rewritten.
     pub command: Option<String>,
+    /// Of a refusal: the sender, as far as it is known.
+    pub sender: Option<EnvelopeAddress>,
+    /// Of a refusal: the recipients it concerns.
+    pub recipients: Vec<EnvelopeAddress>,
 }
 
 #[derive(Debug)]
@@ -156,6 +169,7 @@ pub(super) enum Asked {
 pub(super) struct DataState {
     pub reader: DotReader,
     pub body: Vec<u8>,
+    pub held: Held,
 }
 
 /// One client's session.
@@ -171,9 +185,14 @@ pub struct Session {
     pub(super) sender: Option<EnvelopeAddress>,
     pub(super) asked_address: Option<EnvelopeAddress>,
     pub(super) recipients: Vec<EnvelopeAddress>,
-    pub(super) declared_size: usize,
+    pub(super) mail: MailParameters,
+    pub(super) asked_rcpt: RcptParameters,
+    /// What was asked for at each recipient, by address.
+    pub(super) wanted: Meta,
     pub(super) messages: usize,
-    errors: u32,
+    patience: Patience,
+    /// AUTH was given and no other command since: what is no command may be a response to it.
+    after_auth: bool,
     keep_commands: bool,
     skipping_line: bool,
     current: String,
@@ -194,9 +213,12 @@ impl Session {
             sender: None,
             asked_address: None,
             recipients: Vec::new(),
-            declared_size: 0,
+            mail: MailParameters::default(),
+            asked_rcpt: RcptParameters::default(),
+            wanted: Meta::new(),
             messages: 0,
-            errors: 0,
+            patience: Patience::default(),
+            after_auth: false,
             keep_commands,
             skipping_line: false,
             current: String::new(),
@@ -244,6 +266,11 @@ impl Session {
         self.params = params;
     }
 
+    /// Messages received so far, the one that is being received not counted.
+    pub fn messages(&self) -> usize {
+        self.messages
+    }
+
     /// Whether message data is being received.
     pub fn in_data(&self) -> bool {
         matches!(self.state, State::Data(_))
@@ -272,8 +299,15 @@ impl Session {
                     return Step::Close;
                 }
                 State::Data(data) => {
-                    let DataState { reader, body } = data.as_mut();
+                    let DataState { reader, body, held } = data.as_mut();
+                    if reader.fault().is_none() && !held.reserve(body, input.bytes().len()) {
+                        reader.give_up(DataFault::NoMemory);
+                    }
                     let (used, done) = reader.read(input.bytes(), body);
+                    if reader.fault().is_some() {
+                        *body = Vec::new();
+                        *held = Held::default();
+                    }
                     input.consume(used);
                     if !done {
                         return Step::Read;
@@ -305,6 +339,7 @@ impl Session {
             return;
         };
         self.state = State::Command;
+        let auth_refused = asked == Asked::Auth && !matches!(answer, Answer::Accept);
         let (reply, close) = match answer {
             Answer::Refuse(reply) => {
                 let close = reply.code == 421;
@@ -313,8 +348,16 @@ impl Session {
             Answer::Disconnect(reply) => (reply, true),
             other => return self.accepted(asked, other),
         };
-        self.refused(asked);
         self.push(reply);
+        self.refused(asked);
+        let too_many = match auth_refused {
+            true => self.patience.guess(),
+            false => self.patience.refusal(),
+        };
+        if let (Some(refusal), false) = (too_many, close) {
+            self.push(refusal.reply());
+            self.state = State::Closing;
+        }
         // A client refused at the banner may only QUIT (RFC 5321 3.1); there is nothing to wait for.
         if close || asked == Asked::Connected {
             self.state = State::Closing;
@@ -339,28 +382,26 @@ impl Session {
             Asked::Message => {
                 self.reset_transaction();
                 if let Answer::Stored(reply) = answer {
+                    self.patience.accepted();
                     self.push(reply);
                 }
             }
         }
     }
 
+    /// How long the replies that wait are held back for what the client did.
+    pub fn take_penalty(&mut self) -> Duration {
+        self.patience.take_penalty()
+    }
+
     fn refused(&mut self, asked: Asked) {
         match asked {
             Asked::Ehlo => self.greeted = None,
             Asked::Message | Asked::Data => self.reset_transaction(),
-            _ => self.asked_address = None,
+            Asked::Mail => self.mail = MailParameters::default(),
+            _ => {}
         }
-    }
-
-    /// The handshake is done: everything learned in the clear is forgotten (RFC 3207 4.2).
-    pub fn tls_started(&mut self) {
-        self.tls = true;
-        self.greeted = None;
-        self.extended = false;
-        self.authenticated = false;
-        self.reset_transaction();
-        self.state = State::Command;
+        self.asked_address = None;
     }
 
     /// Ends the session with a last reply, from outside (time-out, stop).
@@ -375,7 +416,8 @@ impl Session {
         self.sender = None;
         self.asked_address = None;
         self.recipients.clear();
-        self.declared_size = 0;
+        self.wanted.clear();
+        self.mail = MailParameters::default();
     }
 
     pub(super) fn ask(&mut self, asked: Asked, ask: Ask) -> Step {
@@ -384,20 +426,37 @@ impl Session {
     }
 
     pub(super) fn push(&mut self, reply: Reply) {
-        let keep = self.keep_commands || reply.is_refusal();
+        let refusal = reply.is_refusal();
+        let keep = self.keep_commands || refusal;
         let command = (keep && !self.current.is_empty()).then(|| self.current.clone());
-        self.replies.push(Pending { reply, command });
+        let mut pending = Pending { reply, command, sender: None, recipients: Vec::new() };
+        if refusal {
+            match &self.sender {
+                Some(sender) => {
+                    pending.sender = Some(sender.clone());
+                    match &self.asked_address {
+                        Some(recipient) => pending.recipients.push(recipient.clone()),
+                        None => pending.recipients.clone_from(&self.recipients),
+                    }
+                }
+                None => pending.sender.clone_from(&self.asked_address),
+            }
+        }
+        self.replies.push(pending);
     }
 
     /// Refuses a command; too many of those end the session.
     pub(super) fn refuse(&mut self, refusal: Refusal) -> Option<Step> {
         self.push(refusal.reply());
-        self.errors += 1;
-        if self.errors >= limits::SESSION_ERRORS_MAX {
-            self.push(Refusal::TooManyErrors.reply());
+        if let Some(enough) = self.patience.error() {
+            self.push(enough.reply());
             self.state = State::Closing;
         }
         None
+    }
+
+    pub(super) fn enter_commands(&mut self) {
+        self.state = State::Command;
     }
 
     pub(super) fn enter_auth(&mut self, exchange: super::auth::Exchange) {
@@ -448,7 +507,8 @@ impl Session {
             }
             None if too_long => Some(Refusal::LineTooLong),
             None => {
-                self.current.push_str(&String::from_utf8_lossy(line).escape_debug().to_string());
+                let text = String::from_utf8_lossy(line);
+                self.current.push_str(if self.after_auth { "" } else { kept(&text) });
                 Some(Refusal::BadSyntax)
             }
         };
@@ -459,6 +519,7 @@ impl Session {
                 if matches!(self.state, State::Auth(_)) {
                     self.state = State::Command;
                     self.current.clear();
+                    self.current.push_str("AUTH");
                 }
                 self.refuse(refusal);
                 Line::Refused
@@ -471,7 +532,7 @@ impl Session {
             let State::Auth(exchange) = std::mem::replace(&mut self.state, State::Command) else {
                 return None;
             };
-            let line = std::mem::take(&mut self.current);
+            let line = std::mem::replace(&mut self.current, String::from("AUTH"));
             return self.auth_line(exchange, &line);
         }
         // The line is lent out so that the verb's handler may change the session; it comes back
@@ -480,9 +541,14 @@ impl Session {
         let parsed = command::parse(&line);
         if let Command::Auth(argument) = parsed {
             self.current.push_str("AUTH");
+            self.after_auth = true;
             return self.on_auth(argument);
         }
-        self.current = line.clone();
+        let unknown = matches!(parsed, Command::Unknown);
+        self.after_auth &= unknown;
+        if !self.after_auth {
+            self.current.push_str(if unknown { kept(&line) } else { &line });
+        }
         self.dispatch(parsed)
     }
 
@@ -518,17 +584,6 @@ impl Session {
             Command::Unknown => self.refuse(Refusal::Unimplemented),
             Command::BadArgument => self.refuse(Refusal::BadParameter),
         }
-    }
-
-    fn on_starttls(&mut self) -> Option<Step> {
-        if !self.params.tls {
-            return self.refuse(Refusal::Unimplemented);
-        }
-        if self.tls {
-            return self.refuse(Refusal::BadSequence);
-        }
-        self.push(Reply::fixed(220, "2.0.0 Ready to start TLS"));
-        Some(Step::StartTls)
     }
 }
 

@@ -66,6 +66,10 @@ pub struct RunArgs {
     /// Allow AUTH without TLS on every listener.
     #[arg(long)]
     pub auth_in_clear: bool,
+    /// Memory that mail and requests may take while they are being received, such as 512M; beyond it
+    /// clients are told to come back (452, 503). A quarter of what the process may use unless given.
+    #[arg(long, value_name = "SIZE", value_parser = crate::accept::memory::parse_size)]
+    pub receive_memory: Option<usize>,
 }
 
 /// Arguments of `dev`.

@@ -102,7 +102,8 @@ impl Api {
         let url = format!("{}{path}", self.base);
         let body = body.to_string();
         let result = if method == "DELETE" {
-            self.agent.delete(&url).force_send_body().send(body)
+            let delete = self.agent.delete(&url).header("content-type", "application/json");
+            delete.force_send_body().send(body)
         } else {
             self.agent.post(&url).header("content-type", "application/json").send(body)
         };

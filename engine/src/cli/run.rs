@@ -24,6 +24,7 @@ pub fn run(args: &RunArgs) -> Result<(), String> {
         user: args.user.clone(),
         auth_in_clear: args.auth_in_clear,
         relaxed: args.relaxed,
+        receive_memory: args.receive_memory,
     };
     let monitor = Monitor::new(&args.policy);
     let engine = start::start(&options)?;

@@ -3,7 +3,7 @@
 use super::admin::{self, What};
 use super::ask;
 use super::auth::{self, Access};
-use super::http::{self, Method, Options, Request, Response, StatusCode};
+use super::http::{self, Gate, Method, Options, Request, Response, StatusCode};
 use super::reload;
 use crate::accept::inject;
 use crate::diagnostics;
@@ -30,35 +30,57 @@ pub fn open_all(shard: &Rc<Shard>) -> Result<Vec<String>, String> {
         let mut limits = Options::new(options.request_body_limit, CONNECTIONS);
         limits.tls = shard.process.http_tls[index].clone();
         let options = Rc::new(options.clone());
+        let gate_shard = shard.clone();
+        let gate: Gate = Rc::new(move |request| {
+            let (shard, options) = (gate_shard.clone(), options.clone());
+            Box::pin(async move { admit(&shard, &options, request).await })
+        });
         let shard = shard.clone();
-        io::spawn(http::listen(listener, limits, move |_peer| {
-            let (shard, options) = (shard.clone(), options.clone());
+        io::spawn(http::listen_behind(listener, limits, gate, move |_peer| {
+            let shard = shard.clone();
             move |request: Request| -> futures::future::LocalBoxFuture<'static, Response> {
-                let (shard, options) = (shard.clone(), options.clone());
-                Box::pin(async move { handle(&shard, &options, request).await })
+                let shard = shard.clone();
+                Box::pin(async move { handle(&shard, request).await })
             }
         }));
     }
     Ok(lines)
 }
 
-async fn handle(shard: &Rc<Shard>, listener: &HttpListener, request: Request) -> Response {
-    let path = request.path.trim_end_matches('/').to_string();
-    let access = match path.as_str() {
+/// Decides on the head of a request whether it is read further.
+async fn admit(
+    shard: &Rc<Shard>,
+    listener: &HttpListener,
+    mut request: Request,
+) -> Result<Request, Response> {
+    http::browser::check(&request)?;
+    let access = match request.path.trim_end_matches('/') {
         "/api/check-liveness/v1" | "" => Access::Open,
         "/api/inject/v1" => Access::Inject,
         _ => Access::Trusted,
     };
-    let caller = match auth::check(shard, listener, access, &request).await {
-        Ok(caller) => caller,
-        Err(refusal) => return refusal,
-    };
+    request.caller = Some(auth::check(shard, listener, access, &request).await?);
+    // What a form of a page can send is never JSON.
+    let has_body = request.header("content-length").is_some_and(|length| length != "0")
+        || request.headers.contains_key("transfer-encoding");
+    let is_json = request.header("content-type").is_some_and(|kind| {
+        let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+    });
+    if has_body && !is_json {
+        let text = "Expected request with `Content-Type: application/json`\n";
+        return Err(Response::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    Ok(request)
+}
+
+async fn handle(shard: &Rc<Shard>, mut request: Request) -> Response {
+    let path = request.path.trim_end_matches('/').to_string();
+    let caller = request.caller.take().unwrap_or_default();
     match (request.method.clone(), path.as_str()) {
         (Method::GET, "") => Response::text(StatusCode::OK, "ringmta\n"),
         (Method::GET, "/api/check-liveness/v1") => liveness(shard),
-        (Method::POST, "/api/inject/v1") => {
-            inject::inject(shard, listener, &caller, &request).await
-        }
+        (Method::POST, "/api/inject/v1") => inject::inject(shard, &caller, &request).await,
         (Method::GET, "/metrics") => {
             let sum = ask::metrics(&shard.process).await;
             let text = sum.prometheus(request.query.get("prefix").unwrap_or(""));

@@ -1,6 +1,7 @@
 //! Who may use the HTTP interface: a trusted host, or one whose credentials policy takes.
 
 use super::http::{Request, Response, StatusCode};
+use crate::io::mono_nanos;
 use crate::shard::Shard;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -36,7 +37,24 @@ pub async fn check(
     if access == Access::Open {
         return Ok(info);
     }
-    if let Some(header) = request.header("authorization") {
+    let mut given = request.headers.get_all("authorization").iter();
+    if let Some(header) = given.next() {
+        // Of two, a proxy in front may have looked at the other.
+        let header = header.to_str().ok().filter(|_| given.next().is_none());
+        let Some(header) = header else {
+            return Err(Response::text(
+                StatusCode::BAD_REQUEST,
+                "Malformed or unsupported Authorization header\n",
+            ));
+        };
+        let peer = request.peer.ip();
+        if let Some(wait) = shard.guesses.held(peer, mono_nanos()) {
+            shard.metrics.auth_held.inc();
+            let text = "too many wrong passwords from this address\n";
+            let seconds = (wait.as_secs() + 1).to_string();
+            return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+                .header(super::http::header::RETRY_AFTER, &seconds));
+        }
         // Credentials that are given must be right, whoever gives them.
         return match authenticate(shard, header).await {
             Some(found) if trusted || access == Access::Inject => Ok(AuthInfo {
@@ -45,7 +63,11 @@ pub async fn check(
                 ..found
             }),
             Some(_) => Err(Response::text(StatusCode::FORBIDDEN, "not allowed\n")),
-            None => Err(unauthorized("bad credentials\n")),
+            None => {
+                shard.metrics.auth_failures_http.inc();
+                shard.guesses.wrong(peer, mono_nanos());
+                Err(unauthorized("bad credentials\n"))
+            }
         };
     }
     if trusted {

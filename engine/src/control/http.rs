@@ -4,11 +4,15 @@
 //! back a [`Response`]. Everything runs in the task that awaits [`serve`] or [`listen`]; dropping
 //! that future ends all of its connections.
 //!
-//! Layout: `acceptor` the accept loop · `types` request and response · `link` what a connection's parts tell each other ·
+//! Who may ask is decided by the listener's [`Gate`] on the head of a request, before its body is read.
+//!
+//! Layout: `acceptor` the accept loop · `body` a request's body · `browser` requests of other sites' pages · `types` request and response · `link` what a connection's parts tell each other ·
 //! `adaptor` our socket as hyper sees it · `driver` one connection from first byte to close.
 
 mod acceptor;
 mod adaptor;
+mod body;
+pub mod browser;
 mod driver;
 mod link;
 mod types;
@@ -17,7 +21,7 @@ pub use acceptor::accept_each;
 pub use driver::{serve, serve_with};
 pub use hyper::body::Bytes;
 pub use hyper::header;
-pub use hyper::http::{HeaderMap, HeaderValue, Method, StatusCode};
+pub use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 pub use types::{percent_decode, Body, Query, Request, Response, Upgraded};
 
 use crate::io::{self, Conn, Listener};
@@ -27,6 +31,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Looks at a request whose body has not been read, and gives it back, with its caller where that is known, or refuses it.
+pub type Gate = Rc<dyn Fn(Request) -> LocalBoxFuture<'static, Result<Request, Response>>>;
 
 /// Limits and deadlines of a server's connections.
 #[derive(Clone)]
@@ -62,9 +69,26 @@ impl Options {
     }
 }
 
+/// Lets anyone ask but pages of other sites.
+pub fn open_gate() -> Gate {
+    Rc::new(|request| {
+        let passed = browser::check(&request).map(|()| request);
+        Box::pin(std::future::ready(passed))
+    })
+}
+
 /// Accepts connections for ever and serves each with a handler of its own. Dropping the future
 /// closes the listener and every connection.
 pub async fn listen<M, H>(listener: Listener, options: Options, make_handler: M)
+where
+    M: Fn(SocketAddr) -> H,
+    H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
+{
+    listen_behind(listener, options, open_gate(), make_handler).await;
+}
+
+/// The same; `gate` decides who may ask.
+pub async fn listen_behind<M, H>(listener: Listener, options: Options, gate: Gate, make_handler: M)
 where
     M: Fn(SocketAddr) -> H,
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
@@ -74,7 +98,7 @@ where
         if full {
             return Box::pin(driver::refuse(Conn::Plain(stream)));
         }
-        let (handler, options) = (make_handler(peer), options.clone());
+        let (handler, options, gate) = (make_handler(peer), options.clone(), gate.clone());
         Box::pin(async move {
             let conn = match &options.tls {
                 None => Conn::Plain(stream),
@@ -83,7 +107,7 @@ where
                     Err(_) => return,
                 },
             };
-            serve_with(conn, peer, &options, handler).await;
+            serve_with(conn, peer, &options, gate, handler).await;
         })
     })
     .await;

@@ -57,7 +57,7 @@ pub struct Needs {
 /// Appends `MAIL FROM` with the parameters the peer understands.
 pub fn mail_from(out: &mut Vec<u8>, sender: &EnvelopeAddress, needs: Needs, offers: &Capabilities) {
     out.extend_from_slice(b"MAIL FROM:<");
-    out.extend_from_slice(sender.email().as_bytes());
+    path(out, sender);
     out.push(b'>');
     if offers.size.is_some() {
         out.extend_from_slice(format!(" SIZE={}", needs.size).as_bytes());
@@ -71,10 +71,16 @@ pub fn mail_from(out: &mut Vec<u8>, sender: &EnvelopeAddress, needs: Needs, offe
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends an address: where its local part is ASCII in the form that needs no SMTPUTF8.
+fn path(out: &mut Vec<u8>, address: &EnvelopeAddress) {
+    let ascii = address.to_ascii();
+    out.extend_from_slice(ascii.as_deref().unwrap_or(address.email()).as_bytes());
+}
+
 /// Appends `RCPT TO`.
 pub fn rcpt_to(out: &mut Vec<u8>, recipient: &EnvelopeAddress) {
     out.extend_from_slice(b"RCPT TO:<");
-    out.extend_from_slice(recipient.email().as_bytes());
+    path(out, recipient);
     out.extend_from_slice(b">\r\n");
 }
 

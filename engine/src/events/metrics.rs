@@ -76,6 +76,12 @@ pub struct Metrics {
     pub sessions_denied: Counter,
     /// Commands refused.
     pub rejections: Counter,
+    /// Wrong passwords given over SMTP.
+    pub auth_failures_smtp: Counter,
+    /// Wrong passwords given over HTTP.
+    pub auth_failures_http: Counter,
+    /// Logins that were not looked at: the peer had guessed too often.
+    pub auth_held: Counter,
     /// Open connections out.
     pub egress_connections: Counter,
     sites: RefCell<HashMap<String, Site>>,
@@ -99,6 +105,9 @@ impl Default for Metrics {
             sessions_total: Counter::default(),
             sessions_denied: Counter::default(),
             rejections: Counter::default(),
+            auth_failures_smtp: Counter::default(),
+            auth_failures_http: Counter::default(),
+            auth_held: Counter::default(),
             egress_connections: Counter::default(),
             sites: RefCell::default(),
             providers: RefCell::default(),
@@ -178,6 +187,9 @@ impl Metrics {
         sum.count("total_connection_count", "esmtp_listener", self.sessions_total.get());
         sum.count("total_connections_denied", "esmtp_listener", self.sessions_denied.get());
         sum.count("smtp_server_rejections", "esmtp_listener", self.rejections.get());
+        sum.count("auth_failures", "esmtp_listener", self.auth_failures_smtp.get());
+        sum.count("auth_failures", "http_listener", self.auth_failures_http.get());
+        sum.count("auth_held_off", "", self.auth_held.get());
         sum.gauge("connection_count", "esmtp_listener", self.sessions.get());
         sum.gauge("connection_count", "smtp_client", self.egress_connections.get());
         for (site, entry) in self.sites.borrow().iter() {
@@ -410,6 +422,10 @@ fn help(name: &str) -> &'static str {
         "total_connection_count" => "connections ever made, by service",
         "total_connections_denied" => "connections turned away at a limit, by service",
         "smtp_server_rejections" => "commands refused, by service",
+        "auth_failures" => "wrong passwords, by service",
+        "auth_held_off" => {
+            "logins not looked at, since their peer had given too many wrong passwords"
+        }
         "connection_count" => "connections open now, by service",
         "ready_count" => "messages in ready queues, by service",
         "scheduled_count_total" => "messages waiting for their next attempt",

@@ -51,11 +51,12 @@ fn received(
         out,
         "Received: from {} ({})\r\n  by {} (ringmta)\r\n  with {} id {id}",
         Safe(origin.client_name),
-        Safe(origin.client_addr),
+        Literal(origin.client_addr),
         Safe(origin.hostname),
         origin.protocol,
     );
-    if let [one] = recipients {
+    // A name that is not ASCII would make the message one that only some hosts take.
+    if let ([one], true) = (recipients, recipients.iter().all(|r| r.email().is_ascii())) {
         let _ = write!(out, "\r\n  for <{}>", Safe(one.email()));
     }
     out.extend_from_slice(b";\r\n  ");
@@ -142,7 +143,18 @@ impl<'a> Iterator for Chunks<'a, '_> {
     }
 }
 
-/// What a peer says about itself, made harmless for a header.
+/// An address as RFC 5321 section 4.1.3 writes it.
+struct Literal<'a>(&'a str);
+
+impl std::fmt::Display for Literal<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tag = if self.0.contains(':') { "IPv6:" } else { "" };
+        write!(f, "[{tag}{}]", self.0)
+    }
+}
+
+/// What a peer says about itself, made harmless for a header: a byte that is not ASCII would make the whole message one that
+/// only some hosts take.
 struct Safe<'a>(&'a str);
 
 impl std::fmt::Display for Safe<'_> {
@@ -151,8 +163,8 @@ impl std::fmt::Display for Safe<'_> {
         if self.0.len() <= LONGEST && self.0.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
             return f.write_str(self.0);
         }
-        let mut kept = self.0.chars().filter(|c| !c.is_control()).take(LONGEST);
-        kept.try_for_each(|c| f.write_char(c))
+        let kept = self.0.chars().filter(|c| !c.is_control()).take(LONGEST);
+        kept.map(|c| if c.is_ascii() { c } else { '?' }).try_for_each(|c| f.write_char(c))
     }
 }
 
@@ -171,10 +183,29 @@ mod tests {
     }
 
     #[test]
+    fn a_received_header_is_ascii_and_names_an_address_literal() {
+        let to = [EnvelopeAddress::parse("\u{fc}@b.test").unwrap()];
+        let (id, created) = crate::message::id::IdSource::new(0).next();
+        for (addr, literal) in [("127.0.0.1", "([127.0.0.1])"), ("::1", "([IPv6:::1])")] {
+            let origin = Origin {
+                client_name: "m\u{fc}.test",
+                client_addr: addr,
+                hostname: "mx.test",
+                protocol: "ESMTP",
+            };
+            let mut out = Vec::new();
+            received(&mut out, &origin, id, created, &to);
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.is_ascii(), "{text}");
+            assert!(text.contains(literal), "{text}");
+        }
+    }
+
+    #[test]
     fn what_a_peer_says_is_made_harmless() {
         assert_eq!(Safe("mail.example").to_string(), "mail.example");
         assert_eq!(Safe("a\r\nBcc: b\u{7f}").to_string(), "aBcc: b");
         assert_eq!(Safe(&"x".repeat(300)).to_string().len(), 255);
-        assert_eq!(Safe("\u{e9}").to_string(), "\u{e9}");
+        assert_eq!(Safe("m\u{fc}.test").to_string(), "m?.test");
     }
 }

@@ -106,7 +106,10 @@ impl Queues {
     pub fn resume(&self, shard: &Rc<Shard>, mut item: Item, message: Message) {
         let due = message.due();
         let scheduling = message.scheduling();
-        item.loaded = Some(Box::new(Loaded::new(message, &self.resident)));
+        // One whose body was let go from memory is read again when it is its turn.
+        if message.body().is_some() {
+            item.loaded = Some(Box::new(Loaded::new(message, &self.resident)));
+        }
         if let Some(scheduling) = scheduling {
             self.windows.note(item.id, Some(scheduling));
             return self.begin(shard, item, due.unwrap_or(0));

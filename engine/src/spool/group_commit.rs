@@ -25,6 +25,8 @@ pub(super) type Placed = (u32, u64);
 struct Outcome {
     result: RefCell<Option<Result<Placed, StoreError>>>,
     waiting: RefCell<Vec<Waker>>,
+    /// (start, bytes) of records whose sender waits no longer.
+    given_up: RefCell<Vec<(u32, u32)>>,
 }
 
 struct Batch {
@@ -46,8 +48,8 @@ pub struct GroupCommit {
     batch_bytes: usize,
     open: RefCell<Option<Batch>>,
     sealed: RefCell<std::collections::VecDeque<Batch>>,
-    flusher: RefCell<Option<Waker>>,
     last_bytes: Cell<usize>,
+    orphans: Rc<Orphans>,
     tail: Tail,
     /// Writes to stable storage so far.
     pub flushes: Cell<u64>,
@@ -60,23 +62,66 @@ pub struct GroupCommit {
 #[must_use = "the result of a store decides the SMTP reply"]
 pub struct Commit {
     outcome: Rc<Outcome>,
+    orphans: Rc<Orphans>,
     start: u32,
     bytes: u32,
+    /// Somebody knows the result.
+    told: bool,
+}
+
+/// Records that landed and whose sender did not wait to hear of it, and who lets them go.
+#[derive(Default)]
+struct Orphans {
+    places: RefCell<Vec<Location>>,
+    flusher: RefCell<Option<Waker>>,
+}
+
+impl Orphans {
+    fn add(&self, places: impl IntoIterator<Item = Location>) {
+        self.places.borrow_mut().extend(places);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.flusher.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Given up before its result was known: the record is let go once it has landed. Else it would be in no queue, and come out
+/// at the next start.
+impl Drop for Commit {
+    fn drop(&mut self) {
+        if self.told {
+            return;
+        }
+        match self.outcome.result.borrow().as_ref() {
+            None => self.outcome.given_up.borrow_mut().push((self.start, self.bytes)),
+            Some(Ok((segment, base))) => {
+                let at = record::location(*segment, *base, self.start, self.bytes);
+                self.orphans.add([at]);
+            }
+            Some(Err(_)) => {}
+        }
+    }
 }
 
 impl Future for Commit {
     type Output = Result<Location, StoreError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(result) = self.outcome.result.borrow().as_ref() {
+        let this = self.get_mut();
+        if let Some(result) = this.outcome.result.borrow().as_ref() {
+            this.told = true;
             return Poll::Ready(match result {
                 Ok((segment, base)) => {
-                    Ok(record::location(*segment, *base, self.start, self.bytes))
+                    Ok(record::location(*segment, *base, this.start, this.bytes))
                 }
                 Err(error) => Err(error.clone()),
             });
         }
-        self.outcome.waiting.borrow_mut().push(cx.waker().clone());
+        this.outcome.waiting.borrow_mut().push(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -91,8 +136,8 @@ impl GroupCommit {
             batch_bytes: BATCH_BYTES_MAX.min(room / 2),
             open: RefCell::default(),
             sealed: RefCell::default(),
-            flusher: RefCell::default(),
             last_bytes: Cell::new(0),
+            orphans: Rc::default(),
             tail: Tail::default(),
             flushes: Cell::new(0),
             committed: Cell::new(0),
@@ -121,11 +166,10 @@ impl GroupCommit {
         });
         let (start, bytes) = record::append(&mut batch.block, new);
         batch.records.push((start, bytes));
-        let commit = Commit { outcome: batch.outcome.clone(), start, bytes };
+        let (outcome, orphans) = (batch.outcome.clone(), self.orphans.clone());
+        let commit = Commit { outcome, orphans, start, bytes, told: false };
         drop(open);
-        if let Some(waker) = self.flusher.borrow_mut().take() {
-            waker.wake();
-        }
+        self.orphans.wake();
         Ok(commit)
     }
 
@@ -140,13 +184,18 @@ impl GroupCommit {
 
     async fn wait_for_records(&self) {
         std::future::poll_fn(|cx| {
-            if !self.is_idle() {
+            if !self.is_idle() || !self.orphans.places.borrow().is_empty() {
                 return Poll::Ready(());
             }
-            *self.flusher.borrow_mut() = Some(cx.waker().clone());
+            *self.orphans.flusher.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         })
         .await;
+    }
+
+    /// Records that nobody waits for any more.
+    pub(super) fn take_orphans(&self) -> Vec<Location> {
+        self.orphans.places.take()
     }
 
     fn count(&self, records: usize) {
@@ -155,6 +204,13 @@ impl GroupCommit {
     }
 
     fn finish(&self, batch: Batch, result: Result<Placed, StoreError>) {
+        if let Ok((segment, base)) = &result {
+            let given_up = batch.outcome.given_up.take();
+            let places = given_up
+                .iter()
+                .map(|(start, bytes)| record::location(*segment, *base, *start, *bytes));
+            self.orphans.add(places);
+        }
         *batch.outcome.result.borrow_mut() = Some(result);
         for waker in batch.outcome.waiting.borrow_mut().drain(..) {
             waker.wake();
@@ -169,6 +225,7 @@ pub async fn run(partition: Rc<Partition>) {
         commits.wait_for_records().await;
         // Every session that has a message ready in this turn of the loop joins the batch first.
         io::yield_now().await;
+        partition.let_orphans_go();
         let Some(mut batch) = commits.next() else { continue };
         let block = std::mem::replace(&mut batch.block, Block::with_capacity(BLOCK_BYTES));
         commits.last_bytes.set(block.len());
@@ -180,6 +237,7 @@ pub async fn run(partition: Rc<Partition>) {
             }
         }
         commits.finish(batch, result);
+        partition.let_orphans_go();
     }
 }
 
@@ -232,4 +290,56 @@ pub(super) async fn write_placed(
     let bytes: u64 = records.iter().map(|(_, bytes)| u64::from(*bytes)).sum();
     partition.segments.added(segment.sequence, records.len() as u32, bytes);
     Ok((segment.sequence, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::World;
+    use crate::message::id::IdSource;
+    use crate::spool::partition::SpoolPaths;
+    use ringmta_policy::{EnvelopeAddress, Message, Meta};
+    use std::time::Duration;
+
+    fn store(partition: &Partition, ids: &IdSource) -> Commit {
+        let recipient = EnvelopeAddress::parse("r@dst.test").unwrap();
+        let body = Rc::new(b"Subject: x\r\n\r\ny\r\n".to_vec());
+        let (id, sender) = (ids.next().0, EnvelopeAddress::null());
+        let message = Message::new(id, sender, vec![recipient], Meta::new(), body.clone());
+        partition.store(&message, &body).unwrap()
+    }
+
+    /// Of four records one is waited for, one given up before it is written, one after, and one by a sender that has heard
+    /// the result. Then another process looks.
+    async fn given_up() {
+        let paths = SpoolPaths::new("/spool/data".into(), "/spool/meta".into(), true);
+        let (partition, _, _) = Partition::open(&paths, 0, 1).await.unwrap();
+        let ids = IdSource::new(0);
+        let (kept, before, after) =
+            (store(&partition, &ids), store(&partition, &ids), store(&partition, &ids));
+        drop(before);
+        kept.await.unwrap();
+        drop(after);
+        drop(store(&partition, &ids));
+        while !partition.commits.is_idle() || partition.segments.totals().1 != 1 {
+            io::sleep(Duration::from_millis(10)).await;
+        }
+        partition.journal.flush(&partition).await.unwrap();
+        let (_, recovered, _) = Partition::open(&paths, 0, 1).await.unwrap();
+        assert_eq!(recovered.len(), 1);
+    }
+
+    #[test]
+    fn a_store_that_is_given_up_is_no_message() {
+        let world = World::new(1, false);
+        let _entered = world.enter();
+        let node = world.exec.new_node();
+        let ended = Rc::new(Cell::new(false));
+        let end = ended.clone();
+        world.spawn_on(node, async move {
+            given_up().await;
+            end.set(true);
+        });
+        world.run_until(Duration::from_secs(60), 1_000_000, || ended.get()).unwrap();
+    }
 }

@@ -243,6 +243,13 @@ impl Partition {
         }
     }
 
+    /// Records whose senders gave up before they heard of them are no messages.
+    pub(super) fn let_orphans_go(&self) {
+        for at in self.commits.take_orphans() {
+            self.done(at);
+        }
+    }
+
     /// The record at `at`, its present place, is not needed any more.
     pub(super) fn end(&self, at: Location) {
         self.segments.ending(at);

@@ -4,7 +4,7 @@ use mlua::{Error, Function, Lua, Result, Table, Value};
 use serde_json::Value as Json;
 
 use super::shim::def;
-use crate::limits::{MAX_POLICY_FILE_BYTES, MAX_VALUE_DEPTH};
+use crate::limits::{MAX_POLICY_FILE_BYTES, MAX_VALUE_DEPTH, MAX_YAML_OPEN};
 use crate::lua_value::{from_json, to_json};
 use crate::vm;
 
@@ -38,8 +38,35 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
 }
 
 fn parse_yaml(text: &str) -> Result<Json> {
-    let parsed = serde_yaml_ng::from_str(text).map_err(|e| e.to_string()).and_then(|v| yaml(v, 0));
+    let parsed = yaml_shape(text)
+        .and_then(|()| serde_yaml_ng::from_str(text).map_err(|e| e.to_string()))
+        .and_then(|v| yaml(v, 0));
     parsed.map_err(|e| Error::runtime(format!("parsing {} as yaml: {e}", excerpt(text))))
+}
+
+/// Refuses what is nested beyond sense before it is scanned: the scanner looks at all that is open for each token, so a
+/// hundred thousand brackets take it many seconds. Brackets inside texts count too, of which none has so many.
+fn yaml_shape(text: &str) -> std::result::Result<(), String> {
+    let mut open = 0usize;
+    for line in text.lines() {
+        let mut dashes = 0;
+        let mut rest = line.trim_start_matches(' ');
+        while let Some(inner) = rest.strip_prefix("- ").or_else(|| rest.strip_prefix("? ")) {
+            dashes += 1;
+            rest = inner.trim_start_matches(' ');
+        }
+        for byte in line.bytes() {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            if open + dashes > MAX_YAML_OPEN {
+                return Err("it is nested too deeply".into());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// JSON of a YAML value: tags are dropped, keys become texts.
@@ -144,4 +171,28 @@ fn loader(lua: &Lua, parse: fn(&str) -> Result<Json>) -> Result<Function> {
             .map_err(|e| Error::runtime(format!("{path}: {}", crate::error::message_of(&e))))?;
         from_json(&lua, &json)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::*;
+    use serde_json::json;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn yaml_nested_beyond_sense_is_refused_at_once() {
+        let began = Instant::now();
+        for bomb in [
+            "('{\"a\":'):rep(100000)",
+            "('['):rep(100000)",
+            "('- '):rep(100000)",
+            "('? '):rep(100000)",
+        ] {
+            let e = eval_err(&format!("kumo.serde.yaml_parse({bomb})"));
+            assert!(e.contains("nested too deeply"), "{e}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(10));
+        let fine = "kumo.serde.yaml_parse('a: [[1], {b: 2}]\\nc:\\n- - 3\\n')";
+        assert_eq!(eval(&format!("return {fine}")), json!({"a": [[1], {"b": 2}], "c": [[3]]}));
+    }
 }

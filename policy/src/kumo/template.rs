@@ -1,14 +1,11 @@
 //! `kumo.string.eval_template` and other texts made or cleaned.
 
-use handlebars::{no_escape, Handlebars};
-use minijinja::{AutoEscape, Environment};
 use mlua::{Error, Lua, Result, Table, Value};
-use serde_json::Value as Json;
 
 use super::shim::def;
 use crate::classify::normalize;
-use crate::limits::MAX_TEMPLATE_DEPTH;
 use crate::lua_value::to_json;
+use crate::template::{Dialect, Template};
 
 /// Where lines are folded when the policy does not say.
 const SOFT_WIDTH: usize = 75;
@@ -17,70 +14,20 @@ const HARD_WIDTH: usize = 900;
 
 fn eval(name: &str, source: &str, context: &Value, dialect: Option<&str>) -> Result<String> {
     let failed = |e: String| Error::runtime(format!("kumo.string.eval_template: {name}: {e}"));
-    match dialect.unwrap_or("Jinja") {
-        "Static" => Ok(source.to_owned()),
-        "Jinja" => {
-            let mut env = Environment::new();
-            env.set_auto_escape_callback(|name| match name.ends_with(".html") {
-                true => AutoEscape::Html,
-                false => AutoEscape::None,
-            });
-            env.add_filter("normalize_smtp_response", |s: String| normalize(&s));
-            env.render_named_str(name, source, to_json(context)?).map_err(|e| failed(e.to_string()))
+    let dialect = match dialect.unwrap_or("Jinja") {
+        "Static" => Dialect::Static,
+        "Jinja" => Dialect::Jinja,
+        "Handlebars" => Dialect::Handlebars,
+        other => {
+            return Err(failed(crate::options::suggest::unknown(
+                "variant",
+                other,
+                ["Jinja", "Static", "Handlebars"].into_iter(),
+            )))
         }
-        "Handlebars" => handlebars(name, source, &to_json(context)?).map_err(failed),
-        other => Err(failed(crate::options::suggest::unknown(
-            "variant",
-            other,
-            ["Jinja", "Static", "Handlebars"].into_iter(),
-        ))),
-    }
-}
-
-fn handlebars(name: &str, source: &str, context: &Json) -> std::result::Result<String, String> {
-    shape(source)?;
-    let mut registry = Handlebars::new();
-    // A name that a block does not have is looked for around it.
-    registry.set_recursive_lookup(true);
-    if !name.ends_with(".html") {
-        registry.register_escape_fn(no_escape);
-    }
-    registry.register_template_string(name, source).map_err(|e| e.to_string())?;
-    registry.render(name, context).map_err(|e| e.to_string())
-}
-
-/// The crate recurses with a template's blocks and brackets, and without end into partials that name themselves: what is
-/// too deep is refused, and partials are, of which there is no other to name.
-fn shape(source: &str) -> std::result::Result<(), String> {
-    let blank = |c: char| c == '~' || c.is_ascii_whitespace();
-    let mut blocks: Vec<usize> = Vec::new();
-    let mut rest = source;
-    while let Some(at) = rest.find("{{") {
-        let tag = rest[at..].trim_start_matches('{').trim_start_matches(blank);
-        let end = tag.find("}}").unwrap_or(tag.len());
-        let inside = &tag[..end];
-        rest = &tag[end..];
-        let word = inside.trim_start_matches('#').trim_start_matches(blank);
-        if word.starts_with(['>', '*']) {
-            return Err("partials are not supported".into());
-        }
-        match (inside.chars().next(), blocks.last_mut()) {
-            (Some('#'), _) => blocks.push(1),
-            (Some('^'), _) if inside.len() > 1 => blocks.push(1),
-            (Some('/'), _) => drop(blocks.pop()),
-            (_, Some(chain)) if word.starts_with("else") => *chain += 1,
-            _ => {}
-        }
-        let brackets = inside.chars().fold((0usize, 0), |(depth, most), c| match c {
-            '(' | '[' | '{' => (depth + 1, most.max(depth + 1)),
-            ')' | ']' | '}' => (depth.saturating_sub(1), most),
-            _ => (depth, most),
-        });
-        if blocks.iter().sum::<usize>() + brackets.1 > MAX_TEMPLATE_DEPTH {
-            return Err(format!("blocks and brackets are nested deeper than {MAX_TEMPLATE_DEPTH}"));
-        }
-    }
-    Ok(())
+    };
+    let template = Template::compile(dialect, name, source).map_err(failed)?;
+    template.render(&to_json(context)?).map_err(failed)
 }
 
 /// Folds at blanks once a line has `soft` characters; words longer than `hard` are cut.

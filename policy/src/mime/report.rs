@@ -4,6 +4,7 @@ use serde_json::{json, Map, Value};
 
 use super::Part;
 use crate::headers::HeaderBlock;
+use crate::limits::{MAX_REPORT_FIELDS, MAX_REPORT_RECIPIENTS};
 
 /// Fields of one block of a report.
 struct Block(Vec<(String, String)>);
@@ -18,16 +19,21 @@ impl Block {
     }
 }
 
-/// Groups of fields between empty lines.
+/// Groups of fields between empty lines, and between lines of blanks, which some senders write. Strangers send these: what is
+/// beyond the limits is not looked at.
 fn blocks(bytes: &[u8]) -> Vec<Block> {
     let mut out = Vec::new();
-    let mut rest = bytes;
-    while !rest.is_empty() {
+    let mut left = MAX_REPORT_FIELDS;
+    let bytes = without_blanks(bytes);
+    let mut rest = &bytes[..];
+    while !rest.is_empty() && left > 0 && out.len() <= MAX_REPORT_RECIPIENTS {
         let block = HeaderBlock::new(rest);
         let fields: Vec<_> = block
             .fields()
+            .take(left)
             .map(|f| (String::from_utf8_lossy(f.name).to_ascii_lowercase(), f.decoded()))
             .collect();
+        left -= fields.len();
         let next = block.body_start().max(1).min(rest.len());
         if !fields.is_empty() {
             out.push(Block(fields));
@@ -37,19 +43,36 @@ fn blocks(bytes: &[u8]) -> Vec<Block> {
     out
 }
 
+/// The same text, its lines of nothing but blanks made empty.
+fn without_blanks(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for line in bytes.split_inclusive(|b| *b == b'\n') {
+        if line.iter().all(u8::is_ascii_whitespace) && line.ends_with(b"\n") {
+            out.extend_from_slice(b"\r\n");
+        } else {
+            out.extend_from_slice(line);
+        }
+    }
+    out
+}
+
 /// The report of a kind, and the message it is about.
-fn find(root: &Part, report_type: &str, part_type: &str) -> Option<(Vec<Block>, Option<Part>)> {
+fn find(root: &Part, report_type: &str, part_types: &[&str]) -> Option<(Vec<Block>, Option<Part>)> {
     let kind = root.content_type();
     let given = kind.get("report-type").unwrap_or("");
     if kind.value != "multipart/report" || !given.eq_ignore_ascii_case(report_type) {
         return None;
     }
     let parts = root.parts();
-    let report = parts.iter().find(|p| p.content_type().value == part_type)?;
+    let report = parts.iter().find(|p| part_types.contains(&p.content_type().value.as_str()))?;
     let about = parts.iter().find(|p| {
         matches!(
             p.content_type().value.as_str(),
-            "message/rfc822" | "text/rfc822-headers" | "message/rfc822-headers"
+            "message/rfc822"
+                | "text/rfc822-headers"
+                | "message/rfc822-headers"
+                | "message/global"
+                | "message/global-headers"
         )
     });
     Some((blocks(report.content().bytes()), about.cloned()))
@@ -79,6 +102,7 @@ fn date(text: Option<&str>) -> Value {
 
 /// `5.1.1 text` as numbers.
 fn status(text: &str) -> Result<Value, String> {
+    let text = without_comments(text);
     let first = text.split_whitespace().next().unwrap_or("");
     let numbers: Vec<u16> = first.split('.').filter_map(|n| n.parse().ok()).collect();
     match numbers[..] {
@@ -87,6 +111,23 @@ fn status(text: &str) -> Result<Value, String> {
         }
         _ => Err(format!("Status: `{text}` is not a status code")),
     }
+}
+
+/// `text` without its comments (RFC 5322 section 3.2.2), which may hold others.
+fn without_comments(text: &str) -> String {
+    let (mut depth, mut escaped) = (0usize, false);
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if depth > 0 => escaped = true,
+            '(' => depth += 1,
+            ')' if depth > 0 => depth -= 1,
+            c if depth == 0 => out.push(c),
+            _ => {}
+        }
+    }
+    out.trim().to_string()
 }
 
 /// Fields that are not among `known`, by name.
@@ -118,7 +159,12 @@ fn without_nulls(v: Value) -> Value {
 /// # Errors
 /// A report that lacks what it must have.
 pub fn delivery_report(root: &Part) -> Result<Option<Value>, String> {
-    let Some((blocks, about)) = find(root, "delivery-status", "message/delivery-status") else {
+    let Some((blocks, about)) = find(
+        root,
+        "delivery-status",
+        // The second is that of internationalised mail (RFC 6533).
+        &["message/delivery-status", "message/global-delivery-status"],
+    ) else {
         return Ok(None);
     };
     let mut blocks = blocks.into_iter();
@@ -134,7 +180,9 @@ pub fn delivery_report(root: &Part) -> Result<Option<Value>, String> {
     });
     let mut per_recipient = Vec::new();
     for b in blocks {
-        let action = b.get("action").ok_or("Action is missing")?.to_ascii_lowercase();
+        let action = b.get("action").ok_or("Action is missing")?;
+        // A comment may stand behind it, and in front (RFC 3464 section 2.1.1).
+        let action = without_comments(action).to_ascii_lowercase();
         let code = b.get("status").ok_or("Status is missing")?;
         let last = b.get("final-recipient").ok_or("Final-Recipient is missing")?;
         per_recipient.push(without_nulls(json!({
@@ -162,7 +210,7 @@ pub fn delivery_report(root: &Part) -> Result<Option<Value>, String> {
 /// # Errors
 /// A report that lacks what it must have.
 pub fn feedback_report(root: &Part) -> Result<Option<Value>, String> {
-    let Some((blocks, about)) = find(root, "feedback-report", "message/feedback-report") else {
+    let Some((blocks, about)) = find(root, "feedback-report", &["message/feedback-report"]) else {
         return Ok(None);
     };
     let b = blocks.into_iter().next().ok_or("the feedback report is empty")?;

@@ -156,3 +156,41 @@ fn feedback() {
     assert!(feedback_report(&Part::parse(MIXED).unwrap()).unwrap().is_none());
     assert!(delivery_report(&Part::parse(text).unwrap()).unwrap().is_none());
 }
+
+fn status_report(kind: &str, fields: &str) -> String {
+    format!(
+        "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n\
+         --b\r\nContent-Type: {kind}\r\n\r\nReporting-MTA: dns; mx.test\r\n{fields}\r\n--b--\r\n"
+    )
+}
+
+#[test]
+fn reports_as_others_write_them() {
+    let one = |to: &str| {
+        format!("Final-Recipient: rfc822; {to}\r\nAction: failed (no such user)\r\nStatus: 5.1.1 (bad (very))\r\n")
+    };
+    for kind in ["message/delivery-status", "message/global-delivery-status"] {
+        // The groups are parted by a line of blanks, and by an empty one.
+        let fields = format!(" \t\r\n{}\r\n{}", one("a@d.test"), one("b@d.test"));
+        let text = status_report(kind, &fields);
+        let report = delivery_report(&Part::parse(text.as_bytes()).unwrap()).unwrap().unwrap();
+        let about = report["per_recipient"].as_array().unwrap();
+        assert_eq!(about.len(), 2, "{report}");
+        for recipient in about {
+            assert_eq!(recipient["action"], "failed");
+            assert_eq!(recipient["status"], json!({"class": 5, "subject": 1, "detail": 1}));
+        }
+    }
+}
+
+#[test]
+fn a_report_of_very_many_is_cut() {
+    let one = "\r\nFinal-Recipient: rfc822; a@d.test\r\nAction: failed\r\nStatus: 5.1.1\r\n";
+    let text = status_report("message/delivery-status", &one.repeat(20_000));
+    let report = delivery_report(&Part::parse(text.as_bytes()).unwrap()).unwrap().unwrap();
+    let about = report["per_recipient"].as_array().unwrap().len();
+    assert!((900..=1000).contains(&about), "{about}");
+    let many = format!("\r\n{}", "X-Field: y\r\n".repeat(100_000));
+    let text = status_report("message/delivery-status", &many);
+    assert!(delivery_report(&Part::parse(text.as_bytes()).unwrap()).is_err());
+}

@@ -54,6 +54,8 @@ option_table! {
         allow_xclient: bool = false,
         /// Expect a HAProxy PROXY header (version 1 or 2) on every connection, and take the client it names for the client. A connection without one is closed.
         require_proxy_protocol: bool = false,
+        /// Peers whose PROXY header is believed; connections of others are closed. Every peer's when absent.
+        proxy_hosts: Option<CidrSet> = None,
         /// Other options for some client networks.
         peer: CidrMap<Overrides> = CidrMap::default(),
         /// Other options for some local addresses; applied after `peer`.

@@ -1,13 +1,14 @@
 //! One connection from its first byte to its close.
 
 use super::adaptor::{Io, Outgoing};
+use super::body::{too_large, Decoder};
 use super::link::{Link, Overdue, Phase};
 use super::types::{Body, Query, Request, Response, Upgraded};
-use super::Options;
+use super::{open_gate, Gate, Options};
+use crate::accept::memory::Held;
 use crate::io::{deadline, mono_nanos, sleep, Conn};
 use crate::limits;
 use futures::future::LocalBoxFuture;
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{HeaderValue, CONNECTION};
 use hyper::server::conn::http1;
@@ -26,11 +27,11 @@ pub async fn serve<H>(conn: Conn, peer: SocketAddr, body_limit: usize, handler: 
 where
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
 {
-    serve_with(conn, peer, &Options::new(body_limit, 0), handler).await;
+    serve_with(conn, peer, &Options::new(body_limit, 0), open_gate(), handler).await;
 }
 
-/// Serves one connection until it ends, within `options`.
-pub async fn serve_with<H>(conn: Conn, peer: SocketAddr, options: &Options, handler: H)
+/// Serves one connection until it ends, within `options`; `gate` decides who may ask.
+pub async fn serve_with<H>(conn: Conn, peer: SocketAddr, options: &Options, gate: Gate, handler: H)
 where
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
 {
@@ -39,11 +40,11 @@ where
     let ends = Ends { peer, local };
     let (handler, shared, limits) = (Rc::new(handler), link.clone(), options.clone());
     let service = service_fn(move |incoming: hyper::Request<Incoming>| {
-        let (handler, link) = (handler.clone(), shared.clone());
-        let (body_limit, body_time) = (limits.body_limit, limits.body);
+        let (handler, link, limits) = (handler.clone(), shared.clone(), limits.clone());
+        let gate = gate.clone();
         link.enter(Phase::Busy);
         let answer = async move {
-            let response = match read(incoming, ends, body_limit, body_time).await {
+            let response = match read(incoming, ends, &limits, &gate).await {
                 Ok(request) => handler(request).await,
                 Err(refusal) => {
                     link.unread.set(true);
@@ -130,46 +131,42 @@ impl Watch {
     }
 }
 
-/// Reads the body of a request within its limit and deadline.
+/// Asks the gate about the head of a request, then reads its body within its limit, deadline and memory.
 async fn read(
     incoming: hyper::Request<Incoming>,
     ends: Ends,
-    limit: usize,
-    time: Duration,
+    options: &Options,
+    gate: &Gate,
 ) -> Result<Request, Response> {
     let (head, body) = incoming.into_parts();
+    let limit = options.body_limit;
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large(limit));
     }
-    let whole = deadline(time, Limited::new(body, limit).collect()).await;
-    let body = match whole {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(too_large(limit));
-        }
-        Ok(Err(error)) => {
-            let text = format!("the request body is broken: {error}\n");
-            return Err(Response::text(StatusCode::BAD_REQUEST, text));
-        }
-        Err(_) => {
-            let text = format!("the request body did not arrive within {} s\n", time.as_secs());
-            return Err(Response::text(StatusCode::REQUEST_TIMEOUT, text));
-        }
-    };
-    Ok(Request {
+    let request = Request {
         method: head.method,
         path: head.uri.path().to_string(),
         query: Query::parse(head.uri.query().unwrap_or("")),
         headers: head.headers,
-        body,
+        body: Bytes::new(),
         peer: ends.peer,
         local: ends.local,
-    })
-}
-
-fn too_large(limit: usize) -> Response {
-    let text = format!("the request body is larger than {limit} bytes\n");
-    Response::text(StatusCode::PAYLOAD_TOO_LARGE, text)
+        caller: None,
+        held: Held::default(),
+    };
+    let mut request = gate(request).await?;
+    let time = options.body;
+    let encoding = request.header("content-encoding").map(str::to_ascii_lowercase);
+    let mut whole = Decoder::new(encoding.as_deref(), limit)?;
+    match deadline(time, whole.take(body)).await {
+        Ok(Ok(())) => (request.body, request.held) = whole.finish()?,
+        Ok(Err(refusal)) => return Err(refusal),
+        Err(_) => {
+            let text = format!("the request body did not arrive within {} s\n", time.as_secs());
+            return Err(Response::text(StatusCode::REQUEST_TIMEOUT, text));
+        }
+    }
+    Ok(request)
 }
 
 /// Our response as hyper's.

@@ -1,11 +1,13 @@
 //! What a handler is given and what it gives back.
 
+use crate::accept::memory::Held;
 use crate::io::Conn;
 use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, CONTENT_TYPE};
 use hyper::{Method, StatusCode};
+use ringmta_policy::AuthInfo;
 use std::future::Future;
 use std::net::SocketAddr;
 
@@ -26,6 +28,10 @@ pub struct Request {
     pub peer: SocketAddr,
     /// The address of ours it was sent to.
     pub local: SocketAddr,
+    /// Who asks, when the listener's gate found out.
+    pub caller: Option<AuthInfo>,
+    /// What its body has of the memory for what is being received.
+    pub held: Held,
 }
 
 impl Request {

@@ -251,6 +251,7 @@ fn process(
         limits: Registry::default(),
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+        listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
         smtp_tls: init.esmtp_listeners.iter().map(|_| None).collect(),
         http_tls: Vec::new(),
         tls_verify: any.clone(),

@@ -1,0 +1,121 @@
+//! What an injection request says.
+
+use ringmta_policy::template::Dialect;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Injection {
+    pub(super) envelope_sender: String,
+    pub(super) recipients: Vec<Recipient>,
+    pub(super) content: Content,
+    #[serde(default)]
+    pub(super) substitutions: Map<String, Value>,
+    #[serde(default)]
+    pub(super) template_dialect: DialectName,
+    /// Taken, and without effect: every message is on stable storage before it is counted as a success.
+    #[serde(default, rename = "deferred_spool")]
+    pub(super) _deferred_spool: bool,
+    /// Taken, and without effect: the messages are made before the answer, which so can tell what became of each.
+    #[serde(default, rename = "deferred_generation")]
+    pub(super) _deferred_generation: bool,
+    #[serde(default)]
+    pub(super) trace_headers: Option<Trace>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trace {
+    #[serde(default = "yes")]
+    pub(super) received_header: bool,
+    #[serde(default = "yes")]
+    pub(super) supplemental_header: bool,
+    #[serde(default)]
+    pub(super) header_name: Option<String>,
+    #[serde(default)]
+    pub(super) include_meta_names: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recipient {
+    pub(super) email: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    #[serde(default)]
+    pub(super) substitutions: Map<String, Value>,
+    #[serde(default)]
+    pub(super) metadata: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum Content {
+    Raw(String),
+    Parts(Box<Parts>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Parts {
+    #[serde(default)]
+    pub(super) text_body: Option<String>,
+    #[serde(default)]
+    pub(super) html_body: Option<String>,
+    #[serde(default)]
+    pub(super) amp_html_body: Option<String>,
+    #[serde(default)]
+    pub(super) attachments: Vec<Attachment>,
+    #[serde(default)]
+    pub(super) headers: Map<String, Value>,
+    #[serde(default)]
+    pub(super) from: Option<Mailbox>,
+    #[serde(default)]
+    pub(super) reply_to: Option<Mailbox>,
+    #[serde(default)]
+    pub(super) subject: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mailbox {
+    pub(super) email: String,
+    #[serde(default)]
+    pub(super) name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Attachment {
+    pub(super) data: String,
+    pub(super) content_type: String,
+    #[serde(default)]
+    pub(super) file_name: Option<String>,
+    #[serde(default)]
+    pub(super) content_id: Option<String>,
+    #[serde(default)]
+    pub(super) base64: bool,
+}
+
+#[derive(Deserialize, Clone, Copy, Default)]
+pub(super) enum DialectName {
+    #[default]
+    Jinja,
+    Handlebars,
+    Static,
+}
+
+impl From<DialectName> for Dialect {
+    fn from(name: DialectName) -> Dialect {
+        match name {
+            DialectName::Jinja => Dialect::Jinja,
+            DialectName::Handlebars => Dialect::Handlebars,
+            DialectName::Static => Dialect::Static,
+        }
+    }
+}
