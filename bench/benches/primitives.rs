@@ -224,8 +224,8 @@ fn shared_limits(c: &mut Criterion) {
     let rate = Throttle::parse("1000000000/s").unwrap();
     let calls: [(&str, Call); 2] = [
         ("lease taken and freed", |shared, _, _| {
-            if shared.try_lease(Limit { local: true, limit: 1_000_000 }) {
-                shared.free();
+            if shared.try_lease(0, Limit { local: true, limit: 1_000_000 }) {
+                shared.untake(0);
             }
         }),
         ("GCRA", |shared, rate, n| {

@@ -14,6 +14,7 @@ use super::outcome::{self, Via};
 use super::reply::Response;
 use super::wire::{Broken, Unasked, Wire};
 use crate::limits;
+use crate::message::international;
 use crate::queue::ReadyQueue;
 use crate::shard::Shard;
 use ringmta_policy::{EgressPath, EnvelopeAddress};
@@ -124,11 +125,9 @@ impl<'a> Session<'a> {
     fn begin(&self, delivery: Delivery) -> Option<Transaction> {
         let body = delivery.message.body().unwrap_or_default();
         let mut recipients = delivery.message.recipients();
-        let sender = delivery.message.sender();
-        let ascii = |address: &EnvelopeAddress| address.email().is_ascii();
         let needs = Needs {
             eight_bit: !client::is_seven_bit(&body),
-            smtputf8: !ascii(&sender) || !recipients.iter().all(ascii),
+            smtputf8: international::needs_smtputf8(&delivery.message),
             size: body.len(),
         };
         if let Some(response) = self.cannot_take(needs) {
