@@ -395,8 +395,12 @@ impl<'a> Session<'a> {
             parts.campaign.as_deref(),
             parts.routing_domain.as_deref(),
         );
-        // A failure was logged where it happened; the peer's own word then stands.
-        let Ok(Some(code)) = code.await else { return (fate, response) };
+        // A failure was logged where it happened, one that takes for ever is left; the peer's own word
+        // then stands.
+        let limit = Duration::from_secs(limits::DELIVERY_HANDLER_SECS);
+        let Ok(Ok(Some(code))) = crate::io::deadline(limit, code).await else {
+            return (fate, response);
+        };
         let after_data = response.command.as_deref() == Some(".\r\n");
         response.code = code;
         let fate = match code {
