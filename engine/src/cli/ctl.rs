@@ -28,14 +28,14 @@ pub fn ctl(args: &CtlArgs) -> Result<(), String> {
         Ctl::Orders => {
             for kind in ["suspend", "suspend-ready-q", "bounce"] {
                 let list = api.get(&format!("/api/admin/{kind}/v1"), &[])?;
-                println!("{kind}: {}", pretty(&list));
+                say!("{kind}: {}", pretty(&list));
             }
             return Ok(());
         }
         Ctl::Cancel { id } => api.send("DELETE", "/api/admin/suspend/v1", &json!({"id": id}))?,
         Ctl::Reload => api.send("POST", "/api/admin/reload/v1", &json!({}))?,
     };
-    println!("{}", pretty(&answer));
+    say!("{}", pretty(&answer));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ pub mod client_tls;
 pub mod connect;
 pub mod dispatch;
 pub mod health;
+pub mod hosts;
 pub mod lease;
 pub mod lua;
 pub mod mta_sts;
