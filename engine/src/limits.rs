@@ -253,6 +253,10 @@ pub const DNS_CACHE_ENTRIES: usize = 100_000;
 pub const DNS_NEGATIVE_SECS: u32 = 60;
 /// How long a failed lookup (time-out, SERVFAIL) is kept.
 pub const DNS_FAILURE_SECS: u32 = 10;
+/// How long what `/etc/hosts` says is kept.
+pub const HOSTS_KEEP_SECS: u64 = 30;
+/// Bytes of `/etc/hosts` that are read: lists of blocked names may be long.
+pub const HOSTS_FILE_BYTES: u64 = 8 * 1024 * 1024;
 /// CNAME steps followed.
 pub const DNS_CNAME_MAX: usize = 8;
 

@@ -14,8 +14,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let to_validate = match &cli.command {
-        None if cli.validate => Some((&cli.run.policy, false)),
-        Some(Command::Validate(args)) => Some((&args.policy, args.json)),
+        None if cli.validate => Some((&cli.run.policy, false, false)),
+        Some(Command::Validate(args)) => Some((&args.policy, args.json, args.strict)),
         _ => None,
     };
     // Diagnostics go to stderr; what is asked for goes to stdout. A check tells all it finds there.
@@ -28,8 +28,8 @@ fn main() -> ExitCode {
     if let Err(why) = diagnostics::start(default) {
         return finish(Err(why));
     }
-    if let Some((policy, json)) = to_validate {
-        return validate::validate(policy, json);
+    if let Some((policy, json, strict)) = to_validate {
+        return validate::validate(policy, json, strict);
     }
     if let Some(file) = &cli.script {
         let file = file.as_ref().unwrap_or(&cli.run.policy);

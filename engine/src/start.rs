@@ -151,9 +151,8 @@ fn resolve_ports(init: &mut InitConfig) -> Result<Vec<ReservedPort>, String> {
     let smtp = init.esmtp_listeners.iter_mut().map(|listener| &mut listener.listen);
     let http = init.http_listeners.iter_mut().map(|listener| &mut listener.listen);
     for listen in smtp.chain(http) {
-        let addr: SocketAddr = listen
-            .parse()
-            .map_err(|_| format!("listen = {listen:?}: not an address like 127.0.0.1:2525"))?;
+        let addr = ringmta_policy::listen_address(listen)?;
+        *listen = addr.to_string();
         if addr.port() == 0 {
             let failed = |error: std::io::Error| cannot_listen(addr, &error);
             let port = ReservedPort::choose(addr).map_err(failed)?;

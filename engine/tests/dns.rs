@@ -242,3 +242,24 @@ fn a_domain_that_demands_tls_gets_no_mail_in_clear() {
     assert!(to.contains(&"u@up.test".into()) && to.contains(&"u@large.test".into()), "{to:?}");
     assert_eq!(sink.count(), 2);
 }
+
+#[test]
+fn localhost_needs_no_dns() {
+    let sink = Sink::start();
+    let mut site = Site::new();
+    site.extra = format!(
+        "kumo.on('get_queue_config', function()
+  return kumo.make_queue_config {{ protocol = {{ smtp = {{ mx_list = {{ 'localhost:{}' }} }} }} }}
+end)",
+        sink.addr.port()
+    );
+    // The site's own handler knows no route.
+    site.write_policy();
+    let text = std::fs::read_to_string(site.policy_file()).unwrap();
+    let (own, extra) = (text.find("kumo.on('get_queue_config'").unwrap(), site.extra.clone());
+    let text = format!("{}{extra}\n{}", &text[..own], &text[own..]);
+    std::fs::write(site.policy_file(), text).unwrap();
+    let engine = site.start_as_it_is(1);
+    engine.accept("a@src.test", &["u@dst.test"], &message("hi"));
+    sink.wait_messages(1);
+}

@@ -104,16 +104,34 @@ pub fn find(name: &str) -> Option<&'static EventDef> {
     EVENTS.iter().find(|e| e.name == name)
 }
 
-/// A warning for a name that looks like a misspelt event. Names of the policy's own (constructors, tasks, filters) are
-/// everywhere, so only near misses are worth a word.
+/// What names of the engine's events begin with, and names of a policy's own seldom do.
+const FORMS: [&str; 9] = [
+    "smtp_server_",
+    "smtp_client_",
+    "http_server_",
+    "http_message_",
+    "spool_message_",
+    "get_queue_",
+    "get_egress_",
+    "get_listener_",
+    "should_enqueue_",
+];
+
+/// A warning for a name that looks like a misspelt event, or like one of an engine that has more of them. Names of the
+/// policy's own (constructors, tasks, filters) are everywhere, so only these are worth a word.
 pub(crate) fn advice(name: &str) -> Option<String> {
     if find(name).is_some() || name.contains(['.', ':', '/']) {
         return None;
     }
     let near = EVENTS.iter().map(|e| (suggest::distance(name, e.name), e.name)).min()?;
-    (near.0 <= 3).then(|| {
-        format!("kumo.on: `{name}` is not an event of ringmta; did you mean `{}`?", near.1)
-    })
+    if near.0 <= 3 {
+        let hint = near.1;
+        return Some(format!(
+            "kumo.on: `{name}` is not an event of ringmta; did you mean `{hint}`?"
+        ));
+    }
+    let has_form = FORMS.iter().any(|form| name.starts_with(form));
+    has_form.then(|| format!("kumo.on: `{name}` is not an event of ringmta: nothing fires it"))
 }
 
 #[cfg(test)]
@@ -126,5 +144,7 @@ mod tests {
         assert_eq!(advice("get_queue_config"), None);
         assert_eq!(advice("make.webhook.log_hook"), None);
         assert_eq!(advice("my_own_task"), None);
+        let strange = advice("smtp_server_something_of_its_own").unwrap();
+        assert!(strange.ends_with("nothing fires it"), "{strange}");
     }
 }

@@ -279,7 +279,9 @@ mod tests {
         let mut hung: Vec<_> = (0..MAX_HELPERS_PER_TARGET + 50)
             .map(|_| {
                 let held = held.clone();
-                Box::pin(h.run_for("hung.test", move || drop(lock(&held).recv())))
+                Box::pin(h.run_for("hung.test", move || {
+                    let _ = lock(&held).recv();
+                }))
             })
             .collect();
         for job in &mut hung {

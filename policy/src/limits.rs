@@ -76,6 +76,8 @@ pub const CLASSIFIER_CACHE_ENTRIES: usize = 1024;
 pub const MAX_RULE_PROGRAM_BYTES: usize = 256 * 1024 * 1024;
 /// Domains looked up at once while shaping rules are loaded.
 pub const SHAPING_LOOKUPS: usize = 32;
+/// Lines that a policy says while it is validated and that are told.
+pub const MAX_SAID_LINES: usize = 1000;
 /// Labels of `kumo.time.start_timer` that get a histogram of their own.
 pub const MAX_LATENCY_LABELS: usize = 256;
 /// Websockets a process keeps open for its policy; each has a thread of its own.

@@ -190,8 +190,27 @@ fn the_helper_answers() {
     );
     assert_eq!(w.fire("test", ()).unwrap(), json!([20, "yahoo", true]));
     assert!(futures::executor::block_on(w.policy.run_validate()).unwrap());
-    let e = eval_err(
-        "require('policy-extras.shaping'):setup_with_automation { publish = {'http://tsa'} }",
+    // Trees that name an automation daemon go by the files.
+    let limit = eval(
+        "local shaping = require 'policy-extras.shaping'
+         shaping:setup_publish { publish = { 'http://tsa.invalid:8008' } }
+         local h = shaping:setup_with_automation {
+           publish = { 'http://tsa.invalid:8008' }, subscribe = { 'http://tsa.invalid:8008' } }
+         return h.load_shaping_data():get_egress_path_config('x.yahoo.com', 'ip1', 'mta5.am0.yahoodns.net')
+           .max_deliveries_per_connection",
     );
-    assert!(e.contains("`publish` names an automation daemon"), "{e}");
+    assert_eq!(limit, json!(20));
+}
+
+#[test]
+fn rules_that_cannot_be_fetched_are_left_out() {
+    // Nobody listens on the discard port.
+    let load = "kumo.shaping.load({ 'http://127.0.0.1:9/shaping.toml' }";
+    let warnings = eval(&format!("return {load}):get_warnings()"));
+    assert!(
+        warnings[0].as_str().unwrap().contains("http://127.0.0.1:9/shaping.toml"),
+        "{warnings}"
+    );
+    let e = eval_err(&format!("{load}, {{ remote_load = 'Error' }})"));
+    assert!(e.contains("127.0.0.1:9"), "{e}");
 }

@@ -36,3 +36,70 @@ fn the_shipped_tree_is_clean() {
     assert!(report.findings.is_empty(), "{}", report.text());
     assert!(check(Path::new("/no/such.lua"), Rc::new(HostHandle(FakeHost::new()))).is_err());
 }
+
+/// What is found in a policy of one file.
+fn findings(text: &str) -> crate::validate::Report {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("init.lua");
+    std::fs::write(&file, format!("local kumo = require 'kumo'\n{text}")).unwrap();
+    check(&file, Rc::new(HostHandle(FakeHost::new()))).unwrap()
+}
+
+const SPOOL: &str = "kumo.define_spool { name = 'data', path = '/tmp/x' }";
+
+#[test]
+fn listeners_must_name_an_address() {
+    let listen = |listen: &str| {
+        let init = format!("{SPOOL} kumo.start_esmtp_listener {{ listen = '{listen}' }}");
+        findings(&format!("kumo.on('init', function() {init} end)")).text()
+    };
+    for good in ["0:25", "localhost:25", "127.0.0.1:25", "[::1]:25"] {
+        assert!(listen(good).starts_with("OK"), "{good}: {}", listen(good));
+    }
+    for bad in ["junk", "127.0.0.1", "no-such-name.invalid:25"] {
+        assert!(listen(bad).contains("error: listen = "), "{bad}: {}", listen(bad));
+    }
+}
+
+#[test]
+fn a_policy_may_ask_whether_an_option_is_known() {
+    let report = findings(&format!(
+        "local queue = require 'policy-extras.queue'
+         kumo.on('init', function() {SPOOL}
+           assert(not pcall(kumo.make_queue_config, {{ no_such = 1 }}))
+           assert(pcall(kumo.make_queue_config, {{ max_age = 1 }}))
+           assert(queue.is_queue_config_option('max_age', '1h'))
+           assert(not queue.is_queue_config_option('max_agee', '1h'))
+         end)"
+    ));
+    assert!(report.findings.is_empty(), "{}", report.text());
+    // Not asked in this way it is a finding, and the policy goes on.
+    let report = findings(&format!(
+        "kumo.on('init', function() {SPOOL}
+           kumo.make_queue_config {{ no_such = 1 }} kumo.make_queue_config {{ other = 1 }} end)"
+    ));
+    assert_eq!(report.findings.len(), 2, "{}", report.text());
+}
+
+#[test]
+fn what_the_policy_says_is_told() {
+    let report = findings(&format!(
+        "kumo.on('init', function() {SPOOL} print('a', 1) end)
+         kumo.on('validate_config', function()
+           kumo.log_error('the pool', 'is empty') kumo.validation_failed() end)"
+    ));
+    assert_eq!(report.said, ["a\t1", "error: the pool is empty"]);
+}
+
+#[test]
+fn parts_of_paths_are_no_files() {
+    let text = format!(
+        "local DIR = '/nowhere'
+         local paths = {{ DIR .. '/key.pem', '/none/' .. DIR .. '/x.toml', '/none.json' .. DIR }}
+         local whole = '/none/whole.pem'
+         kumo.on('init', function() {SPOOL} end)"
+    );
+    let report = findings(&text);
+    let texts: Vec<_> = report.findings.iter().map(|f| f.text.as_str()).collect();
+    assert_eq!(texts, ["file /none/whole.pem is not there"]);
+}

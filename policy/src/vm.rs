@@ -21,7 +21,7 @@ use crate::error::{from_lua, PolicyError};
 use crate::host::Host;
 use crate::init::InitConfig;
 use crate::lent::Lent;
-use crate::limits::{COROUTINE_POOL_SIZE, MAX_SLICE_TIME, MAX_VM_BYTES};
+use crate::limits::{COROUTINE_POOL_SIZE, MAX_SAID_LINES, MAX_SLICE_TIME, MAX_VM_BYTES};
 use crate::message::Message;
 use crate::shared::Shared;
 use crate::slice::{Overrun, Slice};
@@ -83,6 +83,8 @@ pub(crate) struct Ctx {
     pub mode: Mode,
     /// The file the policy was read from.
     pub policy_file: RefCell<PathBuf>,
+    /// What the policy has said while it is validated.
+    pub said: RefCell<Vec<String>>,
     /// Everything wrong that was found so far; only filled while validating.
     pub problems: RefCell<Vec<Finding>>,
     /// Where the handlers of an event were registered.
@@ -91,6 +93,14 @@ pub(crate) struct Ctx {
 }
 
 impl Ctx {
+    /// Keeps what the policy says for the report of a validation; there is nobody else who would hear it.
+    pub fn note_said(&self, level: &str, text: impl FnOnce() -> String) {
+        let mut said = self.said.borrow_mut();
+        if self.mode == Mode::Validate && said.len() < MAX_SAID_LINES {
+            said.push(format!("{level}{}", text()));
+        }
+    }
+
     /// Fails unless `pre_init` or `init` is running.
     pub fn require_init(&self, call: &str) -> mlua::Result<()> {
         if self.phase.get() == Phase::Init {
@@ -199,6 +209,7 @@ impl Vm {
             validation_failed: Cell::new(false),
             mode,
             policy_file: RefCell::default(),
+            said: RefCell::default(),
             problems: RefCell::default(),
             registrars: RefCell::default(),
             vm: RefCell::default(),

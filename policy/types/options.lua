@@ -155,7 +155,7 @@
 ---@field enable_tls? 'Opportunistic'|'OpportunisticInsecure'|'Required'|'RequiredInsecure'|'Disabled' Use of TLS. Default: "Opportunistic".
 ---@field enable_mta_sts? boolean Honour MTA-STS policies (RFC 8461). Default: true.
 ---@field enable_dane? boolean Honour TLSA records (RFC 7672). Default: false. Not supported yet.
----@field tls_prefer_openssl? boolean Use OpenSSL. Default: false. Not supported yet.
+---@field tls_prefer_openssl? boolean Use OpenSSL. Default: false. No effect: all TLS is by one implementation, rustls.
 ---@field tls_certificate? any Client certificate chain (PEM), shown to hosts that ask for one. Kept for five minutes.
 ---@field tls_private_key? any Private key (PEM) of the client certificate.
 ---@field openssl_cipher_list? string OpenSSL ciphers. Not supported yet.
@@ -299,7 +299,7 @@
 ---@field null_mx? 'Ignore'|'Warn'|'Error' A domain takes no mail (RFC 7505). Default: "Ignore".
 ---@field aliased_site? 'Ignore'|'Warn'|'Error' Two domains have the same site. Default: "Ignore".
 ---@field skip_remote? boolean Do not fetch data from URLs. Default: false.
----@field remote_load? 'Ignore'|'Warn'|'Error' A URL cannot be fetched. Default: "Error".
+---@field remote_load? 'Ignore'|'Warn'|'Error' A URL cannot be fetched. Default: "Warn".
 ---@field local_load? 'Ignore'|'Warn'|'Error' A file cannot be read. Default: "Error".
 ---@field http_timeout? number|string Deadline of a fetch (duration). Default: 5.
 

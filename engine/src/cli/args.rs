@@ -124,6 +124,9 @@ pub struct ValidateArgs {
     /// Print one JSON object instead of lines.
     #[arg(long)]
     pub json: bool,
+    /// Warnings count as errors: exit code 1.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Arguments of `test`.

@@ -29,14 +29,14 @@ pub fn ctl(args: &CtlArgs) -> Result<(), String> {
         Ctl::Orders => {
             for kind in ORDER_KINDS {
                 let list = api.get(&format!("/api/admin/{kind}/v1"), &[])?;
-                println!("{kind}: {}", pretty(&list));
+                say!("{kind}: {}", pretty(&list));
             }
             return Ok(());
         }
         Ctl::Cancel { id } => cancel(&api, id)?,
         Ctl::Reload => api.send("POST", "/api/admin/reload/v1", &json!({}))?,
     };
-    println!("{}", pretty(&answer));
+    say!("{}", pretty(&answer));
     Ok(())
 }
 

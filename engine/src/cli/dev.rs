@@ -207,31 +207,31 @@ fn welcome(sockets: &[String], bound: &Bound, dir: &Path, is_shipped: bool) {
     let (smtp, http) = (port_of("smtp"), port_of("http"));
     let user = variable("RINGMTA_SMTP_USER", "mailing");
     let login = if is_shipped { format!("   (AUTH {user})") } else { String::new() };
-    println!("\n  ringmta is running\n");
-    println!("    submit mail     smtp://{smtp}{login}");
-    println!("    HTTP API        http://{http}/metrics");
-    println!("    inbox           http://{}/", bound.web);
+    say!("\n  ringmta is running\n");
+    say!("    submit mail     smtp://{smtp}{login}");
+    say!("    HTTP API        http://{http}/metrics");
+    say!("    inbox           http://{}/", bound.web);
     if let Some(receiver) = bound.receiver {
-        println!("    webhook events  {}", variable("KUMOMTA_WEBHOOK_URL", ""));
-        println!("    seen at         http://{receiver}/");
+        say!("    webhook events  {}", variable("KUMOMTA_WEBHOOK_URL", ""));
+        say!("    seen at         http://{receiver}/");
     }
-    println!("    spool and logs  {}", dir.display());
-    println!("\n  Send a first message, with swaks:\n");
+    say!("    spool and logs  {}", dir.display());
+    say!("\n  Send a first message, with swaks:\n");
     let login = if is_shipped { login_arguments() } else { String::new() };
-    println!(
+    say!(
         "    swaks --server {smtp}{login} \\\n\
          \x20         --from hello@example.com --to you@example.net --h-Subject 'It works' \\\n\
          \x20         --add-header 'Content-Type: text/html' --body '<h1>Hello</h1><p>from ringmta</p>'"
     );
-    println!("\n  or with curl:\n");
-    println!(
+    say!("\n  or with curl:\n");
+    say!(
         "    curl http://{http}/api/inject/v1 -H 'Content-Type: application/json' -d '{{\n\
          \x20     \"envelope_sender\": \"hello@example.com\",\n\
          \x20     \"recipients\": [{{\"email\": \"you@example.net\"}}],\n\
          \x20     \"content\": {{\"from\": {{\"email\": \"hello@example.com\"}}, \"subject\": \"It works\",\n\
          \x20                 \"html_body\": \"<h1>Hello</h1><p>from ringmta</p>\"}}}}'"
     );
-    println!("\n  Ctrl-C stops it; the next start goes on with what is queued.\n");
+    say!("\n  Ctrl-C stops it; the next start goes on with what is queued.\n");
 }
 
 /// The login in force as arguments of swaks. A password of the environment's is named, not shown.

@@ -44,19 +44,19 @@ fn tell(args: &TestArgs, all: &[Outcome]) -> ExitCode {
     for outcome in all {
         let file = outcome.file.strip_prefix(&args.folder).unwrap_or(&outcome.file).display();
         if let Some(why) = &outcome.broken {
-            println!("FAILED {file}: {why}");
+            say!("FAILED {file}: {why}");
         }
         for case in &outcome.cases {
             match &case.failure {
-                Some(why) => println!("FAILED {file}: {}: {why}", case.name),
-                None if args.verbose => println!("ok     {file}: {}", case.name),
+                Some(why) => say!("FAILED {file}: {}: {why}", case.name),
+                None if args.verbose => say!("ok     {file}: {}", case.name),
                 None => {}
             }
         }
     }
     let failed: usize = all.iter().map(Outcome::failures).sum();
     let passed = all.iter().flat_map(|o| &o.cases).filter(|case| case.failure.is_none()).count();
-    println!("{passed} passed, {failed} failed in {} files", all.len());
+    say!("{passed} passed, {failed} failed in {} files", all.len());
     match failed {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),

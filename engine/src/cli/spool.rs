@@ -67,12 +67,12 @@ fn check(partitions: &[Inspected], as_json: bool) -> u8 {
     let damaged = partitions.iter().any(|partition| !partition.report.damage.is_empty());
     if as_json {
         let list: Vec<Value> = partitions.iter().map(counts).collect();
-        println!("{}", json!({ "clean": !damaged, "partitions": list }));
+        say!("{}", json!({ "clean": !damaged, "partitions": list }));
     } else {
         for one in partitions {
             let Inspected { name, bytes, journals, frames, report, waiting } = one;
             let live: u64 = waiting.iter().map(|one| u64::from(one.at.bytes)).sum();
-            println!(
+            say!(
                 "partition {name}: {} segments of {bytes} bytes, {} records, {} waiting ({live} \
                  bytes), {} done, {} superseded, {journals} journal files with {frames} frames",
                 report.segments,
@@ -82,10 +82,10 @@ fn check(partitions: &[Inspected], as_json: bool) -> u8 {
                 report.superseded,
             );
             for damage in &report.damage {
-                println!("damage: {damage}");
+                say!("damage: {damage}");
             }
         }
-        println!("{}", if damaged { "damaged" } else { "clean" });
+        say!("{}", if damaged { "damaged" } else { "clean" });
     }
     if damaged {
         DAMAGED
@@ -127,16 +127,16 @@ fn show(partitions: &[Inspected], id: &str, as_json: bool) -> Result<u8, String>
     let head = head(stored.body);
     facts["headers"] = json!(String::from_utf8_lossy(head));
     if as_json {
-        println!("{facts}");
+        say!("{facts}");
         return Ok(CLEAN);
     }
     for (name, value) in facts.as_object().into_iter().flatten().filter(|(n, _)| *n != "headers") {
         match value {
-            Value::String(text) => println!("{name}: {text}"),
-            other => println!("{name}: {other}"),
+            Value::String(text) => say!("{name}: {text}"),
+            other => say!("{name}: {other}"),
         }
     }
-    println!("\n{}", String::from_utf8_lossy(head));
+    say!("\n{}", String::from_utf8_lossy(head));
     Ok(CLEAN)
 }
 
@@ -213,9 +213,9 @@ fn export(
         write(&dir.join(format!("{name}.json")), format!("{facts:#}\n").as_bytes())?;
     }
     if as_json {
-        println!("{}", json!({ "exported": chosen.len() }));
+        say!("{}", json!({ "exported": chosen.len() }));
     } else {
-        println!("{} messages exported to {}", chosen.len(), dir.display());
+        say!("{} messages exported to {}", chosen.len(), dir.display());
     }
     let damaged = partitions.iter().any(|partition| !partition.report.damage.is_empty());
     if damaged {

@@ -14,8 +14,9 @@ const BAD: u8 = 1;
 /// There is no policy to check.
 const USAGE: u8 = 2;
 
-/// Checks the policy and prints what it found, as lines or as JSON.
-pub fn validate(file: &Path, json: bool) -> ExitCode {
+/// Checks the policy and prints what it found, as lines or as JSON; what the policy itself says goes to stderr. With
+/// `strict` a warning is as bad as an error.
+pub fn validate(file: &Path, json: bool, strict: bool) -> ExitCode {
     let report = match check(file, Rc::new(StartHost)) {
         Ok(report) => report,
         Err(why) => {
@@ -23,15 +24,19 @@ pub fn validate(file: &Path, json: bool) -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
+    for line in &report.said {
+        eprintln!("policy: {line}");
+    }
     if json {
-        println!("{}", report.json());
+        say!("{}", report.json());
     } else {
-        print!("{}", report.text());
+        say_on!("{}", report.text());
         if report.count(Grade::Error) == 0 {
-            println!("{}", summary(&report));
+            say!("{}", summary(&report));
         }
     }
-    ExitCode::from(if report.count(Grade::Error) == 0 { GOOD } else { BAD })
+    let is_bad = report.count(Grade::Error) > 0 || (strict && report.count(Grade::Warning) > 0);
+    ExitCode::from(if is_bad { BAD } else { GOOD })
 }
 
 /// What a start with this policy would open.

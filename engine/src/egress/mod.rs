@@ -14,6 +14,7 @@ pub mod conversation;
 pub mod dead_hosts;
 pub mod dispatch;
 pub mod health;
+pub mod hosts;
 pub mod lease;
 pub mod leases;
 pub mod lua;

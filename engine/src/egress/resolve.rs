@@ -2,6 +2,7 @@
 //! answers cached for their TTL, absences for their SOA's (RFC 2308), failures for a moment.
 //! Messages are made and read by hickory-proto; the exchange and the cache are ours.
 
+use super::hosts::Hosts;
 use crate::io::{self, deadline, mono_nanos, Conn, Stream, UdpSocket};
 use crate::limits;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
@@ -112,6 +113,8 @@ pub struct Resolver {
     settings: Settings,
     /// Answers of a test instead of those of servers.
     zones: Option<Arc<Zones>>,
+    /// Names known without asking.
+    hosts: Hosts,
     cache: RefCell<HashMap<(String, RecordType), Cached>>,
     /// Questions answered from the cache.
     pub hits: Cell<u64>,
@@ -129,6 +132,7 @@ impl Resolver {
             servers,
             settings: Settings::default(),
             zones: None,
+            hosts: Hosts::default(),
             cache: RefCell::default(),
             hits: Cell::new(0),
             misses: Cell::new(0),
@@ -240,6 +244,32 @@ impl Resolver {
         if let Some(zones) = &self.zones {
             return (from_zones(zones, name, kind), 1);
         }
+        let Some(mut addresses) = self.hosts.find(name).await else {
+            return self.ask_servers(name, kind).await;
+        };
+        let keep_secs = limits::HOSTS_KEEP_SECS as u32;
+        match kind {
+            RecordType::A => addresses.retain(IpAddr::is_ipv4),
+            RecordType::AAAA => addresses.retain(IpAddr::is_ipv6),
+            // It may have records in the DNS too; but it is a name that exists.
+            _ => {
+                let is_local = addresses.iter().all(IpAddr::is_loopback);
+                return match is_local {
+                    true => (Err(DnsError::NoData), keep_secs),
+                    false => match self.ask_servers(name, kind).await {
+                        (Err(DnsError::NoSuchName), ttl) => (Err(DnsError::NoData), ttl),
+                        found => found,
+                    },
+                };
+            }
+        }
+        match addresses.is_empty() {
+            true => (Err(DnsError::NoData), keep_secs),
+            false => (Ok(Answer { addresses, ..Answer::default() }), keep_secs),
+        }
+    }
+
+    async fn ask_servers(&self, name: &str, kind: RecordType) -> (Result<Answer, DnsError>, u32) {
         let Ok(parsed) = Name::from_str(&format!("{name}.")) else {
             return (Err(DnsError::NoSuchName), limits::DNS_NEGATIVE_SECS);
         };

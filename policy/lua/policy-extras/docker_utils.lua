@@ -19,26 +19,38 @@ local function safe(name)
   return name
 end
 
--- The first address of a container; an error when it has none.
+-- The addresses of a container; none when there is no such name.
 function mod.resolve_docker_name(name)
-  local address = run('getent ahostsv4 ' .. safe(name) .. ' 2>/dev/null'):match '^(%S+)'
-  if not address then
-    error('the container ' .. name .. ' has no address')
+  local addresses, seen = {}, {}
+  for address in run('getent ahostsv4 ' .. safe(name) .. ' 2>/dev/null'):gmatch '(%d+%.%d+%.%d+%.%d+)[^\n]*' do
+    if not seen[address] then
+      seen[address] = true
+      table.insert(addresses, address)
+    end
   end
-  return address
+  return addresses
 end
 
--- The network of a container, as `a.b.c.0/24`.
-function mod.resolve_docker_network(name)
-  local a, b, c = mod.resolve_docker_name(name):match '^(%d+)%.(%d+)%.(%d+)%.'
+-- The network this container is in, as `a.b.c.0/24`: that of the address its own name (HOSTNAME) has.
+function mod.resolve_docker_network()
+  local name = os.getenv 'HOSTNAME'
+  if not name then
+    error('HOSTNAME is not set: the network of this container cannot be found', 2)
+  end
+  local a, b, c = (mod.resolve_docker_name(name)[1] or ''):match '^(%d+)%.(%d+)%.(%d+)%.'
+  if not a then
+    error('the container ' .. name .. ' has no address', 2)
+  end
   return string.format('%s.%s.%s.0/24', a, b, c)
 end
 
--- URLs of the automation daemons with these names.
+-- URLs of the automation daemons with these names, `tsa` when none are given.
 function mod.resolve_tsa_endpoints(names, port)
   local out = {}
-  for _, name in ipairs(type(names) == 'table' and names or { names }) do
-    table.insert(out, string.format('http://%s:%d', mod.resolve_docker_name(name), port or 8008))
+  for _, name in ipairs(type(names) == 'table' and names or { names or 'tsa' }) do
+    for _, address in ipairs(mod.resolve_docker_name(name)) do
+      table.insert(out, string.format('http://%s:%d', address, port or 8008))
+    end
   end
   return out
 end

@@ -131,6 +131,11 @@ function mod:setup_with_options(options)
   return helper
 end
 
+-- Whether make_queue_config takes this option with this value.
+function mod.is_queue_config_option(name, value)
+  return (pcall(kumo.make_queue_config, { [name] = value }))
+end
+
 function mod:setup(files)
   return self:setup_with_options { file_names = files }
 end

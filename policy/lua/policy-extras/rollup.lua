@@ -11,49 +11,53 @@ local function mx_of(domain)
   end
 end
 
-local function lower_tail(text, suffix)
-  text, suffix = text:lower():gsub('%.$', ''), suffix:lower()
+-- Names may be given with or without the dot that ends them.
+local function bare(name)
+  return (name:lower():gsub('%.$', ''))
+end
+
+local function ends_with(text, suffix)
+  text, suffix = bare(text), bare(suffix)
   return #text >= #suffix and text:sub(-#suffix) == suffix
 end
 
--- Routes by the names of the mail exchangers: when all of them end in a suffix of `map`, the message's routing domain becomes
--- the suffix's value. Returns that value, or nil.
-function mod.reroute_based_on_mx_host_suffix(msg, map)
-  local mx = mx_of(msg:recipient_list()[1].domain)
-  if not mx or #mx.hosts == 0 then
+-- The value of the suffix that all of these hosts end in.
+local function match(hosts, map)
+  if not hosts or #hosts == 0 then
     return nil
   end
   for suffix, target in pairs(map) do
     local all = true
-    for _, host in ipairs(mx.hosts) do
-      all = all and lower_tail(host, suffix)
+    for _, host in ipairs(hosts) do
+      all = all and ends_with(host, suffix)
     end
     if all then
-      msg:set_meta('routing_domain', target)
       return target
     end
   end
 end
 
--- Routes by the addresses of the mail exchangers: `map` is a kumo.cidr map, or a table of networks, from address to name. When
--- the best exchanger lies in one of them, the routing domain becomes `<name>.ip_rollup`.
-function mod.reroute_using_ip_rollup(msg, map)
-  if type(map) == 'table' then
-    map = kumo.cidr.make_map(map)
-  end
+-- Routes by the names of the mail exchangers: when all of them end in a suffix of `map` (such as '.mx.example.'), the
+-- message's routing domain becomes the suffix's value.
+function mod.reroute_based_on_mx_host_suffix(msg, map)
   local mx = mx_of(msg:recipient_list()[1].domain)
-  local host = mx and mx.hosts[1]
-  if not host then
-    return nil
+  local target = mx and match(mx.hosts, map)
+  if target then
+    msg:set_meta('routing_domain', target)
   end
-  local ok, addresses = pcall(kumo.dns.lookup_addr, host)
-  for _, address in ipairs(ok and addresses or {}) do
-    local name = map[address]
-    if name then
-      local target = name .. IP_ROLLUP
-      msg:set_meta('routing_domain', target)
-      return target
-    end
+end
+
+-- The same by the best of the mail exchangers alone. The values are made-up domains that end in `.ip_rollup`: see
+-- apply_ip_rollup_to_queue_config.
+function mod.reroute_using_ip_rollup(msg, map)
+  local mx = mx_of(msg:recipient_list()[1].domain)
+  local best
+  for preference in pairs(mx and mx.by_pref or {}) do
+    best = math.min(best or preference, preference)
+  end
+  local target = best and match(mx.by_pref[best], map)
+  if target then
+    msg:set_meta('routing_domain', target)
   end
 end
 
@@ -61,12 +65,16 @@ end
 -- Returns the options.
 function mod.apply_ip_rollup_to_queue_config(domain, routing_domain, params)
   params = params or {}
-  if not routing_domain or not lower_tail(routing_domain, IP_ROLLUP) then
+  if not routing_domain or not ends_with(routing_domain, IP_ROLLUP) then
     return params
   end
   local mx = mx_of(domain)
   if mx and #mx.hosts > 0 then
-    params.protocol = { smtp = { mx_list = mx.hosts } }
+    local hosts = {}
+    for _, host in ipairs(mx.hosts) do
+      table.insert(hosts, bare(host))
+    end
+    params.protocol = { smtp = { mx_list = hosts } }
   end
   return params
 end

@@ -4,8 +4,8 @@
 --   shaping:setup { '/opt/kumomta/etc/policy/shaping.toml' }
 --
 -- `setup` answers `get_egress_path_config`. `setup_with_automation` returns an object instead, whose `get_egress_path_config`
--- a policy can call from its own handler. Publishing to and subscribing from an automation daemon is not supported: `publish`
--- and `subscribe` must be empty.
+-- a policy can call from its own handler. There is nothing that publishes to an automation daemon or subscribes to one yet:
+-- where `publish` or `subscribe` name one, a warning says so, and the limits of the files hold.
 local kumo = require 'kumo'
 local utils = require 'policy-extras.policy_utils'
 local mod = {}
@@ -42,6 +42,14 @@ local function is_empty(v)
   return v == nil or (type(v) == 'table' and next(v) == nil)
 end
 
+local function warn_of_automation(what)
+  kumo.log_warn(
+    'shaping: '
+      .. what
+      .. ' names an automation daemon, which this version of ringmta does not talk to: only the limits of the files hold'
+  )
+end
+
 local function check(options)
   for key, value in pairs(options) do
     if utils.table_contains(AUTOMATION_ONLY, key) then
@@ -52,13 +60,7 @@ local function check(options)
   end
   for _, key in ipairs { 'publish', 'subscribe' } do
     if not is_empty(options[key]) then
-      error(
-        string.format(
-          'shaping: `%s` names an automation daemon, which this version of ringmta cannot talk to; leave it out',
-          key
-        ),
-        3
-      )
+      warn_of_automation(key)
     end
   end
 end
@@ -128,6 +130,12 @@ function mod:setup_with_automation(options)
     end
   end)
   return helper
+end
+
+-- Only publishes, which does nothing here: see above.
+function mod:setup_publish(options)
+  check(options or {})
+  return {}
 end
 
 function mod:setup(extra_files)

@@ -66,8 +66,10 @@ fn logging(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let shard = ctx.host.shard();
     macro_rules! level {
         ($name:literal, $level:ident) => {
+            let c = ctx.clone();
             def(lua, kumo, $name, move |_, args: MultiValue| {
                 tracing::$level!(shard, "{}", line(&args, " "));
+                c.note_said(concat!(stringify!($level), ": "), || line(&args, " "));
                 Ok(())
             })?
         };
@@ -77,13 +79,19 @@ fn logging(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     level!("log_info", info);
     level!("log_debug", debug);
     let script = ctx.mode == crate::vm::Mode::Script;
+    let c = ctx.clone();
     def(lua, &lua.globals(), "print", move |_, args: MultiValue| {
         if script {
             // What a script prints is what it was run for.
             let written = writeln!(std::io::stdout(), "{}", line(&args, "\t"));
-            return written.map_err(|e| Error::runtime(format!("print: {e}")));
+            // Whoever reads may have had enough.
+            return match written {
+                Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                written => written.map_err(|e| Error::runtime(format!("print: {e}"))),
+            };
         }
         tracing::info!(shard, "{}", line(&args, "\t"));
+        c.note_said("", || line(&args, "\t"));
         Ok(())
     })
 }

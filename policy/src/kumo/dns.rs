@@ -77,7 +77,12 @@ async fn ask(
 fn plan_table(lua: &Lua, plan: &MxPlan) -> Result<Table> {
     let t = lua.create_table()?;
     t.set("domain_name", format!("{}.", plan.domain))?;
-    let hosts: Vec<&str> = plan.hosts.iter().map(|(_, n)| n.as_str()).collect();
+    // Names of the DNS are told as the DNS has them; an address literal is none.
+    let shown = |host: &str| match plan.literal {
+        true => host.to_owned(),
+        false => absolute(host),
+    };
+    let hosts: Vec<String> = plan.hosts.iter().map(|(_, n)| shown(n)).collect();
     t.set("hosts", hosts)?;
     let by_pref = lua.create_table()?;
     for (pref, host) in &plan.hosts {
@@ -85,7 +90,7 @@ fn plan_table(lua: &Lua, plan: &MxPlan) -> Result<Table> {
             Some(level) => level,
             None => lua.create_table()?,
         };
-        level.push(host.as_str())?;
+        level.push(shown(host))?;
         by_pref.set(*pref, level)?;
     }
     t.set("by_pref", by_pref)?;
@@ -94,6 +99,11 @@ fn plan_table(lua: &Lua, plan: &MxPlan) -> Result<Table> {
     t.set("is_mx", plan.is_mx)?;
     t.set("is_secure", false)?;
     Ok(t)
+}
+
+/// A name with the dot that ends it.
+fn absolute(name: &str) -> String {
+    format!("{}.", name.trim_end_matches('.'))
 }
 
 fn address(call: &str, text: &str) -> Result<IpAddr> {
@@ -138,7 +148,8 @@ fn lookups(lua: &Lua, t: &Table) -> Result<()> {
         "lookup_ptr",
         lua.create_async_function(|lua, (ip, resolver): (String, Value)| async move {
             let name = ptr_host(address("lookup_ptr", &ip)?);
-            Ok(ask(&lua, "lookup_ptr", &resolver, name, DnsKind::Ptr).await?.texts)
+            let names = ask(&lua, "lookup_ptr", &resolver, name, DnsKind::Ptr).await?.texts;
+            Ok(names.iter().map(|name| absolute(name)).collect::<Vec<_>>())
         })?,
     )?;
     t.set(
@@ -279,11 +290,14 @@ mod tests {
     fn mx_plans() {
         assert_eq!(
             run("local m = kumo.dns.lookup_mx 'big.test' m.by_pref = #m.by_pref[5] return m"),
-            json!({"domain_name": "big.test.", "hosts": ["mx1.big.test", "mx2.big.test", "mx3.big.test"],
+            json!({"domain_name": "big.test.", "hosts": ["mx1.big.test.", "mx2.big.test.", "mx3.big.test."],
                    "by_pref": 2, "site_name": "(mx1|mx2|mx3).big.test", "is_domain_literal": false,
                    "is_mx": true, "is_secure": false})
         );
         assert_eq!(run("return kumo.dns.lookup_mx('alone.test').is_mx"), json!(false));
+        let hosts = |of: &str| run(&format!("return kumo.dns.lookup_mx('{of}').hosts"));
+        assert_eq!(hosts("alone.test"), json!(["alone.test."]));
+        assert_eq!(hosts("[192.0.2.1]"), json!(["[192.0.2.1]"]));
         let e = eval_err(&format!("{ZONES} kumo.dns.lookup_mx 'nope.test'"));
         assert!(e.contains("nope.test: no such domain"), "{e}");
     }
@@ -292,7 +306,7 @@ mod tests {
     fn other_lookups() {
         assert_eq!(run("return kumo.dns.lookup_addr 'mx1.big.test'"), json!(["192.0.2.1"]));
         assert_eq!(run("return kumo.dns.lookup_txt 'big.test'"), json!(["hello"]));
-        assert_eq!(run("return kumo.dns.lookup_ptr '192.0.2.7'"), json!(["host.big.test"]));
+        assert_eq!(run("return kumo.dns.lookup_ptr '192.0.2.7'"), json!(["host.big.test."]));
         assert_eq!(
             run("return kumo.dns.rbl_lookup('192.0.2.9', 'rbl.test')"),
             json!(["127.0.0.2", "bad host"])

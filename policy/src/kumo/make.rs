@@ -20,9 +20,10 @@ pub(crate) fn options<T: OptionTable>(ctx: &Ctx, v: &Plain) -> Result<T> {
     parsed.map_err(|e| mlua::Error::runtime(format!("{}: {e}", T::CALL)))
 }
 
-/// As [`options`]; while validating, everything that is wrong is noted with its place, and the call goes on without a result.
+/// As [`options`]; while validating, everything that is wrong is noted with its place, and the call goes on without a
+/// result, unless the policy itself wants to know whether it fails.
 fn checked<T: OptionTable>(lua: &Lua, ctx: &Ctx, v: &Plain) -> Result<Option<T>> {
-    if ctx.mode != Mode::Validate {
+    if ctx.mode != Mode::Validate || is_caught(lua) {
         return options(ctx, v).map(Some);
     }
     let problems = T::problems(v);
@@ -33,6 +34,18 @@ fn checked<T: OptionTable>(lua: &Lua, ctx: &Ctx, v: &Plain) -> Result<Option<T>>
     let finding = |e: String| Finding::at(&file, line, Grade::Error, format!("{}: {e}", T::CALL));
     ctx.problems.borrow_mut().extend(problems.into_iter().map(finding));
     Ok(None)
+}
+
+/// Whether a failure would be caught: the call was made, at whatever distance, by `pcall` or `xpcall`.
+fn is_caught(lua: &Lua) -> bool {
+    /// Calls that are looked through.
+    const DEPTH: usize = 64;
+    let catching: Vec<mlua::Function> =
+        ["pcall", "xpcall"].iter().filter_map(|name| lua.globals().get(*name).ok()).collect();
+    let frames = (0..DEPTH).map_while(|level| {
+        lua.inspect_stack(level, |d| d.source().what == "C" && catching.contains(&d.function()))
+    });
+    frames.into_iter().any(|is_catching| is_catching)
 }
 
 /// File and line of the Lua code that is calling.

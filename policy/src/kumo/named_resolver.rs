@@ -98,7 +98,10 @@ mod tests {
             run("return kumo.dns.lookup_txt('a.test', 'rbl'), kumo.dns.lookup_txt 'a.test'"),
             json!([["of the list"], ["of the default"]])
         );
-        assert_eq!(run("return kumo.dns.lookup_mx('a.test', 'rbl').hosts"), json!(["mx.rbl.test"]));
+        assert_eq!(
+            run("return kumo.dns.lookup_mx('a.test', 'rbl').hosts"),
+            json!(["mx.rbl.test."])
+        );
         let error = |body: &str| eval_err(&format!("{RBL} {body}"));
         assert!(error("kumo.dns.lookup_txt('broken.test', 'rbl')").contains("SERVFAIL"));
         let e = error("kumo.dns.lookup_addr('a.test', 'blr')");

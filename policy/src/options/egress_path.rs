@@ -93,7 +93,7 @@ option_table! {
         /// Honour TLSA records (RFC 7672).
         enable_dane: bool = false; Support::Refused,
         /// Use OpenSSL.
-        tls_prefer_openssl: bool = false; Support::Refused,
+        tls_prefer_openssl: bool = false; Support::NoEffect("all TLS is by one implementation, rustls"),
         /// Client certificate chain (PEM), shown to hosts that ask for one. Kept for five minutes.
         tls_certificate: Option<KeySource> = None,
         /// Private key (PEM) of the client certificate.

@@ -201,3 +201,21 @@ impl ListenerDomain {
         Plain::Map(std::sync::Arc::new(m.iter().map(fix).collect()))
     }
 }
+/// The address that an option `listen` means: an address and a port, or a name that the system's resolver knows
+/// (`localhost:25`, `0:25`). May wait for the resolver.
+///
+/// # Errors
+/// One line on what is wrong with it.
+pub fn listen_address(listen: &str) -> Result<std::net::SocketAddr, String> {
+    use std::net::ToSocketAddrs;
+    if let Ok(addr) = listen.parse() {
+        return Ok(addr);
+    }
+    let wrong = |why: &str| {
+        format!("listen = {listen:?}: {why}; give an address and a port, like 0.0.0.0:25")
+    };
+    match listen.to_socket_addrs() {
+        Ok(mut found) => found.next().ok_or_else(|| wrong("the name has no address")),
+        Err(error) => Err(wrong(&error.to_string())),
+    }
+}

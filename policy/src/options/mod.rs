@@ -31,7 +31,7 @@ pub use enums::*;
 pub use http_listener::HttpListener;
 pub use key_source::KeySource;
 pub use listener::JsonMap;
-pub use listener::{EsmtpListener, ListenerDomain, Overrides, TraceHeaders};
+pub use listener::{listen_address, EsmtpListener, ListenerDomain, Overrides, TraceHeaders};
 pub use logs::{
     HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, SecretText,
     RECORD_TYPES,

@@ -34,7 +34,7 @@ option_table! {
         /// Do not fetch data from URLs.
         skip_remote: bool = false,
         /// A URL cannot be fetched.
-        remote_load: Severity = Severity::Error,
+        remote_load: Severity = Severity::Warn,
         /// A file cannot be read.
         local_load: Severity = Severity::Error,
         /// Deadline of a fetch (duration).

@@ -133,6 +133,8 @@ pub struct Report {
     pub init: crate::InitConfig,
     /// Events it handles.
     pub events: Vec<String>,
+    /// What it has said itself (`kumo.log_error`, `print`), a line each.
+    pub said: Vec<String>,
 }
 
 impl Report {
@@ -179,6 +181,7 @@ impl Report {
             "warnings": self.count(Grade::Warning),
             "files": self.files,
             "events": self.events,
+            "said": self.said,
             "findings": findings,
         })
     }

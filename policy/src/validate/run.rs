@@ -36,6 +36,7 @@ pub(super) fn run(file: &Path, host: Rc<dyn Host>) -> Result<Report, String> {
             fire(&policy, &mut report);
             report.events = policy.handled_events();
             report.findings.append(&mut policy.vm.ctx.problems.borrow_mut());
+            report.said.append(&mut policy.vm.ctx.said.borrow_mut());
         }
         Err(e) => report.findings.push(error(&e)),
     }
@@ -65,6 +66,7 @@ fn fire(policy: &Policy, report: &mut Report) {
     match block_on(policy.run_init()) {
         Ok(init) => {
             keys(&init, report);
+            addresses(&init, report);
             if !init.spools.iter().any(|s| s.name == "data") {
                 report.findings.push(Finding::new(
                     Grade::Warning,
@@ -133,6 +135,17 @@ fn ask(
             );
             report.findings.push(Finding::new(Grade::Error, &text));
             None
+        }
+    }
+}
+
+/// What listeners are told to take must be addresses.
+fn addresses(init: &crate::InitConfig, report: &mut Report) {
+    let smtp = init.esmtp_listeners.iter().map(|listener| &listener.listen);
+    let http = init.http_listeners.iter().map(|listener| &listener.listen);
+    for listen in smtp.chain(http) {
+        if let Err(why) = crate::options::listen_address(listen) {
+            report.findings.push(Finding::new(Grade::Error, &why));
         }
     }
 }

@@ -84,7 +84,9 @@ impl<'a> Scan<'a> {
                     }
                     self.path(name, *line, module, first, &path);
                 }
-                Token::Text(text) => self.data_file(name, *line, text),
+                // Of a path that is put together this is a part.
+                Token::Text(text) if !is_joined(tokens, at) => self.data_file(name, *line, text),
+                Token::Text(_) => {}
                 Token::Sign(_) => {}
             }
         }
@@ -147,6 +149,12 @@ impl<'a> Scan<'a> {
             self.findings.push(Finding::at(file, line, Grade::Warning, text));
         }
     }
+}
+
+/// Whether the token at `at` is joined to another by `..`.
+fn is_joined(tokens: &[(usize, Token)], at: usize) -> bool {
+    let is_dot = |at: usize| matches!(tokens.get(at), Some((_, Token::Sign('.'))));
+    at.checked_sub(1).is_some_and(is_dot) || is_dot(at + 1)
 }
 
 fn nearest_key(table: &Table, name: &str) -> Option<String> {
