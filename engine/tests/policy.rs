@@ -384,6 +384,26 @@ fn a_misspelt_event_is_warned_of() {
 }
 
 #[test]
+fn validate_counts_warnings_when_told_and_needs_no_reader() {
+    let mut site = Site::new();
+    site.extra = "kumo.on('get_queue_confg', function() end)".into();
+    site.write_policy();
+    let validate = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+        command.args(["validate", "--policy"]).arg(site.policy_file()).args(more);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        command
+    };
+    assert_eq!(validate(&["--strict"]).status().unwrap().code(), Some(1));
+    // As `validate | head -0` does.
+    let mut child = validate(&[]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("panicked"), "{said}");
+}
+
+#[test]
 fn reload_takes_a_good_policy_and_leaves_a_bad_one() {
     let mut site = Site::new();
     let refusing = |text: &str| {

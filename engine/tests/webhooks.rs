@@ -1,4 +1,5 @@
 //! Hooks and their receivers: slow ones, such as refuse, such as hang.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 

@@ -56,3 +56,21 @@ fn in_tree(path: &str, module: &str) -> bool {
         .map(|place| place.replace('?', &file))
         .any(|place| std::path::Path::new(&place).is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_tree_itself_stands_in_for_a_module_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("policy-extras")).unwrap();
+        std::fs::write(dir.path().join("policy-extras/queue.lua"), "return {}").unwrap();
+        let tree = format!("{}/?.lua", dir.path().display());
+        let share = format!("{SHARE}/?.lua");
+        assert!(in_tree(&format!("{tree};{share}"), "policy-extras.queue"));
+        assert!(!in_tree(&format!("{tree};{share}"), "policy-extras.shaping"));
+        // What lies behind the share folder does not count either.
+        assert!(!in_tree(&format!("{share};{tree}"), "policy-extras.queue"));
+    }
+}
