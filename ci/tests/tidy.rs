@@ -58,6 +58,8 @@ fn the_top_level_is_what_was_agreed() {
         "Cargo.toml",
         "LICENSE",
         "README.md",
+        "SECURITY.md",
+        "docs",
         "bench",
         "ci",
         "engine",

@@ -5,6 +5,9 @@ use super::command;
 /// Longest verb that is kept of a line that is no command; all that exist are shorter.
 const VERB_BYTES: usize = 10;
 
+/// Commands of SMTP that are not implemented here; none of them carries a secret.
+const UNIMPLEMENTED: [&str; 7] = ["VRFY", "EXPN", "HELP", "TURN", "ETRN", "LHLO", "BDAT"];
+
 /// What is kept of `line`. Whatever begins with AUTH in any spelling is kept as that word alone; of what is no command only a
 /// word that looks like a verb is, since it may be a response to AUTH that came too late, or a slip with a password behind it.
 pub fn kept(line: &str) -> &str {
@@ -14,7 +17,9 @@ pub fn kept(line: &str) -> &str {
     }
     let clean = !line.bytes().any(|b| b < b' ' && b != b'\t' || b == 0x7f);
     let known = !matches!(command::parse(line), command::Command::Unknown);
-    if clean && known {
+    let first = line.split(' ').next().unwrap_or("");
+    let foreign = UNIMPLEMENTED.iter().any(|verb| first.eq_ignore_ascii_case(verb));
+    if clean && (known || foreign) {
         return line;
     }
     let verb = line.split(|c: char| c.is_whitespace() || c.is_control()).next().unwrap_or("");
@@ -62,6 +67,7 @@ mod tests {
             "DATA",
             "EHLO x",
             "GET / HTTP/1.1",
+            "VRFY x",
         ] {
             assert_eq!(kept(line), line);
         }
