@@ -436,6 +436,9 @@ fn help(name: &str) -> &'static str {
         "spool_committed_total" => "records made durable",
         "spool_live_bytes" => "bytes of records still needed",
         "spool_segments" => "spool segments in use",
+        "shard_stall_total" => {
+            "times a shard slept although it had tasks to run: anything but 0 is a fault"
+        }
         "journal_flush_total" => "journal writes to stable storage",
         "smtpsrv_transaction_duration" => "seconds from the final dot to its reply",
         "deliver_message_latency_rollup" => "seconds from acceptance to delivery",
