@@ -54,7 +54,14 @@ fn swaks_with_login_and_tls() {
         &["--auth", "PLAIN", "--tls"],
         &["--auth", "LOGIN", "--tls", "--pipeline"],
     ];
-    for (count, way) in ways.iter().enumerate() {
+    // swaks recommends, but does not depend on, what it needs for TLS.
+    let tls = Command::new("perl").args(["-MNet::SSLeay", "-e", "1"]).output();
+    let tls = tls.is_ok_and(|run| run.status.success());
+    if !tls {
+        eprintln!("skipped: swaks with TLS, for Perl has no Net::SSLeay");
+    }
+    let can = |way: &&&[&str]| tls || !way.contains(&"--tls");
+    for (count, way) in ways.iter().filter(can).enumerate() {
         swaks(engine.smtp, &[way, &login[..]].concat());
         let received = sink.wait_messages(count + 1);
         let text = String::from_utf8_lossy(&received[count].data).into_owned();
