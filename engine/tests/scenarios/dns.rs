@@ -1,0 +1,262 @@
+//! Delivery by the DNS, against a name server of the test's own.
+
+use crate::support::{message, Sink, Site};
+use hickory_proto::op::{Message, MessageType, ResponseCode};
+use hickory_proto::rr::rdata::{A, CNAME, MX, TXT};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+/// A name server on UDP and TCP with the zones of this file. It ends with the process.
+struct NameServer {
+    addr: SocketAddr,
+    questions: Arc<AtomicUsize>,
+}
+
+impl NameServer {
+    fn start() -> NameServer {
+        // One port for both: what is free for TCP is tried for UDP.
+        let (tcp, udp) = loop {
+            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+            if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
+                break (tcp, udp);
+            }
+        };
+        let addr = tcp.local_addr().unwrap();
+        let questions = Arc::new(AtomicUsize::new(0));
+        let counted = questions.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok((size, from)) = udp.recv_from(&mut buffer) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                // What someone else might throw at the port: it must be stepped over.
+                udp.send_to(b"noise", from).unwrap();
+                udp.send_to(&answer(&buffer[..size], true), from).unwrap();
+            }
+        });
+        std::thread::spawn(move || {
+            for stream in tcp.incoming() {
+                let mut stream = stream.unwrap();
+                let mut size = [0; 2];
+                stream.read_exact(&mut size).unwrap();
+                let mut question = vec![0; usize::from(u16::from_be_bytes(size))];
+                stream.read_exact(&mut question).unwrap();
+                let reply = answer(&question, false);
+                stream.write_all(&(reply.len() as u16).to_be_bytes()).unwrap();
+                stream.write_all(&reply).unwrap();
+            }
+        });
+        NameServer { addr, questions }
+    }
+}
+
+fn answer(question: &[u8], over_udp: bool) -> Vec<u8> {
+    let question = Message::from_vec(question).unwrap();
+    let query = question.queries()[0].clone();
+    let mut reply = Message::new();
+    reply.set_id(question.id()).set_message_type(MessageType::Response).add_query(query.clone());
+    let name = query.name().to_ascii();
+    let mx = |preference, host: &str| RData::MX(MX::new(preference, Name::from_str(host).unwrap()));
+    let here = |last| RData::A(A(Ipv4Addr::new(127, 0, 0, last)));
+    let data = match (name.as_str(), query.query_type()) {
+        ("gone.test.", _) => {
+            reply.set_response_code(ResponseCode::NXDomain);
+            vec![]
+        }
+        ("broken.test.", _) => {
+            reply.set_response_code(ResponseCode::ServFail);
+            vec![]
+        }
+        ("null.test.", RecordType::MX) => vec![mx(0, ".")],
+        // The better host is down: the other one gets the mail.
+        ("two.test.", RecordType::MX) => vec![mx(10, "down.test."), mx(20, "up.test.")],
+        ("down.test.", RecordType::A) => vec![here(9)],
+        ("up.test." | "bare.test.", RecordType::A) => vec![here(1)],
+        ("7.2.0.192.list.test.", RecordType::A) => vec![here(2)],
+        ("7.2.0.192.list.test.", RecordType::TXT) => {
+            vec![RData::TXT(TXT::new(vec!["a known nuisance".into()]))]
+        }
+        ("large.test.", RecordType::MX) if over_udp => {
+            reply.set_truncated(true);
+            vec![]
+        }
+        ("large.test.", RecordType::MX) => vec![mx(10, "alias.test.")],
+        ("alias.test.", RecordType::A) => {
+            let target = CNAME(Name::from_str("up.test.").unwrap());
+            let owner = query.name().clone();
+            reply.add_answer(Record::from_rdata(owner, 60, RData::CNAME(target)));
+            reply.add_answer(Record::from_rdata(Name::from_str("up.test.").unwrap(), 60, here(1)));
+            vec![]
+        }
+        _ => vec![],
+    };
+    for rdata in data {
+        reply.add_answer(Record::from_rdata(query.name().clone(), 60, rdata));
+    }
+    reply.to_vec().unwrap()
+}
+
+fn site(server: &NameServer, sink: &Sink) -> Site {
+    let mut site = Site::new();
+    site.init = format!("kumo.dns.configure_resolver {{ name_servers = {{ '{}' }} }}", server.addr);
+    site.path = format!("smtp_port = {}, ip_lookup_strategy = 'Ipv4Only',", sink.addr.port());
+    site.queue = "retry_interval = '1s', max_age = '1 hour',".into();
+    site
+}
+
+#[test]
+fn mail_goes_to_the_mx_and_to_the_next_one_when_the_first_is_down() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let site = site(&server, &sink);
+    let engine = site.start(1);
+    for domain in ["two.test", "bare.test", "large.test"] {
+        engine.accept("a@src.test", &[&format!("u@{domain}")], &message(domain));
+    }
+    sink.wait_messages(3);
+    let record = |domain: &str| {
+        let queue = domain.to_string();
+        site.wait_record("Delivery", |r| r["queue"] == queue.as_str())
+    };
+    assert_eq!(record("two.test")["peer_address"]["name"], "up.test");
+    assert_eq!(record("two.test")["site"], "unspecified->(down|up).test@smtp_client");
+    assert_eq!(record("bare.test")["site"], "unspecified->bare.test@smtp_client");
+    assert_eq!(record("large.test")["peer_address"]["name"], "alias.test");
+}
+
+#[test]
+fn a_resolver_with_a_name_asks_its_own_servers_and_keeps_its_own_answers() {
+    // The default resolver knows nothing of the list; mail goes by it.
+    let (server, list, sink) = (NameServer::start(), NameServer::start(), Sink::start());
+    let mut site = site(&server, &sink);
+    site.init += &format!(
+        " kumo.dns.define_resolver('list', {{ Hickory = {{ name_servers = {{ '{}' }}, options = {{ attempts = 1 }} }} }})
+          kumo.dns.define_resolver('none', {{ Hickory = {{ name_servers = {{ '{}' }}, options = {{ cache_size = 0 }} }} }})",
+        list.addr, list.addr,
+    );
+    site.extra = "
+kumo.on('smtp_server_message_received', function(msg)
+  local with = msg:get_first_named_header_value 'Subject'
+  local listed, why = kumo.dns.rbl_lookup('192.0.2.7', 'list.test', with)
+  if listed then kumo.reject(550, '5.7.1 ' .. listed .. ' ' .. why) end
+end)"
+        .into();
+    let engine = site.start(1);
+    let refused = |with: &str| {
+        let data = format!("Subject: {with}\r\n\r\nbody\r\n");
+        let reply = engine.submit("a@src.test", &["u@bare.test"], data.as_bytes());
+        assert_eq!(reply.code, 550, "{reply:?}");
+        reply.text()
+    };
+    for _ in 0..3 {
+        let answer = refused("list");
+        assert!(answer.contains("127.0.0.2 a known nuisance"), "{answer}");
+    }
+    // An address and a text; the other times they were known.
+    assert_eq!(list.questions.load(Ordering::Relaxed), 2);
+    refused("none");
+    refused("none");
+    assert_eq!(list.questions.load(Ordering::Relaxed), 6);
+    assert_eq!(server.questions.load(Ordering::Relaxed), 0);
+    assert_eq!(sink.count(), 0);
+}
+
+#[test]
+fn domains_that_take_no_mail_bounce_at_once() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let site = site(&server, &sink);
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@null.test"], &message("null"));
+    engine.accept("a@src.test", &["u@gone.test"], &message("gone"));
+    let null = site.wait_record("Bounce", |r| r["queue"] == "null.test");
+    assert_eq!(null["response"]["code"], 556);
+    assert_eq!(null["response"]["enhanced_code"]["detail"], 10);
+    // A name that does not exist may come into being: it is tried until the message expires.
+    let gone = site.wait_record("TransientFailure", |r| r["queue"] == "gone.test");
+    let said = &gone["response"];
+    assert_eq!(
+        (&said["code"], &said["content"]),
+        (&451.into(), &"MX didn't resolve to any hosts".into())
+    );
+    assert_eq!(site.records_of("Bounce").len(), 1);
+    drop(engine);
+}
+
+#[test]
+fn a_failing_name_server_delays_and_answers_are_cached() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let site = site(&server, &sink);
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@broken.test"], &message("broken"));
+    let failed = site.wait_record("TransientFailure", |r| r["queue"] == "broken.test");
+    assert_eq!(failed["response"]["code"], 451);
+    engine.accept("a@src.test", &["u@bare.test"], &message("one"));
+    sink.wait_messages(1);
+    let asked = server.questions.load(Ordering::Relaxed);
+    for _ in 0..5 {
+        engine.accept("a@src.test", &["u@bare.test"], &message("more"));
+    }
+    sink.wait_messages(6);
+    // Only the broken domain may have been asked for again meanwhile.
+    let again = server.questions.load(Ordering::Relaxed) - asked;
+    assert!(again <= 3, "{again} questions for answers that were in the cache");
+}
+
+#[test]
+fn a_domain_that_demands_tls_gets_no_mail_in_clear() {
+    let (server, sink) = (NameServer::start(), Sink::start());
+    let mut site = site(&server, &sink);
+    let policy = |mode: &str, host: &str| {
+        format!("'version: STSv1\\nmode: {mode}\\nmx: {host}\\nmax_age: 60\\n'")
+    };
+    site.init += &format!(
+        " kumo.dns.configure_test_mta_sts {{ ['bare.test'] = {}, ['two.test'] = {}, ['up.test'] = {} }}",
+        policy("enforce", "bare.test"),
+        policy("enforce", "elsewhere.test"),
+        policy("testing", "elsewhere.test"),
+    );
+    site.path += " enable_mta_sts = true,";
+    let engine = site.start(1);
+    for domain in ["bare.test", "two.test", "up.test", "large.test"] {
+        engine.accept("a@src.test", &[&format!("u@{domain}")], &message(domain));
+    }
+    let failed = |domain: &str| {
+        let record = site.wait_record("TransientFailure", |r| r["queue"] == domain);
+        (record["response"]["content"].as_str().unwrap().to_string(), record["site"].clone())
+    };
+    let (why, at) = failed("bare.test");
+    assert!(why.contains("tls policy is Required but STARTTLS is not advertised"), "{why}");
+    assert!(
+        at.as_str().unwrap().starts_with("unspecified->bare.test@smtp_client+mta-sts:"),
+        "{at}"
+    );
+    let (why, _) = failed("two.test");
+    assert!(why.contains("permits none of its MX hosts [\"down.test.\", \"up.test.\"]"), "{why}");
+    // A policy that is only being tried out holds nothing up, nor does that of another domain.
+    let to: Vec<_> = sink.wait_messages(2).into_iter().flat_map(|m| m.to).collect();
+    assert!(to.contains(&"u@up.test".into()) && to.contains(&"u@large.test".into()), "{to:?}");
+    assert_eq!(sink.count(), 2);
+}
+
+#[test]
+fn localhost_needs_no_dns() {
+    let sink = Sink::start();
+    let mut site = Site::new();
+    site.extra = format!(
+        "kumo.on('get_queue_config', function()
+  return kumo.make_queue_config {{ protocol = {{ smtp = {{ mx_list = {{ 'localhost:{}' }} }} }} }}
+end)",
+        sink.addr.port()
+    );
+    // The site's own handler knows no route.
+    site.write_policy();
+    let text = std::fs::read_to_string(site.policy_file()).unwrap();
+    let (own, extra) = (text.find("kumo.on('get_queue_config'").unwrap(), site.extra.clone());
+    let text = format!("{}{extra}\n{}", &text[..own], &text[own..]);
+    std::fs::write(site.policy_file(), text).unwrap();
+    let engine = site.start_as_it_is(1);
+    engine.accept("a@src.test", &["u@dst.test"], &message("hi"));
+    sink.wait_messages(1);
+}

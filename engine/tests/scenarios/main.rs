@@ -1,0 +1,38 @@
+//! Scenarios: each starts the real binary and talks to it over sockets. One program holds them
+//! all, so that they are linked once: `cargo test --test scenarios next_hops` runs one module.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod sandbox_support;
+mod support;
+
+mod bad_input;
+mod client_certificates;
+mod deferred_queue;
+mod delivery;
+mod dns;
+mod events;
+mod front_ends;
+mod http_api;
+mod idle;
+mod injection;
+mod limits;
+mod log_lines;
+mod next_hops;
+mod operators;
+mod peers;
+mod policy;
+mod proxies;
+mod queues;
+mod reception;
+mod reports;
+mod sandbox_api;
+mod sandbox_http;
+mod sandbox_smtp;
+mod scheduling;
+mod smtp_in;
+mod sources;
+mod spool_damage;
+mod spool_recovery;
+mod stalls;
+mod tenants;
+mod webhooks;
