@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 const USAGE: &str = "\
 Looks for shards that sleep with work in their queue. While the core of a shard is taken away for 2.5 ms at
 random instants (by a real-time process; as root, with chrt and taskset), the shard exchanges letters, socket
-bytes, helper answers, file reads and timers, and each kind must go on. Starts are run in a row beside busy
+bytes, helper answers, file reads and timers, and each kind must go on; once more all of them beside tasks
+that are always ready. Starts are run in a row beside busy
 neighbours; each must end.
 
 usage: wakeups [options]
@@ -29,7 +30,9 @@ Ends with `N kinds, N starts, N stalls`, and with 1 when there was any stall.";
 /// How long a kind may stand still, milliseconds; the backstop ends a sleep after a second.
 const STALL_MS: u64 = 700;
 const HOG_MICROS: u64 = 2500;
-const KINDS: [&str; 6] = ["letters", "sockets", "answers", "files", "timers", "all"];
+const KINDS: [&str; 7] = ["letters", "sockets", "answers", "files", "timers", "all", "busy"];
+/// Tasks that are always ready, for the kind `busy`: such a shard never sleeps, and must look at its timers all the same.
+const SPINNERS: usize = 3;
 
 fn main() -> ExitCode {
     let (mut seconds, mut starts) = (10, 200);
@@ -128,14 +131,17 @@ fn watch(kind: &str, core: usize, time: Duration) -> Result<u64, String> {
     let progress = Arc::new(Progress::default());
     let over = Arc::new(AtomicBool::new(false));
     let inbox = Arc::new(Inbox::default());
-    let has = |at: usize| kind == "all" || kind == KINDS[at];
+    let has = |at: usize| kind == "all" || kind == "busy" || kind == KINDS[at];
     let wanted: Vec<usize> = (0..5).filter(|at| has(*at)).collect();
     let addr = echo(over.clone())?;
     let file = probe_file()?;
     let shard = {
         let (wanted, progress, inbox) = (wanted.clone(), progress.clone(), inbox.clone());
-        run_shard("watched", Some(core), move || work(wanted, progress, inbox, addr, file))
-            .map_err(|error| error.to_string())?
+        let spinners = if kind == "busy" { SPINNERS } else { 0 };
+        run_shard("watched", Some(core), move || {
+            work(wanted, spinners, progress, inbox, addr, file)
+        })
+        .map_err(|error| error.to_string())?
     };
     if has(0) {
         send_letters(inbox.clone(), over.clone());
@@ -172,6 +178,7 @@ fn watch(kind: &str, core: usize, time: Duration) -> Result<u64, String> {
 /// What the shard does: each kind in a task of its own, until the letter that stops it.
 async fn work(
     wanted: Vec<usize>,
+    spinners: usize,
     progress: Arc<Progress>,
     inbox: Arc<Inbox>,
     addr: SocketAddr,
@@ -179,6 +186,14 @@ async fn work(
 ) {
     let ended = std::rc::Rc::new(std::cell::Cell::new(false));
     let open = std::rc::Rc::new(std::cell::Cell::new(0usize));
+    for _ in 0..spinners {
+        let ended = ended.clone();
+        io::spawn(async move {
+            while !ended.get() {
+                io::yield_now().await;
+            }
+        });
+    }
     for at in wanted.into_iter().filter(|at| *at > 0) {
         let (progress, ended, open, file) =
             (progress.clone(), ended.clone(), open.clone(), file.clone());

@@ -91,9 +91,10 @@ async fn turn_for_ever(state: &Rc<State>) -> io::Result<()> {
     let wait = Duration::from_micros(limits::RING_WAIT_MICROS);
     let turn = Duration::from_millis(limits::EXECUTOR_TURN_MILLIS);
     let mut bells = Bells::new()?;
-    // One step out of the run queue: the executor looks at its rings, and the bells' reads are handed in.
+    // The bells' reads are asked for, and handed in when nothing is ready and the executor looks at its rings. A
+    // timer that is due at once would not make it look.
     others_first().await;
-    glommio::timer::sleep(Duration::ZERO).await;
+    glommio::timer::sleep(Duration::from_millis(1)).await;
     state.arm();
     glommio::spawn_local(backstop(state.clone())).detach();
     let mut laps = 0;
@@ -123,8 +124,7 @@ async fn turn_for_ever(state: &Rc<State>) -> io::Result<()> {
                     heard = Box::pin(signal.read_at(0, 8));
                 }
                 if rest != Rest::None {
-                    // Waking, the executor has looked at its rings.
-                    bells.rung_at = Instant::now();
+                    bells.looked();
                 }
             }
             Turn::Nothing | Turn::Events => {}
@@ -134,11 +134,13 @@ async fn turn_for_ever(state: &Rc<State>) -> io::Result<()> {
 
 /// Two datagram sockets that glommio reads on its latency ring, each by a task of its own. A byte sent into
 /// one is a completion somebody waits for. Two in turn, because a read is only handed in again when the
-/// executor looks at its rings next.
+/// executor looks at its rings next: while both wait, the one to be rung next is handed in.
 struct Bells {
     bells: [Bell; 2],
     next: usize,
     rung_at: Instant,
+    /// The look that the last ring asked for is so late that it was told.
+    is_late: bool,
 }
 
 struct Bell {
@@ -149,22 +151,44 @@ struct Bell {
 
 impl Bells {
     fn new() -> io::Result<Bells> {
-        Ok(Bells { bells: [Bell::new()?, Bell::new()?], next: 0, rung_at: Instant::now() })
+        Ok(Bells {
+            bells: [Bell::new()?, Bell::new()?],
+            next: 0,
+            rung_at: Instant::now(),
+            is_late: false,
+        })
+    }
+
+    /// The executor has waked, and so has looked at its rings.
+    fn looked(&mut self) {
+        if self.bells.iter().all(|bell| bell.waits.get()) {
+            self.rung_at = Instant::now();
+        }
     }
 
     /// Makes the executor look at its rings and timers as soon as the pump lets it.
+    ///
+    /// One ring at a time: the other bell's read is handed in to the kernel by the look that this one causes. Two
+    /// rings before a look would leave both reads waiting for a look that nothing causes any more.
     fn ring(&mut self) {
-        for _ in 0..self.bells.len() {
-            let bell = &self.bells[self.next];
-            self.next = (self.next + 1) % self.bells.len();
-            if bell.waits.replace(false) {
-                // Done at once: the socket's buffer is empty, for its reader waits.
-                let sent = bell.sender.send(&[1]).now_or_never();
-                debug_assert!(matches!(sent, Some(Ok(_))));
-                break;
+        let now = Instant::now();
+        if self.bells.iter().any(|bell| !bell.waits.get()) {
+            let late = now.duration_since(self.rung_at);
+            if late > Duration::from_millis(limits::BACKSTOP_STALL_MILLIS) && !self.is_late {
+                self.is_late = true;
+                STALLS.fetch_add(1, Ordering::Relaxed);
+                tracing::error!("a shard has not looked at its timers for {late:?}");
             }
+            return;
         }
-        self.rung_at = Instant::now();
+        let bell = &self.bells[self.next];
+        self.next = (self.next + 1) % self.bells.len();
+        bell.waits.set(false);
+        // Done at once: the socket's buffer is empty, for its reader waits.
+        let sent = bell.sender.send(&[1]).now_or_never();
+        debug_assert!(matches!(sent, Some(Ok(_))));
+        self.rung_at = now;
+        self.is_late = false;
     }
 }
 
