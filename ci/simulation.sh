@@ -17,14 +17,13 @@ done
 simulate() {
   cargo run --quiet --locked --profile "$profile" -p ringmta-ci --features planted-bugs --bin simulate -- "$@"
 }
-for mistake in reply tail done; do
-  for kind in spool engine; do
-    # Partitions alone deliver nothing.
-    if [ "$mistake $kind" != 'done spool' ]; then
-      echo "planted: $mistake, must be found by: $kind"
-      simulate --plant "$mistake" --kind "$kind"
-    fi
-  done
+for mistake in reply tail; do
+  echo "planted: $mistake, must be found by: spool"
+  simulate --plant "$mistake" --kind spool
+done
+for mistake in reply tail done stray idle suspended reload answers closing 354 step partial failed backlog wall; do
+  echo "planted: $mistake, must be found by: engine"
+  simulate --plant "$mistake" --kind engine --seeds 2000
 done
 echo "fixed seeds 1 to $seeds"
 simulate --from 1 --seeds "$seeds"

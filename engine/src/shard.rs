@@ -156,7 +156,7 @@ pub(crate) async fn start(
             tracing::warn!("operators' orders cannot be written anew: {error}");
         }
     }
-    let orders = order_log::read(&shard.process.spool.meta, io::unix_millis());
+    let orders = order_log::read(&shard.process.spool.meta, io::steady_millis());
     for order in orders.map_err(|error| format!("operators' orders: {error}"))? {
         control::orders::apply(&shard, order);
     }

@@ -32,11 +32,24 @@ usage: simulate [options]
   --jobs N        at once (one per core)
   --all           go on after a failure
   --verbose       tell the story of each seed
-  --plant NAME    plant a mistake, and succeed when it is found within --seeds (200):
-                    reply   the reply to DATA leaves before the record is on stable storage
-                    tail    the last block of a batch is written again by the next
-                    done    a message is declared done before it is delivered
-                  needs a build with --features planted-bugs
+  --plant NAME    plant a mistake, and succeed when it is found within --seeds (200); needs a
+                  build with --features planted-bugs:
+                    reply      the reply to DATA leaves before the record is on stable storage
+                    tail       the last block of a batch is written again by the next
+                    done       a message is declared done before it is delivered
+                    stray      a ready queue is looked up before policy is asked, and made after
+                    idle       an idle connection is not told that its lease is waited for
+                    suspended  suspensions are not looked at
+                    reload     a reload that fails on one shard stays in force on the others
+                    answers    answers read before a connection breaks are thrown away
+                    closing    a 421 is nobody's answer
+                    354        an intermediate reply completes a command
+                    step       a connection whose answers are out of step goes on
+                    partial    recipients that policy refuses are left out of a 250
+                    failed     recipients whose handler fails are left out of a 250
+                    backlog    each message that a rate holds up is deferred by itself
+                    wall       rates go by the wall clock
+                  (two more, turns and flush, are found by unit tests)
   --help          this text";
 
 struct Args {

@@ -3,7 +3,7 @@
 
 use crate::egress::outcome;
 use crate::egress::reply::Response;
-use crate::io::{self, deadline, unix_millis};
+use crate::io::{self, deadline, steady_millis};
 use crate::limits::{DEFERRED_INJECT_RETRY_MS, DEFERRED_INJECT_TASKS, DELIVERY_HANDLER_SECS};
 use crate::queue::work::{self, Task};
 use crate::queue::{Item, ScheduledQueue};
@@ -96,7 +96,7 @@ async fn inject(shard: &Rc<Shard>, mut item: Item) {
 /// It is asked about again after a while, until it is too old.
 fn later(shard: &Rc<Shard>, item: Item) {
     // No attempt at delivery was made.
-    let due = unix_millis() + DEFERRED_INJECT_RETRY_MS;
+    let due = steady_millis() + DEFERRED_INJECT_RETRY_MS;
     if due > shard.queues.windows.end_of_life(&item) {
         return work::add(shard, item, Task::ExpireUnsent(due));
     }

@@ -2,7 +2,7 @@
 
 use super::ask;
 use super::http::{Request, Response, StatusCode};
-use crate::io::unix_millis;
+use crate::io::steady_millis;
 use crate::mesh::Inspect;
 use crate::queue::order_log;
 use crate::queue::suspend::{About, Order, Selector};
@@ -151,7 +151,7 @@ fn make(shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, 
         What::SuspendReady => About::SuspendReady(posted.name.ok_or("missing field `name`")?),
     };
     let (id, reason) = (shard.new_uuid(), posted.reason);
-    Ok(Order { id, reason, until_millis, placed_millis: unix_millis(), by, about })
+    Ok(Order { id, reason, until_millis, placed_millis: steady_millis(), by, about })
 }
 
 fn end(posted: &Posted) -> Result<u64, String> {
@@ -170,7 +170,7 @@ fn end(posted: &Posted) -> Result<u64, String> {
         }
         Some(other) => return Err(format!("duration: {other} is not a duration")),
     };
-    Ok(unix_millis().saturating_add(millis))
+    Ok(steady_millis().saturating_add(millis))
 }
 
 /// GET: the orders in force.

@@ -1,6 +1,6 @@
 //! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
 
-use crate::io::{mono_nanos, unix_millis, unix_nanos};
+use crate::io::{mono_nanos, steady_millis, unix_nanos};
 use crate::limits::LIST_MAX;
 use crate::mesh::Inspect;
 use crate::message::date::rfc3339;
@@ -16,7 +16,7 @@ use std::rc::Rc;
 pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
     match question {
         Inspect::Orders => {
-            let orders = shard.queues.orders.list(unix_millis());
+            let orders = shard.queues.orders.list(steady_millis());
             orders.iter().map(|order| order_json(shard, order)).collect()
         }
         Inspect::Scheduled(name, most) => scheduled(shard, &name, most),
@@ -28,7 +28,7 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
 }
 
 fn order_json(shard: &Shard, order: &Order) -> Value {
-    let left = order.until_millis.saturating_sub(unix_millis());
+    let left = order.until_millis.saturating_sub(steady_millis());
     let duration = ringmta_policy::format_duration(std::time::Duration::from_millis(left));
     let expires = rfc3339(order.until_millis * 1_000_000);
     let mut base = json!({"id": order.id, "reason": order.reason, "duration": duration});
@@ -76,7 +76,7 @@ fn scheduled(shard: &Shard, name: &str, most: usize) -> Value {
             messages.push(item_json(item, None));
         }
     }
-    let suspended = shard.queues.orders.suspended(name, &queue.parts, unix_millis());
+    let suspended = shard.queues.orders.suspended(name, &queue.parts, steady_millis());
     json!({
         "queue_name": name,
         "messages": messages,
@@ -115,7 +115,7 @@ fn ready_json(queue: &ReadyQueue) -> Value {
     let path = queue.path();
     let plan = queue.plan.borrow();
     let blocked = queue.blocked_until.get().saturating_sub(mono_nanos());
-    let suspended = Some(queue.held_until.get()).filter(|until| *until > unix_millis());
+    let suspended = Some(queue.held_until.get()).filter(|until| *until > steady_millis());
     let hosts: Vec<_> =
         plan.hosts.iter().map(|host| json!({"name": host.name, "addr": host.addr})).collect();
     json!({
@@ -201,7 +201,7 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
         known["last_trouble"] = item.queue.last_trouble.borrow().clone().into();
         known["shard"] = shard.index.into();
         let (name, parts) = (&item.queue.name, &item.queue.parts);
-        if let Some(held) = shard.queues.orders.suspended(name, parts, unix_millis()) {
+        if let Some(held) = shard.queues.orders.suspended(name, parts, steady_millis()) {
             known["state"] = format!("is held by an operator: {}", held.reason).into();
             known["suspended_until"] = rfc3339(held.until_millis * 1_000_000).into();
         }

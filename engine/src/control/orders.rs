@@ -1,7 +1,7 @@
 //! Operators' orders put in force on one shard.
 
 use crate::egress::dispatch;
-use crate::io::unix_millis;
+use crate::io::steady_millis;
 use crate::queue::suspend::{About, Bounced, Order, Selector};
 use crate::queue::{admit, Item};
 use crate::shard::Shard;
@@ -14,7 +14,7 @@ pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
         look_at_ready(shard, name);
     }
     // One that another order holds as well is held again when it is due.
-    let now = unix_millis();
+    let now = steady_millis();
     for item in held_by(shard, &order) {
         shard.queues.defer(shard, item, now);
     }
@@ -26,7 +26,7 @@ pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
 /// hand of a task meets the order when its attempt has failed.
 pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
     let (id, about) = (order.id.clone(), order.about.clone());
-    let is_over = order.until_millis <= unix_millis();
+    let is_over = order.until_millis <= steady_millis();
     let replaced = shard.queues.orders.add(order);
     let mut taken = replaced.map(|order| held_by(shard, &order)).unwrap_or_default();
     match &about {

@@ -3,6 +3,7 @@
 
 use super::ask;
 use crate::events::metrics::Snapshot;
+use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{deadline, mono_nanos, sleep};
 use crate::limits::{MESH_RETRY_MS, RELOAD_SECS};
 use crate::mesh::Letter;
@@ -87,6 +88,12 @@ async fn in_two_steps(process: &Process) -> Result<(), String> {
         prepared = prepare(process, 1..shards).await;
     }
     if let Err(why) = prepared {
+        if is_planted(Bug::ReloadByShard) {
+            for shard in 0..shards {
+                drop(deliver(process, shard, Letter::Take).await);
+            }
+            return Err(why);
+        }
         for shard in 0..shards {
             // One that is not told forgets it at the next reload.
             let _ = process.inboxes[shard].send(Letter::Drop);

@@ -8,6 +8,7 @@
 use super::client;
 use super::reply::Response;
 use super::wire::Broken;
+use crate::io::sim::planted::{is_planted, Bug};
 use ringmta_policy::EnvelopeAddress;
 
 /// What an answer is waited for.
@@ -248,6 +249,9 @@ impl Conversation {
             self.answers += 1;
         }
         response.command = Some(self.command(self.at));
+        if response.code == 421 && is_planted(Bug::ClosingForgotten) {
+            return self.uncharged(End::Closing);
+        }
         if response.code == 421 {
             self.closing = Some(response.clone());
         }
@@ -311,7 +315,7 @@ impl Conversation {
             self.go_ahead = true;
             self.at = Ask::Dot;
             self.sent = false;
-        } else if response.is_success() {
+        } else if response.is_success() && !is_planted(Bug::OutOfStepGoesOn) {
             // The answers are one behind: no telling which of them was whose.
             self.out_of_step(&response);
         } else if response.is_intermediate() {
@@ -390,6 +394,10 @@ impl Conversation {
     /// The connection broke while an answer was waited for, or while something was sent; `response` tells the
     /// records so. What was answered before stands.
     pub fn broken(&mut self, why: Broken, response: Response) {
+        if is_planted(Bug::AnswersForgotten) {
+            (self.mail, self.data, self.closing) = (None, None, None);
+            self.recipients.iter_mut().for_each(|recipient| recipient.answer = None);
+        }
         let command = self.command(self.at);
         self.broken = Some(match &self.closing {
             // A 421 answers all that is still open.
@@ -413,6 +421,15 @@ impl Conversation {
     /// Nothing of it has left.
     pub fn is_fresh(&self) -> bool {
         !self.sent && self.answers == 0
+    }
+
+    /// It has come to its end by answers alone, none of which has delivered it: of what was accepted at the dot a later
+    /// word takes nothing back.
+    pub fn is_complete(&self) -> bool {
+        let accepted = |r: &Response| r.is_success();
+        let delivered = self.dot.as_ref().is_some_and(accepted)
+            || self.recipients.iter().any(|r| r.dot.as_ref().is_some_and(accepted));
+        self.over && self.end.is_none() && self.closing.is_none() && self.answers > 0 && !delivered
     }
 
     /// Nothing more is to be said or heard.

@@ -4,7 +4,7 @@
 use super::leases::{self, Leases};
 use super::{lua, session};
 use crate::io::sim::planted::{is_planted, Bug};
-use crate::io::{self, mono_nanos, unix_millis};
+use crate::io::{self, mono_nanos, steady_millis};
 use crate::limits;
 use crate::queue::hand::Hand;
 use crate::queue::scheduled::Loaded;
@@ -131,7 +131,7 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
 
 /// Orders, expiry and delivery windows: gives the item back when it may be delivered.
 fn admit(shard: &Rc<Shard>, item: Item) -> Option<Item> {
-    let now = unix_millis();
+    let now = steady_millis();
     let windows = &shard.queues.windows;
     if windows.is_expired(&item, now) {
         work::add(shard, item, Task::Expire);
@@ -172,7 +172,7 @@ async fn with_body(shard: &Rc<Shard>, ready: &ReadyQueue, mut item: Item) -> Opt
         Err(why) => {
             // The disk may answer again later; the message is not given up for its trouble.
             tracing::error!("message {} in {} cannot be read: {why}", item.id, ready.name);
-            let due = unix_millis() + limits::UNREADABLE_RETRY_MS;
+            let due = steady_millis() + limits::UNREADABLE_RETRY_MS;
             shard.queues.defer(shard, item, due);
             None
         }

@@ -8,6 +8,7 @@
 
 use super::health::{Fault, Health};
 use crate::events::metrics::Snapshot;
+use crate::io::sim::planted::{is_planted, Bug};
 use crate::limits::SHARDS_MAX;
 use crossbeam::utils::CachePadded;
 use ringmta_policy::{Gcra, Limit, Throttle};
@@ -110,7 +111,7 @@ impl Shared {
         in_turn(me).take(SHARDS_MAX - 1).find(|shard| {
             let theirs = self.held_by(*shard);
             let fair = if too_few { theirs == 0 } else { theirs < share && mine > share };
-            fair && self.unwait(*shard)
+            (fair || is_planted(Bug::TurnsForNothing)) && self.unwait(*shard)
         })
     }
 
@@ -160,12 +161,12 @@ impl Shared {
 
     /// Takes one event of the rate, or says how long to wait.
     pub fn try_rate(&self, rate: &Throttle, now_nanos: u64) -> Result<(), Duration> {
-        self.rate.try_acquire(&rate.spec(), now_nanos)
+        self.rate.try_acquire(&rate.spec(), clock(now_nanos))
     }
 
     /// As [`Shared::try_rate`], but takes nothing.
     pub fn would_pass(&self, rate: &Throttle, now_nanos: u64) -> Result<(), Duration> {
-        self.rate.would_pass(&rate.spec(), now_nanos)
+        self.rate.would_pass(&rate.spec(), clock(now_nanos))
     }
 }
 
@@ -235,6 +236,14 @@ impl Registry {
     }
 }
 
+/// The time rates go by: the monotonic clock's.
+fn clock(mono_nanos: u64) -> u64 {
+    if is_planted(Bug::WallClockRates) {
+        return crate::io::unix_nanos();
+    }
+    mono_nanos
+}
+
 /// All shards, the one after `me` first and `me` last.
 fn in_turn(me: usize) -> impl Iterator<Item = usize> {
     (1..=SHARDS_MAX).map(move |step| (me + step) % SHARDS_MAX)
@@ -280,6 +289,46 @@ mod tests {
             (0..*count).for_each(|_| assert!(shared.try_lease(shard, Limit::new(limit))));
         }
         shared
+    }
+
+    /// Saturated shards that all want more, by the turns of their connections: how often a connection ended although
+    /// every shard had its share.
+    fn torn_down(seed: u64, planted: Option<Bug>) -> u32 {
+        let world = crate::io::sim::World::new(seed, false);
+        world.planted.set(planted);
+        let _entered = world.enter();
+        let shards = world.rng.between(2, 4) as usize;
+        let limit = Limit::new(world.rng.between(shards as u64, 12));
+        let shared = Shared::default();
+        let share = (limit.limit / shards as u64) as u32;
+        let mut torn_down = 0;
+        for _ in 0..200 {
+            let me = world.rng.below(shards as u64) as usize;
+            if shared.try_lease(me, limit) {
+                continue;
+            }
+            shared.wait(me);
+            let other = world.rng.below(shards as u64) as usize;
+            let are_served = (0..shards).all(|shard| shared.held_by(shard) >= share);
+            let Some(to) = (shared.held_by(other) > 0).then(|| shared.claim_turn(other, limit))
+            else {
+                continue;
+            };
+            let Some(to) = to else { continue };
+            torn_down += u32::from(are_served);
+            assert_eq!(shared.give_back(other, Some(to)), Some(to));
+            shared.free();
+            assert!(shared.try_lease(to, limit));
+        }
+        assert!((0..shards).all(|shard| shared.held_by(shard) >= share), "each gets its share");
+        torn_down
+    }
+
+    #[test]
+    fn no_connection_ends_where_every_shard_has_its_share() {
+        let sum = |planted| (1..=50).map(|seed| torn_down(seed, planted)).sum::<u32>();
+        assert_eq!(sum(None), 0);
+        assert!(sum(Some(Bug::TurnsForNothing)) > 0, "the mistake is found");
     }
 
     #[test]

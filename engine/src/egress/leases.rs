@@ -2,6 +2,7 @@
 
 use super::lease::Shared;
 use crate::io::mono_nanos;
+use crate::io::sim::planted::{is_planted, Bug};
 use crate::limits;
 use crate::mesh::Letter;
 use crate::queue::ReadyQueue;
@@ -122,6 +123,9 @@ pub fn no_longer_wanted(shard: &Shard, ready: &ReadyQueue) {
 
 /// A lease of `limit` is wanted: idle connections look whether they give way.
 pub fn wanted(shard: &Shard, limit: &Arc<Shared>) {
+    if is_planted(Bug::IdleKeepsLease) {
+        return;
+    }
     for ready in shard.queues.ready.borrow().values() {
         if ready.idle_connections() > 0 && ready.is_under(limit) {
             ready.wake_all();

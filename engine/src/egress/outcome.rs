@@ -8,7 +8,7 @@ use super::reply::Response;
 use super::undelivered;
 use crate::events::metrics::Path;
 use crate::events::record::{Kind, Record, TlsInfo};
-use crate::io::{self, unix_millis};
+use crate::io::{self, steady_millis};
 use crate::limits::DELIVERY_HANDLER_SECS;
 use crate::queue::retry::{after_failure, Next};
 use crate::queue::{Item, ReadyQueue};
@@ -218,7 +218,7 @@ pub async fn retry_each(
     let config = item.queue.config();
     let windows = &shard.queues.windows;
     let (scheduling, end) = (windows.get(item.id), windows.end_of_life(&item));
-    let now = unix_millis();
+    let now = steady_millis();
     let orders = &shard.queues.orders;
     if let Some(order) = orders.bounced(&item.queue.name, &item.queue.parts, now) {
         orders.count_bounced(&order.id, &item.queue.name);
@@ -274,7 +274,7 @@ async fn requeue(
             Err(_) => tracing::error!("requeue_message took longer than {limit:?}"),
         }
     }
-    (answers, due.map(|due| due.saturating_sub(unix_millis())))
+    (answers, due.map(|due| due.saturating_sub(steady_millis())))
 }
 
 /// A record of the end of some recipients.

@@ -1,5 +1,6 @@
 //! Replies of a next hop (RFC 5321 section 4.2): bytes in, whole replies out, within limits.
 
+use crate::io::sim::planted::{is_planted, Bug};
 use crate::limits::{REPLY_BYTES_MAX, REPLY_LINES_MAX, REPLY_QUOTE_BYTES_MAX};
 
 /// An enhanced status code (RFC 3463).
@@ -26,12 +27,13 @@ impl Response {
 
     /// 2yz: the only kind that completes a command (RFC 5321 section 4.2.1).
     pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.code)
+        let end = if is_planted(Bug::IntermediateSucceeds) { 400 } else { 300 };
+        (200..end).contains(&self.code)
     }
 
     /// 3yz: the peer waits for more.
     pub fn is_intermediate(&self) -> bool {
-        (300..400).contains(&self.code)
+        (300..400).contains(&self.code) && !is_planted(Bug::IntermediateSucceeds)
     }
 
     /// The text on one line, as records have it.

@@ -206,6 +206,13 @@ impl<'a> Session<'a> {
                 Action::Over => break,
             }
         }
+        // With nothing more to be answered the peer has nothing more to say: if it has, its answers were not to what
+        // they seemed to be.
+        if next.is_none() && t.talk.is_complete() {
+            if let Some(Unasked::Said(what)) = self.wire.unasked().await {
+                t.talk.unread(&what);
+            }
+        }
         self.conclude(t, next).await
     }
 

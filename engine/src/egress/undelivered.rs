@@ -5,7 +5,7 @@ use super::dispatch::{self, Delivery};
 use super::outcome::{self, Via};
 use super::reply::Response;
 use crate::events::record::{Kind, Record};
-use crate::io::{mono_nanos, unix_millis};
+use crate::io::{mono_nanos, steady_millis};
 use crate::limits;
 use crate::queue::hand::Hand;
 use crate::queue::scheduled::Loaded;
@@ -54,7 +54,7 @@ async fn message_of(shard: &Rc<Shard>, mut item: Item) -> Option<(Item, Message)
         }
         Err(why) => {
             tracing::error!("message {} cannot be read: {why}", item.id);
-            shard.queues.defer(shard, item, unix_millis() + limits::UNREADABLE_RETRY_MS);
+            shard.queues.defer(shard, item, steady_millis() + limits::UNREADABLE_RETRY_MS);
             None
         }
     }
@@ -73,7 +73,7 @@ pub async fn expire(shard: &Rc<Shard>, item: Item) {
     let text = match scheduling.and_then(|scheduling| scheduling.expires) {
         Some(expires) => format!("Message has reached expires={}", schedule::text_of(expires)),
         None => {
-            let age = unix_millis().saturating_sub(item.created_millis());
+            let age = steady_millis().saturating_sub(item.created_millis());
             format!(
                 "Message is {} old, which exceeds max_age={}",
                 ringmta_policy::format_duration(Duration::from_millis(age)),
@@ -134,7 +134,7 @@ pub async fn hold(shard: &Rc<Shard>, mut item: Item, held: &Held) {
     let Some(item) = admit::lying(shard, item) else { return };
     let ready = held.ready.as_deref();
     let until = ready.map_or(0, |ready| shard.queues.orders.ready_held_until(ready));
-    if until > unix_millis() {
+    if until > steady_millis() {
         let due = dispatch::held_until(shard, &item, until);
         return shard.queues.defer(shard, item, due);
     }

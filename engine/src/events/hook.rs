@@ -305,7 +305,7 @@ async fn deliver(shard: &Rc<Shard>, hook: &Rc<Hook>, mut batch: Batch) {
 
 /// Gives up events that are too old to be worth telling.
 fn drop_old(hook: &Hook, batch: &mut Batch) {
-    let limit = (io::unix_millis() / 1000).saturating_sub(HOOK_EVENT_AGE_SECS);
+    let limit = (io::unix_nanos() / 1_000_000_000).saturating_sub(HOOK_EVENT_AGE_SECS);
     let is_old = |event: &Event| (1..limit).contains(&event.timestamp());
     if !batch.events.iter().any(is_old) {
         return;

@@ -102,7 +102,7 @@ fn retry_after(value: &str) -> Option<Duration> {
         return value[..digits].parse().ok().map(Duration::from_secs);
     }
     let date = mail_parser::DateTime::parse_rfc822(value)?.to_timestamp();
-    let now = (io::unix_millis() / 1000) as i64;
+    let now = (io::unix_nanos() / 1_000_000_000) as i64;
     Some(Duration::from_secs(u64::try_from(date - now).unwrap_or(0)))
 }
 

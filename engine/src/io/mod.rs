@@ -20,6 +20,7 @@ mod pump;
 pub mod ring;
 pub mod sim;
 pub mod socket;
+pub mod steady;
 pub mod stream;
 pub mod subject;
 pub mod time;
@@ -32,7 +33,10 @@ pub use hash::{Map, Set};
 pub use listener::ReservedPort;
 pub use pump::stalls;
 pub use stream::{Conn, Listener, Stream, UdpSocket};
-pub use time::{deadline, mono_nanos, sleep, unix_millis, unix_nanos, TimedOut};
+pub use time::{
+    deadline, follow_wall_clock, mono_nanos, sleep, steady_millis, steady_nanos, unix_nanos,
+    TimedOut,
+};
 
 use std::cell::Cell;
 use std::future::Future;

@@ -1,6 +1,7 @@
 //! Clocks and deadlines.
 #![allow(unsafe_code)]
 
+use super::steady::Steady;
 use super::wheel::{self, Wheel};
 use super::{ring, sim};
 use std::cell::{Cell, RefCell};
@@ -44,10 +45,34 @@ pub fn unix_nanos() -> u64 {
     ring::unix_nanos()
 }
 
-/// Wall clock, milliseconds since 1970.
-pub fn unix_millis() -> u64 {
-    unix_nanos() / 1_000_000
+/// The clock of queues, nanoseconds since 1970: the time of day as it was when the process began, and what has passed
+/// since. It does not jump with the wall clock; see [`Steady`].
+pub fn steady_nanos() -> u64 {
+    if sim::active() {
+        return sim::here().steady_nanos();
+    }
+    CLOCK.nanos(ring::mono_nanos(), ring::unix_nanos)
 }
+
+/// The clock of queues in milliseconds.
+pub fn steady_millis() -> u64 {
+    steady_nanos() / 1_000_000
+}
+
+/// Leads the clock of queues towards the wall clock; called by one task of the process about once in a second.
+pub fn follow_wall_clock() {
+    let told = match sim::active() {
+        true => sim::here().follow_wall_clock(),
+        false => CLOCK.follow(ring::mono_nanos(), ring::unix_nanos()),
+    };
+    if let Some(difference) = told {
+        tracing::warn!(
+            "{difference}: the queues go on as before, and follow it by a second in a minute"
+        );
+    }
+}
+
+static CLOCK: Steady = Steady::new();
 
 /// Waits for `duration`.
 pub async fn sleep(duration: Duration) {

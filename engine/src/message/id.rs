@@ -24,7 +24,7 @@ impl IdSource {
     /// The next id and its time of creation, unix nanoseconds. Ids count in ticks of 100 ns and
     /// never go back, whatever the clock does.
     pub fn next(&self) -> (MessageId, u64) {
-        let now = (io::unix_nanos() / 100 * 100).max(self.last_nanos.get() + 100);
+        let now = (io::steady_nanos() / 100 * 100).max(self.last_nanos.get() + 100);
         self.last_nanos.set(now);
         (MessageId::new_v1(now, self.clock_sequence, self.node), now)
     }

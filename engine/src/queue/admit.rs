@@ -7,7 +7,8 @@ use super::work::{self, Held, Task};
 use crate::egress::dispatch::held_until;
 use crate::egress::outcome::Via;
 use crate::egress::reply::Response;
-use crate::io::unix_millis;
+use crate::io::sim::planted::{is_planted, Bug};
+use crate::io::steady_millis;
 use crate::shard::Shard;
 use std::rc::Rc;
 
@@ -65,7 +66,7 @@ fn look(shard: &Rc<Shard>, item: Item) -> Look {
     if orders.is_empty() {
         return Look::Free(item);
     }
-    let now = unix_millis();
+    let now = steady_millis();
     let (name, parts) = (&item.queue.name, &item.queue.parts);
     if let Some(order) = orders.bounced(name, parts, now) {
         orders.count_bounced(&order.id, name);
@@ -77,7 +78,8 @@ fn look(shard: &Rc<Shard>, item: Item) -> Look {
         work::add(shard, item, Task::Expire);
         return Look::Taken;
     }
-    match orders.suspended(name, parts, now) {
+    let held = orders.suspended(name, parts, now).filter(|_| !is_planted(Bug::SuspendedTried));
+    match held {
         Some(suspension) => Look::Held(item, suspension),
         None => Look::Free(item),
     }

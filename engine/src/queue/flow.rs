@@ -5,7 +5,8 @@ use super::ready::ReadyQueue;
 use super::scheduled::{Item, Loaded, NoSource, Route, ScheduledQueue};
 use super::{admit, route, Queues};
 use crate::egress;
-use crate::io::{self, mono_nanos, unix_millis};
+use crate::io::sim::planted::{is_planted, Bug};
+use crate::io::{self, mono_nanos, steady_millis};
 use crate::limits;
 use crate::shard::Shard;
 use crate::spool::reclaim::AttemptState;
@@ -94,6 +95,11 @@ impl Queues {
         }
         let rate = queue.config.borrow().max_message_rate;
         if let Some(wait) = rate.and_then(|rate| queue.rate.would_pass(&rate, mono_nanos()).err()) {
+            if is_planted(Bug::BacklogDeferred) {
+                let due = steady_millis() + wait.as_millis() as u64 + 1;
+                self.defer(shard, item, due);
+                return Ok(());
+            }
             pace(shard, &queue, wait);
             return Err(item);
         }
@@ -143,7 +149,7 @@ impl Queues {
             NoSource::Held(ready) => admit::without_source(shard, item, ready),
             NoSource::Later(wait) => {
                 *item.queue.last_trouble.borrow_mut() = "no source may be chosen now".into();
-                let turn = route.turn(unix_millis(), wait);
+                let turn = route.turn(steady_millis(), wait);
                 let due = egress::dispatch::held_until(shard, &item, turn);
                 self.defer(shard, item, due);
             }
@@ -212,7 +218,7 @@ async fn throttled(shard: &Rc<Shard>, mut item: Item) {
                 return shard.queues.defer(
                     shard,
                     item,
-                    unix_millis() + limits::UNREADABLE_RETRY_MS,
+                    steady_millis() + limits::UNREADABLE_RETRY_MS,
                 );
             }
         }
@@ -224,14 +230,14 @@ async fn throttled(shard: &Rc<Shard>, mut item: Item) {
     if io::deadline(limit, shard.policy().throttle_insert_ready_queue(&message)).await.is_err() {
         tracing::error!("throttle_insert_ready_queue took longer than {limit:?}; the mail goes on");
     }
-    let due = message.due().filter(|due| *due > unix_millis());
+    let due = message.due().filter(|due| *due > steady_millis());
     let changes = message.changes();
     // What waits leaves memory: its changes must be on disk by then.
     if changes.scheduling || due.is_some() && changes.of_record() {
         egress::outcome::rewrite(shard, &mut item, &message).await;
         if due.is_none() && item.attempts > 0 {
             // The new record knows nothing of them.
-            let state = AttemptState { attempts: item.attempts, due_millis: unix_millis() };
+            let state = AttemptState { attempts: item.attempts, due_millis: steady_millis() };
             item.at = shard.spool.attempted(item.at, state);
         }
     }

@@ -9,7 +9,8 @@ use super::timer_wheel::TimerWheel;
 use super::windows::Windows;
 use super::work::{self, Task, WorkList};
 use crate::egress;
-use crate::io::{self, mono_nanos, unix_millis, Map};
+use crate::io::sim::planted::{is_planted, Bug};
+use crate::io::{self, mono_nanos, steady_millis, Map};
 use crate::limits::{self, WAKE_BATCH};
 use crate::shard::Shard;
 use crate::spool::recover::Recovered;
@@ -114,7 +115,7 @@ impl Queues {
             self.windows.note(item.id, Some(scheduling));
             return self.begin(shard, item, due.unwrap_or(0));
         }
-        match due.filter(|due| *due > unix_millis()) {
+        match due.filter(|due| *due > steady_millis()) {
             Some(due) => self.defer(shard, item, due),
             None => self.submit(shard, item),
         }
@@ -122,7 +123,7 @@ impl Queues {
 
     /// A message with a schedule begins its way: at the first instant from `from_millis` on at which it may.
     fn begin(&self, shard: &Rc<Shard>, item: Item, from_millis: u64) {
-        let now = unix_millis();
+        let now = steady_millis();
         let from = from_millis.max(now);
         let due = self.windows.get(item.id).map_or(from, |scheduling| scheduling.next(from));
         if due > self.windows.end_of_life(&item) {
@@ -202,18 +203,18 @@ impl Queues {
     }
 
     async fn wait_until_due(&self) {
-        let now = unix_millis();
+        let now = steady_millis();
         let next = self.timers.borrow().next_due().unwrap_or(u64::MAX);
         self.earliest.set(next);
         if next <= now {
             return;
         }
-        // An hour at most; the sweep notices a clock that jumps.
+        // An hour at most; the sweep notices a clock that was led forward.
         let wait = Duration::from_millis((next - now).min(3_600_000));
         let earlier = std::future::poll_fn(|cx| {
             let mut waker = self.waker.borrow_mut();
             let due = self.timers.borrow().next_due().unwrap_or(u64::MAX);
-            if waker.is_none() && (due < next || due <= unix_millis()) {
+            if waker.is_none() && (due < next || due <= steady_millis()) {
                 return std::task::Poll::Ready(());
             }
             *waker = Some(cx.waker().clone());
@@ -224,9 +225,9 @@ impl Queues {
     }
 
     fn sweep(&self, shard: &Rc<Shard>) {
-        let now_millis = unix_millis();
+        let now_millis = steady_millis();
         self.orders.expire(now_millis);
-        // A wall clock that was set forward is noticed here.
+        // The clock of queues may have been led forward.
         if self.timers.borrow().next_due().is_some_and(|due| due <= now_millis) {
             self.wake_timers();
         }
@@ -234,6 +235,10 @@ impl Queues {
         let ready: Vec<_> = self.ready.borrow().values().cloned().collect();
         for queue in &ready {
             take_expired(shard, &mut queue.items.borrow_mut(), now_millis);
+            // Its connections were busy when others asked for a lease, and what they were for is gone.
+            if queue.keeps_from_others(shard.index) && !is_planted(Bug::IdleKeepsLease) {
+                queue.wake_all();
+            }
             self.refill(shard, queue);
             let first = queue.items.borrow().front().map(|item| item.queue.clone());
             let Some(first) = first else { continue };
@@ -255,6 +260,9 @@ impl Queues {
             self.pump(shard, queue);
         }
         self.reap(shard, now);
+        if shard.index == 0 {
+            io::follow_wall_clock();
+        }
         if shard.index == 0 && now >= self.swept.get() + limits::REGISTRY_SWEEP_SECS * 1_000_000_000
         {
             self.swept.set(now);
@@ -312,7 +320,7 @@ pub async fn run_timers(shard: Rc<Shard>) {
     let mut due = Vec::with_capacity(WAKE_BATCH);
     loop {
         queues.wait_until_due().await;
-        queues.timers.borrow_mut().pop_due(unix_millis(), WAKE_BATCH, &mut due);
+        queues.timers.borrow_mut().pop_due(steady_millis(), WAKE_BATCH, &mut due);
         for item in due.drain(..) {
             queues.submit(&shard, item);
         }

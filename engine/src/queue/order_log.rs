@@ -4,7 +4,7 @@
 
 use super::suspend::Order;
 use crate::io::plain::Plain;
-use crate::io::{self, fs, unix_millis};
+use crate::io::{self, fs, steady_millis};
 use crate::limits::ORDER_LOG_BYTES;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ pub fn compact(meta: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     let mut text = Vec::new();
-    for order in read(meta, unix_millis())? {
+    for order in read(meta, steady_millis())? {
         serde_json::to_writer(&mut text, &Entry::Placed(order))?;
         text.push(b'\n');
     }

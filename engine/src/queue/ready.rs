@@ -216,7 +216,7 @@ impl ReadyQueue {
     /// Whether an operator holds it.
     pub fn is_held(&self) -> bool {
         // Nearly none ever is: no clock is asked then.
-        self.held_until.get() > 0 && self.held_until.get() > io::unix_millis()
+        self.held_until.get() > 0 && self.held_until.get() > io::steady_millis()
     }
 
     /// A connection has failed in a way that says something about its source.

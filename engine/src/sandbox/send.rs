@@ -121,7 +121,7 @@ fn check_addresses(send: &Send) -> Result<(), String> {
 }
 
 fn head(send: &Send) -> Result<String, String> {
-    let seconds = i64::try_from(io::unix_millis() / 1000).unwrap_or(0);
+    let seconds = i64::try_from(io::unix_nanos() / 1_000_000_000).unwrap_or(0);
     let date = DateTime::from_timestamp(seconds).to_rfc822();
     let mut head = format!("Date: {date}\r\nFrom: {}\r\n", person(&send.from));
     for (name, list) in [("To", &send.to), ("Cc", &send.cc), ("Reply-To", &send.reply_to)] {

@@ -74,7 +74,7 @@ impl Store {
         let derived = parsed.text.len() + parsed.html.len() + parsed.search_text.len();
         let message = Rc::new(Stored {
             id: new_id(),
-            created_ms: io::unix_millis(),
+            created_ms: io::unix_nanos() / 1_000_000,
             weight: source.len() + derived,
             source: source.into(),
             envelope,

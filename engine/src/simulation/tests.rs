@@ -78,4 +78,6 @@ fn planted_mistakes_are_found() {
     assert!(found(Bug::ReplyBeforeSync, Kind::Engine));
     assert!(found(Bug::TailRewritten, Kind::Engine));
     assert!(found(Bug::DoneBeforeDelivery, Kind::Engine));
+    assert!(found(Bug::StaleLookup, Kind::Engine));
+    assert!(found(Bug::AnswersForgotten, Kind::Engine));
 }

@@ -6,6 +6,7 @@
 
 use minijinja::machinery::{
     make_string_output, CompiledTemplate, Instruction, Instructions, TemplateConfig, Vm,
+    WhitespaceConfig,
 };
 use minijinja::value::Rest;
 use minijinja::{escape_formatter, filters, tests, AutoEscape, Environment, Error, State, Value};
@@ -37,7 +38,8 @@ impl<'s> Jinja<'s> {
         let found = shape::jinja(name, source)?;
         let config = TemplateConfig {
             syntax_config: Default::default(),
-            ws_config: Default::default(),
+            // A message that ends with an empty line keeps it.
+            ws_config: WhitespaceConfig { keep_trailing_newline: true, ..Default::default() },
             default_auto_escape: Arc::new(escape_by_name),
         };
         let mut compiled =

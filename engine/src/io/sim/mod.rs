@@ -22,6 +22,7 @@ pub mod udp;
 
 pub use exec::{Node, Stuck};
 
+use super::steady::{Difference, Steady};
 use crate::events::record::Record;
 use crate::spool::reclaim::AttemptState;
 use ringmta_policy::MessageId;
@@ -65,6 +66,8 @@ pub struct World {
     pub net: net::Net,
     /// Mistakes made on purpose.
     pub planted: Cell<Option<planted::Bug>>,
+    /// The clock of queues of the process that lives now.
+    steady: RefCell<Steady>,
     observer: RefCell<Option<Observer>>,
     hash: Cell<u64>,
     verbose: bool,
@@ -129,6 +132,7 @@ impl World {
             disk: disk::Disk::default(),
             net: net::Net::default(),
             planted: Cell::new(None),
+            steady: RefCell::default(),
             observer: RefCell::default(),
             hash: Cell::new(0xcbf2_9ce4_8422_2325),
             verbose,
@@ -141,6 +145,21 @@ impl World {
         ACTIVE.set(true);
         WORLD.with(|slot| *slot.borrow_mut() = Some(self.clone()));
         Entered(())
+    }
+
+    /// A process begins its life, and reads the wall clock anew.
+    pub fn new_process(&self) {
+        *self.steady.borrow_mut() = Steady::new();
+    }
+
+    /// The clock of queues, nanoseconds since 1970.
+    pub fn steady_nanos(&self) -> u64 {
+        self.steady.borrow().nanos(self.exec.now(), || self.exec.unix_nanos())
+    }
+
+    /// See [`crate::io::follow_wall_clock`].
+    pub fn follow_wall_clock(&self) -> Option<Difference> {
+        self.steady.borrow().follow(self.exec.now(), self.exec.unix_nanos())
     }
 
     /// Adds to the story of this run: equal seeds must tell equal stories.

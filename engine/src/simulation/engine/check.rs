@@ -4,8 +4,15 @@ use super::ledger::{Ledger, Left, Mail, Outcome};
 use super::machine::{Found, Machine};
 use super::Stage;
 use crate::limits::TIMER_TICK_MS;
+use crate::shard::Shard;
 use crate::spool::reclaim::AttemptState;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
+
+/// What passes by itself has passed after this time, and so many looks.
+const PASSES_NANOS: u64 = 10_000_000_000;
+const PASSES_LOOKS: u32 = 3;
 
 /// Looks at a running engine: what is durable by now, and limits that can only be seen inside.
 ///
@@ -24,6 +31,12 @@ pub fn running(stage: &Stage, machine: &Machine) -> Result<(), String> {
     if clean == machine.process.shards {
         ledger.all_durable();
     }
+    misplaced(stage, &shards)?;
+    let serials: Vec<u64> = shards.iter().map(|shard| shard.serial()).collect();
+    let differ = serials.iter().any(|serial| *serial != serials[0]);
+    if differ && !stage.reloading.get() && shards.len() == machine.process.shards {
+        ledger.fail(format!("shards go by different policies: {serials:?}"));
+    }
     let sessions: u64 = machine.process.sessions.iter().map(|s| s.load(Ordering::Relaxed)).sum();
     if sessions > stage.plan.sessions {
         ledger.fail(format!("{sessions} sessions, at most {}", stage.plan.sessions));
@@ -36,6 +49,32 @@ pub fn running(stage: &Stage, machine: &Machine) -> Result<(), String> {
         }
     }
     ledger.broken.clone().map_or(Ok(()), Err)
+}
+
+/// What the self check calls passing: since when, monotonic nanoseconds, and in how many looks in a row it was seen.
+pub type Passing = BTreeMap<String, (u64, u32)>;
+
+/// Everything is in its place, now or in a moment.
+fn misplaced(stage: &Stage, shards: &[Rc<Shard>]) -> Result<(), String> {
+    let now = stage.world.exec.now();
+    let mut passing = stage.passing.borrow_mut();
+    let mut still = Passing::new();
+    for shard in shards {
+        let found = crate::queue::check::check(shard);
+        let which = |text: &String| format!("self check of shard {}: {text}", shard.index);
+        if let Some(problem) = found.problems.first() {
+            return Err(which(problem));
+        }
+        for text in found.passing.iter().map(which) {
+            let (since, looks) = passing.get(&text).copied().unwrap_or((now, 0));
+            if now - since > PASSES_NANOS && looks > PASSES_LOOKS {
+                return Err(format!("{text}; for {} s", (now - since) / 1_000_000_000));
+            }
+            still.insert(text, (since, looks + 1));
+        }
+    }
+    *passing = still;
+    Ok(())
 }
 
 /// A shard has started: checks what it found against the history, and takes it as the truth. It
@@ -67,7 +106,8 @@ pub fn found(ledger: &mut Ledger, found: &[Found]) {
 pub fn after_start(stage: &Stage) -> Result<(), String> {
     let mut ledger = stage.ledger.borrow_mut();
     let Ledger { mail, life, broken, .. } = &mut *ledger;
-    for (id, mail) in mail.iter_mut().filter(|(_, mail)| mail.found != *life) {
+    for (id, mail) in mail.iter_mut().filter(|(_, mail)| mail.found != *life && mail.seen != *life)
+    {
         if mail.acknowledged && mail.left == Left::No {
             return Err(format!("acknowledged message {id} is lost: {mail:?}"));
         }
@@ -90,12 +130,16 @@ fn resumed(found: &Found, mail: &Mail, life: u32) -> Result<(), String> {
     if !fits {
         return Err(format!("{id} came back with {state:?}: {mail:?}"));
     }
-    let state = state.unwrap_or(AttemptState { attempts: 0, due_millis: 0 });
-    let due = state.due_millis.div_ceil(TIMER_TICK_MS) * TIMER_TICK_MS;
-    if (found.attempts, found.due_tick) != (state.attempts, due) {
+    let attempts = state.map_or(0, |state| state.attempts);
+    if (found.attempts, found.due_tick) != (attempts, due_tick(*state)) {
         return Err(format!("{id} was queued as {found:?}"));
     }
     Ok(())
+}
+
+/// The tick in which a message with this state is due.
+pub fn due_tick(state: Option<AttemptState>) -> u64 {
+    state.map_or(0, |state| state.due_millis).div_ceil(TIMER_TICK_MS) * TIMER_TICK_MS
 }
 
 /// Every acknowledged message was delivered, or has failed with a record, to each recipient.

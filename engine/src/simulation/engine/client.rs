@@ -1,5 +1,6 @@
 //! Clients: they send messages in sessions of any manners, and write down what they are told.
 
+use super::http;
 use super::ledger::{Outcome, Sent};
 use super::wire::Wire;
 use super::Stage;
@@ -18,6 +19,13 @@ pub async fn run(stage: Rc<Stage>) {
     let pause = 1 << stage.world.rng.between(16, 31);
     while stage.may_send() {
         io::sleep(Duration::from_nanos(stage.world.rng.below(pause))).await;
+        if stage.plan.http && stage.engine.get().is_some() && stage.world.rng.chance(MILLION / 3) {
+            let Some(number) = stage.next_number() else { break };
+            if let Err(error) = http::inject(&stage, number).await {
+                stage.world.note(format!("client: injection {number}: {error}"));
+            }
+            continue;
+        }
         // However a session ends: what it was told is written down.
         if let Err(error) = session(&stage).await {
             stage.world.note(format!("client: {error}"));

@@ -5,14 +5,19 @@
 //! may repeat a delivery, and each repetition is counted.
 
 use super::plan::Plan;
+use super::quotes::Quotes;
+pub use super::quotes::Whose;
 use crate::events::record::{Kind, Record};
 use crate::io::sim::Note;
-use crate::io::unix_millis;
+use crate::io::{mono_nanos, steady_millis};
 use crate::limits::RETRY_FLOOR_MS;
 use crate::spool::reclaim::AttemptState;
 use ringmta_policy::MessageId;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+
+/// What is due, and held up by nothing, is on its way within this time: a handler's deadline is not among what may hold it.
+const PROMPT_MS: u64 = 15_000;
 
 /// What the client knows of a message it sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,10 +84,14 @@ pub struct Mail {
     pub noted: Vec<AttemptState>,
     /// Whether it has left.
     pub left: Left,
+    /// How often it was put off without an attempt.
+    put_off: u32,
     /// The client read its id in a 250.
     pub acknowledged: bool,
     /// The life of the engine in which a start last found it, 0 when none did.
     pub found: u32,
+    /// The life in which it was last heard of. An order in force takes a message while a start is still under way.
+    pub seen: u32,
 }
 
 impl Mail {
@@ -93,8 +102,10 @@ impl Mail {
             durable: None,
             noted: Vec::new(),
             left: Left::No,
+            put_off: 0,
             acknowledged: false,
             found: 0,
+            seen: 0,
         }
     }
 
@@ -103,6 +114,19 @@ impl Mail {
         let none = AttemptState { attempts: 0, due_millis: 0 };
         self.noted.last().copied().or(self.durable).unwrap_or(none)
     }
+}
+
+/// A suspension that the engine has confirmed.
+#[derive(Debug, Clone)]
+pub struct Hold {
+    /// Its id.
+    pub id: String,
+    /// The domain.
+    pub domain: usize,
+    /// From when on everything under way has ended, monotonic nanoseconds.
+    pub from: u64,
+    /// Its end.
+    pub until: u64,
 }
 
 /// The whole history.
@@ -116,6 +140,14 @@ pub struct Ledger {
     pub mail: BTreeMap<MessageId, Mail>,
     /// Which life of the engine this is.
     pub life: u32,
+    /// What next hops have said.
+    quotes: Quotes,
+    /// Suspensions of domains, by the number of the domain.
+    pub holds: Vec<Hold>,
+    /// An operator has given any order.
+    pub ordered: bool,
+    /// Since when everything around the engine is well, monotonic nanoseconds.
+    pub calm: Option<u64>,
     /// Deliveries repeated.
     pub repeats: u64,
     /// The first promise broken.
@@ -139,6 +171,10 @@ impl Ledger {
             recipients: BTreeMap::new(),
             mail: BTreeMap::new(),
             life: 0,
+            quotes: Quotes::default(),
+            holds: Vec::new(),
+            ordered: false,
+            calm: None,
             repeats: 0,
             broken: None,
         }
@@ -147,6 +183,30 @@ impl Ledger {
     /// A machine is switched on.
     pub fn new_life(&mut self) {
         self.life += 1;
+        self.engine_ends();
+    }
+
+    /// The engine is about to end, in whatever it is doing.
+    pub fn engine_ends(&mut self) {
+        self.quotes.engine_ends();
+    }
+
+    /// A next hop says `code`. Gives the number that is to be in the text.
+    pub fn said(&mut self, code: u16, whose: Whose) -> u64 {
+        self.quotes.said(code, whose)
+    }
+
+    /// See [`Quotes::must_be_quoted`].
+    pub fn must_be_quoted(&mut self, number: u64, who: &[String]) {
+        self.quotes.must_be_quoted(number, who);
+    }
+
+    /// Whether mail for `domain` is held by an order that has been in force for long enough.
+    fn is_held(&self, domain: usize) -> bool {
+        let now = mono_nanos();
+        self.holds
+            .iter()
+            .any(|hold| hold.domain == domain && (hold.from..hold.until).contains(&now))
     }
 
     /// A promise was broken; the first one counts.
@@ -159,6 +219,18 @@ impl Ledger {
         let mail = self.mail.entry(id).or_insert_with(|| Mail::new(shard));
         mail.shard = shard;
         mail
+    }
+
+    /// Something happens to message `id` in this life.
+    fn stirs(&mut self, id: MessageId, shard: usize) {
+        let life = self.life;
+        let mail = self.mail(id, shard);
+        if std::mem::replace(&mut mail.seen, life) == life || mail.found == life {
+            return;
+        }
+        if std::mem::replace(&mut mail.left, Left::No) == Left::Durable {
+            self.fail(format!("{id} came back, it had left durably"));
+        }
     }
 
     /// A client read the reply to its final dot.
@@ -191,6 +263,10 @@ impl Ledger {
 
     fn event(&mut self, shard: usize, record: &Record<'_>) {
         let Some(id) = record.id else { return };
+        self.stirs(id, shard);
+        if let Err(why) = self.quotes.check(record) {
+            self.fail(format!("{id}: {why}"));
+        }
         let addresses: Vec<String> =
             record.recipients.iter().map(|r| r.email().to_string()).collect();
         let mail = self.mail(id, shard);
@@ -217,7 +293,10 @@ impl Ledger {
     /// A hook's receiver took `event`. What a crash has left of one is no JSON, and tells nothing.
     fn heard(&mut self, event: &str) {
         let Ok(event) = serde_json::from_str::<serde_json::Value>(event) else { return };
-        if !["Delivery", "Bounce", "Expiration"].iter().any(|kind| event["type"] == *kind) {
+        if !["Delivery", "Bounce", "AdminBounce", "Expiration"]
+            .iter()
+            .any(|kind| event["type"] == *kind)
+        {
             return;
         }
         let one = std::slice::from_ref(&event["recipient"]);
@@ -264,27 +343,42 @@ impl Ledger {
         };
         let attempts = self.mail.get(&id).map_or(0, |mail| mail.now().attempts);
         let limits = &self.plan.domains[domain];
-        let age = unix_millis().saturating_sub(id.created_unix_nanos() / 1_000_000);
+        let age = steady_millis().saturating_sub(id.created_unix_nanos() / 1_000_000);
         let delay = limits.delay_ms(attempts + 1).max(RETRY_FLOOR_MS);
-        if age + delay < limits.age_ms {
-            let most = limits.age_ms;
+        let most = limits.age_ms;
+        let due = self.mail.get(&id).map_or(0, |mail| mail.now().due_millis);
+        let waited = steady_millis().saturating_sub(due.max(id.created_unix_nanos() / 1_000_000));
+        let calm = self.calm.map_or(0, |since| (mono_nanos() - since) / 1_000_000);
+        let waited = waited.min(calm);
+        if age + delay < most {
             self.fail(format!("{id} expired at {age} ms, {delay} ms before a retry; max {most}"));
+        } else if waited > PROMPT_MS && self.plan.goes_at_once(domain) && !self.ordered {
+            self.fail(format!("{id} expired, although nothing has held it up for {waited} ms"));
         }
     }
 
     fn deferred(&mut self, shard: usize, id: MessageId, state: AttemptState) {
         let well = self.plan.disk_is_well();
+        self.stirs(id, shard);
         let mail = self.mail(id, shard);
         let before = mail.now();
         mail.noted.push(state);
         let address = mail.recipients.first().cloned();
+        mail.put_off += u32::from(state.attempts == before.attempts);
+        let put_off = mail.put_off;
         if mail.left != Left::No {
             self.fail(format!("{id} was deferred after it had left"));
         }
+        if put_off > 0 && well && !self.ordered {
+            self.fail(format!("{id} was put off without an attempt, and no operator said so"));
+        }
         if state.attempts == before.attempts + 1 {
             let domain = address.and_then(|address| parse(&address)).map(|(_, domain)| domain);
+            if domain.is_some_and(|domain| self.is_held(domain)) {
+                self.fail(format!("{id} was charged an attempt while an operator held it"));
+            }
             let Some(limits) = domain.map(|domain| &self.plan.domains[domain]) else { return };
-            let due = unix_millis() + limits.delay_ms(state.attempts).max(RETRY_FLOOR_MS);
+            let due = steady_millis() + limits.delay_ms(state.attempts).max(RETRY_FLOOR_MS);
             if state.due_millis != due {
                 self.fail(format!("{id} is due at {}, not at {due}", state.due_millis));
             }
@@ -305,6 +399,7 @@ impl Ledger {
     }
 
     fn finished(&mut self, shard: usize, id: MessageId) {
+        self.stirs(id, shard);
         let mail = self.mail(id, shard);
         if std::mem::replace(&mut mail.left, Left::Noted) != Left::No {
             return self.fail(format!("{id} left twice"));
@@ -343,11 +438,14 @@ impl Ledger {
 
     /// A next hop reads `RCPT TO:<address>` on a connection that the engine still holds.
     pub fn begins(&mut self, address: &str) {
-        let (life, now) = (self.life, unix_millis());
+        let (life, now) = (self.life, steady_millis());
         let Some((_, domain)) = parse(address) else {
             return self.fail(format!("a next hop was asked to take {address}"));
         };
         let Some(recipient) = self.recipients.get(address) else { return };
+        if self.is_held(domain) {
+            return self.fail(format!("a delivery to {address} began while an operator held it"));
+        }
         if recipient.sealed {
             return self
                 .fail(format!("a delivery to {address} began after it was over: {recipient:?}"));
@@ -425,7 +523,8 @@ impl std::fmt::Display for Shown<'_> {
 /// Whether `data` is `body` behind headers of the engine's own.
 fn same_message(body: &[u8], data: &[u8]) -> Result<(), String> {
     let Some(head) = data.strip_suffix(body) else {
-        return Err(format!("its {} bytes came as other {}", body.len(), data.len()));
+        let came = String::from_utf8_lossy(data);
+        return Err(format!("its {} bytes came as other {}: {came:?}", body.len(), data.len()));
     };
     let text = String::from_utf8_lossy(head);
     let ours = |line: &str| {
@@ -433,6 +532,7 @@ fn same_message(body: &[u8], data: &[u8]) -> Result<(), String> {
             || line.starts_with(['\t', ' '])
             || line.starts_with("Received:")
             || line.starts_with("X-KumoRef:")
+            || line.starts_with("X-Seen:")
     };
     match text.split("\r\n").find(|line| !ours(line)) {
         Some(line) => Err(format!("{line:?} stands in front of it")),

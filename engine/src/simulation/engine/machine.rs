@@ -8,8 +8,10 @@ use crate::io::sim::Node;
 use crate::io::tls;
 use crate::mesh::{Inbox, Letter};
 use crate::process::Process;
+use crate::queue::Item;
 use crate::shard::{self, Shard};
 use crate::spool::reclaim::AttemptState;
+use crate::spool::Location;
 use crate::start::StartHost;
 use futures::channel::oneshot;
 use futures::executor::block_on;
@@ -253,7 +255,7 @@ fn process(
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
         smtp_tls: init.esmtp_listeners.iter().map(|_| None).collect(),
-        http_tls: Vec::new(),
+        http_tls: init.http_listeners.iter().map(|_| None).collect(),
         tls_verify: any.clone(),
         tls_any: any,
         http_agent,
@@ -266,17 +268,26 @@ fn process(
 
 /// What a shard's start has put into its queues.
 fn look(shard: &Shard) -> Vec<Found> {
-    let timers = shard.queues.timers.borrow();
-    let mut found = Vec::with_capacity(timers.len());
-    for (due_tick, item) in timers.iter() {
+    let state_of = |at: Location| {
         let mut state = None;
         shard.spool.segments.for_each(|sequence, segment| {
-            if sequence == item.at.segment {
-                state = segment.attempts.get(&item.at.offset).copied();
+            if sequence == at.segment {
+                state = segment.attempts.get(&at.offset).copied();
             }
         });
-        let (id, attempts) = (item.id, item.attempts);
+        state
+    };
+    let mut found = Vec::new();
+    let mut see = |item: &Item, due: Option<u64>| {
+        let (id, attempts, state) = (item.id, item.attempts, state_of(item.at));
+        let due_tick = due.unwrap_or_else(|| check::due_tick(state));
         found.push(Found { shard: shard.index, id, attempts, due_tick, state });
+    };
+    shard.queues.timers.borrow().iter().for_each(|(due, item)| see(item, Some(due)));
+    // Orders that were in force before have moved some already.
+    shard.queues.work.each(|item| see(item, None));
+    for queue in shard.queues.scheduled.borrow().values() {
+        queue.waiting.borrow().iter().for_each(|item| see(item, None));
     }
     found
 }

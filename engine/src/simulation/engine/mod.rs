@@ -2,15 +2,18 @@
 //! the seed's choice, crashes and restarts with other numbers of shards.
 //!
 //! Layout: [`plan`] what a seed chooses · [`machine`] an engine switched on and off · [`client`]
-//! who sends · [`next_hop`] who takes · [`wire`] lines over a connection · [`ledger`] the history
-//! · [`check`] what must be true.
+//! who sends · [`http`] who injects · [`operator`] who gives orders · [`next_hop`] who takes · [`wire`] lines over a
+//! connection · [`ledger`] the history · [`quotes`] what next hops said · [`check`] what must be true.
 
 pub mod check;
 pub mod client;
+pub mod http;
 pub mod ledger;
 pub mod machine;
 pub mod next_hop;
+pub mod operator;
 pub mod plan;
+pub mod quotes;
 pub mod wire;
 
 use super::{Options, Summary};
@@ -69,6 +72,14 @@ pub struct Stage {
     pub clients: Cell<u64>,
     /// Tasks of an idle engine, per shard.
     pub tasks_per_shard: Cell<usize>,
+    /// Nothing around the engine misbehaves any more.
+    pub calm: Cell<bool>,
+    /// An operator has the policy loaded anew.
+    pub reloading: Cell<bool>,
+    /// How far the wall clock is from where it should be, nanoseconds.
+    pub jumped: Cell<i64>,
+    /// What passes by itself, and since when it does not.
+    pub passing: RefCell<check::Passing>,
     numbers: Cell<u64>,
 }
 
@@ -92,7 +103,7 @@ impl Stage {
                 Rc::new(Hop::new(addr, limits.clone()))
             })
             .collect();
-        let policy = PolicyFile::write(&plan.policy(|hop| hops[hop].addr.to_string()))?;
+        let policy = PolicyFile::write(&plan.policy(false, |hop| hops[hop].addr.to_string()))?;
         let init = policy.init()?;
         let ledger = Rc::new(RefCell::new(Ledger::new(plan.clone())));
         let watching = ledger.clone();
@@ -118,6 +129,10 @@ impl Stage {
             node: Cell::default(),
             clients,
             tasks_per_shard: Cell::default(),
+            calm: Cell::default(),
+            reloading: Cell::default(),
+            jumped: Cell::default(),
+            passing: RefCell::default(),
             numbers: Cell::default(),
         })
     }
@@ -137,6 +152,15 @@ impl Stage {
         let number = self.numbers.get() + 1;
         self.numbers.set(number);
         (number <= self.plan.messages).then_some(number)
+    }
+
+    /// Writes the policy's file: as it should be, or `broken`.
+    pub fn write_policy(&self, broken: Option<&str>) {
+        let good = || self.plan.policy(self.calm.get(), |hop| self.hops[hop].addr.to_string());
+        let text = broken.map_or_else(good, str::to_string);
+        if let Err(error) = std::fs::write(&self.policy.0, text) {
+            self.fail(format!("{}: {error}", self.policy.0.display()));
+        }
     }
 
     /// Faults as the seed chose them, or none.
@@ -169,6 +193,9 @@ pub fn run(seed: u64, options: Options) -> Result<Summary, String> {
     for _ in 0..stage.plan.clients {
         world.spawn_on(people, client::run(stage.clone()));
     }
+    if stage.plan.orders || stage.plan.reloads || stage.plan.jumps {
+        world.spawn_on(people, operator::run(stage.clone()));
+    }
     let lives = world.rng.between(1, LIVES_MAX);
     for _ in 0..lives {
         live(&stage)?;
@@ -188,6 +215,9 @@ fn start(stage: &Stage, well: bool) -> Result<Machine, String> {
     for attempt in 0.. {
         let well = well || attempt >= FAILED_STARTS;
         stage.set_faults(well);
+        stage.write_policy(None);
+        operator::put_clock_right(stage);
+        world.new_process();
         world.note(format!("start {attempt} with {shards} shards"));
         let machine = Machine::power_on(stage, shards)?;
         let cut = attempt < FAILED_STARTS && world.rng.chance(MILLION / 8);
@@ -228,6 +258,7 @@ fn crash(stage: &Stage, machine: Machine) {
     stage.world.note(format!("crash: {how:?}"));
     stage.engine.set(None);
     stage.node.set(None);
+    stage.ledger.borrow_mut().engine_ends();
     machine.power_off(stage, how);
 }
 
@@ -261,6 +292,7 @@ fn live(stage: &Stage) -> Result<(), String> {
     check::running(stage, &machine)?;
     if world.rng.chance(MILLION / 4) {
         stage.engine.set(None);
+        stage.ledger.borrow_mut().engine_ends();
         machine.stop(stage)?;
         check::running(stage, &machine)?;
         stage.node.set(None);
@@ -274,7 +306,9 @@ fn live(stage: &Stage) -> Result<(), String> {
 /// The last life, in which nothing fails: all that waits comes to its end, and nothing is left.
 fn last_life(stage: &Stage) -> Result<(), String> {
     let world = &stage.world;
+    stage.calm.set(true);
     let machine = start(stage, true)?;
+    stage.ledger.borrow_mut().calm = Some(world.exec.now());
     let mut broken = Ok(());
     let mut step = 0;
     let over = || {

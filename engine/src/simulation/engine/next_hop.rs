@@ -1,6 +1,6 @@
 //! Next hops: they take, defer and refuse mail by the seed, misbehave, and look at what they get.
 
-use super::ledger;
+use super::ledger::{self, Whose};
 use super::plan::{HopLimits, Mood};
 use super::wire::Wire;
 use super::Stage;
@@ -91,6 +91,12 @@ struct Session {
     messages: u64,
     /// What was taken over this connection.
     taken: Vec<String>,
+    /// When something was said that belongs to no command: what follows in this transaction may be taken for anything.
+    out_of_step: Option<u64>,
+    /// Our half of the connection has ended.
+    has_ended: bool,
+    /// The engine goes on with another transaction, although it must have seen that.
+    goes_on: bool,
 }
 
 /// What a session does instead of going on.
@@ -110,6 +116,9 @@ impl Session {
             counted: false,
             messages: 0,
             taken: Vec::new(),
+            out_of_step: None,
+            has_ended: false,
+            goes_on: false,
         }
     }
 
@@ -131,7 +140,7 @@ impl Session {
             self.complain(self.hop.connected());
         }
         let greeting = self.code(220, false);
-        self.say(greeting, "hop.test").await?;
+        self.say(greeting, Whose::Anyone).await?;
         if greeting != 220 {
             return Ok(());
         }
@@ -140,10 +149,10 @@ impl Session {
             let verb = line.split([' ', ':']).next().unwrap_or("").to_ascii_uppercase();
             match verb.as_str() {
                 "EHLO" => self.ehlo().await?,
-                "HELO" | "NOOP" => self.say(250, "fine").await?,
+                "HELO" | "NOOP" => self.say(250, Whose::Anyone).await?,
                 "RSET" => {
                     self.forget();
-                    self.say(250, "forgotten").await?;
+                    self.say(250, Whose::Anyone).await?;
                 }
                 "MAIL" => self.mail(&line).await?,
                 "RCPT" => self.rcpt(&line).await?,
@@ -152,11 +161,11 @@ impl Session {
                     if self.is_live() {
                         self.stage.ledger.borrow_mut().must_be_told(&self.taken);
                     }
-                    return self.say(221, "bye").await;
+                    return self.say(221, Whose::Anyone).await;
                 }
                 _ => {
                     self.stage.fail(format!("a next hop was told {line:?}"));
-                    self.say(500, "what").await?;
+                    self.say(500, Whose::Anyone).await?;
                 }
             }
         }
@@ -200,6 +209,9 @@ impl Session {
 
     async fn mail(&mut self, line: &str) -> std::io::Result<()> {
         self.forget();
+        // An envelope may have been on its way already.
+        let way = 4 * self.stage.plan.net.latency_nanos.1 + 1_000_000;
+        self.goes_on |= self.out_of_step.is_some_and(|since| mono_nanos() - since > way);
         if self.is_live() && line != self.message {
             self.message = line.to_string();
             self.counted = false;
@@ -207,15 +219,21 @@ impl Session {
         }
         let code = self.code(250, false);
         self.mail = code == 250;
-        self.say(code, "sender").await
+        let number = line.split(".m").nth(1).and_then(|rest| rest.split('@').next());
+        let number = number.and_then(|digits| digits.parse().ok()).unwrap_or(0);
+        self.say(code, Whose::Message(number)).await
     }
 
     async fn rcpt(&mut self, line: &str) -> std::io::Result<()> {
         let address = line.split(['<', '>']).nth(1).unwrap_or("").to_string();
-        if self.is_live() {
+        // Once we have ended our half, or answered out of step, it has drawn its conclusions, and this was on its way.
+        let is_clear = !self.has_ended && (self.out_of_step.is_none() || self.goes_on);
+        if self.is_live() && is_clear {
             self.stage.ledger.borrow_mut().begins(&address);
         }
         let code = if self.mail { self.code(250, true) } else { 503 };
+        // Without a sender the refusal of that is what counts.
+        let whose = if self.mail { Whose::These(vec![address.clone()]) } else { Whose::Anyone };
         if code == 250 {
             self.recipients.push(address);
             let most = self.hop.limits.batch;
@@ -223,14 +241,14 @@ impl Session {
                 self.complain(Some(format!("more than {most} recipients in one transaction")));
             }
         }
-        self.say(code, "recipient").await
+        self.say(code, whose).await
     }
 
     async fn data(&mut self) -> std::io::Result<()> {
         let code = if self.recipients.is_empty() { 503 } else { self.code(354, false) };
         // With PIPELINING some say 354 to nobody.
         let code = if code == 503 && self.mail && self.chance(MILLION / 3) { 354 } else { code };
-        self.say(code, "go on").await?;
+        self.say(code, Whose::These(self.recipients.clone())).await?;
         if code != 354 {
             return Ok(());
         }
@@ -239,15 +257,17 @@ impl Session {
         let code = if self.recipients.is_empty() { 554 } else { self.code(250, false) };
         let recipients = std::mem::take(&mut self.recipients);
         self.mail = false;
-        if code == 250 {
+        if code == 250 && !self.chance(self.mood().intermediate) {
             self.check_numbers(&recipients);
             self.stage.world.note(format!("next hop: takes {recipients:?}"));
             self.stage.ledger.borrow_mut().taken(&recipients, &data);
-            self.say(code, "taken").await?;
+            self.say_just(code, Whose::Dot(recipients.clone())).await?;
             self.taken.extend(recipients);
             return Ok(());
         }
-        self.say(code, "not taken").await
+        // A dot that is answered with 3yz is not accepted.
+        let code = if code == 250 { 354 } else { code };
+        self.say_just(code, Whose::Dot(recipients)).await
     }
 
     /// A message is sent over this connection; its further transactions are not counted again.
@@ -271,8 +291,19 @@ impl Session {
         }
     }
 
-    async fn say(&mut self, code: u16, text: &str) -> std::io::Result<()> {
+    /// Says `code`, or 3yz instead where the mood is so.
+    async fn say(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
+        let intermediate = code != 354 && code != 221 && self.chance(self.mood().intermediate);
+        let code = if intermediate { 334 } else { code };
+        self.say_just(code, whose).await
+    }
+
+    async fn say_just(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
         let mood = self.mood();
+        if self.out_of_step.is_some() {
+            // It stays, so that the other side can see what its answers are worth.
+            return self.answer(code, whose).await.map(|_| ());
+        }
         if self.chance(mood.stall) {
             let stall = self.stage.world.rng.below(STALL_MS);
             io::sleep(Duration::from_millis(stall)).await;
@@ -287,14 +318,49 @@ impl Session {
             return Err(gone());
         }
         if self.chance(mood.closing) {
-            self.send(b"421 closing\r\n").await?;
-            return Err(gone());
+            return self.say_and_close(421, whose).await;
         }
-        self.send(format!("{code} {text}\r\n").as_bytes()).await?;
+        if code >= 400 && self.chance(mood.answer_and_close) {
+            return self.say_and_close(code, whose).await;
+        }
+        self.answer(code, whose).await?;
+        // Behind 354 it could not be told from the answer to the dot.
+        if code != 354 && self.chance(mood.extra) {
+            self.loses_step();
+            self.send(b"250 one more\r\n").await?;
+        }
         if self.chance(mood.half_close) {
+            self.has_ended = true;
             self.wire.end_half().await?;
         }
         Ok(())
+    }
+
+    /// Says a refusal and closes. Where nothing is lost on the way the record must quote it.
+    async fn say_and_close(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
+        let number = self.answer(code, whose.clone()).await?;
+        let heard =
+            self.is_live() && self.out_of_step.is_none() && self.stage.plan.peers_are_heard();
+        if let (true, Whose::These(who) | Whose::Dot(who)) = (heard, whose) {
+            self.stage.ledger.borrow_mut().must_be_quoted(number, &who);
+        }
+        Err(gone())
+    }
+
+    fn loses_step(&mut self) {
+        self.out_of_step.get_or_insert(mono_nanos());
+    }
+
+    /// Sends an answer that says by a number which one it is. Gives the number.
+    async fn answer(&mut self, code: u16, whose: Whose) -> std::io::Result<u64> {
+        if (300..400).contains(&code) && code != 354 {
+            self.loses_step();
+        }
+        let is_clear = self.out_of_step.is_none() || self.goes_on;
+        let whose = if is_clear { whose } else { Whose::Unclear };
+        let number = self.stage.ledger.borrow_mut().said(code, whose);
+        self.send(format!("{code} answer #{number}\r\n").as_bytes()).await?;
+        Ok(number)
     }
 
     async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {

@@ -10,11 +10,13 @@ use std::time::Duration;
 /// Next hops, at the most.
 const HOPS_MAX: u64 = 2;
 /// Recipient domains, at the most.
-const DOMAINS_MAX: u64 = 3;
+const DOMAINS_MAX: u64 = 5;
 /// Messages of a run, at the most.
 const MESSAGES_MAX: u64 = 24;
 /// Where the engine listens.
 pub const PORT: u16 = 2525;
+/// Where its HTTP interface listens.
+pub const HTTP_PORT: u16 = 8000;
 /// Where next hops listen.
 pub const HOP_PORT: u16 = 25;
 
@@ -110,6 +112,12 @@ pub struct Mood {
     pub nonsense: u64,
     /// Says 421 and closes.
     pub closing: u64,
+    /// Answers 3yz where only 2yz completes the command.
+    pub intermediate: u64,
+    /// Says one line more than it was asked for.
+    pub extra: u64,
+    /// Answers, and closes at once.
+    pub answer_and_close: u64,
 }
 
 /// A run.
@@ -140,8 +148,62 @@ pub struct Plan {
     per_session: u64,
     by_domain: bool,
     handlers: bool,
+    /// How the policy's handlers fail and dawdle.
+    weather: Weather,
+    /// Handlers refuse a message now and then.
+    refuses: bool,
     /// A hook reads the events: so many at once.
     pub hook: Option<u64>,
+    /// An operator suspends and bounces.
+    pub orders: bool,
+    /// An operator changes the policy.
+    pub reloads: bool,
+    /// The wall clock jumps an hour.
+    pub jumps: bool,
+    /// Some mail comes by HTTP.
+    pub http: bool,
+}
+
+/// How the policy's handlers behave: of a thousand calls so many.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Weather {
+    /// Wait for milliseconds.
+    short: u64,
+    /// Wait for seconds.
+    long: u64,
+    /// Never come back.
+    never: u64,
+    /// Raise an error.
+    fail: u64,
+    /// What makes one seed's calls differ from another's.
+    salt: u64,
+}
+
+impl Weather {
+    fn choose(rng: &Rng) -> Weather {
+        if rng.flip() {
+            return Weather::default();
+        }
+        let some = |most: u64| if rng.flip() { rng.below(most) } else { 0 };
+        let (short, long) = (some(500), some(100));
+        let (never, fail) = (some(20), some(100));
+        Weather { short, long, never, fail, salt: rng.below(1000) }
+    }
+
+    /// The Lua function `weather(all)`: without `all` it neither fails nor stays away.
+    fn lua(self) -> String {
+        let Weather { short, long, never, fail, salt } = self;
+        let (long, never) = (short + long, short + long + never);
+        let fail = never + fail;
+        format!(
+            "local calls = {salt}\nlocal function weather(all)\n  \
+               calls = calls + 1\n  local at = calls * 7919 % 1000\n  \
+               if at < {short} then kumo.sleep(0.02)\n  \
+               elseif at < {long} then kumo.sleep(7)\n  \
+               elseif all and at < {never} then kumo.sleep(1000000)\n  \
+               elseif all and at < {fail} then error('a mistake of the policy') end\nend\n"
+        )
+    }
 }
 
 impl Plan {
@@ -164,8 +226,27 @@ impl Plan {
             per_session: rng.between(1, 6),
             by_domain: rng.flip(),
             handlers: rng.flip(),
+            weather: Weather::choose(rng),
+            refuses: rng.chance(MILLION / 4),
             hook: rng.flip().then(|| rng.between(1, 5)),
+            orders: rng.chance(MILLION / 3),
+            reloads: rng.chance(MILLION / 3),
+            jumps: rng.chance(MILLION / 5),
+            http: rng.chance(MILLION / 2),
         }
+    }
+
+    /// Nothing of the network or of the next hops is late or lost: what they say arrives.
+    pub fn peers_are_heard(&self) -> bool {
+        let net::Faults { refuse, ignore, reset, silence, .. } = self.net;
+        refuse + ignore + reset + silence + self.mood.stall + self.mood.trickle == 0
+    }
+
+    /// Whether mail for `domain` that is due goes out at once, where next hops are well and no operator holds it.
+    pub fn goes_at_once(&self, domain: usize) -> bool {
+        let domain = &self.domains[domain];
+        let hop = &self.hops[domain.hop];
+        domain.rate.is_none() && hop.messages.is_none() && hop.connects.is_none()
     }
 
     /// Nothing on the disk fails: what was written anew is there.
@@ -180,9 +261,10 @@ impl Plan {
         self.hops[hop].timeout_ms * 8 + 2000 + hangs
     }
 
-    /// The policy, in Lua. Next hop `n` has address `address(n)`.
-    pub fn policy(&self, address: impl Fn(usize) -> String) -> String {
+    /// The policy, in Lua. Next hop `n` has address `address(n)`. With `calm` its handlers neither fail nor dawdle.
+    pub fn policy(&self, calm: bool, address: impl Fn(usize) -> String) -> String {
         let mut text = self.init_text();
+        text += &if calm { Weather::default() } else { self.weather }.lua();
         let mut hops = String::new();
         for (number, hop) in self.hops.iter().enumerate() {
             let _ = writeln!(hops, "  ['mx_list:{}'] = {},", address(number), hop.options());
@@ -196,25 +278,34 @@ impl Plan {
             text,
             "local hops = {{\n{hops}}}\nlocal domains = {{\n{domains}}}\n\
              kumo.on('get_queue_config', function(domain)\n  \
-               return kumo.make_queue_config(domains[domain])\nend)\n\
+               weather(false)\n  return kumo.make_queue_config(domains[domain])\nend)\n\
              kumo.on('get_egress_path_config', function(domain, source, site)\n  \
-               return kumo.make_egress_path(hops[site])\nend)\n"
+               weather(true)\n  return kumo.make_egress_path(hops[site])\nend)\n"
         );
         if self.handlers {
-            text.push_str(
-                "kumo.on('smtp_server_message_received', function(msg)\n  \
-                   kumo.sleep(0.001)\n  msg:set_meta('seen', 'yes')\nend)\n",
+            let refusal = match self.refuses && !calm {
+                true => "if calls % 9 == 0 then kumo.reject(550, 'not this one') end\n  ",
+                false => "",
+            };
+            let _ = write!(
+                text,
+                "local function received(msg)\n  calls = calls + 1\n  weather(true)\n  {refusal}\
+                   msg:prepend_header('X-Seen', 'yes')\n  msg:set_meta('seen', 'yes')\nend\n\
+                 kumo.on('smtp_server_message_received', received)\n\
+                 kumo.on('http_message_generated', received)\n"
             );
         }
         if self.hook.is_some() {
-            text.push_str(
-                "local calls = 0\nlocal function busy()\n  \
-                   calls = calls + 1\n  \
-                   if calls % 7 == 0 then kumo.reject(451, 'later') end\nend\n\
-                 kumo.on('make.told', function()\n  local receiver = {}\n  \
+            let never =
+                if calm { "" } else { "  if told % 23 == 0 then kumo.sleep(1000000) end\n" };
+            let _ = write!(
+                text,
+                "local told = 0\nlocal function busy()\n  told = told + 1\n{never}  \
+                   if told % 7 == 0 then kumo.reject(451, 'later') end\nend\n\
+                 kumo.on('make.told', function()\n  local receiver = {{}}\n  \
                    function receiver:send() busy() return '250 OK' end\n  \
                    function receiver:send_batch() busy() return '250 OK' end\n  \
-                   return receiver\nend)\n",
+                   return receiver\nend)\n"
             );
         }
         text
@@ -227,6 +318,13 @@ impl Plan {
                    name = 'told', constructor = 'make.told', batch_size = {batch},\n  }}\n"
             )
         });
+        let http = match self.http || self.orders || self.reloads {
+            true => format!(
+                "  kumo.start_http_listener {{\n    \
+                   listen = '0.0.0.0:{HTTP_PORT}', trusted_hosts = {{ '10.0.0.0/8' }},\n  }}\n"
+            ),
+            false => String::new(),
+        };
         let batching = if self.by_domain { "BatchByDomain" } else { "BifurcateAlways" };
         format!(
             "local kumo = require 'kumo'\n\
@@ -237,7 +335,7 @@ impl Plan {
                  listen = '0.0.0.0:{PORT}', hostname = 'engine.test', relay_hosts = {{ '10.0.0.0/8' }},\n    \
                  batch_handling = '{batching}', client_timeout = '20s',\n    \
                  max_connections = {}, max_messages_per_connection = {},\n  \
-               }}\n{hook}end)\n",
+               }}\n{http}{hook}end)\n",
             self.sessions, self.per_session
         )
     }
@@ -291,7 +389,7 @@ impl DomainLimits {
 
 fn hop(rng: &Rng) -> HopLimits {
     HopLimits {
-        connections: rng.between(1, 4),
+        connections: if rng.chance(MILLION / 3) { 1 } else { rng.between(1, 4) },
         per_connection: rng.between(1, 6),
         messages: Rate::choose(rng),
         connects: Rate::choose(rng),
@@ -300,7 +398,7 @@ fn hop(rng: &Rng) -> HopLimits {
         pipelining: rng.chance(MILLION * 3 / 4),
         aggressive: rng.flip(),
         timeout_ms: rng.between(500, 4000),
-        idle_ms: rng.between(100, 3000),
+        idle_ms: if rng.chance(MILLION / 4) { 60_000 } else { rng.between(100, 3000) },
     }
 }
 
@@ -329,6 +427,9 @@ fn mood(rng: &Rng) -> Mood {
         half_close: some() / 4,
         nonsense: some() / 4,
         closing: some() / 4,
+        intermediate: some() / 4,
+        extra: some() / 8,
+        answer_and_close: some() / 2,
     }
 }
 

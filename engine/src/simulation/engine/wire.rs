@@ -96,6 +96,17 @@ impl Wire {
         }
     }
 
+    /// The next `count` bytes.
+    ///
+    /// # Errors
+    /// As recv(2); at the end of the stream.
+    pub async fn bytes(&mut self, count: usize) -> std::io::Result<Vec<u8>> {
+        while self.buffer.len() < count {
+            self.more().await?;
+        }
+        Ok(self.buffer.drain(..count).collect())
+    }
+
     /// Sends all of `bytes`.
     ///
     /// # Errors

@@ -168,7 +168,7 @@ fn attempt(worker: &Worker, id: MessageId, at: Location) {
     let Some(known) = model.messages.get_mut(&id) else { return };
     let before = known.noted_states.last().or(known.durable_state.as_ref());
     let attempts = before.map_or(0, |state| state.attempts) + 1;
-    let due_millis = io::unix_millis() + worker.world.rng.below(100_000);
+    let due_millis = io::steady_millis() + worker.world.rng.below(100_000);
     let state = AttemptState { attempts, due_millis };
     known.at = Some((worker.shard, worker.partition.attempted(at, state)));
     known.noted_states.push(state);
