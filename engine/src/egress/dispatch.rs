@@ -71,6 +71,10 @@ pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
 fn closed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: Leases) {
     ready.connections.set(ready.connections.get().saturating_sub(1));
     leases.give_back(shard);
+    // A connection that had done its share asked for no further message: what waits for room has it now.
+    if ready.is_empty() {
+        shard.queues.refill(shard, ready);
+    }
     if !ready.is_empty() {
         kick(shard, ready);
     }
