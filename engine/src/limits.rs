@@ -190,6 +190,9 @@ pub const RETRY_FLOOR_MS: u64 = 100;
 
 // ---- egress ---------------------------------------------------------------------------------
 
+/// How long a start waits for helper threads that still do what `init` has begun, milliseconds.
+pub const HELPERS_RETIRE_MS: u64 = 5_000;
+
 /// Messages waiting in a ready queue per connection that is already open before another
 /// connection is opened.
 pub const READY_PER_CONNECTION: usize = 4;

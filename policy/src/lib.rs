@@ -8,6 +8,7 @@
 //! - Shared by all shards: [`shared`], [`helpers`], [`gcra`], `memo`
 //! - The VM: [`vm`] (setup and calls), `slice` (the budget of a handler), `lent` (messages as arguments), `lua_value` (conversions), [`policy`] (loading),
 //!   `events_smtp`, `events_queue` (typed events), `kumo` (what Lua sees), `extras` (helper modules)
+//! - [`confinement`] (what the process may not do, and how that is said)
 //! - [`error`], [`host`] (what the engine provides), [`limits`]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -18,6 +19,7 @@ mod auth;
 mod bad_input_tests;
 mod ceilings;
 pub mod classify;
+pub mod confinement;
 pub mod conn_meta;
 #[cfg(test)]
 mod contract_tests;

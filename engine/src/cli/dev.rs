@@ -4,6 +4,7 @@
 use super::args::{DevArgs, SandboxArgs};
 use super::monitor::Monitor;
 use super::run;
+use crate::io::privileges;
 use crate::io::ring as host;
 use crate::sandbox::{self, Bound, SandboxConfig};
 use crate::start::{self, Options};
@@ -109,15 +110,14 @@ fn start_sandbox(
 
 fn folder(args: &DevArgs) -> Result<PathBuf, String> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-    let dir = args
-        .dir
-        .clone()
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("ringmta-dev-{}", host::user_id())));
+    let dir = args.dir.clone().unwrap_or_else(|| {
+        std::env::temp_dir().join(format!("ringmta-dev-{}", privileges::user_id()))
+    });
     let cannot = |error: io::Error| format!("folder {}: {error}", dir.display());
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&dir).map_err(cannot)?;
     let owner = std::fs::metadata(&dir).map_err(cannot)?.uid();
-    if owner != host::user_id() {
+    if owner != privileges::user_id() {
         return Err(format!(
             "folder {} belongs to another user: name one with --dir",
             dir.display()

@@ -11,6 +11,7 @@ use crate::io;
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use crate::mesh::Inspect;
 use crate::shard::Shard;
+use crate::sockets::Sockets;
 use ringmta_policy::{AuthInfo, HttpListener};
 use serde_json::{json, Value};
 use std::rc::Rc;
@@ -21,11 +22,11 @@ use std::time::Duration;
 ///
 /// # Errors
 /// A text naming the address and the cause.
-pub fn open_all(shard: &Rc<Shard>) -> Result<Vec<String>, String> {
+pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>, String> {
     const CONNECTIONS: usize = 4096;
     let mut lines = Vec::new();
     for (index, options) in shard.process.init.http_listeners.iter().enumerate() {
-        let (listener, local) = crate::start::bind(&options.listen)?;
+        let (listener, local) = sockets.open(&options.listen)?;
         lines.push(format!("http listener on {local}"));
         let mut limits = Options::new(options.request_body_limit, CONNECTIONS);
         limits.tls = shard.process.http_tls[index].clone();

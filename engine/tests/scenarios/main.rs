@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod client_certificates;
+mod confinement;
 mod deferred_queue;
 mod delivery;
 mod dns;
@@ -21,6 +22,7 @@ mod next_hops;
 mod operators;
 mod peers;
 mod policy;
+mod privileges;
 mod proxies;
 mod queues;
 mod reception;

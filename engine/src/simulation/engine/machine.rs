@@ -9,6 +9,7 @@ use crate::io::tls;
 use crate::mesh::{Inbox, Letter};
 use crate::process::Process;
 use crate::shard::{self, Shard};
+use crate::sockets::Sockets;
 use crate::spool::reclaim::AttemptState;
 use crate::start::StartHost;
 use futures::channel::oneshot;
@@ -165,7 +166,9 @@ impl Machine {
         let mut answers = Vec::new();
         for inbox in &self.process.inboxes {
             let (sender, answer) = oneshot::channel();
-            inbox.send(Letter::Open(sender)).map_err(|_| "a letter box is full")?;
+            inbox
+                .send(Letter::Open(Sockets::default(), sender))
+                .map_err(|_| "a letter box is full")?;
             answers.push((answer, None));
         }
         let limit = Duration::from_secs(ANSWER_SECS);
