@@ -12,7 +12,7 @@ use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use crate::mesh::Inspect;
 use crate::shard::Shard;
 use crate::sockets::Sockets;
-use ringmta_policy::{AuthInfo, HttpListener};
+use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
 use serde_json::{json, Value};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -57,8 +57,9 @@ async fn admit(
     http::browser::check(&request)?;
     let access = match request.path.trim_end_matches('/') {
         "/api/check-liveness/v1" | "" => Access::Open,
-        "/api/inject/v1" => Access::Inject,
-        _ => Access::Trusted,
+        "/api/inject/v1" => Access::Door(HttpDoor::Injection),
+        "/metrics" | "/metrics.json" => Access::Door(HttpDoor::Metrics),
+        _ => Access::Door(HttpDoor::Administration),
     };
     request.caller = Some(auth::check(shard, listener, access, &request).await?);
     // What a form of a page can send is never JSON.
