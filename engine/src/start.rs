@@ -168,9 +168,11 @@ fn load_policy(file: Option<&Path>, shared: &Arc<Shared>) -> Result<Policy, Stri
 fn spool_paths(init: &InitConfig, relaxed: bool) -> Result<SpoolPaths, String> {
     let find = |name: &str| {
         let found = init.spools.iter().find(|spool| spool.name == name);
-        found.map(|spool| spool.path.clone()).ok_or_else(|| {
+        let path = found.map(|spool| &spool.path).ok_or_else(|| {
             format!("the policy defines no spool `{name}`: call kumo.define_spool in init")
-        })
+        })?;
+        // The executor opens folders by whole paths only.
+        std::path::absolute(path).map_err(|error| format!("spool {}: {error}", path.display()))
     };
     Ok(SpoolPaths::new(find("data")?, find("meta")?, !relaxed))
 }

@@ -114,12 +114,23 @@ fn lift_memlock() {
 
 /// Gives up all rights of the calling thread but `right`, if it has that; with `raised` it is in force.
 fn keep_only(right: CapabilitySet, raised: bool) -> io::Result<()> {
-    let permitted = rustix::thread::capabilities(None)?.permitted & right;
+    let now = rustix::thread::capabilities(None)?;
+    let permitted = now.permitted & right;
     let effective = if raised { permitted } else { CapabilitySet::empty() };
     let sets = CapabilitySets { effective, permitted, inheritable: CapabilitySet::empty() };
+    if now == sets {
+        return Ok(());
+    }
     // What is not permitted leaves the ambient set by itself.
     rustix::thread::set_capabilities(None, sets)?;
     Ok(())
+}
+
+/// A user that was given rights by whoever started us, under a filter that forbids to hand them back, runs with them.
+fn not_given_up(what: &str, error: &io::Error) {
+    tracing::warn!(
+        "{what}: rights cannot be given up: {error}; allow the system call capset (systemd: SystemCallFilter=capset)"
+    );
 }
 
 type Bound = io::Result<Vec<io::Result<BoundSocket>>>;
@@ -135,20 +146,23 @@ impl Binder {
     /// one that is to stay root keeps what it has.
     ///
     /// # Errors
-    /// When no thread can be started, or the system does not take rights back.
+    /// When no thread can be started.
     pub fn start() -> io::Result<Binder> {
         let stays_root = is_root();
         let (tell, told) = mpsc::channel::<Vec<SocketAddr>>();
         let work = move || {
             let Ok(addrs) = told.recv() else { return Ok(Vec::new()) };
             if !stays_root {
-                keep_only(CapabilitySet::NET_BIND_SERVICE, true)?;
+                // Where it cannot be raised it may be in force already; if not, binding says so.
+                let raised = keep_only(CapabilitySet::NET_BIND_SERVICE, true);
+                raised.unwrap_or_else(|error| not_given_up("binder", &error));
             }
             Ok(addrs.into_iter().map(BoundSocket::bind).collect())
         };
         let thread = std::thread::Builder::new().name("binder".into()).spawn(work)?;
         if !stays_root {
-            keep_only(CapabilitySet::empty(), false)?;
+            let given_up = keep_only(CapabilitySet::empty(), false);
+            given_up.unwrap_or_else(|error| not_given_up("engine", &error));
         }
         Ok(Binder { tell, thread })
     }
@@ -156,7 +170,7 @@ impl Binder {
     /// Binds a socket to each address, in order, and ends: nobody has the right any more.
     ///
     /// # Errors
-    /// When the right could not be raised; and each socket's own.
+    /// When its thread has panicked; and each socket's own.
     pub fn bind(self, addrs: Vec<SocketAddr>) -> Bound {
         // It waits for this; had it gone, its result says why.
         let _ = self.tell.send(addrs);
