@@ -127,7 +127,7 @@ def forged_lines(rig):
     return 'each event is one line'
 
 
-@attack('floods', '200,000 NOOPs, 20,000 headers, 100,000 recipients')
+@attack('floods', '200,000 NOOPs, 20,000 headers, 1,500 recipients')
 def floods(rig):
     engine = rig.engine()
     client = engine.client()
