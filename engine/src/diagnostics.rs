@@ -1,5 +1,6 @@
 //! What the engine says on stderr, and how much of it.
 
+use ringmta_policy::redact;
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
@@ -33,7 +34,12 @@ impl Write for OneLine {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         static COLOURS: OnceLock<bool> = OnceLock::new();
         let colours = *COLOURS.get_or_init(|| std::io::stderr().is_terminal());
-        std::io::stderr().write_all(&one_line(event, colours))?;
+        let line = one_line(event, colours);
+        // Whoever worded it may have quoted a URL with its password.
+        match std::str::from_utf8(&line) {
+            Ok(text) => std::io::stderr().write_all(redact::urls(text).as_bytes())?,
+            Err(_) => std::io::stderr().write_all(&line)?,
+        }
         Ok(event.len())
     }
 

@@ -3,6 +3,7 @@
 //! # Layout (in the order of a message's way)
 //! - [`start`] brings an engine up · [`shard`] one core · [`process`] what cores share · [`mesh`]
 //!   all that crosses between them
+//! - [`sockets`] where it listens · [`folders`] where it writes · [`confine`] and nowhere else
 //! - [`accept`] from a socket to a durable message · [`message`] what a message is made of
 //! - [`spool`] the durable store
 //! - [`queue`] what waits, and why
@@ -17,10 +18,12 @@
 
 pub mod accept;
 pub mod cli;
+pub mod confine;
 pub mod control;
 pub mod diagnostics;
 pub mod egress;
 pub mod events;
+pub mod folders;
 pub mod io;
 pub mod limits;
 pub mod mesh;
@@ -30,5 +33,6 @@ pub mod queue;
 pub mod sandbox;
 pub mod shard;
 pub mod simulation;
+pub mod sockets;
 pub mod spool;
 pub mod start;

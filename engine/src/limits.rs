@@ -190,6 +190,9 @@ pub const RETRY_FLOOR_MS: u64 = 100;
 
 // ---- egress ---------------------------------------------------------------------------------
 
+/// How long a start waits for helper threads that still do what `init` has begun, milliseconds.
+pub const HELPERS_RETIRE_MS: u64 = 5_000;
+
 /// Messages waiting in a ready queue per connection that is already open before another
 /// connection is opened.
 pub const READY_PER_CONNECTION: usize = 4;
@@ -402,6 +405,10 @@ pub const SANDBOX_SNIPPET_CHARS: usize = 250;
 pub const SANDBOX_SEARCH_TERMS: usize = 64;
 /// Depth of nested MIME parts that are listed.
 pub const SANDBOX_PART_DEPTH: usize = 32;
+/// Bytes of HTML that are searched for the names of inline images, over all images of a message.
+pub const SANDBOX_INLINE_SEARCH_BYTES: usize = 1 << 28;
+/// Parts of one message that are listed, hashed and shown; those behind them are in its source.
+pub const SANDBOX_PARTS: usize = 1000;
 /// Messages of a list when no `limit` is given (what Mailpit gives).
 pub const SANDBOX_LIST_DEFAULT: usize = 50;
 /// Bytes of a request body, `send` excepted (what Mailpit takes).
@@ -414,8 +421,6 @@ pub const SANDBOX_INLINE_BYTES: usize = 20 * 1024 * 1024;
 pub const SANDBOX_CONNECTIONS: usize = 512;
 /// Open SMTP sessions of the sandbox.
 pub const SANDBOX_SESSIONS: usize = 1024;
-/// How long an address is asked whether someone listens there already, at start.
-pub const SANDBOX_PROBE_MS: u64 = 250;
 /// Messages of one sandbox session: as good as no limit.
 pub const SANDBOX_SESSION_MESSAGES: usize = 1_000_000;
 /// Longest line of data the sandbox takes. Long lines are the sender's fault to find, so they

@@ -5,6 +5,7 @@ use crate::events::metrics::Snapshot;
 use crate::io::stream::Accepted;
 use crate::limits::MESH_INBOX_MAX;
 use crate::queue::suspend::{Bounced, Order};
+use crate::sockets::Sockets;
 use crossbeam::queue::ArrayQueue;
 use futures::channel::oneshot;
 use futures::task::AtomicWaker;
@@ -32,8 +33,8 @@ pub enum Letter {
     Cancel(String, oneshot::Sender<bool>),
     /// A question of the control interface, answered in JSON.
     Inspect(Inspect, oneshot::Sender<serde_json::Value>),
-    /// Open the listeners: every shard has recovered.
-    Open(oneshot::Sender<Result<Vec<String>, String>>),
+    /// Open the listeners, on these sockets: every shard has recovered.
+    Open(Sockets, oneshot::Sender<Result<Vec<String>, String>>),
     /// Have the policy taken anew by every shard; the answer is why not. To the first shard, which
     /// does one reload at a time.
     Reload(oneshot::Sender<Result<(), String>>),

@@ -319,15 +319,7 @@ impl Shard {
 
     /// A random UUID (version 4) as text.
     pub fn new_uuid(&self) -> String {
-        let (a, b) = (io::random_u64(), io::random_u64());
-        format!(
-            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-            a >> 32,
-            (a >> 16) & 0xffff,
-            a & 0xfff,
-            (b >> 48) & 0x3fff | 0x8000,
-            b & 0xffff_ffff_ffff
-        )
+        crate::message::id::random_uuid()
     }
 
     /// Tells shard `to` that a lease was handed to it; when it cannot be told the lease is freed.
@@ -398,10 +390,10 @@ impl Shard {
                     let _ = answer.send(control::inspect::answer(&shard, question).await);
                 });
             }
-            Letter::Open(answer) => {
-                let smtp = accept::listener::open_all(self);
+            Letter::Open(mut sockets, answer) => {
+                let smtp = accept::listener::open_all(self, &mut sockets);
                 let http = smtp.and_then(|mut lines| {
-                    lines.extend(control::api::open_all(self)?);
+                    lines.extend(control::api::open_all(self, &mut sockets)?);
                     Ok(lines)
                 });
                 let _ = answer.send(http);

@@ -1,13 +1,17 @@
 //! Brings an engine up: checks the machine, runs the policy's `init`, starts the shards, opens
 //! the listeners when all of them have recovered, and stops them again.
 
+use crate::confine::{self, Confinement};
 use crate::diagnostics;
 use crate::egress::questions;
-use crate::io::{memory, ring, tls, Listener, ReservedPort};
+use crate::folders::{self, Locks};
+use crate::io::privileges::{Binder, User};
+use crate::io::{memory, ring, tls, ReservedPort};
 use crate::limits;
 use crate::mesh::{Inbox, Letter};
 use crate::process::Process;
 use crate::shard;
+use crate::sockets::{self, Sockets};
 use crate::spool::partition::SpoolPaths;
 use futures::channel::oneshot;
 use futures::executor::block_on;
@@ -17,7 +21,6 @@ use ringmta_policy::{
     Policy, Shared,
 };
 use rustls::ServerConfig;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,14 +35,14 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// Shards; one per core when not given.
     pub shards: Option<usize>,
-    /// User to become once the sockets are bound.
-    pub user: Option<String>,
     /// AUTH may be used without TLS.
     pub auth_in_clear: bool,
     /// Do not wait for stable storage.
     pub relaxed: bool,
     /// Bytes that may be in the course of being received; a quarter of the memory when not given.
     pub receive_memory: Option<usize>,
+    /// What it may still do once it is up.
+    pub confinement: Confinement,
 }
 
 /// A running engine.
@@ -54,14 +57,16 @@ pub struct Engine {
     _held: Held,
 }
 
-/// What an engine keeps to itself for its life: its spool's lock, and ports it chose.
-type Held = (std::fs::File, Vec<ReservedPort>);
+/// What an engine keeps to itself for its life: its spools' locks, and ports it chose.
+type Held = (Locks, Vec<ReservedPort>);
 
-/// Starts an engine. Each failure is one line that names the cause and the cure.
+/// Starts an engine, as the user the process runs as: whoever is to become another does so before. Each failure is one line that names the cause and the cure.
 ///
 /// # Errors
 /// That line.
 pub fn start(options: &Options) -> Result<Engine, String> {
+    // Before any other thread: none of them is to have more than an ordinary user's rights.
+    let binder = Binder::start().map_err(|error| format!("rights cannot be given up: {error}"))?;
     check_ring()?;
     if let Some(bytes) = options.receive_memory {
         crate::accept::memory::set_limit(bytes);
@@ -77,13 +82,17 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         diagnostics::set_filter(filter)
             .map_err(|why| format!("kumo.set_diagnostic_log_filter: {why}"))?;
     }
-    let ports = resolve_ports(&mut init)?;
+    let ports = sockets::resolve_ports(&mut init)?;
     let spool = spool_paths(&init, options.relaxed)?;
-    let lock = lock_spool(&spool)?;
+    let locks = folders::lock_spool(&spool)?;
+    for folder in confine::log_folders(&init) {
+        folders::prepare("log_dir", folder)?;
+    }
+    let sockets = sockets::bind_all(binder, &init, shards)?;
     let process = Process {
         shards,
         hostname: hostname(),
-        node_id: node_id(&spool.meta),
+        node_id: folders::node_id(&spool.meta)?,
         policy_file: options.policy.clone(),
         policy_shared: shared,
         limits: crate::egress::lease::Registry::default(),
@@ -109,9 +118,22 @@ pub fn start(options: &Options) -> Result<Engine, String> {
             process.hostname
         );
     }
-    let mut engine = start_shards(Arc::new(process), &cores, (lock, ports))?;
-    engine.open(options.user.as_deref())?;
+    confine_threads(&options.confinement, &process)?;
+    let mut engine = start_shards(Arc::new(process), &cores, (locks, ports))?;
+    engine.open(sockets)?;
     Ok(engine)
+}
+
+/// Confines this thread and those of the shards. Helper threads that `init` has had work for end: they would not be.
+fn confine_threads(confinement: &Confinement, process: &Process) -> Result<(), String> {
+    confine::apply(confinement, &process.init, &process.spool)?;
+    let wait = Duration::from_millis(limits::HELPERS_RETIRE_MS);
+    if confinement.is_wanted && !process.policy_shared.helpers().retire(wait) {
+        tracing::warn!(
+            "a helper thread is still busy with what init has begun; it is not confined"
+        );
+    }
+    Ok(())
 }
 
 fn check_ring() -> Result<(), String> {
@@ -143,112 +165,16 @@ fn load_policy(file: Option<&Path>, shared: &Arc<Shared>) -> Result<Policy, Stri
     }
 }
 
-/// Settles which port 0 becomes, and refuses an address where someone listens: our shards share
-/// theirs, so the system would let two engines share one and give each a part of the mail. Gives the
-/// ports chosen, to be kept.
-fn resolve_ports(init: &mut InitConfig) -> Result<Vec<ReservedPort>, String> {
-    let mut chosen = Vec::new();
-    let smtp = init.esmtp_listeners.iter_mut().map(|listener| &mut listener.listen);
-    let http = init.http_listeners.iter_mut().map(|listener| &mut listener.listen);
-    for listen in smtp.chain(http) {
-        let addr = ringmta_policy::listen_address(listen)?;
-        *listen = addr.to_string();
-        if addr.port() == 0 {
-            let failed = |error: std::io::Error| cannot_listen(addr, &error);
-            let port = ReservedPort::choose(addr).map_err(failed)?;
-            *listen = port.addr().map_err(failed)?.to_string();
-            chosen.push(port);
-        } else if is_taken(addr) {
-            return Err(cannot_listen(addr, &std::io::ErrorKind::AddrInUse.into()));
-        }
-    }
-    Ok(chosen)
-}
-
-/// Whether someone goes on listening there. The sockets of an engine that was killed a moment ago go
-/// only when the kernel has taken its rings down.
-fn is_taken(addr: SocketAddr) -> bool {
-    let end = std::time::Instant::now() + Duration::from_millis(limits::PORT_FREE_MS);
-    while someone_listens(addr) {
-        if std::time::Instant::now() >= end {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(limits::PORT_ASK_MS));
-    }
-    false
-}
-
-/// Asked by connecting, not by binding: a bind is also refused for a minute after a stop, by the
-/// connections in TIME_WAIT.
-fn someone_listens(addr: SocketAddr) -> bool {
-    let mut target = addr;
-    if addr.ip().is_unspecified() {
-        target.set_ip(match addr {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    std::net::TcpStream::connect_timeout(&target, Duration::from_millis(300)).is_ok()
-}
-
-/// Binds one shard's socket to `listen`.
-///
-/// # Errors
-/// One line that names cause and cure.
-pub fn bind(listen: &str) -> Result<(Listener, SocketAddr), String> {
-    let addr: SocketAddr = listen.parse().map_err(|error| format!("{listen}: {error}"))?;
-    let listener = Listener::bind(addr).map_err(|error| cannot_listen(addr, &error))?;
-    let local = listener.local_addr().map_err(|error| cannot_listen(addr, &error))?;
-    Ok((listener, local))
-}
-
-/// One line on why an address cannot be had.
-pub fn cannot_listen(addr: SocketAddr, error: &std::io::Error) -> String {
-    let cure = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            format!("another program has port {}: stop it or choose another port", addr.port())
-        }
-        std::io::ErrorKind::PermissionDenied => format!(
-            "port {} is privileged: start as root with --user, or give the binary \
-             CAP_NET_BIND_SERVICE",
-            addr.port()
-        ),
-        std::io::ErrorKind::AddrNotAvailable => {
-            format!("{} is no address of this host", addr.ip())
-        }
-        _ => "check the address".into(),
-    };
-    format!("cannot listen on {addr}: {error}; {cure}")
-}
-
 fn spool_paths(init: &InitConfig, relaxed: bool) -> Result<SpoolPaths, String> {
     let find = |name: &str| {
         let found = init.spools.iter().find(|spool| spool.name == name);
-        found.map(|spool| spool.path.clone()).ok_or_else(|| {
+        let path = found.map(|spool| &spool.path).ok_or_else(|| {
             format!("the policy defines no spool `{name}`: call kumo.define_spool in init")
-        })
+        })?;
+        // The executor opens folders by whole paths only.
+        std::path::absolute(path).map_err(|error| format!("spool {}: {error}", path.display()))
     };
     Ok(SpoolPaths::new(find("data")?, find("meta")?, !relaxed))
-}
-
-/// One engine per spool, and a spool that can be written: both are known before any mail comes.
-fn lock_spool(spool: &SpoolPaths) -> Result<std::fs::File, String> {
-    for path in [&spool.data, &spool.meta] {
-        let unwritable = |error: std::io::Error| {
-            format!("spool {} cannot be written: {error}; check its owner and mode", path.display())
-        };
-        std::fs::create_dir_all(path).map_err(unwritable)?;
-        let probe = path.join(".probe");
-        std::fs::write(&probe, b"probe").map_err(unwritable)?;
-        std::fs::remove_file(&probe).map_err(unwritable)?;
-    }
-    ring::lock_file(&spool.data.join("lock")).map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => format!(
-            "spool {} is in use by another ringmta: stop it or name another spool folder",
-            spool.data.display()
-        ),
-        _ => format!("spool {}: {error}", spool.data.display()),
-    })
 }
 
 fn hostname() -> String {
@@ -257,31 +183,6 @@ fn hostname() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".into())
-}
-
-/// The id of this installation: from the environment, or kept beside the spool.
-fn node_id(meta: &Path) -> String {
-    if let Ok(id) = std::env::var("KUMO_NODE_ID") {
-        return id;
-    }
-    let file =
-        std::env::var_os("KUMO_NODE_ID_PATH").map_or_else(|| meta.join("node-id"), PathBuf::from);
-    if let Ok(id) = std::fs::read_to_string(&file) {
-        return id.trim().to_string();
-    }
-    let (a, b) = (crate::io::random_u64(), crate::io::random_u64());
-    let id = format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        a >> 32,
-        (a >> 16) & 0xffff,
-        a & 0xfff,
-        (b >> 48) & 0x3fff | 0x8000,
-        b & 0xffff_ffff_ffff
-    );
-    if let Err(error) = std::fs::write(&file, format!("{id}\n")) {
-        tracing::warn!("node id cannot be kept in {}: {error}", file.display());
-    }
-    id
 }
 
 struct Certificate<'a> {
@@ -328,7 +229,9 @@ fn listeners_tls<'a>(
 
 fn listener_tls(policy: &Policy, of: Certificate<'_>) -> Result<Arc<ServerConfig>, String> {
     let load = |source: &KeySource| {
-        block_on(policy.load_key(source)).map_err(|error| format!("TLS: {error}"))
+        let user = User::current().name;
+        block_on(policy.load_key(source))
+            .map_err(|error| format!("TLS, read by the user {user}: {error}"))
     };
     let client_ca = of.client_ca.map(load).transpose()?;
     match (of.certificate, of.key) {
@@ -380,10 +283,11 @@ impl Engine {
         Ok(())
     }
 
-    fn open(&mut self, user: Option<&str>) -> Result<(), String> {
-        for shard in 0..self.process.shards {
+    fn open(&mut self, sockets: Vec<Sockets>) -> Result<(), String> {
+        for (shard, sockets) in sockets.into_iter().enumerate() {
             let (sender, receiver) = oneshot::channel();
-            let sent = self.process.inboxes[shard].send(Letter::Open(sender)).is_ok();
+            let letter = Letter::Open(sockets, sender);
+            let sent = self.process.inboxes[shard].send(letter).is_ok();
             let opened = if sent { block_on(receiver).ok() } else { None };
             match opened {
                 Some(Ok(lines)) if shard == 0 => self.sockets = lines,
@@ -396,13 +300,6 @@ impl Engine {
                     self.stop();
                     return Err(format!("shard {shard} did not come up"));
                 }
-            }
-        }
-        if let Some(user) = user {
-            let given = give_files(&self.process, user);
-            if let Err(error) = given.and_then(|()| ring::become_user(user)) {
-                self.stop();
-                return Err(format!("--user {user}: {error}"));
             }
         }
         self.process.ready.store(true, Ordering::Relaxed);
@@ -453,43 +350,6 @@ impl Engine {
         first.send(Letter::Reload(sender)).map_err(|_| "the first shard takes no letters")?;
         block_on(answer).map_err(|_| "the first shard did not answer")?
     }
-}
-
-/// Spool and logs become the user's: what was made as root could not be written any more.
-fn give_files(process: &Process, user: &str) -> std::io::Result<()> {
-    let (uid, gid) = ring::user_ids(user)?;
-    if !ring::is_root() {
-        return Ok(());
-    }
-    let logs = process.init.local_logs.iter().flat_map(|log| {
-        let special = log.per_record.values().filter_map(|record| record.log_dir.as_deref());
-        special.chain([log.log_dir.as_path()])
-    });
-    // A folder that holds anything but segments (`/var/log` itself?) is not ours to give.
-    let ours = logs.filter(|folder| crate::events::segment::only_segments(folder));
-    for folder in ours.chain([process.spool.data.as_path(), process.spool.meta.as_path()]) {
-        give_tree(folder, uid, gid)?;
-    }
-    Ok(())
-}
-
-fn give_tree(path: &Path, uid: u32, gid: u32) -> std::io::Result<()> {
-    use std::os::unix::fs::{lchown, MetadataExt};
-    let meta = match std::fs::symlink_metadata(path) {
-        Ok(meta) => meta,
-        // A shard has just recycled or renamed it.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if (meta.uid(), meta.gid()) != (uid, gid) {
-        lchown(path, Some(uid), Some(gid))?;
-    }
-    if meta.is_dir() {
-        for entry in std::fs::read_dir(path)? {
-            give_tree(&entry?.path(), uid, gid)?;
-        }
-    }
-    Ok(())
 }
 
 /// What the policy may ask for while `init` runs, before there is any shard.

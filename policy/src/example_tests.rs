@@ -76,7 +76,7 @@ fn start_up_follows_the_environment() {
     assert!(init.log_hooks.is_empty() && init.http_log_hooks.is_empty());
     let (_, init) = tree(&[("KUMOMTA_WEBHOOK_BATCH", "50"), ("X_KUMOMTA_KEY", "k")]);
     assert_eq!(
-        (init.http_log_hooks[0].batch_size, init.http_log_hooks[0].url.as_str()),
+        (init.http_log_hooks[0].batch_size, init.http_log_hooks[0].url.0.as_str()),
         (50, "http://host.docker.internal:8021")
     );
     assert_eq!(init.http_log_hooks[0].request_headers["x-kumomta-key"].0, "k");

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crate::limits::{HELPER_IDLE, MAX_HELPERS_PER_TARGET, MAX_HELPER_THREADS};
 
@@ -34,12 +35,18 @@ struct State {
     threads: usize,
     idle: usize,
     started: u64,
+    /// Counts how often the threads were retired: those of an earlier generation take no work any more.
+    generation: u64,
+    /// Threads of earlier generations that have not ended.
+    retiring: usize,
     is_closed: bool,
 }
 
 struct Pool {
     state: Mutex<State>,
     wake: Condvar,
+    /// The last thread has ended.
+    ended: Condvar,
     /// So many threads stay though they have nothing to do.
     keep: usize,
 }
@@ -53,7 +60,12 @@ impl Helpers {
     /// A pool that keeps `threads` helpers (at least one) once they have been needed.
     pub(crate) fn new(threads: usize) -> Helpers {
         let keep = threads.clamp(1, MAX_HELPER_THREADS);
-        Helpers { pool: Arc::new(Pool { state: Mutex::default(), wake: Condvar::new(), keep }) }
+        Helpers {
+            pool: Arc::new({
+                let (wake, ended) = (Condvar::new(), Condvar::new());
+                Pool { state: Mutex::default(), wake, ended, keep }
+            }),
+        }
     }
 
     /// Runs `f` on a helper thread. The future can be awaited on any executor; a panic of `f` continues in the
@@ -92,6 +104,23 @@ impl Helpers {
         Run { job, pool: self.pool.clone(), slot }
     }
 
+    /// Ends the threads there are, when they have done what they are at; whoever has work after that gets new ones,
+    /// with the rights of the thread that asks. Blocks for up to `wait`, and says whether all have ended.
+    pub fn retire(&self, wait: Duration) -> bool {
+        let mut state = lock(&self.pool.state);
+        state.generation += 1;
+        state.retiring = state.threads;
+        state.idle = 0;
+        self.pool.wake.notify_all();
+        let (state, timeout) = self
+            .pool
+            .ended
+            .wait_timeout_while(state, wait, |state| state.retiring > 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        drop(state);
+        !timeout.timed_out()
+    }
+
     /// Threads there are.
     #[cfg(test)]
     fn threads(&self) -> usize {
@@ -125,14 +154,15 @@ impl Pool {
             state.threads += 1;
             state.started += 1;
             let name = format!("helper-{}", state.started);
+            let generation = state.generation;
             drop(state);
-            self.start(name);
+            self.start(name, generation);
         }
     }
 
-    fn start(self: &Arc<Pool>, name: String) {
+    fn start(self: &Arc<Pool>, name: String, generation: u64) {
         let pool = self.clone();
-        let thread = std::thread::Builder::new().name(name).spawn(move || pool.serve());
+        let thread = std::thread::Builder::new().name(name).spawn(move || pool.serve(generation));
         if let Err(error) = thread {
             let mut state = lock(&self.state);
             state.threads -= 1;
@@ -141,9 +171,16 @@ impl Pool {
         }
     }
 
-    fn serve(&self) {
+    fn serve(&self, generation: u64) {
         let mut state = lock(&self.state);
         loop {
+            if state.generation != generation {
+                state.retiring = state.retiring.saturating_sub(1);
+                self.ended.notify_all();
+                // It may have been woken for work that is another's now.
+                self.wake.notify_one();
+                break;
+            }
             if let Some(job) = state.ready.pop_front() {
                 drop(state);
                 let Job { target, work } = job;
@@ -159,7 +196,8 @@ impl Pool {
             let (woken, waited) =
                 self.wake.wait_timeout(state, HELPER_IDLE).unwrap_or_else(PoisonError::into_inner);
             state = woken;
-            state.idle -= 1;
+            // Those that were retired are not counted any more.
+            state.idle -= usize::from(state.generation == generation);
             if waited.timed_out() && state.ready.is_empty() && state.threads > self.keep {
                 break;
             }
@@ -249,6 +287,28 @@ mod tests {
     fn results_come_back() {
         let h = Helpers::new(2);
         assert_eq!(block_on(h.run(|| 6 * 7)), 42);
+    }
+
+    #[test]
+    fn retired_threads_end_and_others_take_their_place() {
+        let h = Helpers::new(2);
+        let name = || std::thread::current().name().unwrap().to_owned();
+        let before = block_on(h.run(name));
+        assert!(h.retire(Duration::from_secs(60)));
+        assert_eq!(h.threads(), 0);
+        assert_ne!(block_on(h.run(name)), before);
+        let (begun, has_begun) = channel();
+        let (release, held) = channel::<()>();
+        let mut busy = Box::pin(h.run(move || {
+            begun.send(()).unwrap();
+            held.recv()
+        }));
+        assert!(busy.as_mut().now_or_never().is_none());
+        has_begun.recv().unwrap();
+        assert!(!h.retire(Duration::ZERO), "one is busy");
+        release.send(()).unwrap();
+        assert!(block_on(busy).is_ok(), "and finishes its work");
+        assert_eq!(block_on(h.run(|| 1)), 1);
     }
 
     #[test]

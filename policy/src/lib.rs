@@ -4,10 +4,11 @@
 //!
 //! - Values: [`id`], [`address`], [`message`], [`schedule`], [`queue_name`], [`conn_meta`], [`headers`], [`time`]
 //! - Options: [`options`] (one table per constructor), `ceilings` (what they allow at most), [`init`] (what start-up asked for), [`events_table`]
-//! - Log lines: [`log_template`]
+//! - Log lines: [`log_template`], [`redact`]
 //! - Shared by all shards: [`shared`], [`helpers`], [`gcra`], `memo`
 //! - The VM: [`vm`] (setup and calls), `slice` (the budget of a handler), `lent` (messages as arguments), `lua_value` (conversions), [`policy`] (loading),
 //!   `events_smtp`, `events_queue` (typed events), `kumo` (what Lua sees), `extras` (helper modules)
+//! - [`confinement`] (what the process may not do, and how that is said)
 //! - [`error`], [`host`] (what the engine provides), [`limits`]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -18,6 +19,7 @@ mod auth;
 mod bad_input_tests;
 mod ceilings;
 pub mod classify;
+pub mod confinement;
 pub mod conn_meta;
 #[cfg(test)]
 mod contract_tests;
@@ -64,6 +66,7 @@ pub mod plain;
 pub mod policy;
 pub mod proving;
 pub mod queue_name;
+pub mod redact;
 pub mod redis;
 pub mod resolvers;
 pub mod schedule;

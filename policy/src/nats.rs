@@ -63,9 +63,9 @@ pub struct Credentials {
     /// User name.
     pub user: Option<String>,
     /// Its password.
-    pub password: Option<String>,
+    pub password: Option<SecretText>,
     /// Or a token.
-    pub token: Option<String>,
+    pub token: Option<SecretText>,
 }
 
 struct Conn {
@@ -206,10 +206,10 @@ impl Client {
         });
         let c = &self.credentials;
         for (key, value) in [
-            ("name", &self.params.name),
-            ("user", &c.user),
-            ("pass", &c.password),
-            ("auth_token", &c.token),
+            ("name", self.params.name.as_ref()),
+            ("user", c.user.as_ref()),
+            ("pass", c.password.as_ref().map(|secret| &secret.0)),
+            ("auth_token", c.token.as_ref().map(|secret| &secret.0)),
         ] {
             if let Some(value) = value {
                 about[key] = value.as_str().into();

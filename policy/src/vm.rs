@@ -228,6 +228,7 @@ impl Vm {
             lua.register_module(name, kumo::refused::module(&lua, name)?)?;
         }
         extras::register(&lua)?;
+        kumo::confined::install(&lua)?;
         lua.globals().set("_VALIDATING_CONFIG", mode == Mode::Validate)?;
         let vm = Rc::new(Vm { lua, ctx });
         *vm.ctx.vm.borrow_mut() = Rc::downgrade(&vm);

@@ -39,6 +39,11 @@
 ---@field tls_private_key? any Private key (PEM) of the certificate.
 ---@field request_body_limit? integer Largest request body (bytes, after decompression). Default: 2097152.
 ---@field trusted_hosts? any[] Peers that need no credentials. Default: ["127.0.0.1","::1"].
+---@field serves? any[] What the listener is for; what it is not for is answered 404. Liveness is always served. Default: ["Injection","Administration","Metrics"].
+---@field administration_hosts? any[] Peers that may administer without credentials; those of `trusted_hosts` when absent.
+---@field metrics_hosts? any[] Peers that may read metrics without credentials; those of `trusted_hosts` when absent.
+---@field administration_groups? any[] Whoever authenticates as a member of one of these groups may administer and read metrics, from anywhere. Default: {}.
+---@field metrics_groups? any[] Whoever authenticates as a member of one of these groups may read metrics, from anywhere. Default: {}.
 
 ---Options of `kumo.define_spool`.
 ---@class kumo.SpoolOptions
@@ -88,7 +93,7 @@
 ---Options of `kumo.configure_http_log_hook`.
 ---@class kumo.HttpLogHookOptions
 ---@field name string Its name.
----@field url string Where batches are posted.
+---@field url any Where batches are posted.
 ---@field request_headers? table<string, any> Headers of each request. Default: {}.
 ---@field batch_size? integer Records per request. Default: 100.
 ---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 1.

@@ -8,6 +8,7 @@ use crate::io::{self, Listener};
 use crate::limits::ACCEPT_IMBALANCE_MAX;
 use crate::mesh::Letter;
 use crate::shard::Shard;
+use crate::sockets::Sockets;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,10 +17,10 @@ use std::time::Duration;
 ///
 /// # Errors
 /// A text naming the address and the cause.
-pub fn open_all(shard: &Rc<Shard>) -> Result<Vec<String>, String> {
+pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     for (index, options) in shard.process.init.esmtp_listeners.iter().enumerate() {
-        let (listener, local) = crate::start::bind(&options.listen)?;
+        let (listener, local) = sockets.open(&options.listen)?;
         lines.push(format!("smtp listener on {local}"));
         io::spawn(accept_loop(shard.clone(), index, listener));
     }

@@ -56,7 +56,8 @@ pub struct RunArgs {
     /// Shards; one per core unless given.
     #[arg(long, value_name = "N")]
     pub shards: Option<usize>,
-    /// User to become once the sockets are bound (required as root).
+    /// User to become at once, before any file is touched (required as root). Of root's rights that to bind low ports
+    /// is kept until the listeners are bound. Folders must be that user's.
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
     /// Answer 250 without waiting for stable storage: mail survives a crash of the engine, not
@@ -70,6 +71,12 @@ pub struct RunArgs {
     /// clients are told to come back (452, 503). A quarter of what the process may use unless given.
     #[arg(long, value_name = "SIZE", value_parser = crate::accept::memory::parse_size)]
     pub receive_memory: Option<usize>,
+    /// Let the engine run programs and write files anywhere its user may, for policies that need that.
+    #[arg(long)]
+    pub no_confine: bool,
+    /// A folder that policies write files to, besides spools, logs and the folder for temporary files; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub may_write: Vec<PathBuf>,
 }
 
 /// Arguments of `dev`.

@@ -4,11 +4,13 @@
 use super::args::{DevArgs, SandboxArgs};
 use super::monitor::Monitor;
 use super::run;
+use crate::io::privileges;
 use crate::io::ring as host;
-use crate::sandbox::{self, Bound, SandboxConfig};
+use crate::sandbox::{self, Bound, SandboxConfig, Sockets};
 use crate::start::{self, Options};
 use futures::channel::oneshot;
 use futures::executor::block_on;
+use ringmta_policy::redact;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,8 +39,10 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
         receiver: Some((args.receiver, key)),
         ..SandboxConfig::default()
     };
-    let (bound, stop, thread) = start_sandbox(config)?;
-    set_environment(args, &dir, &bound);
+    let sockets = Sockets::bind(&config).map_err(|error| error.to_string())?;
+    // Before any thread is started: others may read the environment at any time.
+    set_environment(args, &dir, &sockets.addresses);
+    let (bound, stop, thread) = start_sandbox(config, sockets)?;
     let policy = match &args.policy {
         Some(file) => file.clone(),
         None => write_tree(&dir)?,
@@ -71,7 +75,8 @@ pub fn sandbox(args: &SandboxArgs) -> Result<(), String> {
     let mut signals = run::signals()?;
     let config =
         SandboxConfig { smtp: args.smtp, web: args.web, max_messages: args.max, receiver: None };
-    let (bound, stop, thread) = start_sandbox(config)?;
+    let sockets = Sockets::bind(&config).map_err(|error| error.to_string())?;
+    let (bound, stop, thread) = start_sandbox(config, sockets)?;
     eprintln!("sandbox smtp listener on {}", bound.smtp);
     eprintln!("sandbox inbox on http://{}/", bound.web);
     signals.forever().next();
@@ -85,6 +90,7 @@ type SandboxThread = JoinHandle<io::Result<io::Result<()>>>;
 /// Starts the sandbox on a thread of its own. It stops when the sender is dropped.
 fn start_sandbox(
     config: SandboxConfig,
+    sockets: Sockets,
 ) -> Result<(Bound, oneshot::Sender<()>, SandboxThread), String> {
     let (stop, stopped) = oneshot::channel::<()>();
     let (tell, told) = oneshot::channel();
@@ -95,7 +101,7 @@ fn start_sandbox(
         let bound = move |bound: &Bound| {
             let _ = tell.send(*bound);
         };
-        sandbox::run(config, bound, stop).await
+        sandbox::run_on(sockets, config, bound, stop).await
     })
     .map_err(|error| format!("sandbox: {error}"))?;
     match block_on(told) {
@@ -108,18 +114,28 @@ fn start_sandbox(
 }
 
 fn folder(args: &DevArgs) -> Result<PathBuf, String> {
+    match &args.dir {
+        Some(dir) => own_folder(dir, false),
+        None => {
+            let name = format!("ringmta-dev-{}", privileges::user_id());
+            own_folder(&std::env::temp_dir().join(name), true)
+        }
+    }
+}
+
+/// Makes `dir`, or takes it as it is when it is this user's. In a `shared` place, where anyone can put something of that
+/// name, it has to be a folder itself, which nobody else can write to; elsewhere a link is the user's choice.
+fn own_folder(dir: &Path, shared: bool) -> Result<PathBuf, String> {
     use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-    let dir = args
-        .dir
-        .clone()
-        .unwrap_or_else(|| std::env::temp_dir().join(format!("ringmta-dev-{}", host::user_id())));
     let cannot = |error: io::Error| format!("folder {}: {error}", dir.display());
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(&dir).map_err(cannot)?;
-    let owner = std::fs::metadata(&dir).map_err(cannot)?.uid();
-    if owner != host::user_id() {
+    builder.recursive(true).mode(0o700).create(dir).map_err(cannot)?;
+    let look = if shared { std::fs::symlink_metadata } else { std::fs::metadata::<&Path> };
+    let meta = look(dir).map_err(cannot)?;
+    let is_theirs = meta.uid() != privileges::user_id();
+    if is_theirs || (shared && (!meta.is_dir() || meta.mode() & 0o022 != 0)) {
         return Err(format!(
-            "folder {} belongs to another user: name one with --dir",
+            "folder {} is another user's, or others can write to it: name one with --dir",
             dir.display()
         ));
     }
@@ -212,7 +228,7 @@ fn welcome(sockets: &[String], bound: &Bound, dir: &Path, is_shipped: bool) {
     say!("    HTTP API        http://{http}/metrics");
     say!("    inbox           http://{}/", bound.web);
     if let Some(receiver) = bound.receiver {
-        say!("    webhook events  {}", variable("KUMOMTA_WEBHOOK_URL", ""));
+        say!("    webhook events  {}", redact::url(&variable("KUMOMTA_WEBHOOK_URL", "")));
         say!("    seen at         http://{receiver}/");
     }
     say!("    spool and logs  {}", dir.display());
@@ -247,6 +263,22 @@ fn login_arguments() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_planted_is_not_taken() {
+        use std::os::unix::fs::{symlink, PermissionsExt};
+        let dir = tempfile::tempdir().unwrap();
+        let top = dir.path().canonicalize().unwrap();
+        let (own, link, open) = (top.join("own"), top.join("link"), top.join("open"));
+        assert_eq!(own_folder(&own, true).unwrap(), own);
+        assert_eq!(own_folder(&own, true).unwrap(), own, "again");
+        symlink(&own, &link).unwrap();
+        assert!(own_folder(&link, true).is_err());
+        assert_eq!(own_folder(&link, false).unwrap(), own);
+        std::fs::create_dir(&open).unwrap();
+        std::fs::set_permissions(&open, PermissionsExt::from_mode(0o777)).unwrap();
+        assert!(own_folder(&open, true).is_err());
+    }
 
     #[test]
     fn edits_of_the_tree_are_kept() {

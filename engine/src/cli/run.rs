@@ -2,7 +2,8 @@
 
 use super::args::RunArgs;
 use super::monitor::Monitor;
-use crate::io::ring;
+use crate::confine::Confinement;
+use crate::io::privileges;
 use crate::start::{self, Engine, Options};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -12,19 +13,26 @@ use signal_hook::iterator::Signals;
 /// # Errors
 /// One line that names cause and cure.
 pub fn run(args: &RunArgs) -> Result<(), String> {
-    if args.user.is_none() && ring::is_root() && std::env::var_os("RINGMTA_ALLOW_ROOT").is_none() {
+    if args.user.is_none()
+        && privileges::is_root()
+        && std::env::var_os("RINGMTA_ALLOW_ROOT").is_none()
+    {
         return Err("started as root: name the user to become with --user (or set \
                     RINGMTA_ALLOW_ROOT=1 to stay root)"
             .into());
+    }
+    // Before anything else is done: no file is touched as root, and no thread started.
+    if let Some(user) = &args.user {
+        privileges::become_user(user)?;
     }
     let signals = signals()?;
     let options = Options {
         policy: Some(args.policy.clone()),
         shards: args.shards,
-        user: args.user.clone(),
         auth_in_clear: args.auth_in_clear,
         relaxed: args.relaxed,
         receive_memory: args.receive_memory,
+        confinement: Confinement { is_wanted: !args.no_confine, may_write: args.may_write.clone() },
     };
     let monitor = Monitor::new(&args.policy);
     let engine = start::start(&options)?;

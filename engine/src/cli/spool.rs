@@ -1,6 +1,7 @@
 //! `ringmta spool`: a spool looked at without an engine. Nothing is ever written to it.
 
 use super::args::{SpoolArgs, SpoolWhat};
+use crate::folders;
 use crate::io::ring;
 use crate::spool::inspect::{self, Inspected, Waiting};
 use crate::spool::record;
@@ -31,7 +32,7 @@ pub fn spool(args: &SpoolArgs) -> ExitCode {
 
 fn run(args: &SpoolArgs) -> Result<u8, String> {
     let (data, meta) = folders(args)?;
-    if ring::is_locked(&data.join("lock")) {
+    if ring::is_locked(&data.join(folders::LOCK)) {
         eprintln!(
             "ringmta: an engine runs on this spool: what it writes while the spool is read may \
              look like damage"

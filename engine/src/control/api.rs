@@ -11,7 +11,8 @@ use crate::io;
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use crate::mesh::Inspect;
 use crate::shard::Shard;
-use ringmta_policy::{AuthInfo, HttpListener};
+use crate::sockets::Sockets;
+use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
 use serde_json::{json, Value};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -21,11 +22,11 @@ use std::time::Duration;
 ///
 /// # Errors
 /// A text naming the address and the cause.
-pub fn open_all(shard: &Rc<Shard>) -> Result<Vec<String>, String> {
+pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>, String> {
     const CONNECTIONS: usize = 4096;
     let mut lines = Vec::new();
     for (index, options) in shard.process.init.http_listeners.iter().enumerate() {
-        let (listener, local) = crate::start::bind(&options.listen)?;
+        let (listener, local) = sockets.open(&options.listen)?;
         lines.push(format!("http listener on {local}"));
         let mut limits = Options::new(options.request_body_limit, CONNECTIONS);
         limits.tls = shard.process.http_tls[index].clone();
@@ -56,8 +57,9 @@ async fn admit(
     http::browser::check(&request)?;
     let access = match request.path.trim_end_matches('/') {
         "/api/check-liveness/v1" | "" => Access::Open,
-        "/api/inject/v1" => Access::Inject,
-        _ => Access::Trusted,
+        "/api/inject/v1" => Access::Door(HttpDoor::Injection),
+        "/metrics" | "/metrics.json" => Access::Door(HttpDoor::Metrics),
+        _ => Access::Door(HttpDoor::Administration),
     };
     request.caller = Some(auth::check(shard, listener, access, &request).await?);
     // What a form of a page can send is never JSON.

@@ -5,18 +5,16 @@ use crate::io::mono_nanos;
 use crate::shard::Shard;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
-use ringmta_policy::{AuthInfo, HttpListener};
+use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
 use std::rc::Rc;
 
 /// What a path asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anyone.
+    /// Nothing.
     Open,
-    /// A trusted host or authenticated.
-    Inject,
-    /// A trusted host.
-    Trusted,
+    /// That the door is opened to it: by its address, or by credentials.
+    Door(HttpDoor),
 }
 
 /// Decides for `request`.
@@ -30,13 +28,15 @@ pub async fn check(
     request: &Request,
 ) -> Result<AuthInfo, Response> {
     let mut info = AuthInfo { peer_address: Some(request.peer.ip()), ..AuthInfo::default() };
-    let trusted = listener.trusted_hosts.contains(request.peer.ip());
-    if trusted {
+    if listener.trusted_hosts.contains(request.peer.ip()) {
         info.groups.push("kumomta:http-listener-trusted-ip".into());
     }
-    if access == Access::Open {
-        return Ok(info);
+    let Access::Door(door) = access else { return Ok(info) };
+    if !listener.serves.contains(&door) {
+        let text = format!("this listener does not serve {}\n", door.as_str());
+        return Err(Response::text(StatusCode::NOT_FOUND, text));
     }
+    let trusted = listener.hosts_of(door).contains(request.peer.ip());
     let mut given = request.headers.get_all("authorization").iter();
     if let Some(header) = given.next() {
         // Of two, a proxy in front may have looked at the other.
@@ -57,7 +57,7 @@ pub async fn check(
         }
         // Credentials that are given must be right, whoever gives them.
         return match authenticate(shard, header).await {
-            Some(found) if trusted || access == Access::Inject => Ok(AuthInfo {
+            Some(found) if trusted || listener.opens_to(door, &found.groups) => Ok(AuthInfo {
                 peer_address: info.peer_address,
                 groups: [info.groups, found.groups].concat(),
                 ..found
@@ -73,12 +73,23 @@ pub async fn check(
     if trusted {
         return Ok(info);
     }
-    Err(match access {
-        Access::Trusted => Response::text(
+    Err(match door {
+        HttpDoor::Injection => {
+            unauthorized("credentials are required: this address is not in trusted_hosts\n")
+        }
+        HttpDoor::Administration if !listener.administration_groups.is_empty() => {
+            unauthorized("credentials of an administrator are required\n")
+        }
+        HttpDoor::Metrics
+            if !listener.metrics_groups.is_empty()
+                || !listener.administration_groups.is_empty() =>
+        {
+            unauthorized("credentials are required\n")
+        }
+        HttpDoor::Administration | HttpDoor::Metrics => Response::text(
             StatusCode::FORBIDDEN,
             "this address is not in trusted_hosts of the listener\n",
         ),
-        _ => unauthorized("credentials are required: this address is not in trusted_hosts\n"),
     })
 }
 

@@ -82,7 +82,7 @@ fn scheduled(shard: &Shard, name: &str, most: usize) -> Value {
         "messages": messages,
         "num_scheduled": waiting,
         "count": queue.count.get(),
-        "queue_config": options_json(&*queue.config()),
+        "queue_config": queue.config().shown().to_json(),
         "ready_queues": ready_names(&queue),
         "suspended_until": suspended.map(|held| rfc3339(held.until_millis * 1_000_000)),
         "last_trouble": *queue.last_trouble.borrow(),
@@ -135,7 +135,7 @@ fn ready_json(queue: &ReadyQueue) -> Value {
             "failures_in_a_row": queue.failures.get(),
             "last_trouble": *queue.last_trouble.borrow(),
         },
-        "path_config": options_json(&*path),
+        "path_config": path.shown().to_json(),
         "constraints": ringmta_policy::Ceilings::of_path(&path).to_json(),
         "now": rfc3339(unix_nanos()),
     })
@@ -223,60 +223,4 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
         Err(why) => known["error"] = why.into(),
     }
     known
-}
-
-/// All options of a table, as JSON. Secrets show as what they are, not what they hold.
-fn options_json(options: &impl OptionTable) -> Value {
-    let mut shown = options.fields().to_json();
-    hide_secrets(&mut shown);
-    shown
-}
-
-/// Members whose text is a secret wherever they stand.
-const SECRET_MEMBERS: [&str; 4] = ["key_data", "password", "vault_token", "secret"];
-
-/// Puts the length of a secret in its place.
-fn hide_secrets(shown: &mut Value) {
-    match shown {
-        Value::Object(members) => {
-            for (name, value) in members {
-                let secret = SECRET_MEMBERS.iter().any(|known| name.ends_with(known));
-                match value {
-                    Value::String(text) if secret && !text.is_empty() => {
-                        // A plain string in the place of a key is the name of its file.
-                        if name == "key_data" || !text.starts_with('/') {
-                            *text = format!("(hidden, {} bytes)", text.len());
-                        }
-                    }
-                    Value::Array(bytes) if name == "key_data" => {
-                        *value = format!("(hidden, {} bytes)", bytes.len()).into();
-                    }
-                    _ => hide_secrets(value),
-                }
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(hide_secrets),
-        _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_show_as_their_length() {
-        let mut shown = json!({
-            "smtp_auth_plain_password": {"key_data": "hunter2"},
-            "tls_private_key": {"key_data": [1, 2, 3]},
-            "socks5_proxy_password": "hunter2",
-            "list": [{"key_data": "hunter2"}],
-            "tls_certificate": "/etc/x.pem",
-            "smtp_port": 25,
-        });
-        hide_secrets(&mut shown);
-        let text = shown.to_string();
-        assert!(!text.contains("hunter2") && !text.contains("[1,2,3]"), "{text}");
-        assert!(text.contains("/etc/x.pem") && text.contains("(hidden, 7 bytes)"), "{text}");
-    }
 }

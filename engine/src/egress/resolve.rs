@@ -321,7 +321,7 @@ impl Question {
     pub fn new(name: &str, kind: RecordType, settings: &Settings) -> std::io::Result<Question> {
         let name = Name::from_str(&format!("{}.", name.trim_end_matches('.')))
             .map_err(std::io::Error::other)?;
-        let id = io::random_u64() as u16;
+        let id = io::unguessable_u64() as u16;
         let wire = question(id, &name, kind, settings)?;
         Ok(Question { id, name, kind, wire })
     }
@@ -361,7 +361,7 @@ async fn exchange(
     kind: RecordType,
     settings: &Settings,
 ) -> std::io::Result<Message> {
-    let id = io::random_u64() as u16;
+    let id = io::unguessable_u64() as u16;
     let wire = question(id, name, kind, settings)?;
     let limit = settings.timeout;
     let reply = deadline(limit, over_udp(server, &wire, id, name, kind)).await??;

@@ -5,6 +5,7 @@ use crate::io::plain::{self, Plain};
 use crate::io::{self, fs};
 use crate::limits::HOOK_DEAD_LETTER_BYTES;
 use crate::message::date::push_rfc3339;
+use ringmta_policy::redact;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,7 @@ impl DeadLetters {
     pub async fn add(&self, event: &str, reason: &str) -> std::io::Result<()> {
         let mut line = b"{\"time\":\"".to_vec();
         push_rfc3339(&mut line, io::unix_nanos());
-        let reason = serde_json::Value::from(reason);
+        let reason = serde_json::Value::from(redact::urls(reason).as_ref());
         line.extend_from_slice(format!("\",\"reason\":{reason},\"event\":{event}}}\n").as_bytes());
         let path = self.path.clone();
         io::blocking(move || append(&path, &line)).await?;

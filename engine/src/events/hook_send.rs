@@ -9,8 +9,8 @@ use crate::limits::{
 };
 use crate::shard::Shard;
 use ringmta_policy::{
-    EnvelopeAddress, HttpLogHook, LogHook, LuaConnection, Message, Meta, Policy, PolicyError,
-    Protocol,
+    redact, EnvelopeAddress, HttpLogHook, LogHook, LuaConnection, Message, Meta, Policy,
+    PolicyError, Protocol,
 };
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -379,14 +379,18 @@ fn post_blocking(
         body.push_str(line);
     }
     body.push(']');
-    let mut request = agent.post(&options.url).header("content-type", "application/json");
+    let mut request = agent.post(&options.url.0).header("content-type", "application/json");
     for (name, value) in &options.request_headers {
         request = request.header(name, &value.0);
     }
-    let shown = without_secrets(&options.url);
+    let shown = redact::url(&options.url.0);
     let mut response = match request.send(body.as_bytes()) {
         Ok(response) => response,
-        Err(error) => return Err(Failure::of(format!("{shown}: {error}"))),
+        Err(error) => {
+            // Some of its errors quote the URL.
+            let error = error.to_string().replace(&options.url.0, &shown);
+            return Err(Failure::of(format!("{shown}: {error}")));
+        }
     };
     let status = response.status();
     let after = response.headers().get("retry-after").and_then(|v| retry_after(v.to_str().ok()?));
@@ -398,19 +402,6 @@ fn post_blocking(
         408 | 425 | 429 => Err(Failure::Later { why, after }),
         400..=499 => Err(Failure::Refused { why, at_once: false }),
         _ => Err(Failure::Later { why, after }),
-    }
-}
-
-/// A URL for messages: without user, password and query.
-fn without_secrets(url: &str) -> String {
-    let bare = url.split(['?', '#']).next().unwrap_or_default();
-    match bare.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let host = rest[..end].rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{}", &rest[end..])
-        }
-        None => bare.to_string(),
     }
 }
 
@@ -429,12 +420,5 @@ mod tests {
         let text = "http://a/: 429 Too Many Requests (Retry-After: 7)";
         assert_eq!(named_pause(text), Some(Duration::from_secs(7)));
         assert_eq!(named_pause("429 Too Many Requests"), None);
-    }
-
-    #[test]
-    fn no_secret_is_shown() {
-        let shown = without_secrets("https://user:pass@hooks.test:8443/in/box?key=secret#x");
-        assert_eq!(shown, "https://hooks.test:8443/in/box");
-        assert_eq!(without_secrets("http://a@b.test?k=v"), "http://b.test");
     }
 }

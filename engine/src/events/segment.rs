@@ -4,7 +4,7 @@
 //! compressed and written off the shard's thread. A segment is closed by size, by age even when
 //! nothing is written, and at stop; then it is made read-only.
 
-use crate::io;
+use crate::io::{self, beneath};
 use crate::message::date::segment_name;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -39,7 +39,7 @@ impl Drop for BeingWritten {
 /// An open segment.
 struct Open {
     encoder: zstd::Encoder<'static, File>,
-    path: BeingWritten,
+    _path: BeingWritten,
     opened_nanos: u64,
     bytes: u64,
 }
@@ -69,7 +69,7 @@ impl Series {
         max_age: Duration,
         header: &str,
     ) -> std::io::Result<Series> {
-        std::fs::create_dir_all(dir)?;
+        beneath::make_folders(dir)?;
         Ok(Series {
             dir: dir.to_path_buf(),
             suffix: suffix.to_string(),
@@ -126,13 +126,13 @@ impl Series {
             }
             // Before there is such a file: a shard that starts must not take it for a leftover.
             let path = BeingWritten::new(path);
-            match File::options().create_new(true).write(true).open(&path.0) {
+            match beneath::options().create_new(true).write(true).open(&path.0) {
                 Ok(file) => {
                     let mut encoder = zstd::Encoder::new(file, self.level)?;
                     if !self.header.is_empty() {
                         writeln!(encoder, "{}", self.header.trim_end_matches('\n'))?;
                     }
-                    return Ok(Open { encoder, path, opened_nanos: now_nanos, bytes: 0 });
+                    return Ok(Open { encoder, _path: path, opened_nanos: now_nanos, bytes: 0 });
                 }
                 // Another shard had the same nanosecond.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => stamp += 1,
@@ -147,16 +147,8 @@ impl Series {
     /// As the disk says.
     pub fn close(&mut self) -> std::io::Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let file = open.encoder.finish()?;
-        drop(file);
-        mark_done(&open.path.0)
+        beneath::finish(&open.encoder.finish()?)
     }
-}
-
-fn mark_done(path: &Path) -> std::io::Result<()> {
-    let mut permissions = std::fs::metadata(path)?.permissions();
-    permissions.set_readonly(true);
-    std::fs::set_permissions(path, permissions)
 }
 
 /// Marks segments that a crash left open as finished. Those that another shard is writing are left alone.
@@ -170,16 +162,21 @@ pub fn finish_leftovers(dir: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if is_segment(&path) && !being_written().contains(&path) {
-            mark_done(&path)?;
+            // By the open file, not by its name: that may be a link by now.
+            match beneath::options().read(true).open(&path) {
+                Ok(file) => beneath::finish(&file)?,
+                // Closed for good by whoever moves finished segments away, or another user's.
+                Err(error) if is_not_ours(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())
 }
 
-/// Whether `dir` is there and holds nothing but segments.
-pub fn only_segments(dir: &Path) -> bool {
-    std::fs::read_dir(dir)
-        .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|e| is_segment(&e.path()))))
+fn is_not_ours(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | PermissionDenied)
 }
 
 fn is_segment(path: &Path) -> bool {
@@ -187,7 +184,7 @@ fn is_segment(path: &Path) -> bool {
     name.len() > 15
         && name.as_bytes()[..8].iter().all(u8::is_ascii_digit)
         && name.as_bytes()[8] == b'-'
-        && path.is_file()
+        && std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file())
 }
 
 /// Writes `lines` off the shard's thread and gives series and lines back.
@@ -210,6 +207,37 @@ pub async fn off_shard(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn files_and_folders_are_not_for_strangers() {
+        let top = tempfile::tempdir().unwrap();
+        let dir = top.path().join("a/b");
+        let age = Duration::from_secs(60);
+        let mut series = Series::new(&dir, "", 0, 1 << 30, age, "").unwrap();
+        series.write(b"{}\n", 1_000_000_000).unwrap();
+        let open = series.open.as_ref().unwrap()._path.0.clone();
+        assert_eq!(mode(&open) & 0o137, 0, "{:o}", mode(&open));
+        for folder in [dir.as_path(), &top.path().join("a")] {
+            assert_eq!(mode(folder) & 0o027, 0, "{:o}", mode(folder));
+        }
+    }
+
+    #[test]
+    fn a_link_among_the_segments_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "mine").unwrap();
+        let before = mode(&victim);
+        let link = dir.path().join("20260101-000000.000000000");
+        std::os::unix::fs::symlink(&victim, link).unwrap();
+        finish_leftovers(dir.path()).unwrap();
+        assert_eq!(mode(&victim), before);
+    }
 
     #[test]
     fn segments_hold_the_lines_and_close_by_age() {
@@ -222,7 +250,7 @@ mod tests {
         let files: Vec<_> =
             std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
         assert_eq!(files.len(), 1);
-        assert!(std::fs::metadata(&files[0]).unwrap().permissions().readonly());
+        assert_eq!(mode(&files[0]) & 0o337, 0, "closed, it is read-only, and no stranger's");
         let text = zstd::decode_all(File::open(&files[0]).unwrap()).unwrap();
         assert_eq!(text, b"{\"a\":1}\n{\"b\":2}\n");
     }
@@ -235,7 +263,7 @@ mod tests {
         let age = Duration::from_secs(60);
         let mut series = Series::new(dir.path(), "", 0, 1 << 30, age, "").unwrap();
         series.write(b"{}\n", 1_000_000_000).unwrap();
-        let open = series.open.as_ref().unwrap().path.0.clone();
+        let open = series.open.as_ref().unwrap()._path.0.clone();
         let is_done = |path: &Path| std::fs::metadata(path).unwrap().permissions().readonly();
         finish_leftovers(dir.path()).unwrap();
         assert_eq!((is_done(&old), is_done(&open)), (true, false));

@@ -2,7 +2,7 @@
 //! come and go, never per message.
 
 use super::sim::{self, disk::Entry};
-use super::{file, ring};
+use super::{beneath, file, ring};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ pub async fn create_dir_all(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let missing = path.ancestors().take_while(|dir| !dir.exists()).count();
-    std::fs::create_dir_all(path)?;
+    beneath::make_folders(path)?;
     for changed in path.ancestors().skip(1).take(missing) {
         let named = !changed.as_os_str().is_empty();
         file::sync_dir(if named { changed } else { Path::new(".") }).await?;

@@ -18,15 +18,41 @@ pub struct RingListener {
 /// An accepted socket on its way to the shard that will serve it.
 pub struct RingAccepted(std::net::TcpStream);
 
-impl RingListener {
-    /// Binds and listens.
-    pub fn bind(addr: SocketAddr) -> io::Result<RingListener> {
+/// A socket bound for a listener of one shard, on any thread. It takes no connections before that shard opens it.
+pub struct BoundSocket(OwnedFd);
+
+impl BoundSocket {
+    /// Binds.
+    ///
+    /// # Errors
+    /// As bind(2).
+    pub fn bind(addr: SocketAddr) -> io::Result<BoundSocket> {
         let socket = tcp_socket(&addr)?;
         // Among sockets that share ports the system would hand out one that another of them has.
         if addr.port() != 0 {
             share_port(&socket)?;
         }
         bind_socket(&socket, addr)?;
+        Ok(BoundSocket(socket))
+    }
+
+    /// Our address, with the real port.
+    ///
+    /// # Errors
+    /// As getsockname(2).
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        std::net::TcpListener::from(self.0.try_clone()?).local_addr()
+    }
+}
+
+impl RingListener {
+    /// Binds and listens.
+    pub fn bind(addr: SocketAddr) -> io::Result<RingListener> {
+        RingListener::open(BoundSocket::bind(addr)?)
+    }
+
+    /// Listens, on this shard.
+    pub fn open(BoundSocket(socket): BoundSocket) -> io::Result<RingListener> {
         // SAFETY: no pointers.
         if unsafe { libc::listen(socket.as_raw_fd(), limits::LISTEN_BACKLOG) } != 0 {
             return Err(io::Error::last_os_error());

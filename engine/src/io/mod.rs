@@ -7,15 +7,18 @@
 //! Layout: `ring` real world · `sim` simulated world · `time` deadlines and clocks · `stream` TCP,
 //! plain or TLS · `socket` sockets of the real world · `uring` the ring they wait on · `pump` what turns
 //! it, and keeps the executor awake while there is work · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
-//! appends · `fs` names and folders · `hash` maps whose order can be repeated · `wheel` a shard's
+//! appends · `fs` names and folders · `beneath` small files of a folder, no link followed · `privileges`
+//! whom the process runs as · `hash` maps whose order can be repeated · `wheel` a shard's
 //! deadlines.
 
+pub mod beneath;
 pub mod file;
 pub mod fs;
 pub mod hash;
 pub mod listener;
 pub mod memory;
 pub mod plain;
+pub mod privileges;
 mod pump;
 pub mod ring;
 pub mod sim;
@@ -68,6 +71,19 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 thread_local! {
     static RNG: Cell<u64> = Cell::new(ring::entropy());
+}
+
+/// A random number that nobody can foresee, from the system: for ids that a stranger must not guess.
+pub fn unguessable_u64() -> u64 {
+    if sim::active() {
+        return sim::here().rng.next();
+    }
+    let mut bytes = [0; 8];
+    match ::ring::rand::SecureRandom::fill(&::ring::rand::SystemRandom::new(), &mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        // getrandom(2) fails on no kernel that has io_uring; a number is needed all the same.
+        Err(_) => ring::entropy(),
+    }
 }
 
 /// A pseudo-random number (xorshift64*, seeded from the system per shard): for jitter and

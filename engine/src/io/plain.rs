@@ -1,6 +1,7 @@
 //! Plain files: small appends, made durable when asked. Every call blocks: they are made at start,
 //! or inside [`super::blocking`].
 
+use super::beneath;
 use super::sim::{self, plain::SimPlain};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -28,7 +29,7 @@ impl Plain {
             return Ok(Plain(Inner::Sim(SimPlain::open(path, true)?)));
         }
         let is_new = !path.exists();
-        let file = fs::OpenOptions::new().create(true).append(true).read(true).open(path)?;
+        let file = beneath::options().create(true).append(true).read(true).open(path)?;
         if is_new {
             // Were it left there, the next to open it would take its name for durable.
             sync_dir(path).inspect_err(|_| drop(fs::remove_file(path)))?;
@@ -128,7 +129,7 @@ pub fn create_dir_all(path: &Path) -> io::Result<()> {
         return sim::plain::create_dir_all(path);
     }
     let missing = path.ancestors().take_while(|dir| !dir.exists()).count();
-    fs::create_dir_all(path)?;
+    beneath::make_folders(path)?;
     // One more than was missing: a folder found may have been made by a process that died at once.
     path.ancestors().take(missing + 1).try_for_each(sync_dir)
 }
@@ -154,6 +155,7 @@ pub fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> io::Result<()> {
     if sim::active() {
         return sim::plain::replace(path, fresh, bytes);
     }
-    fs::write(fresh, bytes)?;
+    let mut file = beneath::options().write(true).create(true).truncate(true).open(fresh)?;
+    file.write_all(bytes)?;
     fs::rename(fresh, path)
 }

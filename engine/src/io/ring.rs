@@ -1,9 +1,9 @@
 //! The real world: glommio's executor and io_uring files. Only this file and `pump` name glommio.
 #![allow(unsafe_code)]
 
-use super::pump;
 use super::time::deadline;
 use super::uring::{self, Counted, Once};
+use super::{beneath, pump};
 use crate::limits;
 use glommio::io::{DmaFile, OpenOptions};
 use glommio::{LocalExecutorBuilder, Placement};
@@ -194,17 +194,16 @@ pub fn disk_free(path: &Path) -> io::Result<(u64, u64, u64, u64)> {
     }
 }
 
-/// Takes an exclusive lock on `path` (created when absent) for the life of the process.
+/// Takes an exclusive lock on `file`, for as long as it is open.
 ///
 /// # Errors
-/// `WouldBlock` when another process holds it; else as open(2).
-pub fn lock_file(path: &Path) -> io::Result<std::fs::File> {
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-    // SAFETY: flock on a descriptor we own.
+/// `WouldBlock` when another process holds it; else as flock(2).
+pub fn lock(file: &std::fs::File) -> io::Result<()> {
+    // SAFETY: flock on a descriptor that its owner holds open.
     if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(file)
+    Ok(())
 }
 
 /// Whether a process holds the lock on `path`; no when there is no such file.
@@ -229,53 +228,6 @@ pub fn rlimits() -> (u64, u64) {
         }
         libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut memlock);
         (files.rlim_cur as u64, memlock.rlim_cur as u64)
-    }
-}
-
-/// Becomes `user`, keeping no privilege; for after the sockets are bound.
-///
-/// # Errors
-/// Unknown user, or as setuid(2).
-pub fn become_user(user: &str) -> io::Result<()> {
-    let (uid, gid) = user_ids(user)?;
-    let name = std::ffi::CString::new(user)?;
-    // SAFETY: plain system calls; the name outlives its use.
-    unsafe {
-        if libc::getuid() == uid {
-            return Ok(());
-        }
-        if libc::initgroups(name.as_ptr(), gid) != 0
-            || libc::setgid(gid) != 0
-            || libc::setuid(uid) != 0
-        {
-            return Err(io::Error::last_os_error());
-        }
-    }
-    Ok(())
-}
-
-/// User and group number of `user`.
-///
-/// # Errors
-/// When there is no such user.
-pub fn user_ids(user: &str) -> io::Result<(u32, u32)> {
-    let name = std::ffi::CString::new(user)?;
-    // SAFETY: getpwnam returns a pointer to static storage or null; it is read at once, and only
-    // the starting thread of the engine asks for users.
-    unsafe {
-        let entry = libc::getpwnam(name.as_ptr());
-        if entry.is_null() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no such user: {user}")));
-        }
-        Ok(((*entry).pw_uid, (*entry).pw_gid))
-    }
-}
-
-/// Keeps CAP_NET_BIND_SERVICE over the change of user, so that a reload can bind port 25.
-pub fn keep_capabilities() {
-    // SAFETY: prctl with integer arguments only.
-    unsafe {
-        libc::prctl(libc::PR_SET_KEEPCAPS, 0, 0, 0, 0);
     }
 }
 
@@ -366,7 +318,8 @@ pub async fn learn_device(dir: &Path) -> io::Result<()> {
     let to_write = path.clone();
     let written = blocking(move || {
         use std::io::Write;
-        let mut file = std::fs::File::create(&to_write)?;
+        let mut file =
+            beneath::options().write(true).create(true).truncate(true).open(&to_write)?;
         file.write_all(&[1; limits::BLOCK_BYTES])?;
         file.sync_all()
     });
@@ -396,18 +349,6 @@ pub async fn sync_dir(path: &Path) -> io::Result<()> {
 /// Runs a blocking closure on the executor's helper thread.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     glommio::executor().spawn_blocking(work).await
-}
-
-/// Whether this process runs as root.
-pub fn is_root() -> bool {
-    // SAFETY: geteuid has no preconditions.
-    unsafe { libc::geteuid() == 0 }
-}
-
-/// The user this process runs as.
-pub fn user_id() -> u32 {
-    // SAFETY: geteuid has no preconditions.
-    unsafe { libc::geteuid() }
 }
 
 #[cfg(test)]

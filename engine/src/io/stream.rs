@@ -1,6 +1,6 @@
 //! Sockets: TCP streams (plain or TLS), listeners, UDP.
 
-use super::listener::{RingAccepted, RingListener};
+use super::listener::{BoundSocket, RingAccepted, RingListener};
 use super::sim;
 use super::sim::stream::{SimAccepted, SimListener, SimStream};
 use super::sim::udp::SimUdp;
@@ -266,6 +266,13 @@ impl Listener {
             return Ok(Listener::Sim(SimListener::bind(addr)?));
         }
         Ok(Listener::Ring(RingListener::bind(addr)?))
+    }
+    /// Listens on a socket that was bound before.
+    ///
+    /// # Errors
+    /// As listen(2).
+    pub fn open(socket: BoundSocket) -> io::Result<Listener> {
+        Ok(Listener::Ring(RingListener::open(socket)?))
     }
     /// The next connection.
     ///

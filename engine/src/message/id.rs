@@ -14,7 +14,7 @@ pub struct IdSource {
 impl IdSource {
     /// A source for `shard`.
     pub fn new(shard: usize) -> IdSource {
-        let random = io::random_u64().to_le_bytes();
+        let random = io::unguessable_u64().to_le_bytes();
         // The multicast bit marks a node number that is no network card's (RFC 9562 6.10).
         let node = [random[0] | 1, random[1], random[2], random[3], random[4], shard as u8];
         let clock_sequence = u16::from_le_bytes([random[5], random[6]]) & 0x3fff;
@@ -28,4 +28,17 @@ impl IdSource {
         self.last_nanos.set(now);
         (MessageId::new_v1(now, self.clock_sequence, self.node), now)
     }
+}
+
+/// A random UUID (version 4) as text.
+pub fn random_uuid() -> String {
+    let (a, b) = (io::unguessable_u64(), io::unguessable_u64());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        a >> 32,
+        (a >> 16) & 0xffff,
+        a & 0xfff,
+        (b >> 48) & 0x3fff | 0x8000,
+        b & 0xffff_ffff_ffff
+    )
 }

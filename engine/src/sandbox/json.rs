@@ -6,6 +6,7 @@ use super::mime::{self, Part};
 use super::store::{Store, Stored};
 use mail_parser::DateTime;
 use serde_json::{json, Value};
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// What the API calls this program's version.
@@ -193,8 +194,9 @@ fn with_checksums(message: &Stored) -> (Vec<Value>, Vec<Value>) {
     if message.parsed.inline.is_empty() && message.parsed.attachments.is_empty() {
         return (inline, attachments);
     }
+    let known: HashSet<&str> = message.parsed.inline.iter().map(|part| part.id.as_str()).collect();
     mime::for_each_part(&message.source, |part, bytes| {
-        let is_inline = message.parsed.inline.iter().any(|known| known.id == part.id);
+        let is_inline = known.contains(part.id.as_str());
         let list = if is_inline { &mut inline } else { &mut attachments };
         list.push(attachment(&part, bytes));
     });

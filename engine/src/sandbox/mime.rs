@@ -1,7 +1,7 @@
 //! The MIME tree of a message: bodies, attachments, and one part's bytes by its id.
 
 use super::message::with_mail;
-use crate::limits::SANDBOX_PART_DEPTH;
+use crate::limits::{SANDBOX_PARTS, SANDBOX_PART_DEPTH};
 use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
 
@@ -91,11 +91,11 @@ pub(super) fn html(mail: &Message<'_>) -> String {
     bodies.collect::<Vec<_>>().join("\n")
 }
 
-/// The parts that are no bodies: (inline, attachments).
+/// The parts that are no bodies: (inline, attachments); the first [`SANDBOX_PARTS`] of them.
 pub(super) fn parts(mail: &Message<'_>) -> (Vec<Part>, Vec<Part>) {
     let (mut inline, mut attachments) = (Vec::new(), Vec::new());
     let mut paths = paths(mail);
-    for at in &mail.attachments {
+    for at in mail.attachments.iter().take(SANDBOX_PARTS) {
         let Some(part) = mail.part(*at) else { continue };
         let described = describe(part, std::mem::take(&mut paths[*at as usize]));
         if is_inline(part) {
@@ -163,11 +163,11 @@ pub fn part(source: &[u8], id: &str) -> Option<(Part, Vec<u8>)> {
     .flatten()
 }
 
-/// Every part that is no body, with its bytes, in the order of the message.
+/// The same parts with its bytes, in the order of the message.
 pub fn for_each_part(source: &[u8], mut visit: impl FnMut(Part, &[u8])) {
     let _ = with_mail(source, |mail| {
         let mut paths = paths(mail);
-        for at in &mail.attachments {
+        for at in mail.attachments.iter().take(SANDBOX_PARTS) {
             if let Some(part) = mail.part(*at) {
                 let path = std::mem::take(&mut paths[*at as usize]);
                 visit(describe(part, path), part.contents());
@@ -178,6 +178,18 @@ pub fn for_each_part(source: &[u8], mut visit: impl FnMut(Part, &[u8])) {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn no_more_parts_are_looked_at_than_are_listed() {
+        let part = "--b\r\nContent-Type: image/png\r\nContent-ID: <c>\r\n\r\nx\r\n";
+        let head = "Content-Type: multipart/mixed; boundary=b\r\n\r\n";
+        let source = format!("{head}{}--b--\r\n", part.repeat(super::SANDBOX_PARTS + 50));
+        let listed = super::with_mail(source.as_bytes(), super::parts).unwrap();
+        assert_eq!(listed.0.len() + listed.1.len(), super::SANDBOX_PARTS);
+        let mut seen = 0;
+        super::for_each_part(source.as_bytes(), |_, _| seen += 1);
+        assert_eq!(seen, super::SANDBOX_PARTS);
+    }
+
     #[test]
     fn blocks_are_apart_and_words_stay_whole() {
         let text = |html: &str| {

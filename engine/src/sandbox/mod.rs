@@ -21,8 +21,10 @@ mod view;
 mod web;
 
 use crate::control::http;
-use crate::io::{deadline, mono_nanos, sleep, Listener, Stream};
+use crate::io::listener::BoundSocket;
+use crate::io::Listener;
 use crate::limits;
+use crate::sockets::is_taken;
 use capture::Capture;
 use futures::future::{select, select_all, LocalBoxFuture};
 use receiver::Receiver;
@@ -31,10 +33,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
 use store::Store;
-
-const PROBE: Duration = Duration::from_millis(limits::SANDBOX_PROBE_MS);
 
 /// What a sandbox is to be.
 #[derive(Clone)]
@@ -73,27 +72,62 @@ pub struct Bound {
     pub receiver: Option<SocketAddr>,
 }
 
-/// Runs a sandbox on the current executor until `stop` is done. `bound` is called once all
-/// sockets listen.
+/// The sockets of a sandbox, bound on any thread and not yet listening.
+pub struct Sockets {
+    smtp: BoundSocket,
+    web: BoundSocket,
+    receiver: Option<BoundSocket>,
+    /// Where they are.
+    pub addresses: Bound,
+}
+
+impl Sockets {
+    /// Binds them. Blocks while an address is asked for whether somebody listens there.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on; the text names it and the cure.
+    pub fn bind(config: &SandboxConfig) -> io::Result<Sockets> {
+        let smtp = bind("SMTP", config.smtp)?;
+        let web = bind("web", config.web)?;
+        let receiver = config.receiver.as_ref();
+        let receiver = receiver.map(|(addr, _)| bind("webhook receiver", *addr)).transpose()?;
+        let addresses = Bound {
+            smtp: smtp.local_addr()?,
+            web: web.local_addr()?,
+            receiver: receiver.as_ref().map(BoundSocket::local_addr).transpose()?,
+        };
+        Ok(Sockets { smtp, web, receiver, addresses })
+    }
+}
+
+/// Binds the sockets of a sandbox and runs it. `bound` is called once all are bound.
 ///
 /// # Errors
-/// When an address cannot be listened on; the text names it and the cure.
+/// As [`Sockets::bind`] and [`run_on`].
 pub async fn run(
     config: SandboxConfig,
     bound: impl FnOnce(&Bound),
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let smtp = bind("SMTP", config.smtp).await?;
-    let web = bind("web", config.web).await?;
-    let receiver = match &config.receiver {
-        Some((address, key)) => Some((bind("webhook receiver", *address).await?, key)),
-        None => None,
-    };
-    let addresses = Bound {
-        smtp: smtp.local_addr()?,
-        web: web.local_addr()?,
-        receiver: receiver.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
-    };
+    let sockets = Sockets::bind(&config)?;
+    run_on(sockets, config, bound, stop).await
+}
+
+/// Runs a sandbox on the current executor until `stop` is done. `bound` is called once all
+/// sockets listen.
+///
+/// # Errors
+/// As listen(2).
+pub async fn run_on(
+    sockets: Sockets,
+    config: SandboxConfig,
+    bound: impl FnOnce(&Bound),
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let addresses = sockets.addresses;
+    let (smtp, web) = (Listener::open(sockets.smtp)?, Listener::open(sockets.web)?);
+    let receiver = sockets.receiver.map(Listener::open).transpose()?;
+    let receiver = receiver.zip(config.receiver.as_ref().map(|(_, key)| key));
     let store = Rc::new(Store::new(config.max_messages, limits::SANDBOX_BYTES));
     let api = api::Api::new(store.clone(), addresses.smtp.to_string());
     let pages = Rc::new(web::Web::new(api));
@@ -123,7 +157,7 @@ fn options(body_limit: usize) -> http::Options {
 
 /// Listens, and refuses an address where someone listens already: our sockets share ports among
 /// shards, so the system would let two sandboxes share one and give each of them half of the mail.
-async fn bind(what: &str, address: SocketAddr) -> io::Result<Listener> {
+fn bind(what: &str, address: SocketAddr) -> io::Result<BoundSocket> {
     let failed = |error: io::Error| {
         let cure = match error.kind() {
             io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
@@ -133,23 +167,8 @@ async fn bind(what: &str, address: SocketAddr) -> io::Result<Listener> {
         };
         io::Error::new(error.kind(), format!("{what} cannot listen on {address}: {error}; {cure}"))
     };
-    if address.port() != 0 && is_taken(address).await {
+    if address.port() != 0 && is_taken(address) {
         return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
     }
-    Listener::bind(address).map_err(failed)
-}
-
-/// Whether someone goes on listening there: the sockets of a sandbox that ended a moment ago go
-/// only when the kernel has taken its ring down. Asking who answers, and not binding without
-/// sharing: such a bind is also refused for a minute after a sandbox has ended, by its connections
-/// in TIME_WAIT.
-async fn is_taken(address: SocketAddr) -> bool {
-    let end = mono_nanos() + limits::PORT_FREE_MS * 1_000_000;
-    while matches!(deadline(PROBE, Stream::connect(address, None)).await, Ok(Ok(_))) {
-        if mono_nanos() >= end {
-            return true;
-        }
-        sleep(Duration::from_millis(limits::PORT_ASK_MS)).await;
-    }
-    false
+    BoundSocket::bind(address).map_err(failed)
 }

@@ -2,7 +2,10 @@
 //! newest ones, and shows them.
 
 use super::web::Page;
+use crate::accept::guesses::Guesses;
+use crate::control::http::header::RETRY_AFTER;
 use crate::control::http::{Method, Query, Request, Response, StatusCode};
+use crate::io::mono_nanos;
 use crate::limits::{RECEIVER_BYTES, RECEIVER_EVENTS, RECEIVER_TYPES};
 use futures::future::LocalBoxFuture;
 use ring::digest::{digest, SHA256};
@@ -20,6 +23,7 @@ pub struct Receiver {
     // Only its digest is kept: comparing digests takes the same time whatever a guess gets right.
     key: [u8; 32],
     page: Page,
+    guesses: Guesses,
     state: RefCell<State>,
 }
 
@@ -43,7 +47,12 @@ struct Kept {
 impl Receiver {
     /// A receiver that takes posts with this key.
     pub fn new(key: &str) -> Receiver {
-        Receiver { key: fingerprint(key), page: Page::new(PAGE), state: RefCell::default() }
+        Receiver {
+            key: fingerprint(key),
+            page: Page::new(PAGE),
+            guesses: Guesses::of(1),
+            state: RefCell::default(),
+        }
     }
 
     /// The handler for `http::listen`.
@@ -73,8 +82,18 @@ impl Receiver {
 
     fn take(&self, request: &Request) -> Response {
         let key = request.header(KEY_HEADER);
+        let peer = request.peer.ip();
+        if let Some(wait) = self.guesses.held(peer, mono_nanos()) {
+            self.state.borrow_mut().refused += 1;
+            let text = "too many wrong keys from this address\n";
+            return Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+                .header(RETRY_AFTER, &(wait.as_secs() + 1).to_string());
+        }
         if !key.is_some_and(|key| same(&fingerprint(key), &self.key)) {
             self.state.borrow_mut().refused += 1;
+            if key.is_some() {
+                self.guesses.wrong(peer, mono_nanos());
+            }
             let text = match key {
                 None => format!("the {KEY_HEADER} header is missing\n"),
                 Some(_) => format!("the {KEY_HEADER} header does not carry the configured key\n"),

@@ -6,10 +6,10 @@ use super::store::Stored;
 use super::{links, mime};
 use crate::control::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    X_CONTENT_TYPE_OPTIONS, X_DNS_PREFETCH_CONTROL,
 };
 use crate::control::http::{Response, StatusCode};
-use crate::limits::SANDBOX_INLINE_BYTES;
+use crate::limits::{SANDBOX_INLINE_BYTES, SANDBOX_INLINE_SEARCH_BYTES};
 use base64::Engine;
 
 /// The policy of a message's HTML: no scripts, no forms, no network; its own styles and the
@@ -68,6 +68,7 @@ pub fn contained(response: Response, policy: &str) -> Response {
         .header(CONTENT_SECURITY_POLICY, policy)
         .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
         .header(REFERRER_POLICY, "no-referrer")
+        .header(X_DNS_PREFETCH_CONTROL, "off")
         .header(CACHE_CONTROL, "no-store")
 }
 
@@ -79,8 +80,14 @@ fn with_inline_images(message: &Stored) -> String {
         return html;
     }
     let mut budget = SANDBOX_INLINE_BYTES;
+    // Each search goes over all of it: many parts and much HTML must not multiply.
+    let mut searched = SANDBOX_INLINE_SEARCH_BYTES;
     mime::for_each_part(&message.source, |part, bytes| {
         let reference = format!("cid:{}", part.content_id);
+        if searched < html.len() {
+            return;
+        }
+        searched -= html.len();
         if part.content_id.is_empty()
             || !part.content_type.starts_with("image/")
             || !html.contains(&reference)

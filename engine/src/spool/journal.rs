@@ -205,7 +205,7 @@ impl Journal {
         // the file that comes instead.
         let number = self.tried.get().max(self.id.get().number) + 1;
         self.tried.set(number);
-        let id = FileId { number, salt: io::random_u64() as u32 };
+        let id = FileId { number, salt: io::unguessable_u64() as u32 };
         let path = self.spare.borrow_mut().take().unwrap_or_else(|| self.fresh_path());
         *self.file.borrow_mut() = None;
         let mut fresh = Fresh { path: Some(path.clone()) };

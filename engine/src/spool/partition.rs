@@ -72,7 +72,8 @@ impl Partition {
         io::file::learn_device(&data).await?;
         io::file::learn_device(&meta).await?;
         let mut found = recover::read(&data, &meta).await?;
-        let number = if found.partition == 0 { io::random_u64().max(1) } else { found.partition };
+        let number =
+            if found.partition == 0 { io::unguessable_u64().max(1) } else { found.partition };
         let strays = std::mem::take(&mut found.strays);
         let partition = Rc::new(Partition {
             commits: GroupCommit::new(paths.segment_bytes),

@@ -47,7 +47,7 @@ impl Segment {
         } else {
             File::create(&path, bytes, durable).await?
         };
-        let salt = io::random_u64() as u32;
+        let salt = io::unguessable_u64() as u32;
         file.write_at(header::block(MAGIC, VERSION, [sequence, salt], partition), 0).await?;
         Ok(Segment { file, path, sequence, salt })
     }

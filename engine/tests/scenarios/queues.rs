@@ -271,6 +271,8 @@ fn the_same_criteria_again_replace_an_order() {
 fn a_policy_that_fails_on_one_shard_is_taken_by_none() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);
+    // Its policy leaves a mark there.
+    site.args.extend(["--may-write".into(), site.dir().display().to_string()]);
     let engine = site.start(2);
     let marker = site.dir().join("loaded-once");
     // The first shard that loads it is content, the others are not.

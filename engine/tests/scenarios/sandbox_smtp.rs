@@ -225,6 +225,11 @@ fn the_receiver_takes_records_with_the_key() {
     assert_eq!(count["types"], json!({"(none)": 1, "Bounce": 1, "Delivery": 1, "Reception": 1}));
     let page = get(to, "/");
     assert!(page.header("content-security-policy").unwrap().contains("script-src 'sha256-"));
+    // Whoever guesses is not listened to any more, not even with the right key.
+    let guess = |_| post("x-kumomta-key: a guess\r\n", json!({})).status;
+    let statuses: Vec<u16> = (0..40).map(guess).collect();
+    assert!(statuses.contains(&401) && statuses.last() == Some(&429), "{statuses:?}");
+    assert_eq!(post(key, json!({"id": "1"})).status, 429);
 }
 
 #[test]

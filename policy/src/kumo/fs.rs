@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mlua::{Error, IntoLuaMulti, Lua, MultiValue, Result, Table, UserData, UserDataMethods, Value};
 
 use super::glob::glob;
+use crate::confinement;
 use crate::limits::MAX_POLICY_FILE_BYTES;
 use crate::vm;
 
@@ -77,6 +79,13 @@ impl UserData for FileObject {
     }
 }
 
+fn why_not(path: &str, e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::PermissionDenied => confinement::why_not_written(Path::new(path)),
+        _ => String::new(),
+    }
+}
+
 /// `r`, `w`, `a`, each with `+` or `b`.
 fn open(path: &str, mode: &str) -> std::io::Result<File> {
     let mut options = std::fs::OpenOptions::new();
@@ -87,7 +96,11 @@ fn open(path: &str, mode: &str) -> std::io::Result<File> {
         Some('a') => options.append(true).create(true).read(both),
         _ => return Err(std::io::Error::other(format!("`{mode}` is not a mode"))),
     };
-    options.open(path).map_err(|e| std::io::Error::other(format!("{path}: {e}")))
+    options.open(path).map_err(|e| {
+        // Reading is not confined.
+        let why = if mode != "r" && mode != "rb" { why_not(path, &e) } else { String::new() };
+        std::io::Error::other(format!("{path}: {e}{why}"))
+    })
 }
 
 fn metadata(lua: &Lua, m: &std::fs::Metadata) -> Result<Table> {

@@ -15,6 +15,7 @@ use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTT
 use crate::lua_value::to_plain;
 use crate::options::*;
 use crate::plain::Plain;
+use crate::redact;
 use crate::vm::{self, Ctx};
 
 option_table! {
@@ -255,7 +256,7 @@ fn perform(
     let target = format!("{} {}", request.method(), without_secrets(request.uri()));
     let has_no_body = request.body().is_empty()
         && matches!(*request.method(), http::Method::GET | http::Method::DELETE);
-    let fail = |e: ureq::Error| format!("{target}: {e}");
+    let fail = |e: ureq::Error| format!("{target}: {}", redact::urls(&e.to_string()));
     let agent = &client.agent;
     let answer = if has_no_body {
         let request = request.map(|_| ());

@@ -5,6 +5,7 @@ use mlua::{Error, Lua, Result, Table, Value};
 use crate::limits::HTTP_TIMEOUT;
 use crate::lua_value::{from_plain, to_plain};
 use crate::options::{KeySource, Notes, OptionValue};
+use crate::redact;
 use crate::vm;
 
 /// The bytes of a key or password. Never logged.
@@ -47,12 +48,12 @@ async fn vault(lua: &Lua, source: &KeySource) -> Result<Vec<u8>> {
         })
     };
     let address = from_env(address, "VAULT_ADDR")?;
-    let token = from_env(token, "VAULT_TOKEN")?;
+    let token = from_env(token.map(|token| token.0), "VAULT_TOKEN")?;
     let url = format!("{}/v1/{mount}/data/{path}", address.trim_end_matches('/'));
     let ask = move || -> std::result::Result<serde_json::Value, String> {
         let config = ureq::Agent::config_builder().timeout_global(Some(HTTP_TIMEOUT)).build();
         let answer = config.new_agent().get(&url).header("X-Vault-Token", &token).call();
-        let mut answer = answer.map_err(|e| e.to_string())?;
+        let mut answer = answer.map_err(|e| redact::urls(&e.to_string()).into_owned())?;
         let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;
         serde_json::from_str(&text).map_err(|_| "the answer is not JSON".to_owned())
     };

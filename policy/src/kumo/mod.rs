@@ -6,6 +6,7 @@ mod api;
 mod auth;
 pub(crate) mod classifier;
 mod configs;
+pub(crate) mod confined;
 mod conformance;
 pub(crate) mod core;
 pub(crate) mod crypto;

@@ -8,7 +8,7 @@ use mlua::{Error, Lua, Result, Table, UserData, UserDataMethods, UserDataRef, Va
 use super::make::options;
 use crate::lua_value::to_plain;
 use crate::nats::{Client, Credentials, NatsParams, Publication};
-use crate::options::{KeySource, Notes, OptionValue};
+use crate::options::{KeySource, Notes, OptionValue, SecretText};
 use crate::plain::Plain;
 use crate::vm;
 
@@ -58,8 +58,8 @@ async fn connect(lua: Lua, v: Value) -> Result<ClientObject> {
     let params: NatsParams = options(&ctx, &to_plain(&v)?)?;
     let credentials = Credentials {
         user: secret(&lua, &params.auth, "username").await?,
-        password: secret(&lua, &params.auth, "password").await?,
-        token: secret(&lua, &params.auth, "token").await?,
+        password: secret(&lua, &params.auth, "password").await?.map(SecretText),
+        token: secret(&lua, &params.auth, "token").await?.map(SecretText),
     };
     let later = params.retry_on_initial_connect;
     let client = Client::new(params, credentials, &super::uuid::text()?);

@@ -1,5 +1,6 @@
 //! The module `sqlite`. Statements run on the helper threads.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use mlua::{Error, Lua, MultiValue, Result, Table, UserData, UserDataMethods, Use
 use rusqlite::types::ValueRef;
 use rusqlite::Connection;
 
+use crate::confinement::why_not_written;
 use crate::limits::{MAX_SQLITE_ROWS, SQLITE_BUSY};
 use crate::lua_value::{from_plain, to_plain};
 use crate::plain::Plain;
@@ -65,7 +67,14 @@ fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Plain]) -> Failable<(
 
 /// The rows, or how many were changed when the statement gives none.
 fn execute(conn: &Connection, sql: &str, params: &[Plain]) -> Failable<Plain> {
-    let failed = |e: rusqlite::Error| e.to_string();
+    let failed = |e: rusqlite::Error| {
+        let is_refused = matches!(
+            e.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen)
+        );
+        let path = conn.path().filter(|path| is_refused && !path.is_empty());
+        format!("{e}{}", path.map(|path| why_not_written(Path::new(path))).unwrap_or_default())
+    };
     let mut statement = conn.prepare_cached(sql).map_err(failed)?;
     bind(&mut statement, params)?;
     let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
@@ -132,7 +141,10 @@ pub(crate) fn module(lua: &Lua) -> Result<Table> {
             };
             let conn: std::result::Result<Connection, rusqlite::Error> =
                 vm::ctx(&lua)?.shared.clone().helpers().run(job).await;
-            let conn = conn.map_err(|e| Error::runtime(format!("sqlite.open: {name}: {e}")))?;
+            let conn = conn.map_err(|e| {
+                let why = why_not_written(Path::new(&name));
+                Error::runtime(format!("sqlite.open: {name}: {e}{why}"))
+            })?;
             Ok(Db(Arc::new(Mutex::new(Some(conn)))))
         })?;
     sqlite.set("open", open)?;

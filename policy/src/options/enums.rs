@@ -45,6 +45,16 @@ words! {
         No,
     }
 
+    /// What an HTTP listener may be for.
+    pub enum HttpDoor {
+        /// Mail handed in.
+        Injection,
+        /// Queues looked at and given orders, messages read, the policy loaded anew.
+        Administration,
+        /// Counters and gauges.
+        Metrics,
+    }
+
     /// How the recipients of one transaction become messages.
     pub enum BatchHandling {
         /// One message per recipient.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::value::wrong;
-use super::{Notes, OptionValue};
+use super::{secret, Notes, OptionValue, SecretText};
 use crate::plain::Plain;
 
 /// The place of a secret. `Policy::load_key` fetches it; its content never shows in logs.
@@ -32,7 +32,7 @@ pub enum KeySource {
         /// Server; None = `VAULT_ADDR`.
         address: Option<String>,
         /// Token; None = `VAULT_TOKEN`.
-        token: Option<String>,
+        token: Option<SecretText>,
     },
 }
 
@@ -85,7 +85,7 @@ impl OptionValue for KeySource {
         if let Some(mount) = text("vault_mount") {
             let path = text("vault_path").ok_or("a vault key source needs `vault_path`")?;
             let key = text("vault_key").unwrap_or_else(|| "key".to_owned());
-            let (address, token) = (text("vault_address"), text("vault_token"));
+            let (address, token) = (text("vault_address"), text("vault_token").map(SecretText));
             return Ok(KeySource::Vault { mount, path, key, address, token });
         }
         Err(format!("invalid value: {}, expected {}", v.describe(), Self::TYPE))
@@ -104,6 +104,15 @@ impl OptionValue for KeySource {
                 ("vault_path", Plain::str(path)),
                 ("vault_key", Plain::str(key)),
             ]),
+        }
+    }
+
+    /// The place, never what is there; arguments of an event may be secrets too.
+    fn to_shown(&self) -> Plain {
+        match self {
+            KeySource::Data(data) => Plain::map([("key_data", secret::hidden(data.len()))]),
+            KeySource::Event { name, args: _ } => Plain::map([("event_name", Plain::str(name))]),
+            KeySource::File(_) | KeySource::Vault { .. } => self.to_plain(),
         }
     }
 }

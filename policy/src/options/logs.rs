@@ -67,7 +67,7 @@ option_table! {
         /// Its name.
         name: String = String::new(); Support::Required,
         /// Where batches are posted.
-        url: String = String::new(); Support::Required,
+        url: SecretUrl = SecretUrl::default(); Support::Required,
         /// Headers of each request.
         request_headers: BTreeMap<String, SecretText> = BTreeMap::new(),
         /// Records per request.
@@ -91,29 +91,6 @@ impl HttpLogHook {
             true => Err("option `per_record`: records are posted as JSON arrays, `template` is for configure_log_hook".into()),
             false => Ok(()),
         }
-    }
-}
-
-/// A text that does not show in debug output (request headers carry keys).
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct SecretText(pub String);
-
-impl std::fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(hidden)")
-    }
-}
-
-impl OptionValue for SecretText {
-    const TYPE: &'static str = "a string";
-    fn parse(v: &Plain, notes: &mut Notes) -> Result<SecretText, String> {
-        // The value itself stays out of the error.
-        String::parse(v, notes)
-            .map(SecretText)
-            .map_err(|_| "invalid type, expected a string".into())
-    }
-    fn to_plain(&self) -> Plain {
-        Plain::str(&self.0)
     }
 }
 

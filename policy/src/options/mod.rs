@@ -17,6 +17,7 @@ mod protocol;
 mod queue;
 mod rate;
 mod resolver;
+mod secret;
 mod spool;
 pub(crate) mod suggest;
 mod value;
@@ -33,13 +34,13 @@ pub use key_source::KeySource;
 pub use listener::JsonMap;
 pub use listener::{listen_address, EsmtpListener, ListenerDomain, Overrides, TraceHeaders};
 pub use logs::{
-    HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, SecretText,
-    RECORD_TYPES,
+    HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, RECORD_TYPES,
 };
 pub use protocol::{LuaProtocol, MxEntry, Protocol};
 pub use queue::QueueConfig;
 pub use rate::{Limit, Throttle};
 pub use resolver::{NameServer, NamedResolverConfig, ResolverConfig, ResolverOptions};
+pub use secret::{SecretText, SecretUrl};
 pub use spool::{MinFree, Spool};
 pub use value::OptionValue;
 
@@ -92,6 +93,8 @@ pub trait OptionTable: Sized + Clone + Default + Send + Sync + std::fmt::Debug +
     fn set(&mut self, name: &str, value: &Plain, notes: &mut Notes) -> Result<(), String>;
     /// All options as a table, defaults included.
     fn fields(&self) -> Plain;
+    /// The same for operators: secrets show as their length.
+    fn shown(&self) -> Plain;
     /// Checks that need more than one option.
     fn check(&mut self, _notes: &mut Notes) -> Result<(), String> {
         Ok(())
@@ -230,6 +233,12 @@ macro_rules! option_table {
             fn fields(&self) -> $crate::plain::Plain {
                 $crate::plain::Plain::map([
                     $( (stringify!($field), <$ty as $crate::options::OptionValue>::to_plain(&self.$field)), )+
+                ])
+            }
+
+            fn shown(&self) -> $crate::plain::Plain {
+                $crate::plain::Plain::map([
+                    $( (stringify!($field), <$ty as $crate::options::OptionValue>::to_shown(&self.$field)), )+
                 ])
             }
 

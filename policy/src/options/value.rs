@@ -16,6 +16,10 @@ pub trait OptionValue: Sized {
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Self, String>;
     /// The value as the policy sees it.
     fn to_plain(&self) -> Plain;
+    /// The value as operators see it: a secret hides itself here.
+    fn to_shown(&self) -> Plain {
+        self.to_plain()
+    }
 }
 
 /// "invalid type: X, expected Y"
@@ -119,6 +123,9 @@ impl<T: OptionValue> OptionValue for Option<T> {
     fn to_plain(&self) -> Plain {
         self.as_ref().map(T::to_plain).unwrap_or_default()
     }
+    fn to_shown(&self) -> Plain {
+        self.as_ref().map(T::to_shown).unwrap_or_default()
+    }
 }
 
 impl<T: OptionValue> OptionValue for Vec<T> {
@@ -140,6 +147,9 @@ impl<T: OptionValue> OptionValue for Vec<T> {
     fn to_plain(&self) -> Plain {
         Plain::list(self.iter().map(T::to_plain).collect())
     }
+    fn to_shown(&self) -> Plain {
+        Plain::list(self.iter().map(T::to_shown).collect())
+    }
 }
 
 impl<T: OptionValue> OptionValue for BTreeMap<String, T> {
@@ -160,6 +170,9 @@ impl<T: OptionValue> OptionValue for BTreeMap<String, T> {
     }
     fn to_plain(&self) -> Plain {
         Plain::map(self.iter().map(|(k, v)| (k, v.to_plain())))
+    }
+    fn to_shown(&self) -> Plain {
+        Plain::map(self.iter().map(|(k, v)| (k, v.to_shown())))
     }
 }
 

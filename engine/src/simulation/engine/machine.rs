@@ -10,6 +10,7 @@ use crate::mesh::{Inbox, Letter};
 use crate::process::Process;
 use crate::queue::Item;
 use crate::shard::{self, Shard};
+use crate::sockets::Sockets;
 use crate::spool::reclaim::AttemptState;
 use crate::spool::Location;
 use crate::start::StartHost;
@@ -167,7 +168,9 @@ impl Machine {
         let mut answers = Vec::new();
         for inbox in &self.process.inboxes {
             let (sender, answer) = oneshot::channel();
-            inbox.send(Letter::Open(sender)).map_err(|_| "a letter box is full")?;
+            inbox
+                .send(Letter::Open(Sockets::default(), sender))
+                .map_err(|_| "a letter box is full")?;
             answers.push((answer, None));
         }
         let limit = Duration::from_secs(ANSWER_SECS);

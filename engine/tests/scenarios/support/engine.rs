@@ -247,7 +247,8 @@ impl Engine {
         Engine { child, stderr, ended: None, site: None, smtp: nowhere, http: nowhere }
     }
 
-    fn wait_until_up(&mut self) {
+    /// Waits until it takes mail, and learns where.
+    pub fn wait_until_up(&mut self) {
         let end = Instant::now() + PATIENCE;
         while !self.says("initialization complete") {
             let gone = self.exit_status();

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::Failable;
+use crate::confinement::why_not_written;
 use crate::limits::MAX_JSONL_LINE_BYTES;
 
 /// A place: a segment, and lines of it that were read.
@@ -30,7 +31,8 @@ impl Mark {
 
     /// Written beside and renamed, so that a crash leaves the old one or the new one.
     pub fn store(&self, path: &Path) -> Failable<()> {
-        let failed = |e: std::io::Error| format!("{}: {e}", path.display());
+        let failed =
+            |e: std::io::Error| format!("{}: {e}{}", path.display(), why_not_written(path));
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = PathBuf::from(beside);

@@ -1,12 +1,14 @@
 //! Writers of segments.
 
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mlua::{Error, Lua, Result, UserData, UserDataMethods, UserDataRef, Value};
 
 use super::{Failable, WriterParams};
+use crate::confinement::why_not_written;
 use crate::lua_value::to_json;
 use crate::vm;
 
@@ -54,20 +56,22 @@ impl Segments {
 
     fn start(&self, now: u64) -> Failable<Open> {
         let folder = Path::new(&self.params.log_dir);
-        let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        let failed = |e: std::io::Error| {
+            format!("{}: {e}{}", folder.display(), why_not_written(&folder.join("segment")))
+        };
+        std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(failed)?;
         // Two segments of one instant get names of their own.
         for later in 0..1000u64 {
             let name = crate::strftime::format("%Y%m%d-%H%M%S%.9f", i128::from(now + later))?;
             let path = folder.join(format!("{name}{}", self.params.suffix));
-            match std::fs::File::create_new(&path) {
+            match std::fs::File::options().create_new(true).write(true).mode(0o640).open(&path) {
                 Ok(file) => {
                     let level = i32::from(self.params.compression_level);
                     let encoder = zstd::Encoder::new(file, level).map_err(failed)?;
                     return Ok(Open { encoder, path, bytes: 0, since: now });
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(format!("{}: {e}", path.display())),
+                Err(e) => return Err(failed(e)),
             }
         }
         Err(format!("{}: no name is free for a segment", folder.display()))
@@ -79,9 +83,10 @@ fn finish(open: &mut Option<Open>) -> Failable<()> {
     let Some(o) = open.take() else { return Ok(()) };
     let failed = |e: std::io::Error| format!("{}: {e}", o.path.display());
     let file = o.encoder.finish().map_err(failed)?;
-    let mut mode = file.metadata().map_err(failed)?.permissions();
-    mode.set_readonly(true);
-    file.set_permissions(mode).and_then(|()| file.sync_all()).map_err(failed)
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o440;
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+        .and_then(|()| file.sync_all())
+        .map_err(failed)
 }
 
 /// The Lua side of a writer.
