@@ -2,6 +2,7 @@
 //! owned by one thread; nothing is locked.
 
 use crate::accept;
+use crate::certificates;
 use crate::control::{self, reload};
 use crate::egress::mta_sts::StsCache;
 use crate::egress::{lease, leases, questions, resolve::Resolver};
@@ -39,6 +40,8 @@ pub struct Shard {
     prepared: RefCell<Option<Rc<Policy>>>,
     /// What loading it has cost.
     pub loads: reload::Loads,
+    /// Its renewals of listeners' certificates.
+    pub renewals: certificates::Renewals,
     /// ESMTP listeners' options, by index.
     pub listeners: Vec<Rc<EsmtpListener>>,
     /// Its part of the spool.
@@ -115,6 +118,7 @@ pub(crate) async fn start(
         .with_classifier(process.init.bounce_classifier.clone());
     let resolver =
         Resolver::new(process.init.name_servers.clone()).with_zones(process.policy_shared.zones());
+    let sts = StsCache::kept(&process.spool.meta);
     let budget = BodyBudget::of(&process.init, shards);
     let shard = Rc::new_cyclic(|me: &Weak<Shard>| {
         let host = Rc::new(ShardHost { shard: me.clone() });
@@ -123,11 +127,12 @@ pub(crate) async fn start(
             policy: RefCell::new(Rc::new(Policy::empty(process.policy_shared.clone(), host))),
             prepared: RefCell::default(),
             loads: reload::Loads::default(),
+            renewals: certificates::Renewals::default(),
             listeners: process.init.esmtp_listeners.iter().cloned().map(Rc::new).collect(),
             process,
             spool,
             queues: Queues::within(budget),
-            sts: StsCache::default(),
+            sts,
             resolver,
             named_resolvers: questions::NamedResolvers::default(),
             events,
@@ -362,6 +367,7 @@ impl Shard {
         if self.index == 0 {
             // Counted for the process.
             sum.count("shard_stall_total", "", io::stalls());
+            certificates::add_to(&self.process, &mut sum);
         }
         sum.count("dns_mx_resolve_cache_hit", "", self.resolver.hits.get());
         sum.count("dns_mx_resolve_cache_miss", "", self.resolver.misses.get());
@@ -412,6 +418,10 @@ impl Shard {
                 io::spawn(async move {
                     let _ = answer.send(reload::run(&shard).await);
                 });
+            }
+            Letter::Certificates => {
+                let shard = self.clone();
+                io::spawn(async move { certificates::renew(&shard).await });
             }
             Letter::Prepare(answer) => {
                 let _ = answer.send(self.prepare_policy().map_err(|error| error.to_string()));

@@ -79,6 +79,7 @@ mod testing;
 pub mod time;
 #[cfg(test)]
 mod tls_tests;
+pub mod trust;
 pub mod validate;
 #[cfg(test)]
 mod validate_tests;

@@ -1,16 +1,21 @@
 //! MTA-STS (RFC 8461): finds the policy of a domain, and keeps it as long as the domain allows.
 //!
-//! The record in the DNS is asked for as often as the MX is; the policy itself is fetched over HTTPS,
-//! by a helper thread, only when the record's id has changed. What cannot be had leaves the policy
-//! that is known in force until it is too old (section 3.3).
+//! The record in the DNS is asked for as often as the MX is; the policy itself is fetched ([`fetch`]) when the record's
+//! id has changed, and once a day, so that whoever keeps us from fetching it has to do so until it is too old. What
+//! cannot be had leaves the policy that is known in force until then (sections 3.3, 5.1), also over a restart ([`kept`]).
 
-use crate::io::{deadline, mono_nanos};
+pub mod fetch;
+pub mod kept;
+
+use crate::io::{self, mono_nanos, unix_millis};
 use crate::limits;
 use crate::shard::Shard;
 use hickory_proto::rr::RecordType;
+use kept::Entry;
 use ringmta_policy::mta_sts::{record_id, StsPolicy};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +23,8 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct StsCache {
     known: RefCell<HashMap<String, Known>>,
+    /// A task looks after those that get old.
+    is_watched: Cell<bool>,
 }
 
 #[derive(Clone)]
@@ -28,18 +35,65 @@ struct Known {
     policy: Option<Rc<StsPolicy>>,
     /// It may be kept until then, monotonic nanoseconds.
     until_nanos: u64,
+    /// From then on it is fetched again though the id is the same, monotonic nanoseconds.
+    refresh_nanos: u64,
     /// Another is not fetched before, monotonic nanoseconds.
     try_after_nanos: u64,
 }
 
+fn nanos(secs: u64) -> u64 {
+    secs.saturating_mul(1_000_000_000)
+}
+
+impl Known {
+    /// A policy fetched `age_secs` ago.
+    fn fetched(id: String, policy: StsPolicy, age_secs: u64, now: u64) -> Known {
+        let left = |secs: u64| now.saturating_add(nanos(secs.saturating_sub(age_secs)));
+        Known {
+            id,
+            until_nanos: left(policy.max_age_secs),
+            refresh_nanos: left(limits::STS_REFRESH_SECS.min(policy.max_age_secs / 2)),
+            try_after_nanos: 0,
+            policy: Some(Rc::new(policy)),
+        }
+    }
+
+    /// Whether it is fetched again when the record has `id`.
+    fn is_due(&self, id: &str, now: u64) -> bool {
+        (self.id != id || self.refresh_nanos <= now) && self.try_after_nanos <= now
+    }
+}
+
 impl StsCache {
+    /// What was known before the last stop.
+    pub fn kept(meta: &Path) -> StsCache {
+        let cache = StsCache::default();
+        let now_secs = unix_millis() / 1000;
+        match kept::read(meta, now_secs) {
+            Ok((entries, damaged)) => {
+                if damaged > 0 {
+                    tracing::warn!("kept MTA-STS policies: {damaged} lines are damaged, left out");
+                }
+                let now = mono_nanos();
+                for entry in entries {
+                    let Some((policy, _)) = entry.policy(now_secs) else { continue };
+                    let known =
+                        Known::fetched(entry.id.clone(), policy, entry.age_secs(now_secs), now);
+                    cache.put(&entry.domain, known, now);
+                }
+            }
+            Err(error) => tracing::warn!("kept MTA-STS policies: {error}"),
+        }
+        cache
+    }
+
     fn get(&self, domain: &str, now: u64) -> Option<Known> {
         self.known.borrow().get(domain).filter(|known| known.until_nanos > now).cloned()
     }
 
     fn put(&self, domain: &str, known: Known, now: u64) {
         let mut all = self.known.borrow_mut();
-        if all.len() >= limits::STS_CACHE_POLICIES {
+        if all.len() >= limits::STS_CACHE_POLICIES && !all.contains_key(domain) {
             all.retain(|_, known| known.until_nanos > now);
             if all.len() >= limits::STS_CACHE_POLICIES {
                 all.clear();
@@ -47,10 +101,26 @@ impl StsCache {
         }
         all.insert(domain.to_string(), known);
     }
+
+    /// Those who ask meanwhile go by what is known.
+    fn begin_fetch(&self, domain: &str, now: u64) {
+        if let Some(known) = self.known.borrow_mut().get_mut(domain) {
+            known.try_after_nanos = now.saturating_add(nanos(limits::STS_FAILURE_SECS));
+        }
+    }
+
+    /// The domains whose policy is old enough to be fetched again.
+    fn old(&self, now: u64) -> Vec<String> {
+        let all = self.known.borrow();
+        let old = all.iter().filter(|(_, known)| {
+            known.policy.is_some() && known.until_nanos > now && known.is_due(&known.id, now)
+        });
+        old.map(|(domain, _)| domain.clone()).collect()
+    }
 }
 
 /// The policy of `domain`, when it has one.
-pub async fn find(shard: &Shard, domain: &str) -> Option<Rc<StsPolicy>> {
+pub async fn find(shard: &Rc<Shard>, domain: &str) -> Option<Rc<StsPolicy>> {
     if shard.process.init.mta_sts_enabled == Some(false) {
         return None;
     }
@@ -58,119 +128,115 @@ pub async fn find(shard: &Shard, domain: &str) -> Option<Rc<StsPolicy>> {
     if let Some(given) = shard.process.policy_shared.sts_policies() {
         return given.get(&domain).cloned().map(Rc::new);
     }
-    let known = shard.sts.get(&domain, mono_nanos());
+    if !shard.sts.is_watched.replace(true) {
+        io::spawn(watch(shard.clone()));
+    }
+    look(shard, &domain).await
+}
+
+async fn look(shard: &Rc<Shard>, domain: &str) -> Option<Rc<StsPolicy>> {
     let record = shard.resolver.lookup(&format!("_mta-sts.{domain}"), RecordType::TXT).await;
+    let known = shard.sts.get(domain, mono_nanos());
     let id = record.as_ref().ok().and_then(|answer| record_id(&answer.txt));
     let Some(id) = id else { return known.and_then(|known| known.policy) };
-    if let Some(known) = known.as_ref() {
-        if known.id == id || known.try_after_nanos > mono_nanos() {
-            return known.policy.clone();
-        }
+    if let Some(known) = known.as_ref().filter(|known| !known.is_due(id, mono_nanos())) {
+        return known.policy.clone();
     }
-    let fetched = fetch(shard, &domain).await;
+    shard.sts.begin_fetch(domain, mono_nanos());
+    let fetched = fetch::policy(shard, domain).await;
     let now = mono_nanos();
-    let later = |secs: u64| now.saturating_add(secs.saturating_mul(1_000_000_000));
-    let try_after_nanos = later(limits::STS_FAILURE_SECS);
-    let found = match (fetched, known) {
-        (Ok(policy), _) => {
-            let until_nanos = later(policy.max_age_secs);
-            let policy = Some(Rc::new(policy));
-            Known { id: id.to_string(), policy, until_nanos, try_after_nanos: 0 }
+    let found = match fetched {
+        Ok(policy) => {
+            keep(shard, domain, id, &policy);
+            Known::fetched(id.to_string(), policy, 0, now)
         }
-        (Err(why), known) => {
+        Err(why) => {
             tracing::warn!("MTA-STS policy of {domain}: {why}");
+            let later = now.saturating_add(nanos(limits::STS_FAILURE_SECS));
             let none = || Known {
                 id: id.to_string(),
                 policy: None,
-                until_nanos: try_after_nanos,
-                try_after_nanos,
+                until_nanos: later,
+                refresh_nanos: later,
+                try_after_nanos: later,
             };
             // An older one stays in force.
-            Known { try_after_nanos, ..known.unwrap_or_else(none) }
+            Known { try_after_nanos: later, ..known.unwrap_or_else(none) }
         }
     };
     let policy = found.policy.clone();
-    shard.sts.put(&domain, found, now);
+    shard.sts.put(domain, found, now);
     policy
 }
 
-async fn fetch(shard: &Shard, domain: &str) -> Result<StsPolicy, String> {
-    let url = format!("https://mta-sts.{domain}/.well-known/mta-sts.txt");
-    let agent = shard.process.http_agent.clone();
-    let job = shard.process.policy_shared.helpers().run(move || get(&agent, &url));
-    // The helper gives up on its own; this holds when it does not come to it.
-    let limit = Duration::from_millis(limits::STS_FETCH_MS * 2);
-    let text = deadline(limit, job).await.map_err(|_| "no helper had the time to fetch it")??;
-    StsPolicy::parse(&text)
+/// Writes down what was fetched, beside the shard.
+fn keep(shard: &Rc<Shard>, domain: &str, id: &str, policy: &StsPolicy) {
+    let now_secs = unix_millis() / 1000;
+    let entry = Entry {
+        domain: domain.to_string(),
+        id: id.to_string(),
+        text: policy.to_text(),
+        fetched_secs: now_secs,
+    };
+    let (meta, index) = (shard.process.spool.meta.clone(), shard.index);
+    io::spawn(async move {
+        let written = io::blocking(move || kept::append(&meta, index, &entry, now_secs)).await;
+        if let Err(error) = written {
+            tracing::warn!("the MTA-STS policy that was fetched is not kept: {error}");
+        }
+    });
 }
 
-/// Fetches the text as section 3.3 has it: 200 or nothing, no redirects, plain text.
-fn get(agent: &ureq::Agent, url: &str) -> Result<String, String> {
-    let request = agent.get(url).config();
-    let request = request
-        .timeout_global(Some(Duration::from_millis(limits::STS_FETCH_MS)))
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .build();
-    let mut response = request.call().map_err(|error| format!("{url}: {error}"))?;
-    if response.status() != 200 {
-        return Err(format!("{url} answered {}", response.status()));
+/// Fetches again what gets old though no mail asks for it.
+async fn watch(shard: Rc<Shard>) {
+    while !shard.stopping.get() {
+        io::sleep(Duration::from_secs(limits::STS_WATCH_SECS)).await;
+        for domain in shard.sts.old(mono_nanos()) {
+            if shard.stopping.get() {
+                return;
+            }
+            look(&shard, &domain).await;
+        }
     }
-    let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("text/plain") {
-        return Err(format!("{url} is of type {kind:?}, not text/plain"));
-    }
-    let body = response.body_mut().with_config().limit(limits::STS_POLICY_BYTES);
-    body.read_to_string().map_err(|error| format!("{url}: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read, Write};
 
-    /// Answers one request on a port of its own.
-    fn serve(answer: String) -> String {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/.well-known/mta-sts.txt", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut seen = Vec::new();
-            while !seen.ends_with(b"\r\n\r\n") {
-                let mut chunk = [0; 512];
-                let count = stream.read(&mut chunk).unwrap();
-                assert!(count > 0);
-                seen.extend_from_slice(&chunk[..count]);
-            }
-            let _ = stream.write_all(answer.as_bytes());
-        });
-        url
-    }
-
-    fn answered(head: &str, body: &str) -> Result<String, String> {
-        let length = body.len();
-        let answer = format!(
-            "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
-        get(&ureq::Agent::new_with_defaults(), &serve(answer))
+    fn policy(max_age_secs: u64) -> StsPolicy {
+        let text = format!("version: STSv1\nmode: none\nmax_age: {max_age_secs}\n");
+        StsPolicy::parse(&text).unwrap()
     }
 
     #[test]
-    fn only_a_plain_200_counts() {
-        let text = "version: STSv1\nmode: none\nmax_age: 1\n";
-        let plain = "Content-Type: text/plain; charset=utf-8";
-        assert_eq!(answered(&format!("200 OK\r\n{plain}"), text).unwrap(), text);
-        for (head, why) in [
-            ("404 Not Found\r\nContent-Type: text/plain", "404"),
-            ("302 Found\r\nLocation: /x\r\nContent-Type: text/plain", "302"),
-            ("200 OK\r\nContent-Type: text/html", "text/html"),
-            ("200 OK", "not text/plain"),
+    fn a_policy_is_fetched_again_long_before_it_is_too_old() {
+        const DAY: u64 = 86_400;
+        // max_age, age of what is known, whether it is due, whether it is still in force.
+        for (max_age, age, due, holds) in [
+            (10 * DAY, DAY - 1, false, true),
+            (10 * DAY, DAY, true, true),
+            (DAY, DAY / 2, true, true),
+            (DAY, DAY, true, false),
         ] {
-            let error = answered(head, text).unwrap_err();
-            assert!(error.contains(why), "{head}: {error}");
+            let now = nanos(1000);
+            let known = Known::fetched("1".into(), policy(max_age), age, now);
+            assert_eq!(known.is_due("1", now), due, "{max_age} {age}");
+            assert_eq!(known.until_nanos > now, holds, "{max_age} {age}");
+            assert!(known.is_due("2", now), "another id is always fetched");
         }
-        let large = "x".repeat(limits::STS_POLICY_BYTES as usize + 1);
-        assert!(answered(&format!("200 OK\r\n{plain}"), &large).is_err());
+    }
+
+    #[test]
+    fn while_it_is_fetched_and_after_a_failure_what_is_known_holds() {
+        let cache = StsCache::default();
+        let now = nanos(1000);
+        cache.put("a.test", Known::fetched("1".into(), policy(86_400 * 9), 86_400, now), now);
+        assert_eq!(cache.old(now), ["a.test"]);
+        cache.begin_fetch("a.test", now);
+        assert!(cache.old(now).is_empty());
+        assert!(!cache.get("a.test", now).unwrap().is_due("2", now));
+        let later = now + nanos(limits::STS_FAILURE_SECS);
+        assert!(cache.get("a.test", later).unwrap().is_due("1", later));
     }
 }
