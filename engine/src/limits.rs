@@ -186,6 +186,10 @@ pub const READY_REAP_SECS: u64 = 600;
 pub const REGISTRY_SWEEP_SECS: u64 = 60;
 /// Size of the file of operators' orders above which a start writes it anew with those in force.
 pub const ORDER_LOG_BYTES: u64 = 64 * 1024;
+/// Time between two writes of what bounces have failed, seconds; a crash forgets what was counted since.
+pub const ORDER_COUNT_SECS: u64 = 5;
+/// Bytes of a shard's file of these counts: some 100,000 queues.
+pub const ORDER_COUNT_BYTES: usize = 8 * 1024 * 1024;
 /// Delay before a message that could not be routed (DNS, policy error) is looked at again is the
 /// queue's own retry interval, never below this.
 pub const RETRY_FLOOR_MS: u64 = 100;

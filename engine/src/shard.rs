@@ -16,7 +16,7 @@ use crate::mesh::Letter;
 use crate::message::id::IdSource;
 use crate::process::Process;
 use crate::queue::budget::BodyBudget;
-use crate::queue::{manage, order_log, Queues};
+use crate::queue::{manage, order_counts, order_log, Queues};
 use crate::spool::{compact, journal, Partition};
 use futures::future::LocalBoxFuture;
 use ringmta_policy::{
@@ -165,6 +165,7 @@ pub(crate) async fn start(
     for order in orders.map_err(|error| format!("operators' orders: {error}"))? {
         control::orders::apply(&shard, order);
     }
+    order_counts::restore(&shard);
     let for_journal = Rc::downgrade(&shard);
     shard.spool.journal.before_each_flush(move || {
         let shard = for_journal.upgrade();
@@ -265,6 +266,7 @@ async fn stop(shard: &Rc<Shard>) {
         // A filter that hangs keeps no log from being closed.
         let _ = io::deadline(Duration::from_millis(500), shard.events.filtered()).await;
         shard.events.write_logs(true).await;
+        order_counts::keep(shard, true).await;
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {
         tracing::error!("shard {}: the disk did not answer in time at stop", shard.index);

@@ -10,6 +10,7 @@ use crate::mesh::{Inbox, Letter};
 use crate::process::Process;
 use crate::shard;
 use crate::spool::partition::SpoolPaths;
+use crate::spool::version;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
@@ -79,6 +80,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     }
     let ports = resolve_ports(&mut init)?;
     let spool = spool_paths(&init, options.relaxed)?;
+    version::refuse_newer(&spool)?;
     let lock = lock_spool(&spool)?;
     let hostname = hostname();
     let of_smtp = |of| ListenerTls::of_smtp(&policy, of, &hostname).map(Some);

@@ -2,6 +2,7 @@
 
 use super::budget::BodyBudget;
 use super::hand::InHand;
+use super::order_counts;
 use super::ready::ReadyQueue;
 use super::scheduled::{Item, Loaded, ScheduledQueue};
 use super::suspend::Orders;
@@ -226,6 +227,7 @@ impl Queues {
     fn sweep(&self, shard: &Rc<Shard>) {
         let now_millis = unix_millis();
         self.orders.expire(now_millis);
+        order_counts::keep_later(shard);
         // A wall clock that was set forward is noticed here.
         if self.timers.borrow().next_due().is_some_and(|due| due <= now_millis) {
             self.wake_timers();

@@ -36,6 +36,7 @@ mod smtp_in;
 mod sources;
 mod spool_damage;
 mod spool_recovery;
+mod spool_versions;
 mod stalls;
 mod tenants;
 mod webhooks;
