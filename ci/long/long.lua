@@ -20,6 +20,14 @@ kumo.on('get_queue_config', function()
   }
 end)
 
+-- Mail from `rN` has queues that no other has.
+kumo.on('smtp_server_message_received', function(msg)
+  local round = msg:sender().user
+  if string.match(round, '^r%d+$') then
+    msg:set_meta('tenant', round)
+  end
+end)
+
 kumo.on('get_egress_path_config', function()
   return kumo.make_egress_path { prohibited_hosts = {}, enable_tls = 'Disabled' }
 end)

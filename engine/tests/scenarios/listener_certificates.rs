@@ -30,8 +30,8 @@ fn a_file_that_changes_comes_in_force_and_a_broken_one_does_not() {
     site.init =
         format!("kumo.start_http_listener {{ listen = '127.0.0.1:0', use_tls = true, {files} }}");
     let engine = site.start(2);
-    let https = engine.stderr().into_iter().filter(|l| l.starts_with("http listener on "));
-    let https: SocketAddr = https.last().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    let mut https = engine.stderr().into_iter().filter(|l| l.starts_with("http listener on "));
+    let https: SocketAddr = https.next_back().unwrap().rsplit(' ').next().unwrap().parse().unwrap();
     assert_ne!(https, engine.http);
     assert_eq!([of_smtp(&engine), of_https(https)], [first.clone(), first.clone()]);
     // A session that is open stays.

@@ -160,7 +160,8 @@ pub(super) fn methods<F: UserDataFields<Message>>(fields: &mut F) {
             if now != body {
                 m.set_body(now.into());
             }
-            Ok((!wrong.is_empty()).then(|| wrong.join("|")))
+            Ok((!wrong.is_empty())
+                .then(|| format!("Message has conformance issues: {}", wrong.join("|"))))
         },
     );
 }
@@ -207,7 +208,10 @@ mod tests {
         );
         // An address that only SMTPUTF8 can carry stays, and is told.
         let (got, body) = check("To: <é@a.test>\r\n\r\nx\r\n".as_bytes(), BOTH);
-        assert_eq!((got, body.contains("é@a.test")), (json!("NEEDS_TRANSFER_ENCODING"), true));
+        assert_eq!(
+            (got, body.contains("é@a.test")),
+            (json!("Message has conformance issues: NEEDS_TRANSFER_ENCODING"), true)
+        );
     }
 
     #[test]
@@ -218,7 +222,7 @@ mod tests {
         );
         assert_eq!(
             got,
-            json!("MISSING_COLON_VALUE|MISSING_DATE_HEADER|NON_CANONICAL_LINE_ENDINGS")
+            json!("Message has conformance issues: MISSING_COLON_VALUE|MISSING_DATE_HEADER|NON_CANONICAL_LINE_ENDINGS")
         );
         let (got, body) = check(
             b"From: a\n\nx\n",
@@ -232,7 +236,7 @@ mod tests {
             "{body}"
         );
         let (got, _) = check("A: b\r\n\r\né".as_bytes(), "'NEEDS_TRANSFER_ENCODING', ''");
-        assert_eq!(got, json!("NEEDS_TRANSFER_ENCODING"));
+        assert_eq!(got, json!("Message has conformance issues: NEEDS_TRANSFER_ENCODING"));
         let w =
             world("kumo.on('test', function(m) m:check_fix_conformance('MISSING_DATE', '') end)");
         let e = w.fire("test", message(b"")).unwrap_err().to_string();

@@ -58,7 +58,7 @@ impl Segments {
         std::fs::create_dir_all(folder).map_err(failed)?;
         // Two segments of one instant get names of their own.
         for later in 0..1000u64 {
-            let name = crate::strftime::format("%Y%m%d-%H%M%S%.9f", i128::from(now + later))?;
+            let name = crate::strftime::format("%Y%m%d-%H%M%S%.9f", i128::from(now + later));
             let path = folder.join(format!("{name}{}", self.params.suffix));
             match std::fs::File::create_new(&path) {
                 Ok(file) => {
