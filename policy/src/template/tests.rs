@@ -47,7 +47,7 @@ fn what_ordinary_templates_do() {
         ("item{{ 2|pluralize }} {{ 'hello world and all'|truncate(length=11, leeway=0) }}", "items hello..."),
         ("{{ 1767323045|datetimeformat }}|{{ 1767323045|dateformat }}|{{ 1767323045|timeformat }}", "Jan 2 2026 03:04|Jan 2 2026|03:04"),
         ("{{ 1767323045|dateformat(format='full') }}", "Friday, January 2 2026"),
-        ("{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ now() > 0 }}", "abaTrue"),
+        ("{% set c = cycler(['a', 'b']) %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ now() > 0 }}", "abaTrue"),
     ] {
         assert_eq!(jinja(source).as_deref(), Ok(want), "{source}");
     }
