@@ -6,7 +6,7 @@ use super::partition::SpoolPaths;
 use super::{journal, replay, segment};
 use crate::limits::BLOCK_BYTES;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// Looks at the header of every segment and journal.
@@ -42,7 +42,10 @@ fn files(base: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let partitions = match std::fs::read_dir(base) {
         Ok(partitions) => partitions,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+        // What else is there in its place is told by whoever makes the folder.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(found)
+        }
         Err(error) => return Err(error),
     };
     for partition in partitions {
