@@ -7,7 +7,8 @@ seconds_since() { awk -v a="$1" -v b="$(date +%s%N)" 'BEGIN { printf "%.1f", (b 
 
 # Starts the engine with $1 shards and waits until it takes mail.
 begin() {
-  "$bin/ringmta" run --policy ci/long/long.lua --shards "$1" > "$work/engine.out" 2>&1 & engine=$!
+  : > "$work/engine.out"
+  "$bin/ringmta" run --policy ci/long/long.lua --shards "$1" >> "$work/engine.out" 2>&1 & engine=$!
   until grep -qs 'initialization complete' "$work/engine.out"; do
     kill -0 "$engine" 2> /dev/null || fail 'the engine did not start'
     sleep 0.02

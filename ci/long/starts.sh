@@ -23,7 +23,8 @@ within() {
 began=$(date +%s%N) slowest=0
 for start in $(seq "$count"); do
   one=$(date +%s%N)
-  "$bin/ringmta" run --policy ci/long/long.lua --shards "$shards" > "$work/engine.out" 2>&1 & engine=$!
+  : > "$work/engine.out" # here, not by the one that is started: what the last one said must not be read
+  "$bin/ringmta" run --policy ci/long/long.lua --shards "$shards" >> "$work/engine.out" 2>&1 & engine=$!
   within "grep -qs 'initialization complete' '$work/engine.out' || ! kill -0 $engine 2> /dev/null" 30 \
     || fail "start $start hangs"
   kill -0 "$engine" 2> /dev/null || fail "start $start ended by itself"
@@ -31,7 +32,7 @@ for start in $(seq "$count"); do
   [ "$took" -le "$slowest" ] || slowest=$took
   kill -TERM "$engine"
   within "! kill -0 $engine 2> /dev/null" 15 || fail "the engine of start $start does not end"
-  wait "$engine" || fail "the engine of start $start did not end well"
+  wait "$engine" || fail "the engine of start $start ended with $?"
   engine=''
   [ $((start % 500)) != 0 ] || echo "  $start starts in $(seconds_since "$began") s, the slowest $slowest ms"
 done
