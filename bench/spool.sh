@@ -36,7 +36,8 @@ seconds() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", (b - a) / 1e9 }'; }
 memory() { awk '/^VmRSS/ { print $2 * 1024 }' "/proc/$engine/status"; }
 cpu() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1e6 / hz }' "/proc/$engine/stat"; }
 begin() {
-  "$bin/ringmta" run --policy bench/relay.lua --shards "$shards" > "$work/engine.out" 2>&1 & engine=$!
+  : > "$work/engine.out" # here, not by the one that is started: what the last one said must not be read
+  "$bin/ringmta" run --policy bench/relay.lua --shards "$shards" >> "$work/engine.out" 2>&1 & engine=$!
   until grep -qs 'initialization complete' "$work/engine.out"; do
     kill -0 "$engine" 2> /dev/null || { cat "$work/engine.out"; exit 1; }
     sleep 0.01

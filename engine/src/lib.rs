@@ -3,6 +3,7 @@
 //! # Layout (in the order of a message's way)
 //! - [`start`] brings an engine up · [`shard`] one core · [`process`] what cores share · [`mesh`]
 //!   all that crosses between them
+//! - [`certificates`] of our listeners
 //! - [`sockets`] where it listens · [`folders`] where it writes · [`confine`] and nowhere else
 //! - [`accept`] from a socket to a durable message · [`message`] what a message is made of
 //! - [`spool`] the durable store
@@ -17,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod accept;
+pub mod certificates;
 pub mod cli;
 pub mod confine;
 pub mod control;

@@ -92,6 +92,8 @@ pub const SESSION_QUIET_SECS: u64 = 5;
 pub const SESSION_TOTAL_SECS: u64 = 24 * 3600;
 /// Longest a client may take to send one message.
 pub const DATA_TOTAL_SECS: u64 = 3600;
+/// Longest a listener's certificate and key may take to be read anew.
+pub const CERTIFICATE_LOAD_SECS: u64 = 60;
 /// TLS handshake deadline, both directions.
 pub const TLS_HANDSHAKE_SECS: u64 = 30;
 /// The part of the process's memory that what is being received may take when the operator does not say.
@@ -184,6 +186,10 @@ pub const READY_REAP_SECS: u64 = 600;
 pub const REGISTRY_SWEEP_SECS: u64 = 60;
 /// Size of the file of operators' orders above which a start writes it anew with those in force.
 pub const ORDER_LOG_BYTES: u64 = 64 * 1024;
+/// Time between two writes of what bounces have failed, seconds; a crash forgets what was counted since.
+pub const ORDER_COUNT_SECS: u64 = 5;
+/// Bytes of a shard's file of these counts: some 100,000 queues.
+pub const ORDER_COUNT_BYTES: usize = 8 * 1024 * 1024;
 /// Delay before a message that could not be routed (DNS, policy error) is looked at again is the
 /// queue's own retry interval, never below this.
 pub const RETRY_FLOOR_MS: u64 = 100;
@@ -462,6 +468,13 @@ pub const STS_CACHE_POLICIES: usize = 10_000;
 /// An MTA-STS policy that could not be had is asked for again after this, seconds (RFC 8461 section
 /// 3.3: five minutes or more between tries).
 pub const STS_FAILURE_SECS: u64 = 300;
+/// Age at which an MTA-STS policy is fetched again though its record has not changed, seconds (RFC 8461 section 10.2 asks
+/// for once a day).
+pub const STS_REFRESH_SECS: u64 = 86_400;
+/// Time between two looks at which policies have that age, seconds.
+pub const STS_WATCH_SECS: u64 = 600;
+/// Size of the file of kept MTA-STS policies above which it is written anew: the policies of 10,000 domains, of a few hosts each.
+pub const STS_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// Least time between two questions to policy for one queue, whatever its refresh_interval says.
 pub const REFRESH_INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(100);
 /// Longest a message waits for a source whose selection rate is used up before it looks again,

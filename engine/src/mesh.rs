@@ -38,6 +38,8 @@ pub enum Letter {
     /// Have the policy taken anew by every shard; the answer is why not. To the first shard, which
     /// does one reload at a time.
     Reload(oneshot::Sender<Result<(), String>>),
+    /// Read the listeners' certificates anew. To the first shard.
+    Certificates,
     /// Load the policy and keep it aside; the answer is why not.
     Prepare(oneshot::Sender<Result<(), String>>),
     /// Put the policy that was kept aside in force.

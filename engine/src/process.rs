@@ -1,11 +1,12 @@
 //! What the shards of one process share: configuration fixed at start, limits, letter boxes.
 //! Nothing here is touched per message.
 
+use crate::certificates::ListenerTls;
 use crate::egress::lease::Registry;
 use crate::mesh::Inbox;
 use crate::spool::partition::SpoolPaths;
 use ringmta_policy::{InitConfig, Shared};
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ClientConfig;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::Arc;
@@ -35,9 +36,9 @@ pub struct Process {
     /// Open SMTP sessions of each ESMTP listener, by its index, on all shards.
     pub listener_sessions: Vec<AtomicU64>,
     /// TLS of each ESMTP listener, by its index.
-    pub smtp_tls: Vec<Option<Arc<ServerConfig>>>,
+    pub smtp_tls: Vec<Option<Arc<ListenerTls>>>,
     /// TLS of each HTTP listener, by its index.
-    pub http_tls: Vec<Option<Arc<ServerConfig>>>,
+    pub http_tls: Vec<Option<Arc<ListenerTls>>>,
     /// TLS out, certificates verified.
     pub tls_verify: Arc<ClientConfig>,
     /// TLS out, any certificate.

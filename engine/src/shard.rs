@@ -2,6 +2,7 @@
 //! owned by one thread; nothing is locked.
 
 use crate::accept;
+use crate::certificates;
 use crate::control::{self, reload};
 use crate::egress::mta_sts::StsCache;
 use crate::egress::{lease, leases, questions, resolve::Resolver};
@@ -15,7 +16,7 @@ use crate::mesh::Letter;
 use crate::message::id::IdSource;
 use crate::process::Process;
 use crate::queue::budget::BodyBudget;
-use crate::queue::{manage, order_log, Queues};
+use crate::queue::{manage, order_counts, order_log, Queues};
 use crate::spool::{compact, journal, Partition};
 use futures::future::LocalBoxFuture;
 use ringmta_policy::{
@@ -39,6 +40,8 @@ pub struct Shard {
     prepared: RefCell<Option<Rc<Policy>>>,
     /// What loading it has cost.
     pub loads: reload::Loads,
+    /// Its renewals of listeners' certificates.
+    pub renewals: certificates::Renewals,
     /// ESMTP listeners' options, by index.
     pub listeners: Vec<Rc<EsmtpListener>>,
     /// Its part of the spool.
@@ -115,6 +118,7 @@ pub(crate) async fn start(
         .with_classifier(process.init.bounce_classifier.clone());
     let resolver =
         Resolver::new(process.init.name_servers.clone()).with_zones(process.policy_shared.zones());
+    let sts = StsCache::kept(&process.spool.meta);
     let budget = BodyBudget::of(&process.init, shards);
     let shard = Rc::new_cyclic(|me: &Weak<Shard>| {
         let host = Rc::new(ShardHost { shard: me.clone() });
@@ -123,11 +127,12 @@ pub(crate) async fn start(
             policy: RefCell::new(Rc::new(Policy::empty(process.policy_shared.clone(), host))),
             prepared: RefCell::default(),
             loads: reload::Loads::default(),
+            renewals: certificates::Renewals::default(),
             listeners: process.init.esmtp_listeners.iter().cloned().map(Rc::new).collect(),
             process,
             spool,
             queues: Queues::within(budget),
-            sts: StsCache::default(),
+            sts,
             resolver,
             named_resolvers: questions::NamedResolvers::default(),
             events,
@@ -160,6 +165,7 @@ pub(crate) async fn start(
     for order in orders.map_err(|error| format!("operators' orders: {error}"))? {
         control::orders::apply(&shard, order);
     }
+    order_counts::restore(&shard);
     let for_journal = Rc::downgrade(&shard);
     shard.spool.journal.before_each_flush(move || {
         let shard = for_journal.upgrade();
@@ -260,6 +266,7 @@ async fn stop(shard: &Rc<Shard>) {
         // A filter that hangs keeps no log from being closed.
         let _ = io::deadline(Duration::from_millis(500), shard.events.filtered()).await;
         shard.events.write_logs(true).await;
+        order_counts::keep(shard, true).await;
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {
         tracing::error!("shard {}: the disk did not answer in time at stop", shard.index);
@@ -354,6 +361,7 @@ impl Shard {
         if self.index == 0 {
             // Counted for the process.
             sum.count("shard_stall_total", "", io::stalls());
+            certificates::add_to(&self.process, &mut sum);
         }
         sum.count("dns_mx_resolve_cache_hit", "", self.resolver.hits.get());
         sum.count("dns_mx_resolve_cache_miss", "", self.resolver.misses.get());
@@ -404,6 +412,10 @@ impl Shard {
                 io::spawn(async move {
                     let _ = answer.send(reload::run(&shard).await);
                 });
+            }
+            Letter::Certificates => {
+                let shard = self.clone();
+                io::spawn(async move { certificates::renew(&shard).await });
             }
             Letter::Prepare(answer) => {
                 let _ = answer.send(self.prepare_policy().map_err(|error| error.to_string()));

@@ -1,11 +1,12 @@
 //! Brings an engine up: checks the machine, runs the policy's `init`, starts the shards, opens
 //! the listeners when all of them have recovered, and stops them again.
 
+use crate::certificates::ListenerTls;
 use crate::confine::{self, Confinement};
 use crate::diagnostics;
-use crate::egress::questions;
+use crate::egress::{mta_sts, questions};
 use crate::folders::{self, Locks};
-use crate::io::privileges::{Binder, User};
+use crate::io::privileges::Binder;
 use crate::io::{memory, ring, tls, ReservedPort};
 use crate::limits;
 use crate::mesh::{Inbox, Letter};
@@ -13,14 +14,13 @@ use crate::process::Process;
 use crate::shard;
 use crate::sockets::{self, Sockets};
 use crate::spool::partition::SpoolPaths;
+use crate::spool::version;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
 use ringmta_policy::{
-    DnsQuestion, DnsResult, EsmtpListener, Host, InitConfig, KeySource, Message, MessageId, Mode,
-    Policy, Shared,
+    DnsQuestion, DnsResult, Host, InitConfig, Message, MessageId, Mode, Policy, Shared,
 };
-use rustls::ServerConfig;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,6 +68,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     // Before any other thread: none of them is to have more than an ordinary user's rights.
     let binder = Binder::start().map_err(|error| format!("rights cannot be given up: {error}"))?;
     check_ring()?;
+    tracing::info!("{}", ringmta_policy::trust::told()?);
     if let Some(bytes) = options.receive_memory {
         crate::accept::memory::set_limit(bytes);
     }
@@ -84,14 +85,20 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     }
     let ports = sockets::resolve_ports(&mut init)?;
     let spool = spool_paths(&init, options.relaxed)?;
+    version::refuse_newer(&spool)?;
     let locks = folders::lock_spool(&spool)?;
     for folder in confine::log_folders(&init) {
         folders::prepare("log_dir", folder)?;
     }
     let sockets = sockets::bind_all(binder, &init, shards)?;
+    let hostname = hostname();
+    let of_smtp = |of| ListenerTls::of_smtp(&policy, of, &hostname).map(Some);
+    let smtp_tls = init.esmtp_listeners.iter().map(of_smtp).collect::<Result<_, _>>()?;
+    let of_http = |of| ListenerTls::of_http(&policy, of, &hostname);
+    let http_tls = init.http_listeners.iter().map(of_http).collect::<Result<_, _>>()?;
     let process = Process {
         shards,
-        hostname: hostname(),
+        hostname,
         node_id: folders::node_id(&spool.meta)?,
         policy_file: options.policy.clone(),
         policy_shared: shared,
@@ -99,11 +106,11 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
-        smtp_tls: listeners_tls(&policy, init.esmtp_listeners.iter().map(smtp_certificate))?,
-        http_tls: http_tls(&policy, &init)?,
+        smtp_tls,
+        http_tls,
         tls_verify: tls::client_config(true)?,
         tls_any: tls::client_config(false)?,
-        http_agent: ureq::Agent::new_with_defaults(),
+        http_agent: mta_sts::fetch::agent(),
         ready: false.into(),
         auth_in_clear: options.auth_in_clear,
         spool,
@@ -183,68 +190,6 @@ fn hostname() -> String {
         .ok()
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "localhost".into())
-}
-
-struct Certificate<'a> {
-    certificate: Option<&'a KeySource>,
-    key: Option<&'a KeySource>,
-    /// CAs of the certificates that clients must show.
-    client_ca: Option<&'a KeySource>,
-    hostname: Option<String>,
-}
-
-fn smtp_certificate(listener: &EsmtpListener) -> Certificate<'_> {
-    Certificate {
-        certificate: listener.tls_certificate.as_ref(),
-        key: listener.tls_private_key.as_ref(),
-        client_ca: listener.tls_required_client_ca.as_ref(),
-        hostname: listener.hostname.clone(),
-    }
-}
-
-fn http_tls(policy: &Policy, init: &InitConfig) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
-    let mut configs = Vec::new();
-    for listener in &init.http_listeners {
-        if !listener.use_tls {
-            configs.push(None);
-            continue;
-        }
-        let certificate = Certificate {
-            certificate: listener.tls_certificate.as_ref(),
-            key: listener.tls_private_key.as_ref(),
-            client_ca: None,
-            hostname: listener.hostname.clone(),
-        };
-        configs.push(Some(listener_tls(policy, certificate)?));
-    }
-    Ok(configs)
-}
-
-fn listeners_tls<'a>(
-    policy: &Policy,
-    certificates: impl Iterator<Item = Certificate<'a>>,
-) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
-    certificates.map(|certificate| listener_tls(policy, certificate).map(Some)).collect()
-}
-
-fn listener_tls(policy: &Policy, of: Certificate<'_>) -> Result<Arc<ServerConfig>, String> {
-    let load = |source: &KeySource| {
-        let user = User::current().name;
-        block_on(policy.load_key(source))
-            .map_err(|error| format!("TLS, read by the user {user}: {error}"))
-    };
-    let client_ca = of.client_ca.map(load).transpose()?;
-    match (of.certificate, of.key) {
-        (Some(certificate), Some(key)) => {
-            let (certificate, key) = (load(certificate)?, load(key)?);
-            tls::server_config_asking(&certificate, &key, client_ca.as_deref())
-        }
-        (None, None) => {
-            let (certificate, key) = tls::self_signed(&of.hostname.unwrap_or_else(hostname))?;
-            tls::server_config_asking(certificate.as_bytes(), key.as_bytes(), client_ca.as_deref())
-        }
-        _ => Err("TLS: tls_certificate and tls_private_key are needed together".into()),
-    }
 }
 
 fn start_shards(process: Arc<Process>, cores: &[usize], held: Held) -> Result<Engine, String> {

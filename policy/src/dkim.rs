@@ -10,6 +10,9 @@ use ring::signature::Ed25519KeyPair;
 use crate::headers::{Field, HeaderBlock};
 use crate::options::{Canonicalization, DkimSigner};
 
+/// The shortest RSA key that can be signed with.
+const RSA_BITS_MIN: usize = 2048;
+
 /// The kind of key a signer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
@@ -32,15 +35,21 @@ pub struct Signer {
 
 impl Signer {
     /// Reads the key: PEM (PKCS1 or PKCS8) or the DER inside it. The error never shows key material.
-    pub fn new(params: DkimSigner, algorithm: Algorithm, key: &[u8]) -> Result<Signer, String> {
+    pub fn new(mut params: DkimSigner, algorithm: Algorithm, key: &[u8]) -> Result<Signer, String> {
         if params.headers.iter().all(|h| !h.eq_ignore_ascii_case("From")) {
             return Err("the `headers` to sign must include From (RFC 6376 section 5.4)".into());
         }
+        // Tags carry A-labels (RFC 6376 section 3.5, RFC 8616 section 4).
+        params.domain = a_label(&params.domain)?;
+        params.selector = a_label(&params.selector)?;
         let der = unwrap_pem(key);
         let key = match algorithm {
             Algorithm::RsaSha256 => {
                 let pair = RsaKeyPair::from_pkcs8(&der).or_else(|_| RsaKeyPair::from_der(&der));
-                Key::Rsa(Box::new(pair.map_err(|e| format!("the key is not a usable RSA private key ({e}); at least 2048 bits, PKCS1 or PKCS8"))?))
+                Key::Rsa(Box::new(pair.map_err(|e| match short_rsa_bits(key) {
+                    Some(bits) => too_short(bits),
+                    None => format!("the key is not a usable RSA private key ({e}); at least 2048 bits, PKCS1 or PKCS8"),
+                })?))
             }
             Algorithm::Ed25519 => {
                 let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
@@ -206,6 +215,68 @@ impl Signer {
 }
 
 /// The DER inside a PEM file; other input as it is.
+fn a_label(name: &str) -> Result<String, String> {
+    if name.is_ascii() {
+        return Ok(name.to_owned());
+    }
+    idna::domain_to_ascii(name).map_err(|_| format!("`{name}` is not a domain name"))
+}
+
+/// What to do about an RSA key that is too short to sign with.
+pub(crate) fn too_short(bits: usize) -> String {
+    format!(
+        "the RSA key has {bits} bits, at least {RSA_BITS_MIN} are needed to sign (RFC 8301 section 3.2 wants as many): make \
+         one (`openssl genrsa 2048`), publish it under a selector of its own, then name it here"
+    )
+}
+
+/// The bits of an RSA private key that is too short to sign with; `None` for every other text.
+pub(crate) fn short_rsa_bits(key: &[u8]) -> Option<usize> {
+    let der = unwrap_pem(key);
+    let mut outer = Der(Der(&der).next(0x30)?);
+    outer.next(0x02)?;
+    // PKCS8 wraps what PKCS1 begins with.
+    let inner = outer.0;
+    let modulus = match outer.next(0x02) {
+        Some(modulus) => modulus,
+        None => {
+            let mut wrapped = Der(inner);
+            wrapped.next(0x30)?;
+            let mut pkcs1 = Der(Der(wrapped.next(0x04)?).next(0x30)?);
+            pkcs1.next(0x02)?;
+            pkcs1.next(0x02)?
+        }
+    };
+    let first = modulus.iter().position(|byte| *byte != 0)?;
+    let bits = (modulus.len() - first) * 8 - modulus[first].leading_zeros() as usize;
+    // Less is no key that was ever in use.
+    (256..RSA_BITS_MIN).contains(&bits).then_some(bits)
+}
+
+/// Values in DER, one after the other.
+struct Der<'a>(&'a [u8]);
+
+impl<'a> Der<'a> {
+    /// The content of the next value, when it has this tag.
+    fn next(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_first_chunk::<2>()?;
+        if head[0] != tag {
+            return None;
+        }
+        let (length, rest) = match usize::from(head[1]) {
+            short @ 0..=0x7f => (short, rest),
+            long @ 0x81..=0x83 => {
+                let (bytes, rest) = rest.split_at_checked(long - 0x80)?;
+                (bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
+            }
+            _ => return None,
+        };
+        let (content, rest) = rest.split_at_checked(length)?;
+        self.0 = rest;
+        Some(content)
+    }
+}
+
 fn unwrap_pem(key: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(key);
     let Some((_, rest)) = text.split_once("-----BEGIN ") else { return key.to_vec() };

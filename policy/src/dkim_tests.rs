@@ -54,6 +54,31 @@ fn bad_keys_say_so_without_showing_them() {
     assert!(e.contains("must include From"), "{e}");
 }
 
+#[test]
+fn a_short_rsa_key_is_told_with_what_to_do() {
+    for format in [&["genrsa", "-traditional", "1024"][..], &["genrsa", "1024"]] {
+        let Some(key) = tool("openssl", format) else {
+            return eprintln!("skipped: openssl is not installed");
+        };
+        assert_eq!(short_rsa_bits(&key), Some(1024));
+        let e = Signer::new(params(&["From"]), Algorithm::RsaSha256, &key).err().unwrap();
+        assert!(e.starts_with("the RSA key has 1024 bits, at least 2048 are needed"), "{e}");
+        for cut in [0, 1, 40, 100, key.len() / 2] {
+            assert_eq!(short_rsa_bits(&key[..cut]), None, "{cut}");
+        }
+    }
+    let Some(key) = tool("openssl", &["genrsa", "2048"]) else { return };
+    assert_eq!(short_rsa_bits(&key), None);
+}
+
+#[test]
+fn international_domains_are_signed_for_by_their_a_labels() {
+    let mut of = params(&["From"]);
+    of.domain = "m\u{fc}nchen.example".into();
+    let value = ed25519(of).signature(MESSAGE, 1).unwrap();
+    assert!(value.contains(" d=xn--mnchen-3ya.example;"), "{value}");
+}
+
 fn ed25519(p: DkimSigner) -> Signer {
     let key = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
     Signer::new(p, Algorithm::Ed25519, key.as_ref()).unwrap()

@@ -158,6 +158,10 @@ fn production_goes_to_the_mx_within_the_limits_of_the_provider() {
     );
     assert!(google.additional_message_rate_throttles.contains_key("provider-gmail"));
     assert_eq!(path("mx.notgoogle.example").provider_name, None);
+    // A host with a certificate of its own making gets its mail.
+    for site in ["mx.notgoogle.example", "(alt1|alt2)?.gmail-smtp-in.l.google.com."] {
+        assert_eq!(path(site).enable_tls, EnableTls::OpportunisticInsecure, "{site}");
+    }
     assert!(path("mx.example").prohibited_hosts.contains("127.0.0.1".parse().unwrap()));
 }
 

@@ -82,6 +82,7 @@ mod testing;
 pub mod time;
 #[cfg(test)]
 mod tls_tests;
+pub mod trust;
 pub mod validate;
 #[cfg(test)]
 mod validate_tests;

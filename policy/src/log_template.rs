@@ -17,6 +17,7 @@ impl LogTemplate {
     /// Compiles a template; the error says what is wrong with it.
     pub fn new(source: &str) -> Result<LogTemplate, String> {
         let mut env = Environment::new();
+        crate::template::pythonic::add(&mut env);
         env.add_filter("normalize_smtp_response", |s: String| normalize(&s));
         env.add_template_owned(NAME, source.to_owned()).map_err(|e| e.to_string())?;
         Ok(LogTemplate(env))

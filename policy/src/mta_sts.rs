@@ -68,6 +68,17 @@ impl StsPolicy {
         Ok(StsPolicy { mode, hosts, max_age_secs: max_age.min(MAX_AGE_SECS) })
     }
 
+    /// The text it is read from, with nothing left in it that it does not go by.
+    pub fn to_text(&self) -> String {
+        let mode = match self.mode {
+            StsMode::Enforce => "enforce",
+            StsMode::Testing => "testing",
+            StsMode::None => "none",
+        };
+        let hosts: String = self.hosts.iter().map(|host| format!("mx: {host}\n")).collect();
+        format!("version: STSv1\nmode: {mode}\n{hosts}max_age: {}\n", self.max_age_secs)
+    }
+
     /// A short text that is the same for policies that demand the same.
     pub fn digest(&self) -> String {
         let mut hosts: Vec<&[u8]> = self.hosts.iter().map(|host| host.as_bytes()).collect();
@@ -127,6 +138,7 @@ mod tests {
         ] {
             assert_eq!(policy.names(name), wanted, "{name}");
         }
+        assert_eq!(policy.to_text(), text);
         assert_eq!(StsPolicy::parse(&text.replace('\n', "\r\n")), Ok(policy));
     }
 

@@ -179,7 +179,10 @@ fn certificates(p: &RedisParams) -> Result<Option<TlsCertificates>, String> {
         (Some(client_cert), Some(client_key)) => Some(ClientTlsConfig { client_cert, client_key }),
         _ => return Err("a client's certificate and its key must be given together".into()),
     };
-    let root_cert = pem(&p.root_ca_cert)?;
+    let mut root_cert = pem(&p.root_ca_cert)?;
+    if root_cert.is_none() && p.node.0.iter().any(|url| url.starts_with("rediss:")) {
+        root_cert = crate::trust::pem()?.map(<[u8]>::to_vec);
+    }
     let some = client_tls.is_some() || root_cert.is_some();
     Ok(some.then_some(TlsCertificates { client_tls, root_cert }))
 }

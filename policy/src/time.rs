@@ -82,7 +82,7 @@ pub fn format_rfc2822(seconds: i64) -> String {
     let weekday = WEEKDAYS[seconds.div_euclid(86_400).rem_euclid(7) as usize];
     let month = MONTHS[(c.month as usize - 1) % 12];
     format!(
-        "{weekday}, {:02} {month} {:04} {:02}:{:02}:{:02} +0000",
+        "{weekday}, {} {month} {:04} {:02}:{:02}:{:02} +0000",
         c.day, c.year, c.hour, c.minute, c.second
     )
 }
@@ -159,6 +159,7 @@ mod tests {
         );
         assert_eq!(format_rfc3339(0, None), "1970-01-01T00:00:00Z");
         assert_eq!(format_rfc2822(1_795_359_769), "Sun, 22 Nov 2026 15:02:49 +0000");
+        assert_eq!(format_rfc2822(1_767_323_045), "Fri, 2 Jan 2026 03:04:05 +0000");
         assert_eq!(parse_rfc3339("1970-01-01T01:00:00+01:00"), Some(0));
     }
 

@@ -103,3 +103,44 @@ fn parts_of_paths_are_no_files() {
     let texts: Vec<_> = report.findings.iter().map(|f| f.text.as_str()).collect();
     assert_eq!(texts, ["file /none/whole.pem is not there"]);
 }
+
+/// A key that cannot be signed with is told before the first message is to be signed.
+#[test]
+fn keys_too_short_to_sign_with_are_told() {
+    let made = std::process::Command::new("openssl").args(["genrsa", "1024"]).output();
+    let Some(key) = made.ok().filter(|o| o.status.success()).map(|o| o.stdout) else {
+        return eprintln!("skipped: openssl is not installed");
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("d.key");
+    std::fs::write(&path, key).unwrap();
+    let (path, folder) = (path.display(), dir.path().display());
+    // As a tree of its own names it.
+    let report = findings(&format!(
+        "kumo.on('init', function() {SPOOL} end)
+         kumo.on('smtp_server_message_received', function(msg)
+           msg:dkim_sign(kumo.dkim.rsa_sha256_signer {{
+             domain = 'd.test', selector = 's', headers = {{ 'From' }}, key = '{path}' }})
+         end)"
+    ));
+    let wanted = format!("{path}: the RSA key has 1024 bits, at least 2048 are needed to sign");
+    assert!(report.findings.iter().any(|f| f.text.starts_with(&wanted)), "{}", report.text());
+    // As the helper's data does.
+    std::fs::write(
+        dir.path().join("dkim.toml"),
+        format!("[domain.\"d.test\"]\nselector = 's'\nfilename = '{path}'\n"),
+    )
+    .unwrap();
+    let report = findings(&format!(
+        "local signer = require 'policy-extras.dkim_sign'
+         local sign = signer:setup {{ '{folder}/dkim.toml' }}
+         kumo.on('init', function() {SPOOL} end)
+         kumo.on('smtp_server_message_received', function(msg) sign(msg) end)"
+    ));
+    assert!(!report.findings.is_empty(), "{}", report.text());
+    assert!(
+        report.said.iter().any(|s| s.contains("DKIM for `d.test`: ") && s.contains("1024 bits")),
+        "{:?}",
+        report.said
+    );
+}

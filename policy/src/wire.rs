@@ -138,7 +138,7 @@ impl Write for Wire {
 /// Paths of PEM files for TLS.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TlsFiles {
-    /// Certificates of the authorities that are believed; the public ones when there is none.
+    /// Certificates of the authorities that are believed; those of the system when there is none.
     pub authority: Option<String>,
     /// The client's certificate.
     pub cert: Option<String>,
@@ -152,15 +152,16 @@ impl TlsFiles {
     /// # Errors
     /// Which file is wrong, and how.
     pub fn config(&self) -> Result<Arc<ClientConfig>, String> {
-        let mut roots = RootCertStore::empty();
-        match &self.authority {
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        let roots = match &self.authority {
+            None => crate::trust::roots(),
             Some(path) => {
+                let mut roots = RootCertStore::empty();
                 for cert in certificates(path)? {
                     roots.add(cert).map_err(|e| format!("{path}: {e}"))?;
                 }
+                Arc::new(roots)
             }
-        }
+        };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -74,7 +74,6 @@ function kumo.on(event, handler) end
 
 kumo.aaa = {}
 
----@deprecated Not supported: access is by trusted address or credentials.
 function kumo.aaa.configure_acct_log(...) end
 
 ---@deprecated Not supported: access is by trusted address or credentials.
@@ -185,6 +184,12 @@ function kumo.crypto.aes_encrypt_block(...) end
 
 ---@param options kumo.AwsSignOptions
 function kumo.crypto.aws_sign_v4(options) end
+
+---@deprecated Not supported: the event `get_egress_pool` gives each pool: have its handler return kumo.make_egress_pool { name = ..., entries = ... }.
+function kumo.define_egress_pool(...) end
+
+---@deprecated Not supported: the event `get_egress_source` gives each source: have its handler return kumo.make_egress_source { name = ... }.
+function kumo.define_egress_source(...) end
 
 ---@param options kumo.SpoolOptions
 function kumo.define_spool(options) end

@@ -9,7 +9,7 @@
 ---@field relay_hosts? any[] Peers that may relay without authentication. Default: ["127.0.0.1","::1"].
 ---@field banner? string Text behind the host name in the greeting. Default: "KumoMTA".
 ---@field batch_handling? 'BifurcateAlways'|'BatchByDomain' How the recipients of one transaction become messages. Default: "BifurcateAlways".
----@field tls_certificate? any Certificate chain (PEM); self-signed when absent.
+---@field tls_certificate? any Certificate chain (PEM); self-signed when absent. Read anew at a reload and when its file changes.
 ---@field tls_private_key? any Private key (PEM) of the certificate.
 ---@field tls_required_client_ca? any Certificates (PEM) of the CAs a client's certificate must chain to: TLS without one fails. Its subject is in the connection's metadata `tls_peer_subject_name`. For the whole listener.
 ---@field deferred_spool? boolean Keep accepted mail in memory until its first transient failure. Not durable. Default: false. No effect: every message is on stable storage before its 250.
@@ -35,7 +35,7 @@
 ---@field listen? string Address and port to listen on. Default: "127.0.0.1:8000".
 ---@field hostname? string Name the listener reports; the host's name when absent.
 ---@field use_tls? boolean Serve over TLS. Default: false.
----@field tls_certificate? any Certificate chain (PEM); self-signed when absent.
+---@field tls_certificate? any Certificate chain (PEM); self-signed when absent. Read anew at a reload and when its file changes.
 ---@field tls_private_key? any Private key (PEM) of the certificate.
 ---@field request_body_limit? integer Largest request body (bytes, after decompression). Default: 2097152.
 ---@field trusted_hosts? any[] Peers that need no credentials. Default: ["127.0.0.1","::1"].

@@ -83,12 +83,14 @@ async fn inject(shard: &Rc<Shard>, mut item: Item) {
     if message.meta_str("queue", |queue| queue == Some("null")) {
         return outcome::finish(shard, item);
     }
+    // Tries of this queue are no attempts at delivery.
+    let tries = std::mem::take(&mut item.attempts);
     outcome::rewrite(shard, &mut item, &message).await;
     if &*item.queue.name == QUEUE {
         // It could not be stored: the next try begins where this one did.
+        item.attempts = tries;
         return later(shard, item);
     }
-    item.attempts = 0;
     message.set_num_attempts(0);
     shard.queues.resume(shard, item, message);
 }

@@ -5,7 +5,7 @@ use crate::egress::reply::Response;
 use crate::events::record::{Client, Kind, Record};
 use crate::limits::{REPORT_BYTES_MAX, REPORT_HEADER_BYTES, REPORT_RECIPIENTS_MAX};
 use crate::shard::Shard;
-use ringmta_policy::mime::{delivery_report, feedback_report, Part};
+use ringmta_policy::mime::{delivery_report, feedback_report, is_qmail_bounce, qmail_report, Part};
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, Meta, PolicyError, ReportHandling};
 use serde_json::Value;
 use std::rc::Rc;
@@ -41,7 +41,7 @@ pub async fn look(source: &Source<'_>, message: &Message) -> Result<Verdict, Pol
     let only = message.with_recipients(|to| to.iter().any(|r| source.reports_only.contains(r)));
     let otherwise = if only { Verdict::Refused } else { Verdict::Mail };
     let body = message.body().unwrap_or_default();
-    if !is_report(&body) {
+    if !is_report(message, &body) {
         return Ok(otherwise);
     }
     let first = message.with_recipients(|to| to.first().map(EnvelopeAddress::routing_domain));
@@ -53,7 +53,7 @@ pub async fn look(source: &Source<'_>, message: &Message) -> Result<Verdict, Pol
     let (Some(domain), Ok(root)) = (found, Part::parse(read)) else { return Ok(otherwise) };
     let wanted = [
         (domain.log_arf, feedback_report(&root).ok().flatten().map(Report::Feedback)),
-        (domain.log_oob, delivery_report(&root).ok().flatten().map(Report::OutOfBand)),
+        (domain.log_oob, bounce(&root).map(Report::OutOfBand)),
     ];
     for (handling, report) in wanted {
         if let (Some(report), true) = (report, handling != ReportHandling::Ignore) {
@@ -64,10 +64,18 @@ pub async fn look(source: &Source<'_>, message: &Message) -> Result<Verdict, Pol
     Ok(otherwise)
 }
 
-/// Whether the header says so; the rest is for the parser.
-fn is_report(body: &[u8]) -> bool {
+/// A failure in the standard's form, or in that of qmail.
+fn bounce(root: &Part) -> Option<Value> {
+    delivery_report(root).ok().flatten().or_else(|| qmail_report(root))
+}
+
+/// Whether the header says so, or a text without a sender begins as qmail's do; the rest is for the parser.
+fn is_report(message: &Message, body: &[u8]) -> bool {
     const KIND: &[u8] = b"multipart/report";
     let block = HeaderBlock::new(body);
+    if message.sender().is_null() && is_qmail_bounce(&body[block.body_start()..]) {
+        return true;
+    }
     let Some(field) = block.first("Content-Type") else { return false };
     field.value.trim_ascii().get(..KIND.len()).is_some_and(|v| v.eq_ignore_ascii_case(KIND))
 }

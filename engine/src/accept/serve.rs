@@ -371,7 +371,8 @@ impl Served {
 
     async fn start_tls(&mut self, conn: &mut Conn) -> std::io::Result<()> {
         let config = self.shard.process.smtp_tls[self.listener]
-            .clone()
+            .as_ref()
+            .map(|tls| tls.config())
             .ok_or_else(|| std::io::Error::other("no certificate"))?;
         *conn = match io::stream::take(conn) {
             Some(Conn::Plain(stream)) => tls::accept(stream, config).await?,

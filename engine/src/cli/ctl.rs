@@ -87,6 +87,7 @@ impl Api {
     fn new(base: &str) -> Api {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(30)))
+            .tls_config(ringmta_policy::trust::http_tls())
             .http_status_as_error(false)
             .build();
         Api { agent: config.into(), base: base.trim_end_matches('/').to_string() }

@@ -24,6 +24,7 @@ pub use hyper::header;
 pub use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 pub use types::{percent_decode, Body, Query, Request, Response, Upgraded};
 
+use crate::certificates::ListenerTls;
 use crate::io::{self, Conn, Listener};
 use crate::limits;
 use futures::future::LocalBoxFuture;
@@ -51,7 +52,7 @@ pub struct Options {
     /// Longest a client may leave our bytes unread.
     pub write: Duration,
     /// TLS, when the listener speaks HTTPS.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Arc<ListenerTls>>,
 }
 
 impl Options {
@@ -102,7 +103,7 @@ where
         Box::pin(async move {
             let conn = match &options.tls {
                 None => Conn::Plain(stream),
-                Some(tls) => match io::tls::accept(stream, tls.clone()).await {
+                Some(tls) => match io::tls::accept(stream, tls.config()).await {
                     Ok(conn) => conn,
                     Err(_) => return,
                 },

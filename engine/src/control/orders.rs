@@ -1,11 +1,13 @@
 //! Operators' orders put in force on one shard.
 
 use crate::egress::dispatch;
-use crate::io::steady_millis;
+use crate::io::{self, steady_millis};
+use crate::limits::{MESH_RETRY_MS, ROUTE_SECS, WORK_TASKS};
 use crate::queue::suspend::{About, Bounced, Order, Selector};
-use crate::queue::{admit, Item};
+use crate::queue::{admit, route, Item, ScheduledQueue};
 use crate::shard::Shard;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Ends an order; what it held goes on. `false` when there is none of that id.
 pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
@@ -13,12 +15,50 @@ pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
     if let About::SuspendReady(name) = &order.about {
         look_at_ready(shard, name);
     }
-    // One that another order holds as well is held again when it is due.
-    let now = steady_millis();
-    for item in held_by(shard, &order) {
-        shard.queues.defer(shard, item, now);
+    release(shard, &order);
+    let unknown = unconfigured(shard, &order);
+    if !unknown.is_empty() {
+        let shard = shard.clone();
+        io::spawn(async move {
+            configure(&shard, &unknown).await;
+            release(&shard, &order);
+        });
     }
     true
+}
+
+/// What the order held is due now. One that another order holds as well is held again then.
+fn release(shard: &Rc<Shard>, order: &Order) {
+    let now = steady_millis();
+    for item in held_by(shard, order) {
+        shard.queues.defer(shard, item, now);
+    }
+}
+
+/// Queues with mail that the order may hold, and whose configuration nobody has asked for since the start: how long
+/// their mail lives, and so until when it is held, is not known yet.
+fn unconfigured(shard: &Shard, order: &Order) -> Vec<Rc<ScheduledQueue>> {
+    let may_hold = |queue: &ScheduledQueue| match &order.about {
+        About::Suspend(selector) => selector.matches(&queue.name, &queue.parts),
+        About::SuspendReady(_) => true,
+        About::Bounce { .. } => false,
+    };
+    let all = shard.queues.scheduled.borrow();
+    let unknown = all.values().filter(|queue| {
+        !queue.is_configured() && !queue.deferred_inject && queue.count.get() > 0 && may_hold(queue)
+    });
+    unknown.cloned().collect()
+}
+
+/// Has their configuration found, a few at a time, as long as that may take.
+async fn configure(shard: &Rc<Shard>, queues: &[Rc<ScheduledQueue>]) {
+    for some in queues.chunks(WORK_TASKS) {
+        some.iter().for_each(|queue| route::refresh(shard, queue));
+        let end = io::mono_nanos() + ROUTE_SECS * 1_000_000_000;
+        while some.iter().any(|queue| !queue.is_configured()) && io::mono_nanos() < end {
+            io::sleep(Duration::from_millis(MESH_RETRY_MS)).await;
+        }
+    }
 }
 
 /// Puts `order` in force. A bounce takes what waits, wherever it lies, and the answer says how much

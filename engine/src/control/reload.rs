@@ -2,6 +2,7 @@
 //! do they put it in force. A policy that fails on one shard changes nothing on any.
 
 use super::ask;
+use crate::certificates;
 use crate::events::metrics::Snapshot;
 use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{deadline, mono_nanos, sleep};
@@ -71,6 +72,8 @@ pub async fn run(shard: &Rc<Shard>) -> Result<(), String> {
     }
     let began = mono_nanos();
     let done = in_two_steps(&shard.process).await;
+    // They stand on their own: a policy that is refused holds up no certificate.
+    certificates::renew(shard).await;
     shard.loads.under_way.set(false);
     let ms = (mono_nanos() - began) / 1_000_000;
     match &done {

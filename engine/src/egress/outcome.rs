@@ -13,6 +13,7 @@ use crate::limits::DELIVERY_HANDLER_SECS;
 use crate::queue::retry::{after_failure, Next};
 use crate::queue::{Item, ReadyQueue};
 use crate::shard::Shard;
+use crate::spool::reclaim::AttemptState;
 use ringmta_policy::{EnvelopeAddress, Message};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -332,8 +333,13 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
     };
     match stored {
         Ok(at) => {
-            shard.spool.done(item.at);
-            item.at = at;
+            let before = std::mem::replace(&mut item.at, at);
+            if item.attempts > 0 {
+                // The new record knows nothing of them: they are noted before the one that does is let go.
+                let state = AttemptState { attempts: item.attempts, due_millis: steady_millis() };
+                item.at = shard.spool.attempted(item.at, state);
+            }
+            shard.spool.done(before);
             item.generation = generation;
             message.clear_changes();
             let name = message.queue_name().to_string();

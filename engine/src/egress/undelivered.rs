@@ -103,6 +103,7 @@ pub async fn bounce(shard: &Rc<Shard>, item: Item, order: &Order) {
 
 /// The same with the message in memory.
 pub(super) fn admin_bounce(shard: &Rc<Shard>, item: Item, message: &Message, order: &Order) {
+    shard.queues.orders.kept.note(&order.id, &item.queue.name);
     if matches!(order.about, About::Bounce { suppress_logging: true, .. }) {
         return outcome::finish(shard, item);
     }

@@ -343,6 +343,7 @@ fn as_message(shard: &Shard, hook: &Hook, line: &str) -> Message {
 pub fn agent(timeout: Duration) -> ureq::Agent {
     ureq::Agent::config_builder()
         .timeout_global(Some(timeout))
+        .tls_config(ringmta_policy::trust::http_tls())
         .http_status_as_error(false)
         .max_idle_connections(HOOK_REQUESTS_MAX)
         .max_idle_connections_per_host(HOOK_REQUESTS_MAX)

@@ -463,6 +463,10 @@ fn help(name: &str) -> &'static str {
         "egress_source_health_suspensions_total" => "times a source was left alone for a while",
         "egress_source_health_suspended" => "1 while a source is left alone",
         "policy_load_total" => "times a shard has loaded the policy",
+        "tls_certificate_renewed_total" => "certificates of listeners read anew and put in force",
+        "tls_certificate_failed_total" => {
+            "certificates of listeners that could not be used; those before stay in force"
+        }
         "policy_load_failed_total" => "loads of the policy that failed",
         "policy_load_microseconds_total" => "time shards did nothing but load the policy",
         "work_list_count" => "messages that are about to be failed, expired or held",

@@ -84,8 +84,8 @@ pub fn self_signed(hostname: &str) -> Result<(String, String), String> {
     Ok((made.cert.pem(), made.signing_key.serialize_pem()))
 }
 
-/// A client configuration. `verify` demands a certificate that chains to the public roots and
-/// carries the host's name; without it any certificate is taken (opportunistic TLS).
+/// A client configuration. `verify` demands a certificate that chains to an authority that the system
+/// trusts and carries the host's name; without it any certificate is taken (opportunistic TLS).
 ///
 /// # Errors
 /// When the provider refuses its own defaults (never in practice).
@@ -117,9 +117,7 @@ pub fn client_config_of(
         .with_protocol_versions(&versions)
         .map_err(|error| error.to_string())?;
     let builder = if verify {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        builder.with_root_certificates(roots)
+        builder.with_root_certificates(ringmta_policy::trust::roots())
     } else {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate))
     };

@@ -9,7 +9,6 @@ use crate::io::sim::planted::{is_planted, Bug};
 use crate::io::{self, mono_nanos, steady_millis};
 use crate::limits;
 use crate::shard::Shard;
-use crate::spool::reclaim::AttemptState;
 use ringmta_policy::Throttle;
 use std::rc::Rc;
 use std::time::Duration;
@@ -235,11 +234,6 @@ async fn throttled(shard: &Rc<Shard>, mut item: Item) {
     // What waits leaves memory: its changes must be on disk by then.
     if changes.scheduling || due.is_some() && changes.of_record() {
         egress::outcome::rewrite(shard, &mut item, &message).await;
-        if due.is_none() && item.attempts > 0 {
-            // The new record knows nothing of them.
-            let state = AttemptState { attempts: item.attempts, due_millis: steady_millis() };
-            item.at = shard.spool.attempted(item.at, state);
-        }
     }
     match due {
         Some(due) => shard.queues.defer(shard, item, due),

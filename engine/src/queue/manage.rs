@@ -2,6 +2,7 @@
 
 use super::budget::BodyBudget;
 use super::hand::InHand;
+use super::order_counts;
 use super::ready::ReadyQueue;
 use super::scheduled::{Item, Loaded, ScheduledQueue};
 use super::suspend::Orders;
@@ -227,6 +228,7 @@ impl Queues {
     fn sweep(&self, shard: &Rc<Shard>) {
         let now_millis = steady_millis();
         self.orders.expire(now_millis);
+        order_counts::keep_later(shard);
         // The clock of queues may have been led forward.
         if self.timers.borrow().next_due().is_some_and(|due| due <= now_millis) {
             self.wake_timers();

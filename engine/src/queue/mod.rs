@@ -7,7 +7,7 @@
 //! whether that is so. [`manage`] keeps the queues, [`flow`] moves messages from one place to the
 //! next; [`route`] finds the ready queues of a scheduled queue, [`overflow`] is the line in front of
 //! one that is full; [`retry`] says when to try again; [`suspend`] keeps what operators have ordered,
-//! [`order_log`] makes it durable, [`admit`] is where messages meet it; [`windows`] keeps when messages
+//! [`order_log`] makes it durable, [`order_counts`] how much of it was done, [`admit`] is where messages meet it; [`windows`] keeps when messages
 //! may be tried at all.
 
 pub mod admit;
@@ -16,6 +16,7 @@ pub mod check;
 pub mod flow;
 pub mod hand;
 pub mod manage;
+pub mod order_counts;
 pub mod order_log;
 pub mod overflow;
 pub mod ready;

@@ -126,7 +126,7 @@ async fn find(
 }
 
 async fn find_plan(
-    shard: &Shard,
+    shard: &Rc<Shard>,
     queue: &ScheduledQueue,
     config: &QueueConfig,
 ) -> Result<(Plan, Option<String>), Response> {

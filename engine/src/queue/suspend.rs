@@ -2,6 +2,7 @@
 //! matches. Each shard keeps its own copy; the control interface makes an order durable
 //! ([`super::order_log`]) and tells every shard.
 
+use super::order_counts::{Counts, Kept};
 use ringmta_policy::QueueName;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
@@ -111,6 +112,8 @@ pub type Bounced = BTreeMap<String, u64>;
 pub struct Orders {
     list: RefCell<Vec<Rc<Order>>>,
     bounced: RefCell<BTreeMap<String, Bounced>>,
+    /// What of it is done, and kept over a restart.
+    pub kept: Kept,
 }
 
 impl Orders {
@@ -148,7 +151,9 @@ impl Orders {
 
     fn forget_counts(&self) {
         let list = self.list.borrow();
-        self.bounced.borrow_mut().retain(|id, _| list.iter().any(|order| order.id == *id));
+        let is_in_force = |id: &str| list.iter().any(|order| order.id == *id);
+        self.bounced.borrow_mut().retain(|id, _| is_in_force(id));
+        self.kept.retain(is_in_force);
     }
 
     /// All orders in force.
@@ -208,6 +213,17 @@ impl Orders {
         match queues.get_mut(queue) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(queues.remove(queue)),
+        }
+    }
+
+    /// Adds what was counted before a restart; of orders that are over nothing is left in `counts`.
+    pub fn add_counts(&self, counts: &mut Counts) {
+        let list = self.list.borrow();
+        counts.retain(|id, _| list.iter().any(|order| order.id == *id));
+        let mut all = self.bounced.borrow_mut();
+        for (id, queues) in counts.iter() {
+            let known = all.entry(id.clone()).or_default();
+            queues.iter().for_each(|(queue, n)| *known.entry(queue.clone()).or_default() += n);
         }
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //!  0 magic  4 version  8 two numbers  16 partition (8 bytes)  24 crc of all before
 //! ```
+//! A later version keeps these fields where they are, so that every engine can tell it from damage.
 //! The partition's number ties the file to the folder it belongs to: what lies there by mistake,
 //! or comes from a copy of another, is told apart.
 

@@ -12,7 +12,7 @@
 //!
 //! Reading it at start: [`header`] whose file it is · [`scan`] the records of a segment · [`replay`]
 //! the journal's entries · [`survey`] what all files of a partition say together · [`damage`] what is
-//! told of it · [`recover`] how a shard takes it over · [`inspect`] the same for people.
+//! told of it · [`version`] what is not opened · [`recover`] how a shard takes it over · [`inspect`] the same for people.
 
 pub mod compact;
 pub mod damage;
@@ -31,6 +31,7 @@ pub mod replay;
 pub mod scan;
 pub mod segment;
 pub mod survey;
+pub mod version;
 
 pub use partition::Partition;
 

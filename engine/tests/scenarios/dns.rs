@@ -1,102 +1,34 @@
 //! Delivery by the DNS, against a name server of the test's own.
 
+use crate::support::dns::{a, cname, mx, txt, NameServer, Zone};
 use crate::support::{message, Sink, Site};
-use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, MX, TXT};
-use hickory_proto::rr::{Name, RData, Record, RecordType};
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::str::FromStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
 
-/// A name server on UDP and TCP with the zones of this file. It ends with the process.
-struct NameServer {
-    addr: SocketAddr,
-    questions: Arc<AtomicUsize>,
-}
-
-impl NameServer {
-    fn start() -> NameServer {
-        // One port for both: what is free for TCP is tried for UDP.
-        let (tcp, udp) = loop {
-            let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-            if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()) {
-                break (tcp, udp);
-            }
-        };
-        let addr = tcp.local_addr().unwrap();
-        let questions = Arc::new(AtomicUsize::new(0));
-        let counted = questions.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok((size, from)) = udp.recv_from(&mut buffer) {
-                counted.fetch_add(1, Ordering::Relaxed);
-                // What someone else might throw at the port: it must be stepped over.
-                udp.send_to(b"noise", from).unwrap();
-                udp.send_to(&answer(&buffer[..size], true), from).unwrap();
-            }
-        });
-        std::thread::spawn(move || {
-            for stream in tcp.incoming() {
-                let mut stream = stream.unwrap();
-                let mut size = [0; 2];
-                stream.read_exact(&mut size).unwrap();
-                let mut question = vec![0; usize::from(u16::from_be_bytes(size))];
-                stream.read_exact(&mut question).unwrap();
-                let reply = answer(&question, false);
-                stream.write_all(&(reply.len() as u16).to_be_bytes()).unwrap();
-                stream.write_all(&reply).unwrap();
-            }
-        });
-        NameServer { addr, questions }
-    }
-}
-
-fn answer(question: &[u8], over_udp: bool) -> Vec<u8> {
-    let question = Message::from_vec(question).unwrap();
-    let query = question.queries()[0].clone();
-    let mut reply = Message::new();
-    reply.set_id(question.id()).set_message_type(MessageType::Response).add_query(query.clone());
-    let name = query.name().to_ascii();
-    let mx = |preference, host: &str| RData::MX(MX::new(preference, Name::from_str(host).unwrap()));
-    let here = |last| RData::A(A(Ipv4Addr::new(127, 0, 0, last)));
-    let data = match (name.as_str(), query.query_type()) {
-        ("gone.test.", _) => {
-            reply.set_response_code(ResponseCode::NXDomain);
-            vec![]
-        }
-        ("broken.test.", _) => {
-            reply.set_response_code(ResponseCode::ServFail);
-            vec![]
-        }
-        ("null.test.", RecordType::MX) => vec![mx(0, ".")],
+fn zones(name: &str, kind: RecordType) -> Zone {
+    match (name, kind) {
+        ("gone.test.", _) => Zone::code(ResponseCode::NXDomain),
+        ("broken.test.", _) => Zone::code(ResponseCode::ServFail),
+        ("null.test.", RecordType::MX) => Zone::of(vec![mx(0, ".")]),
         // The better host is down: the other one gets the mail.
-        ("two.test.", RecordType::MX) => vec![mx(10, "down.test."), mx(20, "up.test.")],
-        ("down.test.", RecordType::A) => vec![here(9)],
-        ("up.test." | "bare.test.", RecordType::A) => vec![here(1)],
-        ("7.2.0.192.list.test.", RecordType::A) => vec![here(2)],
-        ("7.2.0.192.list.test.", RecordType::TXT) => {
-            vec![RData::TXT(TXT::new(vec!["a known nuisance".into()]))]
-        }
-        ("large.test.", RecordType::MX) if over_udp => {
-            reply.set_truncated(true);
-            vec![]
-        }
-        ("large.test.", RecordType::MX) => vec![mx(10, "alias.test.")],
-        ("alias.test.", RecordType::A) => {
-            let target = CNAME(Name::from_str("up.test.").unwrap());
-            let owner = query.name().clone();
-            reply.add_answer(Record::from_rdata(owner, 60, RData::CNAME(target)));
-            reply.add_answer(Record::from_rdata(Name::from_str("up.test.").unwrap(), 60, here(1)));
-            vec![]
-        }
-        _ => vec![],
-    };
-    for rdata in data {
-        reply.add_answer(Record::from_rdata(query.name().clone(), 60, rdata));
+        ("two.test.", RecordType::MX) => Zone::of(vec![mx(10, "down.test."), mx(20, "up.test.")]),
+        ("down.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 9])]),
+        ("up.test." | "bare.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 1])]),
+        ("7.2.0.192.list.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 2])]),
+        ("7.2.0.192.list.test.", RecordType::TXT) => Zone::of(vec![txt("a known nuisance")]),
+        // More than one datagram holds.
+        ("large.test.", RecordType::MX) => Zone::of(
+            (10..310)
+                .map(|at| mx(at, if at == 10 { "alias.test." } else { "down.test." }))
+                .collect(),
+        ),
+        ("alias.test.", RecordType::A) => Zone {
+            data: vec![cname("up.test.")],
+            others: vec![("up.test.".into(), a([127, 0, 0, 1]))],
+            code: None,
+        },
+        _ => Zone::default(),
     }
-    reply.to_vec().unwrap()
 }
 
 fn site(server: &NameServer, sink: &Sink) -> Site {
@@ -109,7 +41,7 @@ fn site(server: &NameServer, sink: &Sink) -> Site {
 
 #[test]
 fn mail_goes_to_the_mx_and_to_the_next_one_when_the_first_is_down() {
-    let (server, sink) = (NameServer::start(), Sink::start());
+    let (server, sink) = (NameServer::start(zones), Sink::start());
     let site = site(&server, &sink);
     let engine = site.start(1);
     for domain in ["two.test", "bare.test", "large.test"] {
@@ -129,7 +61,7 @@ fn mail_goes_to_the_mx_and_to_the_next_one_when_the_first_is_down() {
 #[test]
 fn a_resolver_with_a_name_asks_its_own_servers_and_keeps_its_own_answers() {
     // The default resolver knows nothing of the list; mail goes by it.
-    let (server, list, sink) = (NameServer::start(), NameServer::start(), Sink::start());
+    let (server, list, sink) = (NameServer::start(zones), NameServer::start(zones), Sink::start());
     let mut site = site(&server, &sink);
     site.init += &format!(
         " kumo.dns.define_resolver('list', {{ Hickory = {{ name_servers = {{ '{}' }}, options = {{ attempts = 1 }} }} }})
@@ -155,17 +87,17 @@ end)"
         assert!(answer.contains("127.0.0.2 a known nuisance"), "{answer}");
     }
     // An address and a text; the other times they were known.
-    assert_eq!(list.questions.load(Ordering::Relaxed), 2);
+    assert_eq!(list.questions(), 2);
     refused("none");
     refused("none");
-    assert_eq!(list.questions.load(Ordering::Relaxed), 6);
-    assert_eq!(server.questions.load(Ordering::Relaxed), 0);
+    assert_eq!(list.questions(), 6);
+    assert_eq!(server.questions(), 0);
     assert_eq!(sink.count(), 0);
 }
 
 #[test]
 fn domains_that_take_no_mail_bounce_at_once() {
-    let (server, sink) = (NameServer::start(), Sink::start());
+    let (server, sink) = (NameServer::start(zones), Sink::start());
     let site = site(&server, &sink);
     let engine = site.start(1);
     engine.accept("a@src.test", &["u@null.test"], &message("null"));
@@ -186,7 +118,7 @@ fn domains_that_take_no_mail_bounce_at_once() {
 
 #[test]
 fn a_failing_name_server_delays_and_answers_are_cached() {
-    let (server, sink) = (NameServer::start(), Sink::start());
+    let (server, sink) = (NameServer::start(zones), Sink::start());
     let site = site(&server, &sink);
     let engine = site.start(1);
     engine.accept("a@src.test", &["u@broken.test"], &message("broken"));
@@ -194,19 +126,19 @@ fn a_failing_name_server_delays_and_answers_are_cached() {
     assert_eq!(failed["response"]["code"], 451);
     engine.accept("a@src.test", &["u@bare.test"], &message("one"));
     sink.wait_messages(1);
-    let asked = server.questions.load(Ordering::Relaxed);
+    let asked = server.questions();
     for _ in 0..5 {
         engine.accept("a@src.test", &["u@bare.test"], &message("more"));
     }
     sink.wait_messages(6);
     // Only the broken domain may have been asked for again meanwhile.
-    let again = server.questions.load(Ordering::Relaxed) - asked;
+    let again = server.questions() - asked;
     assert!(again <= 3, "{again} questions for answers that were in the cache");
 }
 
 #[test]
 fn a_domain_that_demands_tls_gets_no_mail_in_clear() {
-    let (server, sink) = (NameServer::start(), Sink::start());
+    let (server, sink) = (NameServer::start(zones), Sink::start());
     let mut site = site(&server, &sink);
     let policy = |mode: &str, host: &str| {
         format!("'version: STSv1\\nmode: {mode}\\nmx: {host}\\nmax_age: 60\\n'")

@@ -294,6 +294,19 @@ fn a_bounce_fails_what_waits() {
         assert!(content.contains("mistake"), "{record}");
     }
     assert_eq!(engine.get("/api/admin/bounce/v1").json()[0]["domain"], "bad.test");
+    // A restart neither ends the order nor forgets what it has done, whatever the number of shards.
+    assert!(engine.terminate().success());
+    for shards in [1, 2] {
+        let engine = site.start(shards);
+        engine.accept("a@src.test", &["late@bad.test"], &message("bounce"));
+        let wanted = json!(10 + shards);
+        wait("the count", || {
+            let orders = engine.get("/api/admin/bounce/v1").json();
+            let left = engine.metric("message_count");
+            orders[0]["total_bounced"] == wanted && left == 10.0
+        });
+        assert!(engine.terminate().success());
+    }
 }
 
 #[test]

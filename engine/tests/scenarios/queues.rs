@@ -382,6 +382,25 @@ end)"
     drop(engine);
 }
 
+/// How long mail is held also depends on how long it lives, which a start does not know until it asks.
+#[test]
+fn mail_held_for_longer_than_it_lives_goes_on_when_a_suspension_ends_after_a_restart() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.queue = "max_age = '2 days',".into();
+    let engine = site.start(2);
+    let order = json!({"domain": "dst.test", "reason": "long", "duration": "10 days"});
+    let id = place(&engine, "suspend", order);
+    engine.accept("a@src.test", &["u@dst.test"], &message("held"));
+    site.wait_record("TransientFailure", |_| true);
+    wait("the timer", || engine.metric("scheduled_count_total") == 1.0);
+    assert!(engine.terminate().success());
+    let engine = site.start(2);
+    cancel(&engine, "suspend", &id);
+    sink.wait_messages(1);
+    engine.wait_empty();
+}
+
 #[test]
 fn very_many_messages_are_bounced_a_few_at_a_time() {
     let sink = Sink::start();

@@ -105,6 +105,43 @@ fn a_bounce_that_is_to_be_dropped_leaves_a_record_for_each_failure() {
     assert_eq!(sink.count(), 0);
 }
 
+/// As qmail tells of failures: text alone, and of no type.
+#[test]
+fn a_bounce_of_qmail_is_one_as_well() {
+    let text = "From: MAILER-DAEMON@far.test
+To: bounce@oob.test
+Subject: failure notice
+
+Hi. This is the qmail-send program at mx.far.test.
+I'm afraid I wasn't able to deliver your message to the following addresses.
+
+<gone@far.test>:
+192.0.2.9 does not like recipient.
+Remote host said: 554 5.1.1 no such user
+Giving up on 192.0.2.9.
+
+--- Below this line is a copy of the message.
+
+Subject: hello
+
+Hello.
+";
+    let bounce = text.replace('\n', "\r\n").into_bytes();
+    let sink = Sink::start();
+    let site = site(&sink);
+    let engine = site.start(1);
+    engine.accept("", &["bounce@oob.test"], &bounce);
+    let record = site.wait_record("OOB", |_| true);
+    assert_eq!(record["recipient"], "gone@far.test");
+    assert_eq!(record["response"]["code"], 554);
+    assert_eq!(record["response"]["content"], "5.1.1 no such user Giving up on 192.0.2.9.");
+    assert_eq!(record["peer_address"]["name"], "mx.far.test");
+    // Somebody who writes the same is no mailer: a report has no sender.
+    assert_eq!(engine.submit("a@far.test", &["bounce@oob.test"], &bounce).code, 550);
+    engine.wait_empty();
+    assert_eq!(sink.count(), 0);
+}
+
 #[test]
 fn a_report_that_is_to_be_relayed_is_both() {
     let sink = Sink::start();

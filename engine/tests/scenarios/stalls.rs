@@ -200,6 +200,47 @@ const SHORT: &str = "enable_tls = routing_domain:find('tls.test', 1, true)
     data_timeout = '500ms', data_dot_timeout = '500ms', rset_timeout = '500ms',
     idle_timeout = '300ms',";
 
+/// A handler that never lets go of its thread (a pattern of Lua's that takes hours, in one call) keeps its shard, not
+/// the engine.
+#[test]
+fn sigterm_ends_an_engine_whose_shard_is_busy_for_ever() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.queue = "retry_interval = '1s', max_age = '1 hour',".into();
+    site.extra = "
+kumo.on('smtp_server_mail_from', function(sender)
+  if tostring(sender):find 'burn@' then
+    local many = ('a'):rep(60)
+    many:find(('a?'):rep(60) .. many)
+  end
+end)"
+        .into();
+    sink.refuse("u@", "450 4.2.0 later");
+    let engine = site.start(2);
+    engine.accept("a@src.test", &["u@dst.test"], &message("waits"));
+    site.wait_record("TransientFailure", |_| true);
+    let mut busy = engine.greeted();
+    let before = cpu_millis(engine.pid());
+    busy.send("MAIL FROM:<burn@src.test>\r\n");
+    wait("the shard at work", || cpu_millis(engine.pid()) > before + 1000);
+    let mut engine = engine;
+    engine.signal("TERM");
+    engine.wait_exit();
+    assert!(engine.says("does not end: it is left behind"), "{:?}", engine.stderr());
+    sink.set(|behaviour| behaviour.recipients.clear());
+    let engine = site.start(2);
+    sink.wait_messages(1);
+    engine.wait_empty();
+}
+
+/// CPU time of a process.
+fn cpu_millis(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // User and system time, in hundredths of a second on every Linux.
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap() * 10).sum()
+}
+
 #[test]
 fn no_next_hop_holds_a_message_a_connection_or_another_destination() {
     let healthy = Sink::start();

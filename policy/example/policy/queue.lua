@@ -33,7 +33,9 @@ end
 
 kumo.on('get_egress_path_config', function(routing_domain, egress_source, site_name)
   local path = {
-    enable_tls = 'Opportunistic',
+    -- Encrypted wherever the other side can, whatever certificate it shows: mail that is held up by a certificate would go in
+    -- the clear without one. Domains that want more say so themselves (MTA-STS), or in the entries below.
+    enable_tls = 'OpportunisticInsecure',
     idle_timeout = '60s',
   }
   if constants.development then

@@ -35,6 +35,33 @@ local function signer(base, entry, domain)
   return kumo.dkim.rsa_sha256_signer(params)
 end
 
+-- What is wrong with the keys that the files name.
+local function problems(load, files)
+  local ok, data = pcall(load, files)
+  if not ok then
+    return { 'DKIM: ' .. tostring(data) }
+  end
+  local base, out = data.base or {}, {}
+  local function try(entry, domain)
+    local ok, why = pcall(signer, base, entry, domain)
+    if not ok then
+      table.insert(out, string.format('DKIM for `%s`: %s', domain, why))
+    end
+  end
+  for domain, entry in pairs(data.domain or {}) do
+    if entry.policy ~= 'Never' then
+      try(entry, domain)
+    end
+  end
+  for _, entry in pairs(data.signature or {}) do
+    if entry.domain then
+      try(entry, entry.domain)
+    end
+  end
+  table.sort(out)
+  return out
+end
+
 -- Returns a function that signs a message.
 function mod:setup(files)
   local cached = kumo.memoize(utils.load_files, {
@@ -43,6 +70,17 @@ function mod:setup(files)
     capacity = 4,
     invalidate_with_epoch = true,
   })
+  -- Said at start and while validating, not when the first message is to be signed.
+  kumo.on('pre_init', function()
+    for _, why in ipairs(problems(cached, files)) do
+      kumo.log_error(why)
+    end
+  end)
+  kumo.on('validate_config', function()
+    if #problems(cached, files) > 0 then
+      kumo.validation_failed()
+    end
+  end)
   return function(msg)
     local data = cached(files)
     local base = data.base or {}

@@ -5,6 +5,7 @@ use mlua::{Error, Result, UserDataFields, Value};
 use super::msg::body_method;
 use crate::headers::HeaderBlock;
 use crate::message::Message;
+use crate::mime::Part;
 use crate::options::suggest;
 use crate::time::format_rfc2822;
 use crate::vm;
@@ -51,7 +52,7 @@ fn bare_ends(body: &[u8]) -> bool {
 
 /// Whether a flag's problem is there.
 fn found(flag: &str, body: &[u8]) -> bool {
-    let (head, content) = split(body);
+    let (head, _) = split(body);
     let block = HeaderBlock::new(body);
     let fields = || {
         head.split(|b| *b == b'\n')
@@ -69,9 +70,8 @@ fn found(flag: &str, body: &[u8]) -> bool {
         "MISSING_MIME_VERSION" => block.first("MIME-Version").is_none(),
         "LINE_TOO_LONG" => body.split(|b| *b == b'\n').any(|l| l.len() > MAX_LINE_BYTES + 1),
         "NON_CANONICAL_LINE_ENDINGS" => bare_ends(body),
-        "NEEDS_TRANSFER_ENCODING" => {
-            !content.is_ascii() && block.first("Content-Transfer-Encoding").is_none()
-        }
+        // Also where it says that it has 8 bits: not every host takes them (RFC 6152).
+        "NEEDS_TRANSFER_ENCODING" => !body.is_ascii(),
         _ => false,
     }
 }
@@ -93,12 +93,37 @@ fn canonical(body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The blanks between a field's name and its colon taken out; nothing else is touched.
+fn tight_names(body: &[u8]) -> Vec<u8> {
+    let (head, content) = split(body);
+    let mut out = Vec::with_capacity(body.len());
+    for line in head.split_inclusive(|b| *b == b'\n') {
+        let colon = line.iter().position(|b| *b == b':').filter(|_| !line.starts_with(b" "));
+        match colon.filter(|_| !line.starts_with(b"\t")) {
+            Some(colon) => {
+                out.extend_from_slice(line[..colon].trim_ascii_end());
+                out.extend_from_slice(&line[colon..]);
+            }
+            None => out.extend_from_slice(line),
+        }
+    }
+    out.extend_from_slice(content);
+    out
+}
+
 pub(super) fn methods<F: UserDataFields<Message>>(fields: &mut F) {
     body_method(
         fields,
         "check_fix_conformance",
-        |lua, m, body, (checks, fixes, _options): (String, String, Value)| {
+        |lua, m, body, (checks, fixes, options): (String, String, Value)| {
             let (checks, fixes) = (flags(&checks)?, flags(&fixes)?);
+            if !options.is_nil() {
+                vm::ctx(lua)?.shared.warn_once(
+                    "check_fix_conformance: the third argument has no effect: no charset is guessed, texts keep the \
+                     bytes they came with",
+                );
+            }
+            let failed = |e: String| Error::runtime(format!("check_fix_conformance: {e}"));
             let seconds = (vm::ctx(lua)?.host.now_unix_nanos() / 1_000_000_000) as i64;
             let mut now = body.to_vec();
             for flag in FLAGS.into_iter().filter(|f| fixes.contains(f)) {
@@ -118,6 +143,12 @@ pub(super) fn methods<F: UserDataFields<Message>>(fields: &mut F) {
                         };
                         block.prepend("Message-ID", &format!("<{}@{host}>", m.id()))
                     }
+                    "NAME_ENDS_WITH_SPACE" => tight_names(&now),
+                    "LINE_TOO_LONG" | "NEEDS_TRANSFER_ENCODING" => {
+                        let root = Part::parse(&now).map_err(failed)?;
+                        root.make_plain();
+                        root.write()
+                    }
                     // What cannot be repaired without guessing is told.
                     _ => continue,
                 };
@@ -129,13 +160,16 @@ pub(super) fn methods<F: UserDataFields<Message>>(fields: &mut F) {
             if now != body {
                 m.set_body(now.into());
             }
-            Ok((!wrong.is_empty()).then(|| wrong.join("|")))
+            Ok((!wrong.is_empty())
+                .then(|| format!("Message has conformance issues: {}", wrong.join("|"))))
         },
     );
 }
 
 #[cfg(test)]
 mod tests {
+    const BOTH: &str = "'', 'LINE_TOO_LONG|NEEDS_TRANSFER_ENCODING|NAME_ENDS_WITH_SPACE'";
+
     use crate::testing::*;
     use serde_json::json;
 
@@ -149,6 +183,38 @@ mod tests {
     }
 
     #[test]
+    fn headers_and_parts_of_any_depth_are_encoded() {
+        let part = "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\né\r\n";
+        let mixed = format!(
+            "Subject : é\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n{part}--x--\r\n"
+        );
+        for message in [
+            &mixed,
+            "Subject: é\r\n\r\nx\r\n",
+            part,
+            &format!("A: b\r\n\r\n{}\r\n", "x".repeat(2000)),
+        ] {
+            let (told, _) =
+                check(message.as_bytes(), "'LINE_TOO_LONG|NEEDS_TRANSFER_ENCODING', ''");
+            assert!(told.is_string(), "{message}");
+            let (got, body) = check(message.as_bytes(), BOTH);
+            assert_eq!(got, json!(null), "{body}");
+            assert!(body.is_ascii() && body.lines().all(|line| line.len() <= 998), "{body}");
+        }
+        let (_, body) = check(mixed.as_bytes(), BOTH);
+        assert!(
+            body.starts_with("Subject: =?UTF-8?B?w6k=?=\r\n") && body.contains("\r\n=C3=A9"),
+            "{body}"
+        );
+        // An address that only SMTPUTF8 can carry stays, and is told.
+        let (got, body) = check("To: <é@a.test>\r\n\r\nx\r\n".as_bytes(), BOTH);
+        assert_eq!(
+            (got, body.contains("é@a.test")),
+            (json!("Message has conformance issues: NEEDS_TRANSFER_ENCODING"), true)
+        );
+    }
+
+    #[test]
     fn told_and_repaired() {
         let (got, _) = check(
             b"From: a\nX\r\n\r\nx",
@@ -156,7 +222,7 @@ mod tests {
         );
         assert_eq!(
             got,
-            json!("MISSING_COLON_VALUE|MISSING_DATE_HEADER|NON_CANONICAL_LINE_ENDINGS")
+            json!("Message has conformance issues: MISSING_COLON_VALUE|MISSING_DATE_HEADER|NON_CANONICAL_LINE_ENDINGS")
         );
         let (got, body) = check(
             b"From: a\n\nx\n",
@@ -169,11 +235,8 @@ mod tests {
                 && body.ends_with("\r\n\r\nx\r\n"),
             "{body}"
         );
-        let (got, _) = check(
-            "A: b\r\n\r\né".as_bytes(),
-            "'NEEDS_TRANSFER_ENCODING', 'NEEDS_TRANSFER_ENCODING'",
-        );
-        assert_eq!(got, json!("NEEDS_TRANSFER_ENCODING"));
+        let (got, _) = check("A: b\r\n\r\né".as_bytes(), "'NEEDS_TRANSFER_ENCODING', ''");
+        assert_eq!(got, json!("Message has conformance issues: NEEDS_TRANSFER_ENCODING"));
         let w =
             world("kumo.on('test', function(m) m:check_fix_conformance('MISSING_DATE', '') end)");
         let e = w.fire("test", message(b"")).unwrap_err().to_string();

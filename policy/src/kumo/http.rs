@@ -49,7 +49,10 @@ struct ClientObject(Rc<RefCell<Option<Arc<Client>>>>);
 
 fn build(params: ClientParams) -> Client {
     let any_cert = params.accept_invalid_certs || params.danger_accept_invalid_certs;
-    let tls = ureq::tls::TlsConfig::builder().disable_verification(any_cert).build();
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(crate::trust::http_roots())
+        .disable_verification(any_cert)
+        .build();
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(params.timeout))

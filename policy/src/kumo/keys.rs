@@ -51,7 +51,10 @@ async fn vault(lua: &Lua, source: &KeySource) -> Result<Vec<u8>> {
     let token = from_env(token.map(|token| token.0), "VAULT_TOKEN")?;
     let url = format!("{}/v1/{mount}/data/{path}", address.trim_end_matches('/'));
     let ask = move || -> std::result::Result<serde_json::Value, String> {
-        let config = ureq::Agent::config_builder().timeout_global(Some(HTTP_TIMEOUT)).build();
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(HTTP_TIMEOUT))
+            .tls_config(crate::trust::http_tls())
+            .build();
         let answer = config.new_agent().get(&url).header("X-Vault-Token", &token).call();
         let mut answer = answer.map_err(|e| redact::urls(&e.to_string()).into_owned())?;
         let text = answer.body_mut().read_to_string().map_err(|e| e.to_string())?;

@@ -9,7 +9,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
         "configure_log_disposition_hook",
         "records are told after they are durable; use configure_log_hook",
     ),
-    ("aaa.configure_acct_log", NO_AAA),
     ("aaa.load_acl_map", NO_AAA),
     ("aaa.make_access_control_list", NO_AAA),
     ("aaa.make_http_url_resource", NO_AAA),
@@ -17,6 +16,14 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("aaa.set_acl_cache_ttl", NO_AAA),
     ("aaa.set_check_cache_ttl", NO_AAA),
     ("aaa.set_fall_back_to_acl_map", NO_AAA),
+    (
+        "define_egress_source",
+        "the event `get_egress_source` gives each source: have its handler return kumo.make_egress_source { name = ... }",
+    ),
+    (
+        "define_egress_pool",
+        "the event `get_egress_pool` gives each pool: have its handler return kumo.make_egress_pool { name = ..., entries = ... }",
+    ),
     ("xfer.xfer", NO_XFER),
     ("xfer.xfer_in_requeue", NO_XFER),
 ];

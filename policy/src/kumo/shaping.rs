@@ -105,7 +105,9 @@ async fn fetch(lua: &Lua, url: &str, timeout: Duration) -> Result<String> {
     let url = url.to_owned();
     let shown = url.split('?').next().unwrap_or("").to_owned();
     let job = move || -> std::result::Result<String, ureq::Error> {
-        let config = ureq::Agent::config_builder().timeout_global(Some(timeout));
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .tls_config(crate::trust::http_tls());
         let mut answer = config.build().new_agent().get(&url).call()?;
         answer.body_mut().with_config().limit(MAX_HTTP_RESPONSE_BYTES).read_to_string()
     };

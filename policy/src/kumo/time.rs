@@ -8,7 +8,7 @@ use mlua::{
 use super::shim::def;
 use crate::lua_value::to_plain;
 use crate::options::{format_duration, Notes, OptionValue};
-use crate::time::{format_rfc2822, format_rfc3339, parse_rfc3339, Civil};
+use crate::time::{format_rfc2822, parse_rfc3339, Civil};
 use crate::vm;
 
 /// An instant, nanoseconds of the Unix epoch.
@@ -22,7 +22,7 @@ impl Time {
 
     /// RFC 3339, with what there is of a fraction.
     pub(super) fn text(self) -> String {
-        crate::strftime::format("%Y-%m-%dT%H:%M:%S%.fZ", self.0).unwrap_or_default()
+        crate::strftime::format("%Y-%m-%dT%H:%M:%S%.fZ", self.0)
     }
 
     fn civil(self) -> Civil {
@@ -49,7 +49,9 @@ impl UserData for Time {
             Ok(t.0.div_euclid(1_000_000) as i64)
         });
         fields.add_field_method_get("rfc2822", |_, t| Ok(format_rfc2822(t.seconds())));
-        fields.add_field_method_get("rfc3339", |_, t| Ok(format_rfc3339(t.seconds(), None)));
+        fields.add_field_method_get("rfc3339", |_, t| {
+            Ok(crate::strftime::format("%Y-%m-%dT%H:%M:%S%.f+00:00", t.0))
+        });
         fields.add_field_method_get("elapsed", |lua, t| {
             let now = vm::ctx(lua)?.host.now_unix_nanos() as i128;
             Ok(TimeDelta(now - t.0))
@@ -58,11 +60,10 @@ impl UserData for Time {
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("format", |_, t, pattern: String| {
-            crate::strftime::format(&pattern, t.0)
-                .map_err(|e| Error::runtime(format!("Time:format: {e}")))
+            Ok(crate::strftime::format(&pattern, t.0))
         });
         methods.add_meta_method(MetaMethod::ToString, |_, t, ()| {
-            crate::strftime::format("%Y-%m-%d %H:%M:%S%.f UTC", t.0).map_err(Error::runtime)
+            Ok(crate::strftime::format("%Y-%m-%d %H:%M:%S%.f UTC", t.0))
         });
         methods.add_meta_method(MetaMethod::Add, |_, t, v: Value| Ok(Time(t.0 + nanos(&v)?)));
         methods.add_meta_method(MetaMethod::Sub, |lua, t, v: Value| match time_of(&v) {

@@ -38,7 +38,18 @@ const ENCODED_LINE_BYTES: usize = 76;
 
 /// Undoes the transfer encoding, and for texts the charset. What cannot be decoded is kept as well as it can be.
 pub fn decode(raw: &[u8], encoding: &str, kind: &Params) -> Content {
-    let bytes = match encoding.trim().to_ascii_lowercase().as_str() {
+    let bytes = transfer_decoded(raw, encoding);
+    if !kind.value.starts_with("text/") {
+        return Content::Bytes(bytes);
+    }
+    let label = kind.get("charset").unwrap_or("utf-8");
+    let charset = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::UTF_8);
+    Content::Text(charset.decode_without_bom_handling(&bytes).0.into_owned())
+}
+
+/// Undoes the transfer encoding alone.
+pub(super) fn transfer_decoded(raw: &[u8], encoding: &str) -> Vec<u8> {
+    match encoding.trim().to_ascii_lowercase().as_str() {
         "base64" => {
             let digits: Vec<u8> = raw
                 .iter()
@@ -50,13 +61,7 @@ pub fn decode(raw: &[u8], encoding: &str, kind: &Params) -> Content {
         }
         "quoted-printable" => unquote(raw),
         _ => raw.to_vec(),
-    };
-    if !kind.value.starts_with("text/") {
-        return Content::Bytes(bytes);
     }
-    let label = kind.get("charset").unwrap_or("utf-8");
-    let charset = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::UTF_8);
-    Content::Text(charset.decode_without_bom_handling(&bytes).0.into_owned())
 }
 
 /// Base64 whose last digit has bits that should be 0.
@@ -114,25 +119,25 @@ pub(super) fn encode(content: &Content, kind: &mut Params) -> (Vec<u8>, Option<&
             if !text.is_ascii() || kind.get("charset").is_none() {
                 kind.set("charset", charset);
             }
-            if plain(bytes) {
+            if is_plain(bytes) {
                 return (bytes.to_vec(), None);
             }
             (quote(bytes), Some("quoted-printable"))
         }
-        _ if plain(bytes) && kind.value.starts_with("message/") => (bytes.to_vec(), None),
+        _ if is_plain(bytes) && kind.value.starts_with("message/") => (bytes.to_vec(), None),
         _ => (fold_base64(bytes), Some("base64")),
     }
 }
 
 /// Whether content may travel as 7bit.
-fn plain(bytes: &[u8]) -> bool {
+pub(super) fn is_plain(bytes: &[u8]) -> bool {
     let lines = || bytes.split(|c| *c == b'\n').map(|l| l.strip_suffix(b"\r").unwrap_or(l));
     bytes.is_ascii()
         && lines().all(|l| l.len() <= MAX_LINE_BYTES && !l.contains(&b'\r') && !l.contains(&0))
         && bytes.iter().enumerate().all(|(n, c)| *c != b'\n' || (n > 0 && bytes[n - 1] == b'\r'))
 }
 
-fn fold_base64(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn fold_base64(bytes: &[u8]) -> Vec<u8> {
     let text = BASE64.encode(bytes);
     let mut out = Vec::with_capacity(text.len() + text.len() / 38);
     for line in text.as_bytes().chunks(ENCODED_LINE_BYTES) {
@@ -143,7 +148,7 @@ fn fold_base64(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Quoted-printable; line ends of any kind become CRLF.
-fn quote(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn quote(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() * 2);
     let mut lines = bytes.split(|c| *c == b'\n').peekable();
     while let Some(line) = lines.next() {

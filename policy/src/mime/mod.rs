@@ -6,6 +6,8 @@
 mod build;
 mod encoding;
 mod fields;
+mod plain;
+mod qsbmf;
 mod report;
 mod report_make;
 
@@ -15,6 +17,7 @@ use std::rc::Rc;
 pub use build::{Attached, Attachment, Builder, Structure};
 pub use encoding::{decode, Content};
 pub use fields::{addresses, format_addresses, message_ids, Address, Mailbox, Params};
+pub use qsbmf::{is_qmail_bounce, qmail_report};
 pub use report::{delivery_report, feedback_report};
 pub use report_make::{delivery_status, DsnParams};
 

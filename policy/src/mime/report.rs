@@ -233,7 +233,8 @@ pub fn feedback_report(root: &Part) -> Result<Option<Value>, String> {
     ];
     let arrival = b.get("arrival-date").or(b.get("received-date"));
     let supplemental = about.as_ref().and_then(supplemental_trace);
-    Ok(Some(without_nulls(json!({
+    // Whoever reads the record finds every field, also where the report says nothing.
+    Ok(Some(json!({
         "feedback_type": need("feedback-type")?,
         "user_agent": need("user-agent")?,
         "version": need("version")?,
@@ -248,9 +249,9 @@ pub fn feedback_report(root: &Part) -> Result<Option<Value>, String> {
         "reported_domain": b.all("reported-domain"),
         "reported_uri": b.all("reported-uri"),
         "extensions": extensions(&b, &KNOWN),
-        "supplemental_trace": supplemental,
         "original_message": about_text(about),
-    }))))
+        "supplemental_trace": supplemental,
+    })))
 }
 
 /// The engine's own trace header of the message that is complained about: base64 of JSON with a marker key.

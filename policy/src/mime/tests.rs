@@ -153,6 +153,11 @@ fn feedback() {
     );
     assert_eq!(r["supplemental_trace"]["recipient"], "u@ok.example");
     assert_eq!(r["extensions"], json!({"x-more": ["y"]}));
+    // Every field is there, also where the report says nothing.
+    let bare = String::from_utf8_lossy(text).replace("X-More: y\r\n", "");
+    let r = feedback_report(&Part::parse(bare.as_bytes()).unwrap()).unwrap().unwrap();
+    assert_eq!(r.get("extensions"), Some(&json!({})));
+    assert_eq!(r.get("incidents"), Some(&json!(null)));
     assert!(feedback_report(&Part::parse(MIXED).unwrap()).unwrap().is_none());
     assert!(delivery_report(&Part::parse(text).unwrap()).unwrap().is_none());
 }

@@ -11,7 +11,7 @@ option_table! {
         hostname: Option<String> = None,
         /// Serve over TLS.
         use_tls: bool = false,
-        /// Certificate chain (PEM); self-signed when absent.
+        /// Certificate chain (PEM); self-signed when absent. Read anew at a reload and when its file changes.
         tls_certificate: Option<KeySource> = None,
         /// Private key (PEM) of the certificate.
         tls_private_key: Option<KeySource> = None,

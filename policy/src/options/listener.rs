@@ -22,7 +22,7 @@ option_table! {
         banner: String = "KumoMTA".into(),
         /// How the recipients of one transaction become messages.
         batch_handling: BatchHandling = BatchHandling::BifurcateAlways,
-        /// Certificate chain (PEM); self-signed when absent.
+        /// Certificate chain (PEM); self-signed when absent. Read anew at a reload and when its file changes.
         tls_certificate: Option<KeySource> = None,
         /// Private key (PEM) of the certificate.
         tls_private_key: Option<KeySource> = None,

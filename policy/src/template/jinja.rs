@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::sync::Arc;
 
 use super::budget::{begin, charge, charge_value, will_make};
-use super::shape;
+use super::{pythonic, shape};
 use crate::classify::normalize;
 use crate::limits::{
     MAX_TEMPLATE_OUTPUT_BYTES, MAX_TEMPLATE_RECURSION, MAX_TEMPLATE_REPEATED_BYTES, TEMPLATE_STEPS,
@@ -72,9 +72,10 @@ impl<'s> Jinja<'s> {
 }
 
 fn escape_by_name(name: &str) -> AutoEscape {
-    match name.ends_with(".html") {
-        true => AutoEscape::Html,
-        false => AutoEscape::None,
+    match name.rsplit_once('.') {
+        Some((_, "html")) => AutoEscape::Html,
+        Some((_, "json")) => AutoEscape::Json,
+        _ => AutoEscape::None,
     }
 }
 
@@ -168,12 +169,18 @@ fn environment() -> Environment<'static> {
     });
     wrap_filters(&mut env);
     wrap_tests(&mut env);
+    pythonic::add_bounded(&mut env);
     env.add_filter("normalize_smtp_response", |s: String| normalize(&s));
     env
 }
 
 /// Calls a filter whose arguments and result are counted.
-fn filtered(state: &State<'_, '_>, name: &str, f: &Value, args: &[Value]) -> Result<Value, Error> {
+pub(super) fn filtered(
+    state: &State<'_, '_>,
+    name: &str,
+    f: &Value,
+    args: &[Value],
+) -> Result<Value, Error> {
     let mut sizes = Vec::with_capacity(args.len());
     for arg in args {
         sizes.push(charge_value(arg)?);
@@ -221,7 +228,7 @@ fn filtered(state: &State<'_, '_>, name: &str, f: &Value, args: &[Value]) -> Res
 }
 
 /// The widths that a text of `format` asks for.
-fn widths(text: &str) -> Result<(), Error> {
+pub(super) fn widths(text: &str) -> Result<(), Error> {
     let mut sum = 0usize;
     for number in text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()) {
         sum = sum.saturating_add(number.parse().unwrap_or(usize::MAX / 2));
@@ -230,7 +237,7 @@ fn widths(text: &str) -> Result<(), Error> {
     will_make(Some(sum))
 }
 
-fn text_of(value: &Value) -> String {
+pub(super) fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

@@ -5,11 +5,12 @@
 //! and what it makes are counted, so that it ends in time whatever the template says.
 //!
 //! Layout: [`shape`] what is refused before parsing · [`budget`] what a rendering may use · [`jinja`], [`handlebars`] the
-//! dialects.
+//! dialects · [`pythonic`] what Jinja has from Python.
 
 mod budget;
 mod handlebars;
 mod jinja;
+pub(crate) mod pythonic;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,8 @@ enum Kind<'s> {
 }
 
 impl<'s> Template<'s> {
-    /// Compiles `source`. What is filled into a template whose name ends in `.html` is escaped for HTML.
+    /// Compiles `source`. What is filled into a template whose name ends in `.html` is escaped for HTML; of a Jinja template
+    /// whose name ends in `.json`, written as JSON.
     ///
     /// # Errors
     /// What is wrong with it, or which bound it passes.

@@ -40,6 +40,14 @@ fn what_ordinary_templates_do() {
         ("{% filter upper %}abc{% endfilter %}{% with q = 1 %}{{ q }}{% endwith %}", "ABC1"),
         ("{{ 'x' if false else 'z' }}{{ l is defined and l[0] is eq(1) }}", "zTrue"),
         ("{{ '%05.1f|%s'|format(3.14159, 'q') }}", "003.1|q"),
+        ("{{ 'ab'.upper() }} {{ 'a b c'.split()|join('-') }} {{ 'x'.replace('x', 'yz') }}", "AB a-b-c yz"),
+        ("{{ {'k': 1}.get('k') }}{{ [1, 2, 2].count(2) }}{{ '{}-{}'.format(1, 'b') }}", "121-b"),
+        ("{% for i in l %}{% if i == 2 %}{% continue %}{% endif %}{{ i }}{% endfor %}", "13"),
+        ("{% for i in l %}{% if i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}", "12"),
+        ("item{{ 2|pluralize }} {{ 'hello world and all'|truncate(length=11, leeway=0) }}", "items hello..."),
+        ("{{ 1767323045|datetimeformat }}|{{ 1767323045|dateformat }}|{{ 1767323045|timeformat }}", "Jan 2 2026 03:04|Jan 2 2026|03:04"),
+        ("{{ 1767323045|dateformat(format='full') }}", "Friday, January 2 2026"),
+        ("{% set c = cycler(['a', 'b']) %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ now() > 0 }}", "abaTrue"),
     ] {
         assert_eq!(jinja(source).as_deref(), Ok(want), "{source}");
     }
@@ -54,6 +62,38 @@ fn what_ordinary_templates_do() {
     let chain = "{{#if a}}A{{else if b}}B{{else}}C{{/if}}";
     for (context, want) in [(json!({"a": 1}), "A"), (json!({"b": 1}), "B"), (json!({}), "C")] {
         assert_eq!(render(Dialect::Handlebars, chain, &context).as_deref(), Ok(want), "{context}");
+    }
+}
+
+#[test]
+fn the_name_says_what_is_escaped() {
+    let context = json!({"v": "a\"<b>"});
+    for (name, want) in [
+        ("x.html", "a&quot;&lt;b&gt;"),
+        ("x.json", "\"a\\\"<b>\""),
+        ("x.txt", "a\"<b>"),
+        ("html", "a\"<b>"),
+    ] {
+        let made = Template::compile(Dialect::Jinja, name, "{{ v }}").unwrap().render(&context);
+        assert_eq!(made.as_deref(), Ok(want), "{name}");
+    }
+}
+
+#[test]
+fn handlebars_changes_the_case_of_texts() {
+    let context = json!({"v": "hello big world"});
+    for (helper, want) in [
+        ("lowerCamelCase", "helloBigWorld"),
+        ("upperCamelCase", "HelloBigWorld"),
+        ("snakeCase", "hello_big_world"),
+        ("kebabCase", "hello-big-world"),
+        ("shoutySnakeCase", "HELLO_BIG_WORLD"),
+        ("shoutyKebabCase", "HELLO-BIG-WORLD"),
+        ("titleCase", "Hello Big World"),
+        ("trainCase", "Hello-Big-World"),
+    ] {
+        let made = render(Dialect::Handlebars, &format!("{{{{{helper} v}}}}"), &context);
+        assert_eq!(made.as_deref(), Ok(want), "{helper}");
     }
 }
 
@@ -96,7 +136,10 @@ fn chains_that_overflowed_the_stack() {
 
 #[test]
 fn texts_and_lists_that_double() {
-    let doublings: [(&str, &str); 14] = [
+    let doublings: [(&str, &str); 17] = [
+        ("replace, as a method", "{% set x = x.replace('', x) %}"),
+        ("join, as a method", "{% set x = x.join(x|list) %}"),
+        ("format, as a method", "{% set x = '{0}{0}'.format(x) %}"),
         ("set", "{% set x = x ~ x %}"),
         ("capture", "{% set x %}{{ x }}{{ x }}{% endset %}"),
         ("plus", "{% set x = x + x %}"),

@@ -15,6 +15,8 @@ use crate::options::suggest;
 const PLACES: [&str; 2] = ["/opt/kumomta/etc/policy", "/opt/kumomta/share"];
 /// Endings of files a policy reads by name.
 const DATA: [&str; 6] = [".toml", ".json", ".pem", ".key", ".crt", ".yaml"];
+/// Endings of files with keys.
+const KEYS: [&str; 3] = [".pem", ".key", ".private"];
 /// Files that are in the binary when they are not on disk.
 const IN_BINARY: [&str; 3] =
     ["policy-extras/shaping.toml", "community/shaping.toml", "bounce_classifier/iana.toml"];
@@ -140,7 +142,20 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// An RSA key that is there and too short to sign with.
+    fn key_file(&mut self, file: &str, line: usize, text: &str) {
+        let is_named = KEYS.iter().any(|end| text.ends_with(end)) && !text.contains('\n');
+        let Some(key) = is_named.then(|| crate::wire::read_pem(text).ok()).flatten() else {
+            return;
+        };
+        if let Some(bits) = crate::dkim::short_rsa_bits(&key) {
+            let text = format!("{text}: {}", crate::dkim::too_short(bits));
+            self.findings.push(Finding::at(file, line, Grade::Warning, text));
+        }
+    }
+
     fn data_file(&mut self, file: &str, line: usize, text: &str) {
+        self.key_file(file, line, text);
         let named = text.starts_with('/')
             && !text.contains(['%', '*', '{', '$', ' ', '\n'])
             && DATA.iter().any(|e| text.ends_with(e));

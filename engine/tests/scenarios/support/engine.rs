@@ -169,6 +169,8 @@ end)
             .args(&self.args)
             .env("RINGMTA_ALLOW_ROOT", "1")
             .env_remove("KUMOD_LOG")
+            .env_remove("SSL_CERT_FILE")
+            .env_remove("SSL_CERT_DIR")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null());

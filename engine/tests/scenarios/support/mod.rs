@@ -6,11 +6,13 @@
 //! its handle goes.
 #![allow(dead_code, unused_imports)]
 
+pub mod dns;
 pub mod engine;
 pub mod http;
 pub mod mail;
 pub mod sink;
 pub mod smtp;
+pub mod tls;
 pub mod web;
 
 pub use engine::{Engine, Site};

@@ -192,6 +192,12 @@ impl Smtp {
         }
         self.wire = Wire::Tls(Box::new(StreamOwned::new(tls, stream)));
     }
+
+    /// The certificate that the server has shown.
+    pub fn certificate(&self) -> CertificateDer<'static> {
+        let Wire::Tls(stream) = &self.wire else { panic!("TLS is not on") };
+        stream.conn.peer_certificates().unwrap()[0].clone().into_owned()
+    }
 }
 
 /// `data` as it goes over the wire, with the final dot.
