@@ -18,4 +18,5 @@ step 'settle' sync
 step 'tests' cargo test --workspace --locked
 step 'simulation' ci/simulation.sh
 step 'wake-ups' ci/wakeups.sh
-step 'crash campaign' ci/crash_campaign.sh --rounds 5 --profile dev
+# With the programs that the tests were run with.
+step 'crash campaign' env CAMPAIGN_BIN="${CARGO_TARGET_DIR:-target}/debug" ci/crash_campaign.sh --rounds 5

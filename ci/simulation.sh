@@ -14,9 +14,9 @@ while [ $# -gt 0 ]; do
   esac
   shift 2
 done
-simulate() {
-  cargo run --quiet --locked --profile "$profile" -p ringmta-ci --features planted-bugs --bin simulate -- "$@"
-}
+. ci/planted.sh
+build_planted "$profile"
+simulate() { "$planted/simulate" "$@"; }
 for mistake in reply tail; do
   echo "planted: $mistake, must be found by: spool"
   simulate --plant "$mistake" --kind spool

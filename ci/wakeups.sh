@@ -13,4 +13,6 @@ while [ $# -gt 1 ]; do
   esac
   shift 2
 done
-cargo run --quiet --locked --profile "$profile" -p ringmta-ci --features planted-bugs --bin wakeups -- --seconds "$seconds" --starts "$starts"
+. ci/planted.sh
+build_planted "$profile"
+"$planted/wakeups" --seconds "$seconds" --starts "$starts"

@@ -83,7 +83,8 @@ fn make(stage: &Stage, number: u64) -> Vec<String> {
         |at: u64| format!("r{at}.m{number}@d{}.test", rng.below(stage.plan.domains.len() as u64));
     let recipients = (0..rng.between(1, RECIPIENTS_MAX)).map(recipient).collect();
     let body = Rc::new(body(rng, number));
-    let sent = Sent { body, outcome: Outcome::Unknown, recipients: Vec::new() };
+    let life = stage.ledger.borrow().life;
+    let sent = Sent { life, body, outcome: Outcome::Unknown, recipients: Vec::new() };
     stage.ledger.borrow_mut().sent.insert(number, sent);
     recipients
 }

@@ -58,6 +58,7 @@ pub async fn inject(stage: &Rc<Stage>, number: u64) -> std::io::Result<()> {
     let recipients: Vec<String> = (0..rng.between(1, RECIPIENTS_MAX)).map(to).collect();
     let text = format!("Subject: {number}\r\n\r\n{}\r\n", "x".repeat(rng.below(500) as usize));
     let sent = Sent {
+        life: stage.ledger.borrow().life,
         body: Rc::new(text.clone().into_bytes()),
         outcome: Outcome::Unknown,
         recipients: recipients.clone(),

@@ -38,6 +38,8 @@ pub enum Outcome {
 /// A message as a client sent it.
 #[derive(Debug)]
 pub struct Sent {
+    /// The life of the engine it was sent to: an answer may arrive when that is over.
+    pub life: u32,
     /// Its bytes.
     pub body: Rc<Vec<u8>>,
     /// What became of it.
@@ -200,8 +202,8 @@ impl Ledger {
     }
 
     /// See [`Quotes::must_be_quoted`].
-    pub fn must_be_quoted(&mut self, number: u64, who: &[String]) {
-        self.quotes.must_be_quoted(number, who);
+    pub fn must_be_quoted(&mut self, who: &[String]) {
+        self.quotes.must_be_quoted(who);
     }
 
     /// Whether mail for `domain` is held by an order that has been in force for long enough.
@@ -238,10 +240,9 @@ impl Ledger {
 
     /// A client read the reply to its final dot.
     pub fn answered(&mut self, number: u64, code: u16, text: &str) {
-        let life = self.life;
         let Some(sent) = self.sent.get_mut(&number) else { return };
         if code != 250 {
-            sent.outcome = Outcome::Refused(life);
+            sent.outcome = Outcome::Refused(sent.life);
             return;
         }
         sent.outcome = Outcome::Acknowledged;

@@ -302,7 +302,7 @@ impl Session {
         let mood = self.mood();
         if self.out_of_step.is_some() {
             // It stays, so that the other side can see what its answers are worth.
-            return self.answer(code, whose).await.map(|_| ());
+            return self.answer(code, whose).await;
         }
         if self.chance(mood.stall) {
             let stall = self.stage.world.rng.below(STALL_MS);
@@ -338,12 +338,22 @@ impl Session {
 
     /// Says a refusal and closes. Where nothing is lost on the way the record must quote it.
     async fn say_and_close(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
-        let number = self.answer(code, whose.clone()).await?;
-        let heard =
-            self.is_live() && self.out_of_step.is_none() && self.stage.plan.peers_are_heard();
-        if let (true, Whose::These(who) | Whose::Dot(who)) = (heard, whose) {
-            self.stage.ledger.borrow_mut().must_be_quoted(number, &who);
+        if self.chance(MILLION / 4) {
+            // What is still unread makes a reset of it, which may destroy the answer on its way.
+            self.answer(code, whose).await?;
+            return Err(gone());
         }
+        let heard = self.is_live()
+            && !self.has_ended
+            && self.out_of_step.is_none()
+            && self.stage.plan.peers_are_heard();
+        if let (true, Whose::These(who) | Whose::Dot(who)) = (heard, &whose) {
+            self.stage.ledger.borrow_mut().must_be_quoted(who);
+        }
+        self.answer(code, whose).await?;
+        self.has_ended = true;
+        self.wire.end_half().await?;
+        while self.wire.line().await.is_ok() {}
         Err(gone())
     }
 
@@ -351,16 +361,15 @@ impl Session {
         self.out_of_step.get_or_insert(mono_nanos());
     }
 
-    /// Sends an answer that says by a number which one it is. Gives the number.
-    async fn answer(&mut self, code: u16, whose: Whose) -> std::io::Result<u64> {
+    /// Sends an answer that says by a number which one it is.
+    async fn answer(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
         if (300..400).contains(&code) && code != 354 {
             self.loses_step();
         }
         let is_clear = self.out_of_step.is_none() || self.goes_on;
         let whose = if is_clear { whose } else { Whose::Unclear };
         let number = self.stage.ledger.borrow_mut().said(code, whose);
-        self.send(format!("{code} answer #{number}\r\n").as_bytes()).await?;
-        Ok(number)
+        self.send(format!("{code} answer #{number}\r\n").as_bytes()).await
     }
 
     async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {

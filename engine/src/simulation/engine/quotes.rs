@@ -41,8 +41,9 @@ impl Quotes {
         self.answers.len() as u64
     }
 
-    /// The engine cannot but read answer `number`: the next record of each of `who` quotes it.
-    pub fn must_be_quoted(&mut self, number: u64, who: &[String]) {
+    /// The engine cannot but read the answer that is said next: the next record of each of `who` quotes it.
+    pub fn must_be_quoted(&mut self, who: &[String]) {
+        let number = self.answers.len() as u64 + 1;
         for address in who {
             self.expected.insert(address.clone(), number);
         }
