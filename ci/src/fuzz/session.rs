@@ -53,6 +53,22 @@ fn judge(taken: &Transaction, bare: BareEndings) {
     assert!(longest <= Some(LINE_MAX + 1));
 }
 
+/// Takes the replies that wait, and says how many there were.
+fn hear(session: &mut Session, told: &mut Vec<String>) -> usize {
+    let before = told.len();
+    for pending in session.replies() {
+        let mut wire = Vec::new();
+        pending.reply.render(&mut wire);
+        assert!(is_reply(&wire), "{pending:?}");
+        let command = pending.command.unwrap_or_default();
+        let head = command.as_bytes().get(..4).unwrap_or_default();
+        assert!(!head.eq_ignore_ascii_case(b"AUTH") || command.len() == 4, "kept: {command}");
+        assert!(pending.recipients.len() <= RECIPIENTS_MAX);
+        told.push(format!("{} {command}", pending.reply.code));
+    }
+    told.len() - before
+}
+
 /// All that was said and asked, in order.
 fn talk(mode: u8, script: u8, cut: usize, said: &[u8]) -> Vec<String> {
     let params = params(mode);
@@ -62,6 +78,8 @@ fn talk(mode: u8, script: u8, cut: usize, said: &[u8]) -> Vec<String> {
     let (mut told, mut replies, mut asked, mut messages) = (Vec::new(), 0, 0, 0);
     loop {
         let step = session.step(&mut input);
+        // What was answered before the question was asked.
+        replies += hear(&mut session, &mut told);
         let mut over = matches!(step, Step::Close);
         match step {
             Step::Read => match chunks.next() {
@@ -84,19 +102,7 @@ fn talk(mode: u8, script: u8, cut: usize, said: &[u8]) -> Vec<String> {
             }
             Step::Close => {}
         }
-        for pending in session.replies() {
-            let mut wire = Vec::new();
-            pending.reply.render(&mut wire);
-            assert!(is_reply(&wire), "{pending:?}");
-            let command = pending.command.unwrap_or_default();
-            let secret = command.len() > 4
-                && command[..4.min(command.len())].is_ascii()
-                && command.as_bytes()[..4].eq_ignore_ascii_case(b"AUTH");
-            assert!(!secret, "kept: {command}");
-            assert!(pending.recipients.len() <= RECIPIENTS_MAX);
-            replies += 1;
-            told.push(format!("{} {command}", pending.reply.code));
-        }
+        replies += hear(&mut session, &mut told);
         if over {
             break;
         }
