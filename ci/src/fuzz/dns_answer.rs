@@ -2,15 +2,16 @@
 //! that was asked for are taken.
 
 use hickory_proto::rr::RecordType;
-use ringmta::egress::resolve::{Question, Settings};
+use ringmta::egress::resolve::{Answer, Question, Settings};
 
 const KINDS: [RecordType; 5] =
     [RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::PTR];
 
-/// The first byte chooses the kind, and whether the rest comes behind the head of an answer or is one.
-pub fn check(data: &[u8]) {
-    let Some((mode, rest)) = data.split_first() else { return };
-    let kind = KINDS[usize::from(mode % 5)];
+/// The answer in it, if it is one, with its bytes and its kind. The first byte chooses the kind, and whether the rest comes
+/// behind the head of an answer or is one.
+fn read(data: &[u8]) -> Option<(RecordType, Vec<u8>, Option<Answer>)> {
+    let (mode, rest) = data.split_first()?;
+    let kind = KINDS[usize::from(mode & 7) % 5];
     let asked = Question::new("dst.test", kind, &Settings::default()).expect("a name");
     let mut wire = rest.to_vec();
     if mode & 0x80 != 0 {
@@ -22,7 +23,13 @@ pub fn check(data: &[u8]) {
     } else if let Some(id) = wire.get_mut(..2) {
         id.copy_from_slice(&asked.wire[..2]);
     }
-    let Ok(Ok(answer)) = asked.read(&wire) else { return };
+    let answer = asked.read(&wire).ok().and_then(Result::ok);
+    Some((kind, wire, answer))
+}
+
+/// See [`read`] for what the bytes are.
+pub fn check(data: &[u8]) {
+    let Some((kind, wire, Some(answer))) = read(data) else { return };
     let [mx, addresses, txt] = [answer.mx.len(), answer.addresses.len(), answer.txt.len()];
     assert!(mx + addresses + txt <= wire.len());
     assert!(mx == 0 || kind == RecordType::MX);
@@ -53,9 +60,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut all = vec![
         behind(one, &mx),
         behind(one | 1, &record(1, &[192, 0, 2, 1])),
-        behind(one + 2, &record(28, &[1; 16])),
-        behind(one + 3, &record(16, b"\x06v=spf1\x05 -all")),
-        behind(one + 4, &record(12, b"\x02mx\xc0\x0c")),
+        behind(one | 2, &record(28, &[1; 16])),
+        behind(one | 3, &record(16, b"\x06v=spf1\x05 -all")),
+        behind(one | 4, &record(12, b"\x02mx\xc0\x0c")),
         behind(one, &record(15, b"\0\0\0")),
         behind(one, b"\xc0\x20"),
     ];
@@ -63,6 +70,21 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut wire = question.expect("a name").wire;
     wire[2] |= 0x80;
     wire[7] = 2;
-    all.push(behind(0, &[wire, alias, mx].concat()));
+    // The alias's own name stands in its record, behind the question and twelve bytes.
+    let mut of_alias = mx;
+    of_alias[1] = wire.len() as u8 + 12;
+    all.push(behind(0, &[wire, alias, of_alias].concat()));
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_are_answers() {
+        let found = |seed: &Vec<u8>| read(seed).is_some_and(|(_, _, answer)| answer.is_some());
+        let answers: Vec<bool> = seeds().iter().map(found).collect();
+        assert_eq!(answers, [true, true, true, true, true, true, false, true]);
+    }
 }

@@ -51,7 +51,7 @@ fn structured(value: &str) {
     let params = Params::parse(value);
     assert!(params.list.len() <= MAX_PARAMETERS);
     assert!(params.list.iter().all(|(_, v)| v.len() <= 3 * value.len()));
-    for id in message_ids(value) {
+    for id in message_ids(value).into_iter().take(20) {
         assert!(value.contains(&id));
     }
     if let Ok(list) = addresses(value) {

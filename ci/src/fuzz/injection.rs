@@ -72,3 +72,16 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ];
     all.map(|text| text.as_bytes().to_vec()).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_are_taken() {
+        for seed in seeds() {
+            let made = made_of(&seed).unwrap();
+            assert!(!made.is_empty(), "{}", seed.escape_ascii());
+        }
+    }
+}

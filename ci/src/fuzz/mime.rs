@@ -68,3 +68,24 @@ pub fn seeds() -> Vec<Vec<u8>> {
     ];
     all.map(|text| text.as_bytes().to_vec()).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_are_reports() {
+        let found = |seed: &Vec<u8>| {
+            let root = Part::parse(seed).unwrap();
+            let all = [
+                delivery_report(&root).unwrap(),
+                feedback_report(&root).unwrap(),
+                qmail_report(&root),
+            ];
+            all.iter().position(Option::is_some)
+        };
+        let reports: Vec<Option<usize>> = seeds().iter().map(found).collect();
+        assert_eq!(reports[..4], [Some(0), Some(1), Some(2), None]);
+        assert!(seeds()[3..5].iter().all(|seed| count(&Part::parse(seed).unwrap()) > 1));
+    }
+}
