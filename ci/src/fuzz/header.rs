@@ -9,9 +9,9 @@ use ringmta_policy::mime::{addresses, format_addresses, message_ids, Params};
 pub fn check(data: &[u8]) {
     let block = HeaderBlock::new(data);
     let fields: Vec<_> = block.fields().collect();
-    let mut end = 0;
+    let (mut end, block_end) = (0, block.end());
     for (number, field) in fields.iter().enumerate() {
-        assert!(field.range.start >= end && field.range.end <= block.end());
+        assert!(field.range.start >= end && field.range.end <= block_end);
         assert_eq!(&data[field.value_range.clone()], field.value);
         assert!(field.value_range.start >= field.range.start);
         assert!(field.value_range.end <= field.range.end);
