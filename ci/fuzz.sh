@@ -6,7 +6,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seconds=10 targets=() all=(record journal segment dot_reader command reply conversation)
+seconds=10 targets=()
+all=(record journal segment dot_reader command reply conversation session proxy_header xclient address header mime template
+  injection dns_answer mta_sts sender_auth)
 dir=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 while [ $# -gt 0 ]; do
   case $1 in
@@ -27,8 +29,10 @@ RUSTFLAGS="${coverage[*]}" CARGO_TARGET_DIR=$dir cargo build --locked --quiet --
   --manifest-path ci/fuzz/Cargo.toml --bins
 for target in "${targets[@]}"; do
   mkdir -p "$dir/artifacts/$target" "$dir/corpus/$target"
+  words=() dictionary=ci/fuzz/dictionaries/$target.dict
+  [ ! -f "$dictionary" ] || words=("-dict=$dictionary")
   if ! FUZZ_SEEDS=$dir/corpus/$target "$dir/$host/release/$target" -max_total_time="$seconds" -rss_limit_mb=1024 -max_len=65536 -timeout=10 \
-    -print_final_stats=1 -artifact_prefix="$dir/artifacts/$target/" "$dir/corpus/$target" > "$dir/$target.log" 2>&1; then
+    -print_final_stats=1 ${words[@]+"${words[@]}"} -artifact_prefix="$dir/artifacts/$target/" "$dir/corpus/$target" > "$dir/$target.log" 2>&1; then
     grep -aE 'panicked|assert|ERROR|left:|right:' "$dir/$target.log" | head -10
     echo "$target: a finding, see $dir/$target.log and $dir/artifacts/$target"; exit 1
   fi

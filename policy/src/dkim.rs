@@ -1,6 +1,8 @@
 //! DKIM signatures (RFC 6376; Ed25519 as in RFC 8463). Canonicalisation is ours. RSA is aws-lc's, whose signature costs half
 //! of what ring's does; the rest is ring's.
 
+use std::collections::HashMap;
+
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RsaKeyPair, RSA_PKCS1_SHA256};
 use data_encoding::BASE64;
@@ -291,11 +293,19 @@ fn unwrap_pem(key: &[u8]) -> Vec<u8> {
 /// The fields the names stand for: of several with one name the last first (RFC 6376 section 5.4.2); a name beyond those
 /// present stands for nothing.
 pub(crate) fn pick<'a>(block: &HeaderBlock<'a>, names: &[String]) -> Vec<Field<'a>> {
-    let mut left: Vec<Option<Field<'a>>> = block.fields().map(Some).collect();
-    let take = |name: &String| {
-        left.iter_mut().rev().find(|f| f.as_ref().is_some_and(|f| f.is(name)))?.take()
-    };
-    names.iter().filter_map(take).collect()
+    // By name: a stranger's list may name as many as the header has.
+    let lower = |name: &[u8]| name.to_ascii_lowercase();
+    let mut wanted: HashMap<Vec<u8>, Vec<Field<'a>>> =
+        names.iter().map(|name| (lower(name.as_bytes()), Vec::new())).collect();
+    let mut key = Vec::new();
+    for field in block.fields() {
+        key.clear();
+        key.extend(field.name.iter().map(u8::to_ascii_lowercase));
+        if let Some(of_name) = wanted.get_mut(&key) {
+            of_name.push(field);
+        }
+    }
+    names.iter().filter_map(|name| wanted.get_mut(&lower(name.as_bytes()))?.pop()).collect()
 }
 
 /// Section 3.4.1 and 3.4.2, without the final CRLF.

@@ -309,3 +309,13 @@ fn opendkim_agrees() {
         assert_eq!(verify_with_opendkim(&broken, &record), Some(false), "a changed body");
     }
 }
+
+#[test]
+fn fields_are_signed_from_the_last_and_each_once() {
+    let message = b"A: 1\r\nb: 2\r\nA: 3\r\n\r\n";
+    let names = ["a", "B", "A", "none", "a"].map(str::to_owned);
+    let block = crate::headers::HeaderBlock::new(message);
+    let picked = super::pick(&block, &names);
+    let values: Vec<&[u8]> = picked.iter().map(|field| field.value).collect();
+    assert_eq!(values, [b" 3", b" 2", b" 1"]);
+}

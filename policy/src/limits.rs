@@ -149,6 +149,12 @@ pub const MAX_REPORT_RECIPIENTS: usize = 1000;
 pub const MAX_REPORT_FIELDS: usize = 12_000;
 /// Nesting of MIME parts.
 pub const MAX_MIME_DEPTH: usize = 32;
+/// Parameters of one header value that are looked at: each is compared with those before it.
+pub const MAX_PARAMETERS: usize = 200;
+/// Tags of a DKIM signature, key or DMARC record, of which a dozen are known: each is compared with those before it.
+pub const MAX_TAGS: usize = 100;
+/// Properties of one method in Authentication-Results.
+pub const MAX_RESULT_PROPERTIES: usize = 200;
 /// DKIM signatures of one message that are looked at.
 pub const MAX_DKIM_SIGNATURES: usize = 10;
 /// ARC sets of one message (RFC 8617 section 4.2.1).

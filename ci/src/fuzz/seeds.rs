@@ -60,5 +60,16 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("command", lines.iter().map(|line| line.to_vec()).collect()),
         ("reply", replies.iter().map(|wire| behind(2, wire)).collect()),
         ("conversation", super::conversation::seeds()),
+        ("session", super::session::seeds()),
+        ("proxy_header", super::proxy_header::seeds()),
+        ("xclient", super::xclient::seeds()),
+        ("address", super::address::seeds()),
+        ("header", super::header::seeds()),
+        ("mime", super::mime::seeds()),
+        ("template", super::template::seeds()),
+        ("injection", super::injection::seeds()),
+        ("dns_answer", super::dns_answer::seeds()),
+        ("mta_sts", super::mta_sts::seeds()),
+        ("sender_auth", super::sender_auth::seeds()),
     ]
 }

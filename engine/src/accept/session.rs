@@ -485,7 +485,8 @@ impl Session {
         };
         let bytes = input.bytes();
         let Some(end) = memchr::memchr(b'\n', bytes) else {
-            if bytes.len() > limit {
+            // The CR of a line that is just short enough may be all that has come of its end.
+            if bytes.len() > limit + usize::from(bytes.ends_with(b"\r")) {
                 let all = bytes.len();
                 input.consume(all);
                 self.skipping_line = true;

@@ -331,7 +331,7 @@ impl Question {
     /// # Errors
     /// It is no answer to this question.
     pub fn read(&self, wire: &[u8]) -> std::io::Result<Result<Answer, DnsError>> {
-        let reply = Message::from_vec(wire).map_err(std::io::Error::other)?;
+        let reply = parse(wire)?;
         if !answers(&reply, self.id, &self.name, self.kind) {
             return Err(std::io::Error::other("the answer is not to our question"));
         }
@@ -394,7 +394,7 @@ async fn over_udp(
         if from != server {
             continue;
         }
-        if let Ok(reply) = Message::from_vec(&buffer[..size]) {
+        if let Ok(reply) = parse(&buffer[..size]) {
             if answers(&reply, id, name, kind) {
                 return Ok(reply);
             }
@@ -418,10 +418,26 @@ async fn over_tcp(server: SocketAddr, wire: &[u8]) -> std::io::Result<Message> {
         if let [a, b, rest @ ..] = received.as_slice() {
             let size = usize::from(u16::from_be_bytes([*a, *b]));
             if rest.len() >= size {
-                return Message::from_vec(&rest[..size]).map_err(std::io::Error::other);
+                return parse(&rest[..size]);
             }
         }
     }
+}
+
+/// Reads a message. One whose header counts more records than its bytes could hold is refused before: the library makes
+/// room for as many as the header says, megabytes for a hundred bytes.
+fn parse(wire: &[u8]) -> std::io::Result<Message> {
+    /// A root name, type, class, TTL and length (RFC 1035 section 3.2.1); a question is shorter, and there is one.
+    const RECORD_BYTES: usize = 11;
+    const HEADER_BYTES: usize = 12;
+    let counts = wire.get(6..HEADER_BYTES).unwrap_or_default().chunks_exact(2);
+    let records: usize =
+        counts.map(|count| usize::from(u16::from_be_bytes([count[0], count[1]]))).sum();
+    let questions = wire.get(4..6).is_none_or(|count| count[0] == 0 && count[1] <= 1);
+    if !questions || records * RECORD_BYTES > wire.len().saturating_sub(HEADER_BYTES) {
+        return Err(std::io::Error::other("the message is shorter than it says"));
+    }
+    Message::from_vec(wire).map_err(std::io::Error::other)
 }
 
 fn answers(reply: &Message, id: u16, name: &Name, kind: RecordType) -> bool {

@@ -1,5 +1,6 @@
 //! Authentication results (RFC 8601): as objects, and as the header.
 
+use crate::limits::MAX_RESULT_PROPERTIES;
 use crate::plain::Plain;
 
 /// The outcome of one method.
@@ -173,6 +174,9 @@ pub(crate) fn parse(text: &str) -> Result<Plain, String> {
         let (method, of) = method.split_once('/').unwrap_or((method, ""));
         let mut r = AuthResult::new(&method.to_ascii_lowercase(), &result.to_ascii_lowercase(), "");
         r.version = of.parse().ok();
+        if group.len() > MAX_RESULT_PROPERTIES {
+            return Err(format!("a result has more than {MAX_RESULT_PROPERTIES} properties"));
+        }
         for pair in &group[1..] {
             match pair.split_once('=') {
                 Some(("reason", v)) => r.reason = Some(v.to_owned()),

@@ -232,15 +232,7 @@ impl Eval<'_> {
 
     fn expand(&self, text: &str, domain: &str) -> Result<String, Stop> {
         let context = Context { ip: self.ip, sender: self.sender, helo: self.helo, domain };
-        let mut name = context.expand(text).map_err(Stop::Perm)?;
-        // Section 7.3: too long a name loses labels from the left.
-        while name.len() > 253 {
-            match name.split_once('.') {
-                Some((_, rest)) => name = rest.to_owned(),
-                None => break,
-            }
-        }
-        Ok(name.trim_end_matches('.').to_owned())
+        context.name(text).map_err(Stop::Perm)
     }
 
     fn target(&self, m: &Mechanism<'_>, domain: &str) -> Result<String, Stop> {

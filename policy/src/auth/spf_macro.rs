@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+/// Longest name.
+const NAME_BYTES: usize = 253;
+
 /// What macros stand for.
 pub(super) struct Context<'a> {
     pub ip: IpAddr,
@@ -59,6 +62,17 @@ impl Context<'_> {
         }
         out.push_str(rest);
         Ok(out)
+    }
+
+    /// The text expanded to a name to be asked for. Too long a name loses labels from the left (section 7.3).
+    pub fn name(&self, text: &str) -> Result<String, String> {
+        let whole = self.expand(text)?;
+        let mut name = whole.as_str();
+        while name.len() > NAME_BYTES {
+            let Some((_, rest)) = name.split_once('.') else { break };
+            name = rest;
+        }
+        Ok(name.trim_end_matches('.').to_owned())
     }
 
     /// `letter [digits] [r] [delimiters]`.

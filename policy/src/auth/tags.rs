@@ -1,5 +1,7 @@
 //! Lists of `name=value` pairs between semicolons (RFC 6376 section 3.2).
 
+use crate::limits::MAX_TAGS;
+
 /// Tags in order.
 pub(crate) struct Tags(Vec<(String, String)>);
 
@@ -7,13 +9,16 @@ impl Tags {
     /// Reads a list. White space around names and values goes.
     ///
     /// # Errors
-    /// A piece without `=`, or a tag that comes twice.
+    /// A piece without `=`, a tag that comes twice, or more tags than there can be a use for.
     pub fn parse(text: &str) -> Result<Tags, String> {
         let mut out: Vec<(String, String)> = Vec::new();
         for piece in text.split(';').filter(|p| !p.trim().is_empty()) {
             let (name, value) =
                 piece.split_once('=').ok_or_else(|| format!("`{}` is not a tag", piece.trim()))?;
             let name = name.trim();
+            if out.len() >= MAX_TAGS {
+                return Err(format!("there are more than {MAX_TAGS} tags"));
+            }
             if out.iter().any(|(n, _)| n == name) {
                 return Err(format!("tag {name} comes twice"));
             }
@@ -69,6 +74,8 @@ mod tests {
             (Some("1"), Some("abc"), true)
         );
         assert!(Tags::parse("a=1; a=2").is_err() && Tags::parse("x").is_err());
+        let many = |n: usize| (0..n).map(|n| format!("t{n}=x;")).collect::<String>();
+        assert!(Tags::parse(&many(MAX_TAGS)).is_ok() && Tags::parse(&many(MAX_TAGS + 1)).is_err());
         assert_eq!(without_b(b" bh=q=; b=ab=\r\n c; s=b"), b" bh=q=; b=; s=b");
     }
 }

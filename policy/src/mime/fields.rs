@@ -6,6 +6,7 @@ use mail_parser::parsers::MessageStream;
 use mail_parser::{Addr, Address as Parsed, HeaderValue};
 
 use crate::headers::encode_value;
+use crate::limits::MAX_PARAMETERS;
 
 /// A value with parameters: `text/plain; charset=utf-8`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,8 @@ impl Params {
         Params { value: value.to_ascii_lowercase(), list: Vec::new() }
     }
 
-    /// Reads a header value. Values split over several parameters and encoded ones (RFC 2231) are put together.
+    /// Reads a header value. Values split over several parameters and encoded ones (RFC 2231) are put together;
+    /// those beyond the limit are not looked at.
     pub fn parse(text: &str) -> Params {
         let mut pieces = split_params(text).into_iter();
         let value = pieces.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -38,9 +40,11 @@ impl Params {
             // `name*0`, `name*1`: parts of one value, in order.
             let base = name.split('*').next().unwrap_or(&name).to_owned();
             let value = if encoded { percent_decoded(&value) } else { value };
+            let full = list.len() >= MAX_PARAMETERS;
             match list.iter_mut().find(|(n, _)| *n == base) {
                 Some((_, whole)) if name.contains('*') => whole.push_str(&value),
                 Some(_) => {}
+                None if full => {}
                 None => list.push((base, value)),
             }
         }

@@ -1,9 +1,12 @@
 //! Mail that comes over HTTP: `POST /api/inject/v1`. One message per recipient, from raw MIME or
 //! from parts, each with its substitutions.
 //!
-//! Layout: [`request`] what a request says · [`fill`] its templates · [`parts`] a message of parts · [`header`] header fields.
+//! Layout: [`request`] what a request says · [`fill`] its templates · [`parts`] a message of parts · [`header`] header fields ·
+//! [`fuzzing`] the same without a shard.
 
 mod fill;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod parts;
 mod request;
