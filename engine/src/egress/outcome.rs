@@ -338,6 +338,7 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
                 // The new record knows nothing of them: they are noted before the one that does is let go.
                 let state = AttemptState { attempts: item.attempts, due_millis: steady_millis() };
                 item.at = shard.spool.attempted(item.at, state);
+                io::sim::tell(&io::sim::Note::Rewritten { shard: shard.index, id: item.id, state });
             }
             shard.spool.done(before);
             item.generation = generation;

@@ -93,6 +93,15 @@ pub enum Note<'a> {
         /// Its attempts, and when it is due.
         state: AttemptState,
     },
+    /// A message was written anew, and the journal told of its attempts; it may still wait, or leave.
+    Rewritten {
+        /// On this shard.
+        shard: usize,
+        /// The message.
+        id: MessageId,
+        /// Its attempts.
+        state: AttemptState,
+    },
     /// A hook's receiver has taken events.
     Told {
         /// Each as JSON.

@@ -95,6 +95,7 @@ pub fn found(ledger: &mut Ledger, found: &[Found]) {
         mail.left = Left::No;
         mail.durable = one.state;
         mail.noted.clear();
+        mail.rewritten.clear();
         mail.found = life;
     }
 }
@@ -126,7 +127,8 @@ fn resumed(found: &Found, mail: &Mail, life: u32) -> Result<(), String> {
     if mail.left == Left::Durable {
         return Err(format!("{id} came back, it had left durably: {mail:?}"));
     }
-    let fits = *state == mail.durable || state.is_some_and(|state| mail.noted.contains(&state));
+    let is_noted = |state| mail.noted.contains(&state) || mail.rewritten.contains(&state);
+    let fits = *state == mail.durable || state.is_some_and(is_noted);
     if !fits {
         return Err(format!("{id} came back with {state:?}: {mail:?}"));
     }

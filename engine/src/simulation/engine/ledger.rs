@@ -87,6 +87,8 @@ pub struct Mail {
     pub durable: Option<AttemptState>,
     /// Those noted since, oldest first.
     pub noted: Vec<AttemptState>,
+    /// What was noted with records written anew.
+    pub rewritten: Vec<AttemptState>,
     /// Whether it has left.
     pub left: Left,
     /// How often it was put off without an attempt.
@@ -106,6 +108,7 @@ impl Mail {
             recipients: Vec::new(),
             durable: None,
             noted: Vec::new(),
+            rewritten: Vec::new(),
             left: Left::No,
             put_off: 0,
             acknowledged: false,
@@ -260,6 +263,7 @@ impl Ledger {
         match *note {
             Note::Event { shard, record } => self.event(shard, record),
             Note::Deferred { shard, id, state } => self.deferred(shard, id, state),
+            Note::Rewritten { shard, id, state } => self.mail(id, shard).rewritten.push(state),
             Note::Finished { shard, id } => self.finished(shard, id),
             Note::Told { events } => events.iter().for_each(|event| self.heard(event)),
         }
@@ -519,6 +523,9 @@ impl std::fmt::Display for Shown<'_> {
             }
             Note::Deferred { shard, id, state } => {
                 write!(f, "shard {shard}: {id} waits: {state:?}")
+            }
+            Note::Rewritten { shard, id, state } => {
+                write!(f, "shard {shard}: {id} is written anew: {state:?}")
             }
             Note::Finished { shard, id } => write!(f, "shard {shard}: {id} leaves"),
             Note::Told { events } => write!(f, "a hook takes {} events", events.len()),
