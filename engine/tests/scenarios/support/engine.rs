@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -161,6 +162,10 @@ end)
 
     /// Starts an engine of which it is not known whether it will come up.
     pub fn spawn(&self, shards: usize) -> Engine {
+        // Its temporary folder is its own: what a test calls elsewhere may lie below the system's.
+        let temporary = self.dir().join("tmp");
+        std::fs::create_dir_all(&temporary).unwrap();
+        std::fs::set_permissions(&temporary, PermissionsExt::from_mode(0o1777)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
         command
             .args(["run", "--policy"])
@@ -171,6 +176,7 @@ end)
             .env_remove("KUMOD_LOG")
             .env_remove("SSL_CERT_FILE")
             .env_remove("SSL_CERT_DIR")
+            .env("TMPDIR", &temporary)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null());
