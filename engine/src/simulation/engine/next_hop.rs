@@ -363,12 +363,14 @@ impl Session {
 
     /// Sends an answer that says by a number which one it is.
     async fn answer(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
-        if (300..400).contains(&code) && code != 354 {
+        if (300..400).contains(&code) && (code != 354 || matches!(whose, Whose::Dot(_))) {
             self.loses_step();
         }
         let is_clear = self.out_of_step.is_none() || self.goes_on;
         let whose = if is_clear { whose } else { Whose::Unclear };
+        let told = format!("next hop: answers {code} of {whose:?}");
         let number = self.stage.ledger.borrow_mut().said(code, whose);
+        self.stage.world.note(format!("{told}: #{number}"));
         self.send(format!("{code} answer #{number}\r\n").as_bytes()).await
     }
 
