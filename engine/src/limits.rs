@@ -20,8 +20,9 @@ pub const RING_GATHER_MICROS: u64 = 200;
 pub const RING_GATHER_MAX: usize = 32;
 /// Rounds of ready tasks before a shard looks at its ring though more are ready.
 pub const RING_LAPS: u32 = 8;
-/// How often a busy executor looks at its own rings and timers, milliseconds.
-pub const EXECUTOR_TURN_MILLIS: u64 = 2;
+/// How often a busy executor looks at its own rings and timers, milliseconds. A look costs a bell and turns of the
+/// executor's rings; what waits for one is timers, letters and opened files.
+pub const EXECUTOR_TURN_MILLIS: u64 = 4;
 /// The executor's own preemption timer, seconds: so long that it never fires, for what it does when it fires at
 /// the wrong instant is to sleep with ready tasks (see `io/pump.rs`).
 pub const EXECUTOR_PREEMPT_SECONDS: u64 = 10;
