@@ -1,6 +1,7 @@
 //! What an SMTP client says: EHLO answers understood, commands and data rendered. No I/O.
 
 use ringmta_policy::EnvelopeAddress;
+use std::io::Write;
 
 /// What a next hop offers (RFC 5321 section 4.1.1.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub fn mail_from(out: &mut Vec<u8>, sender: &EnvelopeAddress, needs: Needs, offe
     path(out, sender);
     out.push(b'>');
     if offers.size.is_some() {
-        out.extend_from_slice(format!(" SIZE={}", needs.size).as_bytes());
+        let _ = write!(out, " SIZE={}", needs.size);
     }
     if needs.eight_bit && offers.eight_bit {
         out.extend_from_slice(b" BODY=8BITMIME");

@@ -248,7 +248,15 @@ impl Conversation {
         if self.at != Ask::Reset {
             self.answers += 1;
         }
-        response.command = Some(self.command(self.at));
+        // What goes as it should is told by the answer to the dot alone: the others need not name their command.
+        let is_step = match self.at {
+            Ask::Reset | Ask::Mail | Ask::Rcpt(_) => matches!(response.code, 200..=299),
+            Ask::Data => response.code == 354,
+            Ask::Dot => false,
+        };
+        if !is_step {
+            response.command = Some(self.command(self.at));
+        }
         if response.code == 421 && is_planted(Bug::ClosingForgotten) {
             return self.uncharged(End::Closing);
         }

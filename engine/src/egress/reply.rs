@@ -150,7 +150,10 @@ impl ReplyReader {
                 self.text.push('\n');
             }
             self.code = code;
-            self.text.push_str(&String::from_utf8_lossy(text));
+            match std::str::from_utf8(text) {
+                Ok(text) => self.text.push_str(text),
+                Err(_) => self.text.push_str(&String::from_utf8_lossy(text)),
+            }
             self.start += end + 1;
             if last {
                 self.lines = 0;
@@ -181,10 +184,16 @@ fn split_line(line: &[u8]) -> Result<(u16, bool, &[u8]), ReplyFault> {
     }
 }
 
-fn make_response(code: u16, text: String) -> Response {
+fn make_response(code: u16, mut text: String) -> Response {
     let Some((enhanced, len)) = enhanced_code(&text) else {
         return Response { code, content: text, ..Response::default() };
     };
+    if memchr::memchr(b'\n', text.as_bytes()).is_none() {
+        // Nearly every reply is one line: its text stays where it is.
+        let kept = text[len..].trim_start_matches(' ').len();
+        text.drain(..text.len() - kept);
+        return Response { code, enhanced: Some(enhanced), content: text, command: None };
+    }
     // Each line of a multi-line reply repeats the code (RFC 2034); the first stands for all.
     let prefix = text[..len].to_string();
     let content: Vec<&str> = text
