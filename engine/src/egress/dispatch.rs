@@ -20,7 +20,7 @@ use std::time::Duration;
 /// and every limit allows it.
 pub fn kick(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) {
     let waiting = ready.len();
-    let is_shut = shard.stopping.get() || ready.is_blocked(mono_nanos()) || ready.is_held();
+    let is_shut = shard.stopping.get() || ready.is_blocked_now() || ready.is_held();
     if waiting == 0 || is_shut {
         return;
     }
@@ -108,7 +108,7 @@ pub struct Delivery {
 /// waits, a rate is used up, the queue is held).
 pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery> {
     loop {
-        if shard.stopping.get() || ready.is_blocked(mono_nanos()) || ready.is_held() {
+        if shard.stopping.get() || ready.is_blocked_now() || ready.is_held() {
             return None;
         }
         if ready.is_empty() {

@@ -308,6 +308,11 @@ impl ReadyQueue {
         self.blocked_until.get() > now
     }
 
+    /// The same, asking the clock only where something was ever blocked.
+    pub fn is_blocked_now(&self) -> bool {
+        self.blocked_until.get() > 0 && self.is_blocked(mono_nanos())
+    }
+
     /// Connections that wait for work.
     pub fn idle_connections(&self) -> usize {
         self.idle.borrow().len()
