@@ -35,12 +35,15 @@ pub struct RcptParameters {
 impl RcptParameters {
     /// As metadata; `None` when nothing was asked for.
     pub fn to_json(&self) -> Option<Value> {
+        if self.notify.is_none() && self.orcpt.is_none() {
+            return None;
+        }
         let members = [("notify", &self.notify), ("orcpt", &self.orcpt)];
         let members = members
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_string(), Value::from(value.clone()?))));
         let object: Map<String, Value> = members.collect();
-        (!object.is_empty()).then_some(Value::Object(object))
+        Some(Value::Object(object))
     }
 }
 

@@ -342,9 +342,9 @@ pub async fn store_each(shard: &Rc<Shard>, messages: Vec<Message>) -> Vec<Result
     let mut results: Vec<_> = messages.iter().map(|_| Ok(())).collect();
     let wait = Duration::from_secs(limits::STORE_WAIT_SECS);
     match deadline(wait, stored.add(messages)).await {
-        Ok(outcome) => {
-            for (at, result) in outcome {
-                results[at] = result;
+        Ok(refused) => {
+            for (at, refusal) in refused {
+                results[at] = Err(refusal);
             }
             stored.queue(None);
         }
@@ -370,11 +370,11 @@ impl<'s> Stored<'s> {
         Stored { shard, messages: Vec::new(), thin: 0 }
     }
 
-    /// Stores `messages`, all in one go. Gives back the result of each by its number; those without one belong to the queue
-    /// `null`, which is where a policy sends what it wants dropped.
-    async fn add(&mut self, messages: Vec<Message>) -> Vec<(usize, Result<(), Refusal>)> {
+    /// Stores `messages`, all in one go, but for those of the queue `null`, which is where a policy sends what it wants
+    /// dropped. Gives back why some could not be, each with its number.
+    async fn add(&mut self, messages: Vec<Message>) -> Vec<(usize, Refusal)> {
         let mut commits = Vec::with_capacity(messages.len());
-        let mut results = Vec::with_capacity(messages.len());
+        let mut refused = Vec::new();
         for (at, message) in messages.into_iter().enumerate() {
             if message.meta_str("queue", |queue| queue == Some("null")) {
                 continue;
@@ -382,26 +382,24 @@ impl<'s> Stored<'s> {
             let body = message.body().unwrap_or_default();
             match self.shard.spool.store(&message, &body) {
                 Ok(commit) => commits.push((at, message, commit)),
-                Err(error) => results.push((at, Err(error.refusal()))),
+                Err(error) => refused.push((at, error.refusal())),
             }
         }
+        self.messages.reserve(commits.len());
         for (at, message, commit) in commits {
             match commit.await {
-                Ok(place) => {
-                    self.messages.push((message, place));
-                    results.push((at, Ok(())));
-                }
-                Err(error) => results.push((at, Err(error.refusal()))),
+                Ok(place) => self.messages.push((message, place)),
+                Err(error) => refused.push((at, error.refusal())),
             }
         }
-        results
+        refused
     }
 
     /// Stores `messages`, which share one fate.
     async fn add_all(&mut self, messages: Vec<Message>) -> Result<(), Refusal> {
         // What was stored is let go with `self`: the client will send all of it again.
-        match self.add(messages).await.into_iter().find_map(|(_, result)| result.err()) {
-            Some(refusal) => Err(refusal),
+        match self.add(messages).await.into_iter().next() {
+            Some((_, refusal)) => Err(refusal),
             None => Ok(()),
         }
     }
@@ -437,11 +435,12 @@ impl<'s> Stored<'s> {
                 None => &shard.metrics.received_http,
             };
             counter.inc();
-            record_reception(shard, &message, source);
+            let queue = message.queue_name().to_string();
+            record_reception(shard, &message, &queue, source);
             if number < thin {
                 message.drop_body();
             }
-            shard.queues.accept(shard, message, at);
+            shard.queues.accept(shard, message, &queue, at);
         }
     }
 }
@@ -454,14 +453,18 @@ impl Drop for Stored<'_> {
     }
 }
 
-fn record_reception(shard: &Rc<Shard>, message: &Message, source: Option<&Source<'_>>) {
+fn record_reception(
+    shard: &Rc<Shard>,
+    message: &Message,
+    queue: &str,
+    source: Option<&Source<'_>>,
+) {
     if !shard.events.wants(Kind::Reception) {
         return;
     }
     let response = Response { code: 250, ..Response::default() };
     let recipients = message.recipients();
-    let queue = message.queue_name().to_string();
-    let mut record = Record::of_message(Kind::Reception, message, &queue, &response);
+    let mut record = Record::of_message(Kind::Reception, message, queue, &response);
     record.recipients = &recipients;
     record.client = source
         .map(|source| Client { name: source.origin.client_name, addr: source.origin.client_addr });

@@ -90,10 +90,9 @@ impl Queues {
         queue
     }
 
-    /// Takes a message that was just made durable.
-    pub fn accept(&self, shard: &Rc<Shard>, message: Message, at: Location) {
-        let name = message.queue_name().to_string();
-        let queue = self.queue(shard, &name);
+    /// Takes a message that was just made durable, into the queue called `name`.
+    pub fn accept(&self, shard: &Rc<Shard>, message: Message, name: &str, at: Location) {
+        let queue = self.queue(shard, name);
         queue.count.set(queue.count.get() + 1);
         let id = message.id();
         if queue.deferred_inject {
