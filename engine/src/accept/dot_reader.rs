@@ -5,7 +5,8 @@
 //! Only CRLF ends a line. A bare CR or LF never counts as one for the final dot, so no spelling
 //! of it can smuggle a second message (CVE-2023-51764 and its kin).
 
-use memchr::memchr2;
+use crate::message::lines::plain_lines;
+use memchr::{memchr2, memrchr};
 
 /// What to do with a CR or LF that is not part of a CRLF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +136,8 @@ impl DotReader {
     /// Takes the lines that end in CRLF, up to the first that does not or that a dot follows, in one
     /// piece: nearly all of nearly every message. Ends behind a CRLF, or where it began.
     fn whole_lines(&mut self, input: &[u8], body: &mut Vec<u8>) -> usize {
-        let mut end = 0;
+        let mut end = plain_lines(input);
+        self.measure(&input[..end]);
         while let Some(run) = memchr2(b'\r', b'\n', &input[end..]) {
             if input[end + run] == b'\n' || input.get(end + run + 1) != Some(&b'\n') {
                 break;
@@ -154,6 +156,18 @@ impl DotReader {
             self.state = State::LineStart;
         }
         end
+    }
+
+    /// Looks whether one of these lines is too long: from one line end to the last that it may be far away.
+    fn measure(&mut self, mut lines: &[u8]) {
+        while !lines.is_empty() {
+            let room = self.line_max.saturating_add(2).saturating_sub(self.line_len);
+            self.line_len = 0;
+            match memrchr(b'\n', &lines[..room.min(lines.len())]) {
+                Some(last) => lines = &lines[last + 1..],
+                None => return self.note(DataFault::LineTooLong),
+            }
+        }
     }
 
     fn text(&mut self, run: &[u8], body: &mut Vec<u8>) {
@@ -266,6 +280,33 @@ mod tests {
         let wire = b"a\nb\rc\r\n.\r\n";
         assert_eq!(read_whole(wire, 3, BareEndings::Fix).0, b"a\r\nb\r\nc\r\n");
         assert_eq!(read_whole(wire, 3, BareEndings::Allow).0, b"a\nb\rc\r\n");
+    }
+
+    /// Long pieces go another way than short ones, and must come to the same.
+    #[test]
+    fn long_messages_are_read_as_short_ones() {
+        let line = |length: usize| [&vec![b'x'; length][..], b"\r\n"].concat();
+        let plain = line(76).repeat(50);
+        for (odd, fault) in [
+            (line(998), None),
+            (line(999), Some(DataFault::LineTooLong)),
+            (line(5000), Some(DataFault::LineTooLong)),
+            (b"a\nb\r\n".to_vec(), Some(DataFault::BareEnding)),
+            (b"a\rb\r\n".to_vec(), Some(DataFault::BareEnding)),
+            (b"\r\n".repeat(999), None),
+            (b"..\r\n".to_vec(), None),
+        ] {
+            let wire = [&plain[..], &odd, &plain, b".\r\nQUIT\r\n"].concat();
+            for bare in [BareEndings::Deny, BareEndings::Fix] {
+                let (body, expected, taken) = read_whole(&wire, 1, bare);
+                assert!(bare == BareEndings::Fix || expected == fault, "{expected:?}");
+                for cut in [2, 511, 512, 513, 514, 1000, 2048, 4096, wire.len()] {
+                    let read = read_whole(&wire, cut, bare);
+                    assert_eq!((read.1, read.2), (expected, taken), "cut {cut}");
+                    assert!(expected.is_some() || read.0 == body, "cut {cut}");
+                }
+            }
+        }
     }
 
     #[test]

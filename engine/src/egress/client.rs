@@ -1,5 +1,6 @@
 //! What an SMTP client says: EHLO answers understood, commands and data rendered. No I/O.
 
+use crate::message::lines::plain_lines;
 use ringmta_policy::EnvelopeAddress;
 use std::io::Write;
 
@@ -92,7 +93,7 @@ pub fn rcpt_to(out: &mut Vec<u8>, recipient: &EnvelopeAddress) {
 pub fn data(out: &mut Vec<u8>, body: &[u8]) {
     out.reserve(body.len() + body.len() / 64 + 16);
     // What needs no change is copied in one piece: `kept` is where the current piece begins.
-    let (mut kept, mut at) = (0, 0);
+    let (mut kept, mut at) = (0, plain_lines(body));
     if body.first() == Some(&b'.') {
         out.push(b'.');
     }
@@ -155,6 +156,24 @@ mod tests {
                 }
             }
             assert!(!inner.windows(5).any(|w| w == b"\r\n.\r\n"), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn long_bodies_go_as_short_ones() {
+        let plain = b"0123456789 0123456789\r\n".repeat(100);
+        for odd in [&b"\r"[..], b"\n", b"\r\n.", b"\n.", b"\r\r\n", b".", b"x"] {
+            for at in 1020..1060 {
+                let mut body = plain.clone();
+                body.splice(at..at, odd.iter().copied());
+                let mut want = Vec::new();
+                // Cut where a line begins, so that no piece is long.
+                for line in body.split_inclusive(|byte| *byte == b'\n') {
+                    want.extend_from_slice(wire(line).strip_suffix(b".\r\n").unwrap());
+                }
+                want.extend_from_slice(b".\r\n");
+                assert!(wire(&body) == want, "{odd:?} at {at}");
+            }
         }
     }
 
