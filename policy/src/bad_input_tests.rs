@@ -17,7 +17,7 @@ fn error_of(body: &str) -> String {
         "kumo.on('test', function(msg) {body} end)
          kumo.on('fine', function() kumo.sleep(0.001) return kumo.serde.json_encode {{ 1 }} end)"
     ));
-    let e = w.fire("test", message(b"Subject: x\r\n\r\nbody")).map(|v| v.to_string());
+    let e = w.fire("test", Object(message(b"Subject: x\r\n\r\nbody"))).map(|v| v.to_string());
     assert_eq!(w.fire("fine", ()).unwrap(), json!("[1]"), "after {body}");
     match e {
         Err(PolicyError::Lua(l)) => l.message,
@@ -149,7 +149,7 @@ fn bytes_that_are_no_text() {
          end)",
     );
     let bad = "\u{fffd}\u{fffd}";
-    let got = w.fire("test", m).unwrap();
+    let got = w.fire("test", Object(m)).unwrap();
     assert_eq!(got, json!([bad, bad, format!("[\"{bad}\",\"\u{fffd}\"]")]));
     each_says(&[
         ("msg:set_meta('\\xff', 1)", "utf-8"),

@@ -105,7 +105,7 @@ fn run(file: &Path) -> (Vec<String>, u64) {
     let prelude = PRELUDE.replace('\n', " ");
     let w = try_world(&format!("{globals} {prelude} {code}"), Mode::Run).unwrap();
     block_on(w.policy.run_init()).unwrap();
-    let out = w.fire("contract.run", ConnMeta::new()).unwrap();
+    let out = w.fire("contract.run", Object(ConnMeta::new())).unwrap();
     let bad = out[0].as_array().cloned().unwrap_or_default();
     let bad = bad.iter().map(|b| b.as_str().unwrap_or("?").to_owned()).collect();
     (bad, out[1].as_u64().unwrap())

@@ -1,15 +1,15 @@
 //! Events of the receiving side: SMTP sessions and HTTP injection.
 
-use mlua::{IntoLua, Lua, MultiValue, Value};
+use mlua::{MultiValue, Value};
 
 use crate::address::EnvelopeAddress;
 use crate::conn_meta::{AuthInfo, ConnMeta};
 use crate::error::PolicyError;
 use crate::kumo::objects::OptionObject;
-use crate::lua_value::to_plain;
+use crate::kumo::userdata::Auth;
+use crate::lua_value::{to_plain, Object};
 use crate::message::Message;
 use crate::options::{EsmtpListener, ListenerDomain, Notes, OptionTable, OptionValue, Overrides};
-use crate::plain::Plain;
 use crate::policy::Policy;
 
 type Result<T> = std::result::Result<T, PolicyError>;
@@ -102,8 +102,7 @@ impl Policy {
             }
             Some(v) => {
                 let plain = to_plain(&v).map_err(|e| self.vm.report(event, &e))?;
-                let auth =
-                    AuthInfo::from_plain(&plain).map_err(|e| self.vm.bad_result(event, e))?;
+                let auth = Auth::from_plain(&plain).map_err(|e| self.vm.bad_result(event, e))?;
                 Ok(Some(auth))
             }
         }
@@ -124,7 +123,7 @@ impl Policy {
     /// `smtp_server_mail_from`.
     pub async fn mail_from(&self, sender: &EnvelopeAddress, conn: &ConnMeta) -> Result<()> {
         self.vm
-            .single::<()>("smtp_server_mail_from", (sender.clone(), self.vm.conn(conn)))
+            .single::<()>("smtp_server_mail_from", (Object(sender.clone()), self.vm.conn(conn)))
             .await
             .map(drop)
     }
@@ -132,7 +131,7 @@ impl Policy {
     /// `smtp_server_rcpt_to`.
     pub async fn rcpt_to(&self, recipient: &EnvelopeAddress, conn: &ConnMeta) -> Result<()> {
         self.vm
-            .single::<()>("smtp_server_rcpt_to", (recipient.clone(), self.vm.conn(conn)))
+            .single::<()>("smtp_server_rcpt_to", (Object(recipient.clone()), self.vm.conn(conn)))
             .await
             .map(drop)
     }
@@ -208,7 +207,7 @@ impl Policy {
     pub async fn http_message_generated(&self, msg: &Message, auth: &AuthInfo) -> Result<()> {
         const EVENT: &str = "http_message_generated";
         let lent = self.lend(EVENT, msg)?;
-        self.vm.single::<()>(EVENT, (lent.object(), auth.clone())).await.map(drop)
+        self.vm.single::<()>(EVENT, (lent.object(), Auth(auth.clone()))).await.map(drop)
     }
 
     /// The typed options in what a handler returned: an object of `make_*`, or a bare table of the same options.
@@ -238,45 +237,5 @@ impl Policy {
     /// The first value of a handler's results.
     pub(crate) fn first(r: MultiValue) -> Value {
         r.into_iter().next().unwrap_or(Value::Nil)
-    }
-}
-
-impl AuthInfo {
-    /// Reads `{identities, groups}`; identities are names or `{identity=...}` tables.
-    pub(crate) fn from_plain(p: &Plain) -> std::result::Result<AuthInfo, String> {
-        let names = |key: &str| -> std::result::Result<Vec<String>, String> {
-            let Some(Plain::List(items)) = p.get(key) else { return Ok(Vec::new()) };
-            let name = |i: &Plain| {
-                i.as_str().or_else(|| i.get("identity").and_then(Plain::as_str)).map(str::to_owned)
-            };
-            items
-                .iter()
-                .map(|i| name(i).ok_or_else(|| format!("`{key}` must be a list of names")))
-                .collect()
-        };
-        match p {
-            Plain::Map(_) => Ok(AuthInfo {
-                identities: names("identities")?,
-                groups: names("groups")?,
-                peer_address: p.get("peer_address").and_then(Plain::as_str).and_then(|a| a.parse().ok()),
-            }),
-            other => Err(format!("the handler returned a {}, expected a boolean or {{identities={{...}}, groups={{...}}}}", other.describe())),
-        }
-    }
-
-    pub(crate) fn to_plain(&self) -> Plain {
-        let list = |names: &[String]| Plain::list(names.iter().map(Plain::str).collect());
-        let mut fields =
-            vec![("identities", list(&self.identities)), ("groups", list(&self.groups))];
-        if let Some(a) = self.peer_address {
-            fields.push(("peer_address", Plain::str(a.to_string())));
-        }
-        Plain::map(fields)
-    }
-}
-
-impl IntoLua for AuthInfo {
-    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
-        crate::lua_value::from_plain(lua, &self.to_plain())
     }
 }

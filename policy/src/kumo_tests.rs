@@ -162,8 +162,8 @@ fn throttles() {
          kumo.on('raw', function() local r = t:throttle() return r.throttled, r.limit end)",
     );
     let m = message(b"");
-    assert_eq!(w.fire("test", m.clone()).unwrap(), json!(false));
-    assert_eq!(w.fire("test", m.clone()).unwrap(), json!(true));
+    assert_eq!(w.fire("test", Object(m.clone())).unwrap(), json!(false));
+    assert_eq!(w.fire("test", Object(m.clone())).unwrap(), json!(true));
     assert_eq!(m.due(), Some(1_795_359_769_000 + 60_000));
     assert_eq!(w.fire("raw", ()).unwrap(), json!([true, 1]));
     assert_eq!(w.fire("wait", ()).unwrap(), json!(true));

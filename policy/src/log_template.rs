@@ -1,9 +1,12 @@
 //! `per_record.template`: the text of a log line made by a template instead of JSON.
 
+use std::collections::BTreeMap;
+
 use minijinja::Environment;
 use serde_json::Value;
 
 use crate::classify::normalize;
+use crate::options::{LogRecordSelect, RecordParams};
 
 /// A compiled template of a log line.
 ///
@@ -21,6 +24,21 @@ impl LogTemplate {
         env.add_filter("normalize_smtp_response", |s: String| normalize(&s));
         env.add_template_owned(NAME, source.to_owned()).map_err(|e| e.to_string())?;
         Ok(LogTemplate(env))
+    }
+
+    /// What is wrong with the text of a template, for [`crate::Notes::check_template`].
+    pub(crate) fn check(source: &str) -> Result<(), String> {
+        LogTemplate::new(source).map(drop)
+    }
+
+    /// The templates of the record types that have one, by type name; `Any` stands for those without settings.
+    pub fn of(select: &LogRecordSelect) -> BTreeMap<String, LogTemplate> {
+        let compiled = |(kind, params): (&String, &RecordParams)| {
+            // Compiled once before, when the options were read.
+            let template = LogTemplate::new(params.template.as_deref()?).ok()?;
+            Some((kind.clone(), template))
+        };
+        select.per_record.iter().filter_map(compiled).collect()
     }
 
     /// The line of a record, given as its JSON.

@@ -1,11 +1,35 @@
 //! Between Lua values, plain data and JSON.
 
+use std::sync::Arc;
+
 use mlua::{AnyUserData, IntoLua, Lua, Result, Table, Value};
 use serde_json::Value as Json;
 
 use crate::kumo::objects;
 use crate::limits::{MAX_VALUE_DEPTH, MAX_VALUE_NODES};
-use crate::plain::Plain;
+use crate::plain::{Plain, Portable};
+
+/// An object behind plain data that can be made a value of in every VM.
+pub(crate) trait LuaObject: Portable {
+    /// Makes the value.
+    fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value>;
+}
+
+/// A value of a type that is not ours, on its way into a VM. Its methods are those registered for the type when the VM was made.
+pub(crate) struct Object<T>(pub T);
+
+impl<T> Object<T> {
+    /// Each of a list.
+    pub fn all(list: Vec<T>) -> Vec<Object<T>> {
+        list.into_iter().map(Object).collect()
+    }
+}
+
+impl<T: 'static> IntoLua for Object<T> {
+    fn into_lua(self, lua: &Lua) -> Result<Value> {
+        lua.create_any_userdata(self.0).map(Value::UserData)
+    }
+}
 
 /// Guards a walk over a Lua value: depth (which also ends cycles) and size.
 struct Walk {
@@ -80,7 +104,7 @@ fn plain_table(t: &Table, walk: &mut Walk) -> Result<Plain> {
         items.sort_by_key(|(k, _)| if let Plain::Int(i) = k { *i } else { 0 });
         return Ok(Plain::list(items.into_iter().map(|(_, v)| v).collect()));
     }
-    Ok(Plain::Map(std::sync::Arc::new(items)))
+    Ok(Plain::Map(Arc::new(items)))
 }
 
 /// A Lua value of plain data.
@@ -105,7 +129,12 @@ pub(crate) fn from_plain(lua: &Lua, p: &Plain) -> Result<Value> {
             }
             Value::Table(t)
         }
-        Plain::Object(o) => o.clone().to_lua(lua)?,
+        Plain::Object(o) => match o.clone().for_host().downcast::<Arc<dyn LuaObject>>() {
+            Ok(object) => object.to_lua(lua)?,
+            Err(_) => {
+                return Err(mlua::Error::runtime(format!("{} is not of this host", o.kind())))
+            }
+        },
     })
 }
 

@@ -10,7 +10,9 @@ use crate::testing::*;
 const MAIL: &[u8] = b"From: \"Jo\" <jo@Example.com>\r\nTo: a@b.example, c@d.example\r\nX-Tenant: t1\r\nX-Campaign-Id: c\r\n 1\r\nSubject: =?utf-8?q?h=C3=A9?=\r\n\r\nbody\r\n";
 
 fn on(m: &Message, body: &str) -> serde_json::Value {
-    world(&format!("kumo.on('test', function(msg) {body} end)")).fire("test", m.clone()).unwrap()
+    world(&format!("kumo.on('test', function(msg) {body} end)"))
+        .fire("test", Object(m.clone()))
+        .unwrap()
 }
 
 fn text(m: &Message) -> String {
@@ -31,7 +33,7 @@ fn envelope() {
     assert!(m.changes().envelope);
     let w = world("kumo.on('test', function(msg) msg:set_recipient('nonsense') end)");
     assert!(w
-        .fire("test", m)
+        .fire("test", Object(m))
         .unwrap_err()
         .to_string()
         .contains("`nonsense`: the address has no domain"));
@@ -91,12 +93,12 @@ fn a_body_that_is_away_is_read_back() {
     let m = message(MAIL);
     m.drop_body();
     assert!(w
-        .fire("test", m.clone())
+        .fire("test", Object(m.clone()))
         .unwrap_err()
         .to_string()
         .contains("the body is not in the spool"));
     w.host.bodies.borrow_mut().insert(m.id(), Rc::new(MAIL.to_vec()));
-    assert_eq!(w.fire("test", m.clone()).unwrap(), json!(["t1", MAIL.len()]));
+    assert_eq!(w.fire("test", Object(m.clone())).unwrap(), json!(["t1", MAIL.len()]));
     assert!(!m.changes().any(), "reading back is no change");
 }
 
@@ -144,7 +146,7 @@ fn dkim_from_a_policy() {
     std::fs::write(&path, key).unwrap();
     for _ in 0..2 {
         let m = message(MAIL);
-        w.fire("test", (m.clone(), path.to_str().unwrap())).unwrap();
+        w.fire("test", (Object(m.clone()), path.to_str().unwrap())).unwrap();
         assert!(
             text(&m).starts_with(
                 "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\r\n d=example.com; s=s;"
@@ -153,6 +155,6 @@ fn dkim_from_a_policy() {
             text(&m)
         );
     }
-    let e = w.fire("test", (message(MAIL), "/nowhere.pem")).unwrap_err().to_string();
+    let e = w.fire("test", (Object(message(MAIL)), "/nowhere.pem")).unwrap_err().to_string();
     assert!(e.contains("reading /nowhere.pem"), "{e}");
 }

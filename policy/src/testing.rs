@@ -14,6 +14,7 @@ use crate::address::EnvelopeAddress;
 use crate::error::PolicyError;
 use crate::host::{ApiCall, Host};
 use crate::id::MessageId;
+pub(crate) use crate::lua_value::Object;
 use crate::message::{Message, Meta};
 use crate::policy::Policy;
 use crate::shared::Shared;

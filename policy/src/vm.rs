@@ -183,7 +183,8 @@ pub(crate) struct ConnArg<'a> {
 
 impl IntoLua for ConnArg<'_> {
     fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
-        self.conn.object(lua, self.vm).map(Value::UserData)
+        let object = self.conn.object(self.vm, |conn| lua.create_any_userdata(conn))?;
+        Ok(Value::UserData(object))
     }
 }
 
@@ -336,7 +337,7 @@ impl Vm {
 
     /// Makes the object of a message that lives as long as a call.
     pub fn lend(&self, event: &str, msg: &Message) -> Result<Lent, PolicyError> {
-        let object = self.lua.create_userdata(msg.clone());
+        let object = self.lua.create_any_userdata(msg.clone());
         object.map(Lent::new).map_err(|e| self.report(event, &e))
     }
 

@@ -68,7 +68,7 @@ impl Hook {
     /// A hook of the policy. What is set aside goes to the file `dead_letters`.
     pub fn lua(options: &LogHook, log: HookLog, dead_letters: PathBuf) -> Hook {
         let select = options.select();
-        let templates = select.templates();
+        let templates = LogTemplate::of(&select);
         let target = Target::Lua(Box::new(options.clone()));
         Hook { templates, ..Hook::new(&options.name, select, target, log, dead_letters) }
     }

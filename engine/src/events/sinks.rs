@@ -247,7 +247,7 @@ fn open_log(options: &LocalLogs) -> Result<Log, String> {
             special.push((kind.clone(), series.len() - 1));
         }
     }
-    let templates = select.templates();
+    let templates = LogTemplate::of(&select);
     Ok(Log { select, series, special, filter: options.filter_event.clone(), templates })
 }
 

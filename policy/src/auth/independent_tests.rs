@@ -61,7 +61,7 @@ fn lua(record: &str, mail: &str, body: &str) -> serde_json::Value {
         "kumo.on('test', function(msg) kumo.dns.configure_test_resolver {{ \"{}\" }} {body} end)",
         zone(record)
     ));
-    w.fire("test", message(mail.as_bytes())).unwrap()
+    w.fire("test", Object(message(mail.as_bytes()))).unwrap()
 }
 
 #[test]
@@ -185,7 +185,7 @@ print(json.dumps(out))
          end return out"
     );
     let w = world(&format!("kumo.on('test', function(CONN) {code} end)"));
-    let ours = w.fire("test", crate::ConnMeta::new()).unwrap();
+    let ours = w.fire("test", Object(crate::ConnMeta::new())).unwrap();
     let ours: Vec<String> = serde_json::from_value(ours).unwrap();
     for ((asked, ours), theirs) in asked.iter().zip(&ours).zip(&theirs) {
         assert_eq!(ours, theirs, "{asked:?}");

@@ -12,6 +12,7 @@ use crate::events_table::EVENTS;
 use crate::host::NoHost;
 use crate::id::MessageId;
 use crate::kumo::{refused, tuning};
+use crate::lua_value::{LuaObject, Object};
 use crate::message::{Message, Meta};
 use crate::options::Support;
 use crate::policy::Policy;
@@ -71,17 +72,17 @@ fn sample(lua: &Lua, kind: &str) -> Option<Value> {
         Some(Message::new(id, address()?, vec![address()?], Meta::new(), Rc::new(body)))
     };
     match kind {
-        "Message" => message()?.into_lua(lua).ok(),
-        "EnvelopeAddress" => address()?.into_lua(lua).ok(),
-        "ConnMeta" => ConnMeta::new().into_lua(lua).ok(),
+        "Message" => Object(message()?).into_lua(lua).ok(),
+        "EnvelopeAddress" => Object(address()?).into_lua(lua).ok(),
+        "ConnMeta" => Object(ConnMeta::new()).into_lua(lua).ok(),
         "AddressHeader" => {
-            let m = message()?.into_lua(lua).ok()?;
+            let m = Object(message()?).into_lua(lua).ok()?;
             lua.load("local m = ... return m:from_header()").call(m).ok()
         }
         "Throttle" => made("kumo.make_throttle('x', '1/s')"),
         "Shaping" => {
             let shaping = std::sync::Arc::new(crate::shaping::Shaping::default());
-            crate::plain::Portable::to_lua(shaping, lua).ok()
+            LuaObject::to_lua(shaping, lua).ok()
         }
         "HttpClient" => made("kumo.http.build_client {}"),
         "HttpRequest" => made("kumo.http.build_client({}):get 'http://127.0.0.1/'"),

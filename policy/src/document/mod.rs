@@ -47,7 +47,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<crate::kumo::memoize::MemoizeParams>("MemoizeOptions"),
         table::<crate::kumo::http::ClientParams>("HttpClientOptions"),
         table::<crate::shaping::ShapingOptions>("ShapingOptions"),
-        table::<crate::mime::DsnParams>("DsnOptions"),
+        table::<crate::delivery_status::DsnParams>("DsnOptions"),
         table::<crate::amqp::AmqpMessage>("AmqpPublishOptions"),
         table::<crate::amqp::AmqpConnection>("AmqpConnectionOptions"),
         table::<crate::kafka::KafkaRecord>("KafkaRecordOptions"),

@@ -35,7 +35,7 @@ fn cell(text: &str) -> String {
 
 fn page(t: &TableDef) -> String {
     let mut out = format!(
-        "{NOTE}# `{}`\n\n| option | type | default | since | what it does |\n|---|---|---|---|---|\n",
+        "{NOTE}# `{}`\n\n| option | type | default | what it does |\n|---|---|---|---|\n",
         t.call
     );
     for def in t.options {
@@ -52,11 +52,10 @@ fn page(t: &TableDef) -> String {
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
         let _ = writeln!(
             out,
-            "| `{}` | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             def.name,
             cell(def.type_name),
             cell(&default),
-            def.since,
             cell(&doc)
         );
     }

@@ -4,7 +4,7 @@ use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 use serde_json::Value as Json;
 
 use crate::host::{ApiCall, OrderKind};
-use crate::lua_value::{from_json, to_json};
+use crate::lua_value::{from_json, to_json, Object};
 use crate::message::Message;
 use crate::vm;
 
@@ -28,9 +28,10 @@ fn function(
 }
 
 /// The messages of an injection, for the policy to do with as it likes.
-async fn build(lua: Lua, request: Value) -> Result<Vec<Message>> {
+async fn build(lua: Lua, request: Value) -> Result<Vec<Object<Message>>> {
     let request = to_json(&request)?;
     let built = vm::ctx(&lua)?.host.build(request).await;
+    let built = built.map(Object::all);
     built.map_err(|e| Error::runtime(format!("kumo.api.inject.build_v1: {e}")))
 }
 

@@ -6,10 +6,10 @@ use mlua::{Error, Lua, Result, Table, UserDataRef, Value};
 use super::msg::ensure_body;
 use super::objects::OptionObject;
 use super::shim::def;
-use crate::ceilings::Ceilings;
 use crate::headers::HeaderBlock;
 use crate::lua_value::{from_json, to_json, to_plain};
 use crate::message::Message;
+use crate::options::Ceilings;
 use crate::options::{EgressPath, Notes, OptionTable, OptionValue, QueueConfig, TraceHeaders};
 use crate::plain::Plain;
 

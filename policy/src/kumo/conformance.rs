@@ -178,7 +178,7 @@ mod tests {
             "kumo.on('test', function(m) return m:check_fix_conformance({args}) end)"
         ));
         let m = message(content);
-        let got = w.fire("test", m.clone()).unwrap();
+        let got = w.fire("test", Object(m.clone())).unwrap();
         (got, String::from_utf8_lossy(&m.body().unwrap()).into_owned())
     }
 
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(got, json!("Message has conformance issues: NEEDS_TRANSFER_ENCODING"));
         let w =
             world("kumo.on('test', function(m) m:check_fix_conformance('MISSING_DATE', '') end)");
-        let e = w.fire("test", message(b"")).unwrap_err().to_string();
+        let e = w.fire("test", Object(message(b""))).unwrap_err().to_string();
         assert!(e.contains("did you mean `MISSING_DATE_HEADER`?"), "{e}");
     }
 }

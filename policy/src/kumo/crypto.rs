@@ -184,7 +184,7 @@ pub(super) fn sign(
 ) -> std::result::Result<AwsSignature, String> {
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let sha = |bytes: &[u8]| hex(digest::digest(&digest::SHA256, bytes).as_ref());
-    let timestamp = crate::strftime::format("%Y%m%dT%H%M%SZ", unix_nanos);
+    let timestamp = ringmta_mail::strftime::format("%Y%m%dT%H%M%SZ", unix_nanos);
     let day = &timestamp[..8];
     let mut headers: BTreeMap<String, String> = p
         .headers

@@ -10,7 +10,7 @@ use super::make::options;
 use super::msg::body_method;
 use super::shim::{pair, Now};
 use crate::dkim::{Algorithm, Signer};
-use crate::lua_value::{from_plain, to_plain};
+use crate::lua_value::{from_plain, to_plain, LuaObject};
 use crate::memo::{Lookup, MemoStore};
 use crate::message::Message;
 use crate::options::DkimSigner;
@@ -25,9 +25,15 @@ pub(crate) struct SignerObject(pub Arc<Signer>);
 
 impl UserData for SignerObject {}
 
-impl Portable for Signer {
+impl LuaObject for Signer {
     fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value> {
         SignerObject(self).into_lua(lua)
+    }
+}
+
+impl Portable for Signer {
+    fn for_host(self: Arc<Self>) -> Box<dyn Any> {
+        Box::new(self as Arc<dyn LuaObject>)
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use mlua::{Error, Lua, MultiValue, Result, Table, UserDataRef, Value};
 
 use super::msg::address_of;
-use crate::lua_value::from_json;
+use crate::lua_value::{from_json, Object};
 use crate::message::{Message, Meta};
 use crate::queue_name::QueueName;
 use crate::vm;
@@ -21,13 +21,13 @@ pub(super) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
                     .collect::<Result<Vec<_>>>()?,
                 one => vec![address_of(one)?],
             };
-            Ok(Message::new(
+            Ok(Object(Message::new(
                 id,
                 address_of(&sender)?,
                 recipients,
                 Meta::new(),
                 Rc::new(body.as_bytes().to_vec()),
-            ))
+            )))
         })?;
     kumo.set("make_message", make)?;
     let inject = lua.create_async_function(|lua, m: UserDataRef<Message>| async move {

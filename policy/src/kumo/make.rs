@@ -6,15 +6,21 @@ use std::sync::Arc;
 use mlua::{Lua, Result, Table, Value};
 
 use super::objects::{Made, OptionObject};
+use crate::log_template::LogTemplate;
 use crate::lua_value::to_plain;
 use crate::options::*;
 use crate::plain::Plain;
 use crate::validate::{Finding, Grade};
 use crate::vm::{Ctx, Mode};
 
+/// What option tables are read with.
+fn notes() -> Notes {
+    Notes { check_template: Some(LogTemplate::check), ..Notes::default() }
+}
+
 /// Reads an option table given to `call`; warnings are logged once per process.
 pub(crate) fn options<T: OptionTable>(ctx: &Ctx, v: &Plain) -> Result<T> {
-    let mut notes = Notes::default();
+    let mut notes = notes();
     let parsed = T::parse(v, &mut notes);
     notes.warnings.iter().for_each(|w| ctx.shared.warn_once(w));
     parsed.map_err(|e| mlua::Error::runtime(format!("{}: {e}", T::CALL)))
@@ -26,7 +32,7 @@ fn checked<T: OptionTable>(lua: &Lua, ctx: &Ctx, v: &Plain) -> Result<Option<T>>
     if ctx.mode != Mode::Validate || is_caught(lua) {
         return options(ctx, v).map(Some);
     }
-    let problems = T::problems(v);
+    let problems = T::problems(v, notes);
     if problems.is_empty() {
         return options(ctx, v).map(Some);
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use mlua::{Error, IntoLua, Lua, MetaMethod, Result, Table, UserData, UserDataMethods, Value};
 
 use super::shim::def;
-use crate::lua_value::{from_plain, to_plain};
+use crate::lua_value::{from_plain, to_plain, LuaObject};
 use crate::options::CidrMap;
 use crate::plain::{Plain, Portable};
 
@@ -70,9 +70,15 @@ macro_rules! portable_map {
         #[derive(Clone)]
         pub(crate) struct $object(pub Arc<$map>);
 
-        impl Portable for $map {
+        impl LuaObject for $map {
             fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value> {
                 $object(self).into_lua(lua)
+            }
+        }
+
+        impl Portable for $map {
+            fn for_host(self: Arc<Self>) -> Box<dyn Any> {
+                Box::new(self as Arc<dyn LuaObject>)
             }
             fn as_any(&self) -> &dyn Any {
                 self

@@ -9,9 +9,10 @@ use mlua::{
 
 use super::headermap::HeaderMap;
 use super::msg::body_method;
-use crate::lua_value::{from_json, to_json, to_plain};
+use crate::delivery_status::{delivery_status, DsnParams};
+use crate::lua_value::{from_json, to_json, to_plain, Object};
 use crate::message::Message;
-use crate::mime::{self, Attachment, Builder, Content, DsnParams, Part};
+use crate::mime::{self, Attachment, Builder, Content, Part};
 use crate::plain::Plain;
 use crate::vm;
 
@@ -191,7 +192,7 @@ fn report_maker(lua: &Lua, kumo: &Table) -> Result<()> {
         }
         let body = original.and_then(|m| m.body());
         let record = to_json(&record)?;
-        let made = mime::delivery_status(
+        let made = delivery_status(
             &params,
             body.as_ref().map(|b| b.as_slice()),
             &record,
@@ -204,7 +205,7 @@ fn report_maker(lua: &Lua, kumo: &Table) -> Result<()> {
         let from = address("").map_err(|e| failed(e.to_string()))?;
         let id = ctx.host.new_message_id();
         let m = Message::new(id, from, vec![to], Default::default(), report.write().into());
-        m.into_lua(&lua)
+        Object(m).into_lua(&lua)
     })?;
     kumo.set("generate_rfc3464_message", f)
 }

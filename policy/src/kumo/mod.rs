@@ -49,7 +49,7 @@ mod template;
 mod throttle;
 mod time;
 pub(crate) mod tuning;
-mod userdata;
+pub(crate) mod userdata;
 mod uuid;
 pub(crate) mod websocket;
 
@@ -64,6 +64,7 @@ use crate::vm::Ctx;
 /// Builds the module table in a VM.
 pub(crate) fn build(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     let kumo = lua.create_table()?;
+    userdata::register(lua)?;
     core::register(lua, &kumo, ctx)?;
     make::register(lua, &kumo, ctx)?;
     tuning::register(lua, &kumo, ctx)?;

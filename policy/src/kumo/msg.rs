@@ -1,53 +1,49 @@
 //! Methods of the message object.
 
 use mlua::{
-    Error, FromLuaMulti, IntoLua, IntoLuaMulti, Lua, Result, UserData, UserDataFields,
-    UserDataMethods, UserDataRef, Value,
+    Error, FromLuaMulti, IntoLua, IntoLuaMulti, Lua, Result, UserDataFields, UserDataMethods,
+    UserDataRef, UserDataRegistry, Value,
 };
 
 use super::address_header::AddressHeader;
 use super::shim::{pair, single, wait, Lazy, Now};
 use crate::address::EnvelopeAddress;
 use crate::headers::{encode_value, valid_name, HeaderBlock};
-use crate::lua_value::{from_json, to_json, to_plain, JsonResult};
+use crate::lua_value::{from_json, to_json, to_plain, JsonResult, Object};
 use crate::message::Message;
 use crate::options::{Notes, OptionValue};
 use crate::schedule::Scheduling;
 use crate::vm;
 
-impl UserData for Message {
-    fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        content(fields);
-        headers(fields);
-        super::import::methods(fields);
-        super::conformance::methods(fields);
-        super::dkim_lua::methods(fields);
-        super::mimepart::methods(fields);
-        super::auth::methods(fields);
+/// Registers the methods of a message.
+pub(super) fn register(r: &mut UserDataRegistry<Message>) {
+    content(r);
+    headers(r);
+    super::import::methods(r);
+    super::conformance::methods(r);
+    super::dkim_lua::methods(r);
+    super::mimepart::methods(r);
+    super::auth::methods(r);
+    super::auth::async_methods(r);
+    envelope(r);
+    schedule(r);
+    r.add_method("get_meta", |_, m, key: mlua::String| {
+        let key = key.to_str()?;
+        Ok(JsonResult(m.get_meta(&key)))
+    });
+    r.add_method("set_meta", |_, m, (key, value): (String, Value)| {
+        m.set_meta(key, to_json(&value)?);
+        Ok(())
+    });
+    r.add_method("set_data", |_, m, data: mlua::String| {
+        m.set_body(std::rc::Rc::new(data.as_bytes().to_vec()));
+        Ok(())
+    });
+    // Durability is the rule here, and bodies leave memory by the engine's budget: nothing to do.
+    for name in ["save", "shrink", "shrink_data"] {
+        r.add_method(name, |_, _, ()| Ok(()));
     }
-
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        super::auth::async_methods(methods);
-        envelope(methods);
-        schedule(methods);
-        methods.add_method("get_meta", |_, m, key: mlua::String| {
-            let key = key.to_str()?;
-            Ok(JsonResult(m.get_meta(&key)))
-        });
-        methods.add_method("set_meta", |_, m, (key, value): (String, Value)| {
-            m.set_meta(key, to_json(&value)?);
-            Ok(())
-        });
-        methods.add_method("set_data", |_, m, data: mlua::String| {
-            m.set_body(std::rc::Rc::new(data.as_bytes().to_vec()));
-            Ok(())
-        });
-        // Durability is the rule here, and bodies leave memory by the engine's budget: nothing to do.
-        for name in ["save", "shrink", "shrink_data"] {
-            methods.add_method(name, |_, _, ()| Ok(()));
-        }
-        methods.add_method("set_force_sync", |_, _, _: bool| Ok(()));
-    }
+    r.add_method("set_force_sync", |_, _, _: bool| Ok(()));
 }
 
 /// As [`body_method`], for one that gives one value and nothing else: the answer is handed on as it is.
@@ -135,15 +131,15 @@ pub(super) fn address_of(v: &Value) -> Result<EnvelopeAddress> {
 
 fn envelope<M: UserDataMethods<Message>>(methods: &mut M) {
     methods.add_method("id", |lua, m, ()| lua.create_string(m.id().to_string()));
-    methods.add_method("sender", |_, m, ()| Ok(m.sender()));
+    methods.add_method("sender", |_, m, ()| Ok(Object(m.sender())));
     methods.add_method("recipient", |lua, m, ()| {
         let list = m.recipients();
         match &list[..] {
-            [one] => one.clone().into_lua(lua),
-            _ => list.into_lua(lua),
+            [one] => Object(one.clone()).into_lua(lua),
+            _ => Object::all(list).into_lua(lua),
         }
     });
-    methods.add_method("recipient_list", |_, m, ()| Ok(m.recipients()));
+    methods.add_method("recipient_list", |_, m, ()| Ok(Object::all(m.recipients())));
     methods.add_method("set_sender", |_, m, v: Value| {
         m.set_sender(address_of(&v)?);
         Ok(())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mlua::{AnyUserData, IntoLua, Lua, MetaMethod, Result, UserData, UserDataMethods, Value};
 
 use crate::address::EnvelopeAddress;
-use crate::lua_value::from_plain;
+use crate::lua_value::{from_plain, LuaObject};
 use crate::options::OptionTable;
 use crate::plain::{Plain, Portable};
 
@@ -55,9 +55,15 @@ impl<T: OptionTable> Made<T> {
     }
 }
 
-impl<T: OptionTable> Portable for Made<T> {
+impl<T: OptionTable> LuaObject for Made<T> {
     fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value> {
         OptionObject(self).into_lua(lua)
+    }
+}
+
+impl<T: OptionTable> Portable for Made<T> {
+    fn for_host(self: Arc<Self>) -> Box<dyn Any> {
+        Box::new(self as Arc<dyn LuaObject>)
     }
     fn as_any(&self) -> &dyn Any {
         self

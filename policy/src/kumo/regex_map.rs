@@ -7,7 +7,7 @@ use mlua::{Error, IntoLua, Lua, MetaMethod, Result, Table, UserData, UserDataMet
 use regex::RegexSet;
 
 use super::shim::def;
-use crate::lua_value::{from_plain, to_plain};
+use crate::lua_value::{from_plain, to_plain, LuaObject};
 use crate::plain::{Plain, Portable};
 
 /// Patterns and what they stand for.
@@ -20,9 +20,15 @@ pub(crate) struct RegexMap {
 #[derive(Clone)]
 pub(crate) struct RegexMapObject(pub Arc<RegexMap>);
 
-impl Portable for RegexMap {
+impl LuaObject for RegexMap {
     fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value> {
         RegexMapObject(self).into_lua(lua)
+    }
+}
+
+impl Portable for RegexMap {
+    fn for_host(self: Arc<Self>) -> Box<dyn Any> {
+        Box::new(self as Arc<dyn LuaObject>)
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -10,7 +10,7 @@ use mlua::{Error, IntoLua, Lua, Result, Table, UserData, UserDataMethods, Value}
 use serde_json::Value as Json;
 
 use crate::limits::{MAX_HTTP_RESPONSE_BYTES, SHAPING_LOOKUPS};
-use crate::lua_value::{from_json, to_json, to_plain, JsonResult};
+use crate::lua_value::{from_json, to_json, to_plain, JsonResult, LuaObject};
 use crate::options::{Notes, OptionValue, Severity};
 use crate::plain::Portable;
 use crate::resolvers::Asker;
@@ -27,9 +27,15 @@ const COMMUNITY: &str = "community/shaping.toml";
 #[derive(Clone)]
 pub(crate) struct ShapingObject(pub Arc<Shaping>);
 
-impl Portable for Shaping {
+impl LuaObject for Shaping {
     fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value> {
         ShapingObject(self).into_lua(lua)
+    }
+}
+
+impl Portable for Shaping {
+    fn for_host(self: Arc<Self>) -> Box<dyn Any> {
+        Box::new(self as Arc<dyn LuaObject>)
     }
     fn as_any(&self) -> &dyn Any {
         self

@@ -12,6 +12,7 @@ use mlua::{
 
 use super::shim::{def, pair, Lazy, Now};
 use crate::gcra::Gcra;
+use crate::lua_value::LuaObject;
 use crate::message::Message;
 use crate::options::Throttle;
 use crate::plain::Portable;
@@ -29,9 +30,15 @@ pub(crate) struct NamedThrottle {
 #[derive(Clone)]
 pub(crate) struct ThrottleObject(pub Arc<NamedThrottle>);
 
-impl Portable for NamedThrottle {
+impl LuaObject for NamedThrottle {
     fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value> {
         ThrottleObject(self).into_lua(lua)
+    }
+}
+
+impl Portable for NamedThrottle {
+    fn for_host(self: Arc<Self>) -> Box<dyn Any> {
+        Box::new(self as Arc<dyn LuaObject>)
     }
     fn as_any(&self) -> &dyn Any {
         self

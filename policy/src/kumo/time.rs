@@ -22,7 +22,7 @@ impl Time {
 
     /// RFC 3339, with what there is of a fraction.
     pub(super) fn text(self) -> String {
-        crate::strftime::format("%Y-%m-%dT%H:%M:%S%.fZ", self.0)
+        ringmta_mail::strftime::format("%Y-%m-%dT%H:%M:%S%.fZ", self.0)
     }
 
     fn civil(self) -> Civil {
@@ -50,7 +50,7 @@ impl UserData for Time {
         });
         fields.add_field_method_get("rfc2822", |_, t| Ok(format_rfc2822(t.seconds())));
         fields.add_field_method_get("rfc3339", |_, t| {
-            Ok(crate::strftime::format("%Y-%m-%dT%H:%M:%S%.f+00:00", t.0))
+            Ok(ringmta_mail::strftime::format("%Y-%m-%dT%H:%M:%S%.f+00:00", t.0))
         });
         fields.add_field_method_get("elapsed", |lua, t| {
             let now = vm::ctx(lua)?.host.now_unix_nanos() as i128;
@@ -60,10 +60,10 @@ impl UserData for Time {
 
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("format", |_, t, pattern: String| {
-            Ok(crate::strftime::format(&pattern, t.0))
+            Ok(ringmta_mail::strftime::format(&pattern, t.0))
         });
         methods.add_meta_method(MetaMethod::ToString, |_, t, ()| {
-            Ok(crate::strftime::format("%Y-%m-%d %H:%M:%S%.f UTC", t.0))
+            Ok(ringmta_mail::strftime::format("%Y-%m-%d %H:%M:%S%.f UTC", t.0))
         });
         methods.add_meta_method(MetaMethod::Add, |_, t, v: Value| Ok(Time(t.0 + nanos(&v)?)));
         methods.add_meta_method(MetaMethod::Sub, |lua, t, v: Value| match time_of(&v) {

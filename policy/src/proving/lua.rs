@@ -11,7 +11,7 @@ use crate::conn_meta::{AuthInfo, ConnMeta};
 use crate::error::{from_lua, PolicyError};
 use crate::events_table::EVENTS;
 use crate::init::InitConfig;
-use crate::lua_value::{from_plain, to_json, to_plain};
+use crate::lua_value::{from_plain, to_json, to_plain, Object};
 use crate::message::{Message, Meta};
 use crate::options::{Notes, OptionTable, OptionValue};
 use crate::plain::Plain;
@@ -25,8 +25,8 @@ pub(super) fn install(vm: &Vm, host: &TestHost) -> Result<Table> {
     let lua = &vm.lua;
     let native = lua.create_table()?;
     native.set("fire", lua.create_async_function(fire)?)?;
-    native.set("conn", lua.create_function(|_, meta: Table| conn(&meta))?)?;
-    native.set("address", lua.create_function(|_, text: String| address(&text))?)?;
+    native.set("conn", lua.create_function(|_, meta: Table| conn(&meta).map(Object))?)?;
+    native.set("address", lua.create_function(|_, text: String| address(&text).map(Object))?)?;
     native.set("message", lua.create_function(message)?)?;
     native.set("in_networks", lua.create_function(in_networks)?)?;
     let meta_of = lua.create_function(|lua, u: mlua::AnyUserData| {
@@ -48,7 +48,10 @@ pub(super) fn install(vm: &Vm, host: &TestHost) -> Result<Table> {
         })?,
     )?;
     let h = host.clone();
-    native.set("take_injected", lua.create_function(move |_, ()| Ok(h.take_injected()))?)?;
+    native.set(
+        "take_injected",
+        lua.create_function(move |_, ()| Ok(Object::all(h.take_injected())))?,
+    )?;
     let h = host.clone();
     native.set("take_calls", lua.create_function(move |lua, ()| calls(lua, &h))?)?;
     lua.load(TEST).set_name("=test").call(native)
@@ -177,7 +180,8 @@ fn message(
         _ => Meta::new(),
     };
     let id = vm::ctx(lua)?.host.new_message_id();
-    Message::new(id, address(&sender)?, recipients, meta, Rc::new(body)).into_lua(lua)
+    let message = Message::new(id, address(&sender)?, recipients, meta, Rc::new(body));
+    Object(message).into_lua(lua)
 }
 
 /// Whether an address lies in one of the networks.

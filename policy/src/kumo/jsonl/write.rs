@@ -62,7 +62,7 @@ impl Segments {
         std::fs::DirBuilder::new().recursive(true).mode(0o750).create(folder).map_err(failed)?;
         // Two segments of one instant get names of their own.
         for later in 0..1000u64 {
-            let name = crate::strftime::format("%Y%m%d-%H%M%S%.9f", i128::from(now + later));
+            let name = ringmta_mail::strftime::format("%Y%m%d-%H%M%S%.9f", i128::from(now + later));
             let path = folder.join(format!("{name}{}", self.params.suffix));
             match std::fs::File::options().create_new(true).write(true).mode(0o640).open(&path) {
                 Ok(file) => {
