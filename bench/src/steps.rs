@@ -93,15 +93,21 @@ fn step(stack: &[Frame]) -> &'static str {
     carried
 }
 
+/// Sources of the policy's crates.
+const POLICY: [&str; 3] = ["policy/src/", "policy/mail/src/", "policy/options/src/"];
+
 /// The step of a source file or a symbol.
 fn part(name: &str) -> Option<&'static str> {
     let module = match name.split_once("engine/src/") {
         Some((_, inside)) => inside.split(['/', '.']).next()?,
-        None if name.contains("policy/src/") => return Some("policy"),
+        None if POLICY.iter().any(|folder| name.contains(folder)) => return Some("policy"),
         None => {
             // `<a::B as c::D>::e` is of `a::B`.
             let path = name.trim_start_matches(['<', '&', '_', '(', '[']);
-            if path.starts_with("ringmta_policy::") {
+            if ["ringmta_policy::", "ringmta_mail::", "ringmta_options::"]
+                .iter()
+                .any(|crate_name| path.starts_with(crate_name))
+            {
                 return Some("policy");
             }
             match path.strip_prefix("ringmta::") {
@@ -252,9 +258,11 @@ mod tests {
     fn files_and_symbols() {
         assert_eq!(part("/x/engine/src/spool/record.rs"), Some("spool"));
         assert_eq!(part("/x/engine/src/shard.rs"), Some(CARRIER));
-        assert_eq!(part("/x/policy/src/message.rs"), Some("policy"));
+        assert_eq!(part("/x/policy/src/vm/machine.rs"), Some("policy"));
+        assert_eq!(part("/x/policy/mail/src/message.rs"), Some("policy"));
         assert_eq!(part("/y/glommio-0.9.0/src/executor/mod.rs"), Some(CARRIER));
         assert_eq!(part("/rustc/1/library/alloc/src/vec/mod.rs"), None);
+        assert_eq!(part("<&ringmta_mail::Message as core::fmt::Debug>::fmt"), Some("policy"));
         assert_eq!(part("<&ringmta_policy::Meta as core::fmt::Debug>::fmt"), Some("policy"));
         assert_eq!(part("ringmta::queue::ready::run"), Some("queue"));
         assert_eq!(part("memcpy"), None);

@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use crate::address::EnvelopeAddress;
 use crate::id::MessageId;
+pub use crate::meta::Meta;
 use crate::queue_name::QueueName;
 use crate::schedule::Scheduling;
-
-pub use crate::meta::Meta;
 
 /// What has changed since the message was last made durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::classify::ClassifierRules;
-
 use crate::http_listener::HttpListener;
 use crate::listener::EsmtpListener;
 use crate::logs::{HttpLogHook, LocalLogs, LogHook};

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ringmta_mail::Meta;
+
 use crate::cidr::{CidrMap, CidrSet};
 use crate::enums::{BatchHandling, LineEndings, ReportHandling};
 use crate::key_source::KeySource;
@@ -10,7 +12,6 @@ use crate::option_table;
 use crate::plain::Plain;
 use crate::table::{Notes, OptionTable, Support};
 use crate::value::{wrong, OptionValue};
-use ringmta_mail::Meta;
 
 option_table! {
     /// One ESMTP listener.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ringmta_mail::Meta;
+
 use crate::option_table;
 use crate::plain::Plain;
 use crate::secret::{SecretText, SecretUrl};
 use crate::spool::MinFree;
 use crate::table::{Notes, OptionTable, Support};
 use crate::value::OptionValue;
-use ringmta_mail::Meta;
 
 option_table! {
     /// Log files: zstd-compressed JSON lines.

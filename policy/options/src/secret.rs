@@ -3,10 +3,11 @@
 
 use std::fmt;
 
+use ringmta_mail::redact;
+
 use crate::plain::Plain;
 use crate::table::Notes;
 use crate::value::OptionValue;
-use ringmta_mail::redact;
 
 /// A password, a key, a token, the value of a request header.
 #[derive(Clone, PartialEq, Eq, Default)]

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use mlua::{Table, Value};
+use ringmta_options::{OptionDef, Support};
 
-use super::{default_text, one_line, tables};
-use crate::events_table::EVENTS;
-use crate::kumo::refused;
-use crate::options::{OptionDef, Support};
+use super::tables::{default_text, one_line, tables};
+use crate::events::table::EVENTS;
+use crate::families::refused;
 
 const HEAD: &str = "---@meta\n-- Generated from the option tables of ringmta: do not edit.\n\n";
 

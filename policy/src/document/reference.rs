@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::{default_text, one_line, tables, TableDef};
-use crate::events_table::EVENTS;
-use crate::options::Support;
+use ringmta_options::Support;
+
+use super::tables::{default_text, one_line, tables, TableDef};
+use crate::events::table::EVENTS;
 
 const NOTE: &str = "<!-- Generated from the option tables: do not edit. -->\n\n";
 

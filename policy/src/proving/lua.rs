@@ -4,21 +4,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mlua::{Error, IntoLua, Lua, MultiValue, Result, Table, Value};
+use ringmta_mail::address::EnvelopeAddress;
+use ringmta_mail::conn_meta::{AuthInfo, ConnMeta};
+use ringmta_mail::message::{Message, Meta};
+use ringmta_options::init::InitConfig;
+use ringmta_options::plain::Plain;
+use ringmta_options::{Notes, OptionTable, OptionValue};
 
 use super::host::TestHost;
-use crate::address::EnvelopeAddress;
-use crate::conn_meta::{AuthInfo, ConnMeta};
-use crate::error::{from_lua, PolicyError};
-use crate::events_table::EVENTS;
-use crate::init::InitConfig;
-use crate::lua_value::{from_plain, to_json, to_plain, Object};
-use crate::message::{Message, Meta};
-use crate::options::{Notes, OptionTable, OptionValue};
-use crate::plain::Plain;
-use crate::policy::Policy;
-use crate::vm::{self, Vm};
+use crate::events::table::EVENTS;
+use crate::loading::policy::Policy;
+use crate::vm;
+use crate::vm::error::{from_lua, PolicyError};
+use crate::vm::lua_value::{from_plain, to_json, to_plain, Object};
+use crate::vm::machine::Vm;
 
-const TEST: &str = include_str!("../../lua/test.lua");
+const TEST: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua/test.lua"));
 
 /// Adds `test` to a VM; before the policy is loaded, so that its HTTP clients are those of the test.
 pub(super) fn install(vm: &Vm, host: &TestHost) -> Result<Table> {
@@ -34,7 +35,7 @@ pub(super) fn install(vm: &Vm, host: &TestHost) -> Result<Table> {
             Ok(m) => m.meta(|meta| meta.clone()),
             Err(_) => u.borrow::<ConnMeta>()?.snapshot(),
         };
-        crate::lua_value::from_json(lua, &serde_json::Value::Object(all))
+        crate::vm::lua_value::from_json(lua, &serde_json::Value::Object(all))
     })?;
     native.set("meta_of", meta_of)?;
     let h = host.clone();
@@ -186,7 +187,7 @@ fn message(
 
 /// Whether an address lies in one of the networks.
 fn in_networks(_: &Lua, (ip, networks): (String, Value)) -> Result<bool> {
-    let set = crate::options::CidrSet::parse(&to_plain(&networks)?, &mut Notes::default());
+    let set = ringmta_options::CidrSet::parse(&to_plain(&networks)?, &mut Notes::default());
     let ip = ip.parse().map_err(|_| Error::runtime(format!("`{ip}` is not an IP address")))?;
     Ok(set.map_err(Error::runtime)?.contains(ip))
 }

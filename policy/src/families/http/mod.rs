@@ -1,0 +1,5 @@
+//! `kumo.http`: requests, forms, websockets.
+
+mod form;
+pub(crate) mod lua;
+pub(crate) mod websocket;

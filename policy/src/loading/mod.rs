@@ -1,0 +1,10 @@
+//! A policy made of its files: [`new_vm`] (the VM and its modules, with [`extras`] and [`confined`]), [`policy`] (its life), [`monitor`]
+//! (files watched for changes).
+
+mod confined;
+pub(crate) mod extras;
+pub mod monitor;
+mod new_vm;
+pub mod policy;
+#[cfg(test)]
+mod tests;
