@@ -3,83 +3,51 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+use prefix_trie::joint::map::JointPrefixMap;
+
 use crate::plain::Plain;
 use crate::table::Notes;
 use crate::value::{wrong, OptionValue};
 
-/// One network; IPv4 is kept apart from IPv6, but an IPv4-mapped IPv6 address counts as IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cidr {
-    addr: IpAddr,
-    prefix: u8,
-}
-
-/// Address bits, left-aligned, with the family's width.
-fn bits(addr: IpAddr) -> (u128, u8) {
-    match addr.to_canonical() {
-        IpAddr::V4(a) => ((u32::from(a) as u128) << 96, 32),
-        IpAddr::V6(a) => (u128::from(a), 128),
-    }
-}
-
-fn mask(prefix: u8) -> u128 {
-    if prefix == 0 {
-        0
-    } else {
-        u128::MAX << (128 - prefix as u32)
-    }
-}
-
-impl Cidr {
-    fn parse(text: &str) -> Result<Cidr, String> {
-        let bad = |why: &str| {
-            format!("invalid value: string {text:?}, expected an IP address or network: {why}")
-        };
-        let (addr, prefix) = match text.split_once('/') {
-            Some((a, p)) => {
-                (a, Some(p.parse::<u8>().map_err(|_| bad("the prefix length is not a number"))?))
-            }
-            None => (text, None),
-        };
-        let addr: IpAddr = addr
-            .trim_matches(|c| c == '[' || c == ']')
-            .parse()
-            .map_err(|_| bad("not an address"))?;
-        let (value, width) = bits(addr);
-        let prefix = prefix.unwrap_or(width);
-        if prefix > width {
-            return Err(bad("the prefix is longer than the address"));
+/// Reads one network. IPv4 is kept apart from IPv6, but an IPv4-mapped IPv6 address counts as IPv4.
+fn parse(text: &str) -> Result<IpNet, String> {
+    let bad = |why: &str| {
+        format!("invalid value: string {text:?}, expected an IP address or network: {why}")
+    };
+    let (addr, prefix) = match text.split_once('/') {
+        Some((a, p)) => {
+            (a, Some(p.parse::<u8>().map_err(|_| bad("the prefix length is not a number"))?))
         }
-        if value & !mask(prefix) != 0 {
-            return Err(bad("bits are set behind the prefix"));
-        }
-        Ok(Cidr { addr, prefix })
-    }
-
-    fn contains(&self, addr: IpAddr) -> bool {
-        let ((a, wa), (b, wb)) = (bits(self.addr), bits(addr));
-        wa == wb && (a ^ b) & mask(self.prefix) == 0
+        None => (text, None),
+    };
+    let addr: IpAddr =
+        addr.trim_matches(|c| c == '[' || c == ']').parse().map_err(|_| bad("not an address"))?;
+    let single = IpNet::from(addr.to_canonical());
+    let network = IpNet::new(single.addr(), prefix.unwrap_or(single.prefix_len()))
+        .map_err(|_| bad("the prefix is longer than the address"))?;
+    match network.network() == network.addr() {
+        true => Ok(network),
+        false => Err(bad("bits are set behind the prefix")),
     }
 }
 
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.prefix == bits(self.addr).1 {
-            write!(f, "{}", self.addr)
-        } else {
-            write!(f, "{}/{}", self.addr, self.prefix)
-        }
+/// The network as a policy writes it: a single address without its prefix.
+fn text(network: IpNet) -> String {
+    match network.prefix_len() == network.max_prefix_len() {
+        true => network.addr().to_string(),
+        false => network.to_string(),
     }
 }
 
 /// A set of addresses and networks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CidrSet(Vec<Cidr>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CidrSet(CidrMap<()>);
 
 impl fmt::Display for CidrSet {
     /// As a set of quoted texts.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(Cidr::to_string)).finish()
+        f.debug_set().entries(self.0.iter().map(|(network, ())| network)).finish()
     }
 }
 
@@ -88,12 +56,14 @@ impl CidrSet {
     pub fn parse_list<S: AsRef<str>>(
         items: impl IntoIterator<Item = S>,
     ) -> Result<CidrSet, String> {
-        items.into_iter().map(|s| Cidr::parse(s.as_ref())).collect::<Result<_, _>>().map(CidrSet)
+        let mut set = CidrSet::default();
+        items.into_iter().try_for_each(|s| set.0.insert(s.as_ref(), ()))?;
+        Ok(set)
     }
 
     /// Whether any network of the set holds the address.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        self.0.iter().any(|c| c.contains(addr))
+        self.0.get(addr).is_some()
     }
 
     /// Whether the set holds nothing.
@@ -103,7 +73,11 @@ impl CidrSet {
 
     /// For defaults written in this crate: texts that are not networks are left out.
     pub(crate) fn of(items: &[&str]) -> CidrSet {
-        CidrSet(items.iter().filter_map(|s| Cidr::parse(s).ok()).collect())
+        let mut set = CidrSet::default();
+        for item in items {
+            let _ = set.0.insert(item, ());
+        }
+        set
     }
 }
 
@@ -123,46 +97,59 @@ impl OptionValue for CidrSet {
         CidrSet::parse_list(texts)
     }
     fn to_plain(&self) -> Plain {
-        Plain::list(self.0.iter().map(|c| Plain::str(c.to_string())).collect())
+        Plain::list(self.0.iter().map(|(network, ())| Plain::str(network)).collect())
     }
 }
 
 /// Values by network; the longest prefix wins.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CidrMap<T>(Vec<(Cidr, T)>);
+#[derive(Clone, Debug)]
+pub struct CidrMap<T> {
+    /// In the order they came.
+    entries: Vec<(IpNet, T)>,
+    /// Where in the list a network is.
+    places: JointPrefixMap<IpNet, usize>,
+}
 
 impl<T> Default for CidrMap<T> {
     fn default() -> Self {
-        CidrMap(Vec::new())
+        CidrMap { entries: Vec::new(), places: JointPrefixMap::default() }
+    }
+}
+
+impl<T: PartialEq> PartialEq for CidrMap<T> {
+    fn eq(&self, other: &CidrMap<T>) -> bool {
+        self.entries == other.entries
     }
 }
 
 impl<T> CidrMap<T> {
     /// Adds or replaces the value of one network.
     pub fn insert(&mut self, network: &str, value: T) -> Result<(), String> {
-        let cidr = Cidr::parse(network)?;
-        self.0.retain(|(c, _)| *c != cidr);
-        self.0.push((cidr, value));
+        let network = parse(network)?;
+        match self.places.get(&network) {
+            Some(place) => self.entries[*place].1 = value,
+            None => {
+                self.places.insert(network, self.entries.len());
+                self.entries.push((network, value));
+            }
+        }
         Ok(())
     }
 
     /// The value of the longest prefix that holds the address.
     pub fn get(&self, addr: IpAddr) -> Option<&T> {
-        self.0
-            .iter()
-            .filter(|(c, _)| c.contains(addr))
-            .max_by_key(|(c, _)| c.prefix)
-            .map(|(_, v)| v)
+        let (_, place) = self.places.get_lpm(&IpNet::from(addr.to_canonical()))?;
+        Some(&self.entries[*place].1)
     }
 
     /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// All networks with their values, in the order they came.
     pub fn iter(&self) -> impl Iterator<Item = (String, &T)> {
-        self.0.iter().map(|(c, v)| (c.to_string(), v))
+        self.entries.iter().map(|(network, value)| (text(*network), value))
     }
 }
 

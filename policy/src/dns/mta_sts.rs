@@ -1,6 +1,6 @@
 //! MTA-STS policies (RFC 8461): what a domain says about the hosts that take its mail.
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{digest, SHA256};
 
 use crate::limits::MAX_STS_HOSTS;
 
@@ -83,8 +83,8 @@ impl StsPolicy {
     pub fn digest(&self) -> String {
         let mut hosts: Vec<&[u8]> = self.hosts.iter().map(|host| host.as_bytes()).collect();
         hosts.sort_unstable();
-        let digest = Sha256::digest(hosts.join(&b','));
-        digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        let digest = digest(&SHA256, &hosts.join(&b','));
+        digest.as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Whether `host` is one of the policy's (section 4.1).

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aws_lc_rs::cipher::{
+    DecryptionContext, PaddedBlockDecryptingKey, PaddedBlockEncryptingKey, UnboundCipherKey,
+    AES_128, AES_256,
+};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::iv::FixedLength;
+use aws_lc_rs::{digest, hmac};
 use mlua::{Error, Lua, Result, Table, Value};
-use ring::rand::SecureRandom;
-use ring::{digest, hmac};
 use ringmta_options::plain::Plain;
 use ringmta_options::*;
 
@@ -14,109 +18,66 @@ use crate::vm;
 use crate::vm::lua_value::{from_plain, to_plain};
 use crate::vm::read_options::options;
 
-const BLOCK: usize = 16;
-
-/// AES with a key of either size.
-enum Aes {
-    Short(Box<aes::Aes128>),
-    Long(Box<aes::Aes256>),
+/// How blocks follow one another.
+#[derive(Clone, Copy, PartialEq)]
+enum Chaining {
+    Cbc,
+    Ecb,
 }
 
-impl Aes {
-    fn new(key: &[u8]) -> std::result::Result<Aes, String> {
-        let bad = |_| "the key is not usable".to_owned();
-        match key.len() {
-            16 => aes::Aes128::new_from_slice(key).map(|a| Aes::Short(Box::new(a))).map_err(bad),
-            32 => aes::Aes256::new_from_slice(key).map(|a| Aes::Long(Box::new(a))).map_err(bad),
-            n => Err(format!("the key has {n} bytes; 16 or 32 are needed")),
-        }
-    }
+type Outcome<T> = std::result::Result<T, String>;
 
-    fn encrypt(&self, block: &mut [u8; BLOCK]) {
-        let mut b = Array::from(*block);
-        match self {
-            Aes::Short(a) => a.encrypt_block(&mut b),
-            Aes::Long(a) => a.encrypt_block(&mut b),
-        }
-        *block = b.into();
-    }
-
-    fn decrypt(&self, block: &mut [u8; BLOCK]) {
-        let mut b = Array::from(*block);
-        match self {
-            Aes::Short(a) => a.decrypt_block(&mut b),
-            Aes::Long(a) => a.decrypt_block(&mut b),
-        }
-        *block = b.into();
-    }
-}
-
-fn xor(a: &mut [u8; BLOCK], b: &[u8; BLOCK]) {
-    a.iter_mut().zip(b).for_each(|(a, b)| *a ^= b);
-}
-
-fn chained(algorithm: &str) -> std::result::Result<bool, String> {
+fn chaining(algorithm: &str) -> Outcome<Chaining> {
     match algorithm {
-        "Cbc" => Ok(true),
-        "Ecb" => Ok(false),
+        "Cbc" => Ok(Chaining::Cbc),
+        "Ecb" => Ok(Chaining::Ecb),
         other => Err(format!("unknown variant `{other}`, expected one of `Cbc`, `Ecb`")),
     }
 }
 
+fn aes(key: &[u8]) -> Outcome<UnboundCipherKey> {
+    let algorithm = match key.len() {
+        16 => &AES_128,
+        32 => &AES_256,
+        n => return Err(format!("the key has {n} bytes; 16 or 32 are needed")),
+    };
+    UnboundCipherKey::new(algorithm, key).map_err(|_| "the key is not usable".to_owned())
+}
+
 /// PKCS #7 padding; with CBC a random first vector goes in front of the result.
-fn encrypt(algorithm: &str, text: &[u8], key: &[u8]) -> std::result::Result<Vec<u8>, String> {
-    let (cbc, aes) = (chained(algorithm)?, Aes::new(key)?);
-    let mut before = [0u8; BLOCK];
-    let mut out = Vec::with_capacity(text.len() + 2 * BLOCK);
-    if cbc {
-        let random = ring::rand::SystemRandom::new().fill(&mut before);
-        random.map_err(|_| "no randomness from the system")?;
-        out.extend_from_slice(&before);
-    }
-    for at in (0..=text.len()).step_by(BLOCK) {
-        let part = &text[at..text.len().min(at + BLOCK)];
-        let mut block = [(BLOCK - part.len()) as u8; BLOCK];
-        block[..part.len()].copy_from_slice(part);
-        if cbc {
-            xor(&mut block, &before);
+fn encrypt(algorithm: &str, text: &[u8], key: &[u8]) -> Outcome<Vec<u8>> {
+    let failed = |_| "this cannot be encrypted".to_owned();
+    let mut out = text.to_vec();
+    match (chaining(algorithm)?, aes(key)?) {
+        (Chaining::Cbc, key) => {
+            let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).map_err(failed)?;
+            let context = key.encrypt(&mut out).map_err(failed)?;
+            let vector: &[u8] = (&context).try_into().map_err(failed)?;
+            out.splice(0..0, vector.iter().copied());
         }
-        aes.encrypt(&mut block);
-        before = block;
-        out.extend_from_slice(&block);
+        (Chaining::Ecb, key) => {
+            let key = PaddedBlockEncryptingKey::ecb_pkcs7(key).map_err(failed)?;
+            key.encrypt(&mut out).map_err(failed)?;
+        }
     }
     Ok(out)
 }
 
-fn decrypt(algorithm: &str, data: &[u8], key: &[u8]) -> std::result::Result<Vec<u8>, String> {
-    const WRONG: &str = "this cannot be decrypted: damaged, or another key";
-    let (cbc, aes) = (chained(algorithm)?, Aes::new(key)?);
-    let (mut before, data) = match (cbc, data.split_first_chunk::<BLOCK>()) {
-        (false, _) => ([0; BLOCK], data),
-        (true, Some((vector, rest))) => (*vector, rest),
-        (true, None) => return Err(WRONG.into()),
-    };
-    let (blocks, rest) = data.as_chunks::<BLOCK>();
-    if blocks.is_empty() || !rest.is_empty() {
-        return Err(WRONG.into());
-    }
-    let mut out = Vec::with_capacity(data.len());
-    for cipher in blocks {
-        let mut block = *cipher;
-        aes.decrypt(&mut block);
-        if cbc {
-            xor(&mut block, &before);
+fn decrypt(algorithm: &str, data: &[u8], key: &[u8]) -> Outcome<Vec<u8>> {
+    let wrong = |_| "this cannot be decrypted: damaged, or another key".to_owned();
+    let (chaining, key) = (chaining(algorithm)?, aes(key)?);
+    let (key, context, cipher) = match chaining {
+        Chaining::Cbc => {
+            let (vector, rest) = data.split_first_chunk().ok_or(Unspecified).map_err(wrong)?;
+            let context = DecryptionContext::Iv128(FixedLength::from(vector));
+            (PaddedBlockDecryptingKey::cbc_pkcs7(key), context, rest)
         }
-        before = *cipher;
-        out.extend_from_slice(&block);
-    }
-    let pad = out.last().copied().unwrap_or(0) as usize;
-    let padded =
-        (1..=BLOCK).contains(&pad) && out[out.len() - pad..].iter().all(|b| *b as usize == pad);
-    if !padded {
-        return Err(WRONG.into());
-    }
-    out.truncate(out.len() - pad);
-    Ok(out)
+        Chaining::Ecb => (PaddedBlockDecryptingKey::ecb_pkcs7(key), DecryptionContext::None, data),
+    };
+    let mut text = cipher.to_vec();
+    let length = key.and_then(|key| Ok(key.decrypt(&mut text, context)?.len())).map_err(wrong)?;
+    text.truncate(length);
+    Ok(text)
 }
 
 /// The key itself, or inside `{ key = ... }`.
@@ -297,16 +258,22 @@ mod tests {
 
     #[test]
     fn blocks() {
-        // FIPS 197, appendix B and C.3.
-        let aes = Aes::new(
-            &data_encoding::HEXLOWER
-                .decode(b"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
-                .unwrap(),
-        )
-        .unwrap();
-        let mut block: [u8; 16] = std::array::from_fn(|i| (i * 17) as u8);
-        aes.encrypt(&mut block);
-        assert_eq!(data_encoding::HEXLOWER.encode(&block), "8ea2b7ca516745bfeafc49904b496089");
+        // FIPS 197, appendix C.3: the first block, without its padding.
+        let key: [u8; 32] = std::array::from_fn(|i| i as u8);
+        let block: [u8; 16] = std::array::from_fn(|i| (i * 17) as u8);
+        let cipher = encrypt("Ecb", &block, &key).unwrap();
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&cipher[..16]),
+            "8ea2b7ca516745bfeafc49904b496089"
+        );
+        // NIST SP 800-38A, section F.2.1: the vector goes in front.
+        let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+        let key = hex("2b7e151628aed2a6abf7158809cf4f3c");
+        let mut cipher = hex("000102030405060708090a0b0c0d0e0f");
+        cipher.extend(hex("7649abac8119b246cee98e9b12e9197d"));
+        let last = hex("8964e0b149c10b7b682e6e39aaeb731c");
+        cipher.extend(&last);
+        assert_eq!(decrypt("Cbc", &cipher, &key).unwrap(), hex("6bc1bee22e409f96e93d7e117393172a"));
         for how in ["Cbc", "Ecb"] {
             for len in [0, 1, 15, 16, 17, 100] {
                 let text = vec![7u8; len];

@@ -1,10 +1,12 @@
 //! `kumo.time`.
 
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use mlua::{
     AnyUserData, Error, IntoLua, Lua, MetaMethod, Result, Table, UserData, UserDataFields,
     UserDataMethods, Value,
 };
-use ringmta_mail::time::{format_rfc2822, parse_rfc3339, Civil};
+use ringmta_mail::time::{format_rfc2822, parse_rfc3339, timestamp};
 use ringmta_options::{format_duration, Notes, OptionValue};
 
 use crate::families::configuration::tuning::sleep_function;
@@ -26,8 +28,8 @@ impl Time {
         ringmta_mail::strftime::format("%Y-%m-%dT%H:%M:%S%.fZ", self.0)
     }
 
-    fn civil(self) -> Civil {
-        Civil::from_unix(self.seconds())
+    fn civil(self) -> DateTime {
+        TimeZone::UTC.to_datetime(timestamp(self.0))
     }
 }
 
@@ -39,12 +41,12 @@ pub(crate) fn unix_seconds(u: &AnyUserData) -> Result<f64> {
 
 impl UserData for Time {
     fn add_fields<F: UserDataFields<Self>>(fields: &mut F) {
-        fields.add_field_method_get("year", |_, t| Ok(t.civil().year));
-        fields.add_field_method_get("month", |_, t| Ok(t.civil().month));
-        fields.add_field_method_get("day", |_, t| Ok(t.civil().day));
-        fields.add_field_method_get("hour", |_, t| Ok(t.civil().hour));
-        fields.add_field_method_get("minute", |_, t| Ok(t.civil().minute));
-        fields.add_field_method_get("second", |_, t| Ok(t.civil().second));
+        fields.add_field_method_get("year", |_, t| Ok(t.civil().year()));
+        fields.add_field_method_get("month", |_, t| Ok(t.civil().month()));
+        fields.add_field_method_get("day", |_, t| Ok(t.civil().day()));
+        fields.add_field_method_get("hour", |_, t| Ok(t.civil().hour()));
+        fields.add_field_method_get("minute", |_, t| Ok(t.civil().minute()));
+        fields.add_field_method_get("second", |_, t| Ok(t.civil().second()));
         fields.add_field_method_get("unix_timestamp", |_, t| Ok(t.seconds()));
         fields.add_field_method_get("unix_timestamp_millis", |_, t| {
             Ok(t.0.div_euclid(1_000_000) as i64)
@@ -174,19 +176,22 @@ pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
         lua,
         &t,
         "with_ymd_hms",
-        |_, (year, month, day, hour, minute, second): (i64, u32, u32, u32, u32, u32)| {
-            if !(1..=12).contains(&month)
-                || !(1..=31).contains(&day)
-                || hour > 23
-                || minute > 59
-                || second > 59
-                || !(0..=9999).contains(&year)
-            {
-                return Err(Error::runtime("kumo.time.with_ymd_hms: there is no such time"));
-            }
-            Ok(Time(
-                Civil { year, month, day, hour, minute, second }.to_unix() as i128 * 1_000_000_000,
-            ))
+        |_, (year, month, day, hour, minute, second): (i64, i64, i64, i64, i64, i64)| {
+            let small = |n: i64| i8::try_from(n).unwrap_or(-1);
+            let date = DateTime::new(
+                i16::try_from(year).unwrap_or(i16::MAX),
+                small(month),
+                small(day),
+                small(hour),
+                small(minute),
+                small(second),
+                0,
+            );
+            let at = date.and_then(|date| TimeZone::UTC.to_timestamp(date));
+            at.ok()
+                .filter(|_| year >= 0)
+                .map(|at| Time(at.as_nanosecond()))
+                .ok_or_else(|| Error::runtime("kumo.time.with_ymd_hms: there is no such time"))
         },
     )?;
     def(lua, &t, "parse_rfc3339", |_, s: String| {

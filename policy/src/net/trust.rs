@@ -117,6 +117,8 @@ fn to_pem(cert: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::pem::PemObject;
+
     use super::*;
 
     fn authority(name: &str) -> CertificateDer<'static> {
@@ -131,8 +133,7 @@ mod tests {
         assert_eq!(trust.roots.len(), 2);
         assert_eq!(trust.told, "TLS: 2 authorities of the system are trusted");
         let pem = trust.pem.unwrap();
-        let read: Vec<_> =
-            rustls_pemfile::certs(&mut pem.as_slice()).map(|cert| cert.unwrap()).collect();
+        let read: Vec<_> = CertificateDer::pem_slice_iter(&pem).map(|cert| cert.unwrap()).collect();
         assert_eq!(read, [one.clone(), two]);
         for found in [vec![], vec![junk.clone()]] {
             let trust = choose("", found, &["no file".into()]).unwrap();

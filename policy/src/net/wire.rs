@@ -5,6 +5,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
@@ -190,7 +191,7 @@ pub(crate) fn read_pem(path: &str) -> Result<Vec<u8>, String> {
 }
 
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found = rustls_pemfile::certs(&mut read_pem(path)?.as_slice())
+    let found = CertificateDer::pem_slice_iter(&read_pem(path)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| format!("{path}: {e}"))?;
     match found.is_empty() {
@@ -200,6 +201,8 @@ fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn private_key(path: &str) -> Result<PrivateKeyDer<'static>, String> {
-    let found = rustls_pemfile::private_key(&mut read_pem(path)?.as_slice());
-    found.map_err(|e| format!("{path}: {e}"))?.ok_or_else(|| format!("{path}: holds no key"))
+    PrivateKeyDer::from_pem_slice(&read_pem(path)?).map_err(|e| match e {
+        pem::Error::NoItemsFound => format!("{path}: holds no key"),
+        e => format!("{path}: {e}"),
+    })
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
@@ -52,13 +54,13 @@ fn path(dir: &Path, file: &str) -> String {
 fn server_config(dir: &Path) -> Arc<ServerConfig> {
     let pem = |file: &str| std::fs::read(dir.join(file)).unwrap();
     let certs = |file: &str| -> Vec<_> {
-        rustls_pemfile::certs(&mut pem(file).as_slice()).map(|c| c.unwrap()).collect()
+        CertificateDer::pem_slice_iter(&pem(file)).map(|c| c.unwrap()).collect()
     };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(certs("ca.pem").remove(0)).unwrap();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
-    let key = rustls_pemfile::private_key(&mut pem("server.key").as_slice()).unwrap().unwrap();
+    let key = PrivateKeyDer::from_pem_slice(&pem("server.key")).unwrap();
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

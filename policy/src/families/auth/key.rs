@@ -1,7 +1,8 @@
 //! Public keys in the DNS (RFC 6376 section 3.6.1), and checking signatures with them.
 
+use aws_lc_rs::digest::{digest, SHA256};
+use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use data_encoding::BASE64;
-use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 
 use super::tags::Tags;
 use crate::dns::question::{DnsFailure, DnsKind, DnsQuestion};
@@ -82,42 +83,15 @@ pub(crate) async fn fetch(
     BASE64.decode(data.as_bytes()).map_err(|_| Reason::perm(format!("key {name} is not base64")))
 }
 
-/// Whether a signature over `input` holds.
+/// Whether a signature over `input` holds. RSA keys may be bare (PKCS #1) or within a SubjectPublicKeyInfo.
 pub(crate) fn verify(algorithm: Algorithm, key: &[u8], input: &[u8], signature: &[u8]) -> bool {
     let hashed;
     let (how, key, input): (&dyn VerificationAlgorithm, &[u8], &[u8]) = match algorithm {
-        Algorithm::Rsa => (
-            &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY,
-            rsa_key(key).unwrap_or(key),
-            input,
-        ),
+        Algorithm::Rsa => (&signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, key, input),
         Algorithm::Ed25519 => {
-            hashed = ring::digest::digest(&ring::digest::SHA256, input);
+            hashed = digest(&SHA256, input);
             (&signature::ED25519, key, hashed.as_ref())
         }
     };
     UnparsedPublicKey::new(how, key).verify(input, signature).is_ok()
-}
-
-/// The PKCS #1 key inside a SubjectPublicKeyInfo.
-fn rsa_key(der: &[u8]) -> Option<&[u8]> {
-    let (outer, _) = element(der, 0x30)?;
-    let (_, rest) = element(outer, 0x30)?;
-    let (bits, _) = element(rest, 0x03)?;
-    bits.strip_prefix(&[0])
-}
-
-/// Content of the first DER element, when it has that tag, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (first, rest) = der.split_first()?;
-    let (length, rest) = rest.split_first()?;
-    let (length, rest) = match length {
-        0..=0x7f => (usize::from(*length), rest),
-        0x81..=0x83 => {
-            let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
-            (digits.iter().fold(0, |n, d| n << 8 | usize::from(*d)), rest)
-        }
-        _ => return None,
-    };
-    (*first == tag).then(|| rest.split_at_checked(length))?
 }

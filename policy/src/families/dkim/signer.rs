@@ -1,18 +1,19 @@
-//! DKIM signatures (RFC 6376; Ed25519 as in RFC 8463). Canonicalisation is ours. RSA is aws-lc's, whose signature costs half
-//! of what ring's does; the rest is ring's.
+//! DKIM signatures (RFC 6376; Ed25519 as in RFC 8463). Canonicalisation is ours, the cryptography aws-lc's.
 
 use std::collections::HashMap;
 
+use aws_lc_rs::digest::{digest, Context, SHA256};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{RsaKeyPair, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{Ed25519KeyPair, RsaKeyPair, RSA_PKCS1_SHA256};
 use data_encoding::BASE64;
-use ring::digest::{Context, SHA256};
-use ring::signature::Ed25519KeyPair;
 use ringmta_mail::headers::{Field, HeaderBlock};
 use ringmta_options::{Canonicalization, DkimSigner};
 
 /// The shortest RSA key that can be signed with.
 const RSA_BITS_MIN: usize = 2048;
+
+/// An Ed25519 key without any wrapping (RFC 8032 section 5.1.5).
+const ED25519_SEED_BYTES: usize = 32;
 
 /// The kind of key a signer uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,12 @@ impl Signer {
                 })?))
             }
             Algorithm::Ed25519 => {
-                let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
-                    .or_else(|_| Ed25519KeyPair::from_seed_unchecked(&der));
+                let pair =
+                    Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).or_else(|e| match der.len() {
+                        // A longer text would be cut to a seed, whatever it is.
+                        ED25519_SEED_BYTES => Ed25519KeyPair::from_seed_unchecked(&der),
+                        _ => Err(e),
+                    });
                 Key::Ed25519(Box::new(pair.map_err(|e| {
                     format!("the key is not a usable Ed25519 private key ({e}); PKCS8 expected")
                 })?))
@@ -208,7 +213,7 @@ impl Signer {
             }
             Key::Ed25519(pair) => {
                 // RFC 8463 section 3: the hash is signed, not the text.
-                let hash = ring::digest::digest(&SHA256, input);
+                let hash = digest(&SHA256, input);
                 Ok(pair.sign(hash.as_ref()).as_ref().to_vec())
             }
         }

@@ -24,7 +24,7 @@ fn body_hashes() {
     let b64 = |body: &[u8], how| BASE64.encode(&hash_body(body, how, None));
     assert_eq!(b64(b"", Simple), "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=");
     assert_eq!(b64(b"", Relaxed), "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
-    let sha = |s: &[u8]| BASE64.encode(ring::digest::digest(&SHA256, s).as_ref());
+    let sha = |s: &[u8]| BASE64.encode(digest(&SHA256, s).as_ref());
     assert_eq!(b64(b" C \r\nD \t E\r\n\r\n\r\n", Relaxed), sha(b" C\r\nD E\r\n"));
     assert_eq!(b64(b" C \r\nD \t E\r\n\r\n\r\n", Simple), sha(b" C \r\nD \t E\r\n"));
     assert_eq!(b64(b"no line end", Relaxed), sha(b"no line end\r\n"));
@@ -82,7 +82,7 @@ fn international_domains_are_signed_for_by_their_a_labels() {
 }
 
 fn ed25519(p: DkimSigner) -> Signer {
-    let key = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
+    let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
     Signer::new(p, Algorithm::Ed25519, key.as_ref()).unwrap()
 }
 
@@ -212,11 +212,11 @@ fn another_implementation_agrees() {
         tool("openssl", &["rsa", "-in", path.to_str().unwrap(), "-pubout", "-outform", "DER"])
             .unwrap();
     let rsa_record = format!("v=DKIM1; k=rsa; p={}", BASE64.encode(&public));
-    let seed = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
+    let seed = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
     let pair = Ed25519KeyPair::from_pkcs8(seed.as_ref()).unwrap();
     let ed_record = format!(
         "v=DKIM1; k=ed25519; p={}",
-        BASE64.encode(ring::signature::KeyPair::public_key(&pair).as_ref())
+        BASE64.encode(aws_lc_rs::signature::KeyPair::public_key(&pair).as_ref())
     );
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     for (algorithm, key, record) in [

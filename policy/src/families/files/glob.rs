@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use globset::{GlobBuilder, GlobMatcher};
+
 /// Files one pattern may find, and entries of folders it may look at.
 const MAX_FOUND: usize = 100_000;
 /// Patterns that one with alternatives may stand for.
@@ -41,6 +43,23 @@ fn alternatives(pattern: &str) -> Result<Vec<String>, String> {
     Ok(done)
 }
 
+/// One part of a path.
+enum Part {
+    /// `**`: any depth.
+    Deep,
+    /// One name. Hidden ones only where the pattern begins with a dot.
+    Name { glob: NamePattern, hidden: bool },
+}
+
+impl Part {
+    fn new(text: &str) -> Part {
+        match text {
+            "**" => Part::Deep,
+            text => Part::Name { glob: NamePattern::new(text), hidden: text.starts_with('.') },
+        }
+    }
+}
+
 #[derive(Default)]
 struct Walk {
     found: Vec<String>,
@@ -54,19 +73,19 @@ impl Walk {
             _ => PathBuf::from(pattern),
         };
         let mut start = PathBuf::new();
-        let mut parts: Vec<String> = Vec::new();
+        let mut parts: Vec<Part> = Vec::new();
         for part in whole.components() {
             let text = part.as_os_str().to_string_lossy().into_owned();
             if parts.is_empty() && !text.contains(['*', '?', '[']) {
                 start.push(part);
             } else {
-                parts.push(text);
+                parts.push(Part::new(&text));
             }
         }
         self.walk(&start, &parts)
     }
 
-    fn walk(&mut self, at: &Path, parts: &[String]) -> Result<(), String> {
+    fn walk(&mut self, at: &Path, parts: &[Part]) -> Result<(), String> {
         if self.found.len() > MAX_FOUND {
             return Err("too many files match".into());
         }
@@ -76,7 +95,7 @@ impl Walk {
             }
             return Ok(());
         };
-        if first == "**" {
+        if matches!(first, Part::Deep) {
             self.walk(at, rest)?;
         }
         let folder = if at.as_os_str().is_empty() { Path::new(".") } else { at };
@@ -87,43 +106,43 @@ impl Walk {
                 return Err("too many files to look at".into());
             }
             let name = entry.file_name().to_string_lossy().into_owned();
-            if first == "**" {
-                if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            match first {
+                Part::Deep if entry.file_type().is_ok_and(|t| t.is_dir()) => {
                     self.walk(&at.join(&name), parts)?;
                 }
-            } else if (!name.starts_with('.') || first.starts_with('.')) && matches(first, &name) {
-                self.walk(&at.join(&name), rest)?;
+                Part::Name { glob, hidden }
+                    if (*hidden || !name.starts_with('.')) && glob.is_match(&name) =>
+                {
+                    self.walk(&at.join(&name), rest)?;
+                }
+                _ => {}
             }
         }
         Ok(())
     }
 }
 
-/// Whether one name matches one part of a pattern.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    let p: Vec<char> = pattern.chars().collect();
-    let n: Vec<char> = name.chars().collect();
-    go(&p, &n)
+/// One part of a pattern, for one name.
+pub(crate) enum NamePattern {
+    Glob(GlobMatcher),
+    /// What cannot be a pattern (`[` that is not closed) is a name.
+    Name(String),
 }
 
-fn go(p: &[char], n: &[char]) -> bool {
-    match (p.first(), n.first()) {
-        (None, None) => true,
-        (Some('*'), _) => go(&p[1..], n) || (!n.is_empty() && go(p, &n[1..])),
-        (Some('?'), Some(_)) => go(&p[1..], &n[1..]),
-        (Some('['), Some(c)) => match p.iter().position(|c| *c == ']') {
-            Some(end) => {
-                let (set, negated) = match p.get(1) {
-                    Some('!' | '^') => (&p[2..end], true),
-                    _ => (&p[1..end], false),
-                };
-                let range = set.windows(3).any(|w| w[1] == '-' && (w[0]..=w[2]).contains(c));
-                (set.contains(c) || range) != negated && go(&p[end + 1..], &n[1..])
-            }
-            None => *c == '[' && go(&p[1..], &n[1..]),
-        },
-        (Some(a), Some(b)) if a == b => go(&p[1..], &n[1..]),
-        _ => false,
+impl NamePattern {
+    pub fn new(text: &str) -> NamePattern {
+        match GlobBuilder::new(text).backslash_escape(false).build() {
+            Ok(glob) => NamePattern::Glob(glob.compile_matcher()),
+            Err(_) => NamePattern::Name(text.to_owned()),
+        }
+    }
+
+    /// Whether a name matches.
+    pub fn is_match(&self, name: &str) -> bool {
+        match self {
+            NamePattern::Glob(glob) => glob.is_match(name),
+            NamePattern::Name(own) => own == name,
+        }
     }
 }
 
@@ -139,8 +158,12 @@ mod tests {
             ("a?c", "abc", true),
             ("[a-c]x", "bx", true),
             ("[!a-c]x", "bx", false),
+            ("[^a-c]x", "dx", true),
+            ("a[b", "a[b", true),
+            ("{a", "{a", true),
+            ("a\\*", "a\\b", true),
         ] {
-            assert_eq!(matches(pattern, name), wanted, "{pattern} {name}");
+            assert_eq!(NamePattern::new(pattern).is_match(name), wanted, "{pattern} {name}");
         }
     }
 

@@ -219,7 +219,7 @@ impl UserData for RequestObject {
             Ok(())
         });
         chain(methods, "form_multipart_data", |p, map: Table| {
-            let boundary = crate::families::uuid::text()?;
+            let boundary = crate::families::uuid::text();
             let kind = format!("multipart/form-data; boundary={boundary}");
             set_header(p, "content-type", kind.as_bytes())?;
             *p.request.body_mut() = multipart(&map, &boundary)?;

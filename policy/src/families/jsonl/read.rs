@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::params::Failable;
 use crate::confinement::why_not_written;
-use crate::families::files::glob::matches;
+use crate::families::files::glob::NamePattern;
 use crate::limits::MAX_JSONL_LINE_BYTES;
 
 /// A place: a segment, and lines of it that were read.
@@ -47,12 +47,13 @@ impl Mark {
 /// The segments of a folder that match, in order of their names.
 pub(super) fn segments(folder: &Path, pattern: &str) -> Failable<Vec<String>> {
     let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+    let pattern = NamePattern::new(pattern);
     let mut out = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_file = entry.file_type().map_err(failed)?.is_file();
-        if is_file && !name.starts_with('.') && matches(pattern, &name) {
+        if is_file && !name.starts_with('.') && pattern.is_match(&name) {
             out.push(name);
         }
     }

@@ -138,7 +138,7 @@ impl UserData for BuilderObject {
         });
         methods.add_method("build", |_, b, ()| {
             let b = b.0.borrow();
-            let unique = if b.stable { None } else { Some(crate::families::uuid::text()?) };
+            let unique = if b.stable { None } else { Some(crate::families::uuid::text()) };
             let boundary = |name: &str| match &unique {
                 None => name.to_owned(),
                 Some(unique) => format!("{name}-{unique}"),
@@ -170,7 +170,7 @@ pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
             .sequence_values::<AnyUserData>()
             .map(|p| crate::vm::lua_value::borrow::<PartObject>(&p?, "a MIME part").map(|p| p.0))
             .collect::<Result<Vec<_>>>()?;
-        let boundary = b.map_or_else(crate::families::uuid::text, Ok)?;
+        let boundary = b.unwrap_or_else(crate::families::uuid::text);
         Part::multipart(&kind, parts, &boundary).map(PartObject).map_err(Error::runtime)
     })?;
     kumo.set("mimepart", t)?;
@@ -197,7 +197,7 @@ fn report_maker(lua: &Lua, kumo: &Table) -> Result<()> {
             &params,
             body.as_ref().map(|b| b.as_slice()),
             &record,
-            &crate::families::uuid::text()?,
+            &crate::families::uuid::text(),
         );
         let failed = |e: String| Error::runtime(format!("kumo.generate_rfc3464_message: {e}"));
         let Some((to, report)) = made.map_err(failed)? else { return Ok(Value::Nil) };

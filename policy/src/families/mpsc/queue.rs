@@ -1,27 +1,17 @@
 //! Queues between handlers, whichever shard they run on.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_channel::{bounded, unbounded, Receiver, Sender, TrySendError};
 use ringmta_options::plain::Plain;
 
 use crate::limits::MAX_QUEUE_VALUES;
 
-#[derive(Default)]
-struct State {
-    values: VecDeque<Plain>,
-    closed: bool,
-    receiver: Option<Waker>,
-    receiving: bool,
-    senders: Vec<Waker>,
-}
-
 /// One queue: many senders, one receiver at a time.
 pub struct Queue {
-    limit: usize,
-    bounded: bool,
-    state: Mutex<State>,
+    sender: Sender<Plain>,
+    receiver: Receiver<Plain>,
+    receiving: AtomicBool,
 }
 
 /// Why a value was not taken.
@@ -36,15 +26,11 @@ pub enum Refusal {
 impl Queue {
     /// An empty queue; without a limit, senders never wait.
     pub fn new(limit: Option<usize>) -> Queue {
-        Queue {
-            limit: limit.unwrap_or(MAX_QUEUE_VALUES).clamp(1, MAX_QUEUE_VALUES),
-            bounded: limit.is_some(),
-            state: Mutex::default(),
-        }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let (sender, receiver) = match limit {
+            Some(limit) => bounded(limit.clamp(1, MAX_QUEUE_VALUES)),
+            None => unbounded(),
+        };
+        Queue { sender, receiver, receiving: AtomicBool::new(false) }
     }
 
     /// Adds a value if there is room.
@@ -52,48 +38,24 @@ impl Queue {
     /// # Errors
     /// Closed or full.
     pub fn try_send(&self, v: Plain) -> Result<(), Refusal> {
-        let mut s = self.lock();
-        if s.closed {
-            return Err(Refusal::Closed);
+        if self.sender.capacity().is_none() && self.sender.len() >= MAX_QUEUE_VALUES {
+            return Err(if self.is_closed() { Refusal::Closed } else { Refusal::Full });
         }
-        if s.values.len() >= self.limit {
-            return Err(Refusal::Full);
-        }
-        s.values.push_back(v);
-        let waker = s.receiver.take();
-        drop(s);
-        if let Some(w) = waker {
-            w.wake();
-        }
-        Ok(())
+        self.sender.try_send(v).map_err(|e| match e {
+            TrySendError::Full(_) => Refusal::Full,
+            TrySendError::Closed(_) => Refusal::Closed,
+        })
     }
 
-    /// Adds a value when there is room.
+    /// Adds a value, when there is room where the queue has a limit.
     ///
     /// # Errors
-    /// Closed.
+    /// Closed; full where the queue has no limit of its own.
     pub async fn send(&self, v: Plain) -> Result<(), Refusal> {
-        std::future::poll_fn(|cx| match self.try_send(v.clone()) {
-            Err(Refusal::Full) if self.bounded => {
-                self.lock().senders.push(cx.waker().clone());
-                // Room may have come between the two.
-                match self.try_send(v.clone()) {
-                    Err(Refusal::Full) => Poll::Pending,
-                    other => Poll::Ready(other),
-                }
-            }
-            other => Poll::Ready(other),
-        })
-        .await
-    }
-
-    fn take(&self, s: &mut State, most: usize) -> Vec<Plain> {
-        let n = s.values.len().min(most);
-        let taken: Vec<Plain> = s.values.drain(..n).collect();
-        if !taken.is_empty() {
-            s.senders.drain(..).for_each(Waker::wake);
+        match self.sender.capacity() {
+            Some(_) => self.sender.send(v).await.map_err(|_| Refusal::Closed),
+            None => self.try_send(v),
         }
-        taken
     }
 
     /// Takes up to `most` values that are there.
@@ -101,11 +63,8 @@ impl Queue {
     /// # Errors
     /// Another task is receiving.
     pub fn try_recv(&self, most: usize) -> Result<Vec<Plain>, String> {
-        let mut s = self.lock();
-        if s.receiving {
-            return Err(BUSY.into());
-        }
-        Ok(self.take(&mut s, most))
+        let _turn = Turn::take(self)?;
+        Ok(self.take(Vec::new(), most))
     }
 
     /// Takes up to `most` values, waiting for the first; nothing when the queue was closed and is empty.
@@ -113,46 +72,40 @@ impl Queue {
     /// # Errors
     /// Another task is receiving.
     pub async fn recv(&self, most: usize) -> Result<Vec<Plain>, String> {
-        if std::mem::replace(&mut self.lock().receiving, true) {
-            return Err(BUSY.into());
+        let _turn = Turn::take(self)?;
+        match self.receiver.recv().await {
+            Ok(first) => Ok(self.take(vec![first], most)),
+            Err(_) => Ok(Vec::new()),
         }
-        let _turn = Turn(self);
-        Ok(std::future::poll_fn(|cx| self.poll_take(cx, most)).await)
     }
 
-    fn poll_take(&self, cx: &mut Context<'_>, most: usize) -> Poll<Vec<Plain>> {
-        let mut s = self.lock();
-        let taken = self.take(&mut s, most.max(1));
-        if !taken.is_empty() || s.closed {
-            return Poll::Ready(taken);
+    /// What is there, until there are `most`.
+    fn take(&self, mut taken: Vec<Plain>, most: usize) -> Vec<Plain> {
+        while taken.len() < most {
+            let Ok(next) = self.receiver.try_recv() else { break };
+            taken.push(next);
         }
-        s.receiver = Some(cx.waker().clone());
-        Poll::Pending
+        taken
     }
 
     /// Takes no more values; what is queued can still be received.
     pub fn close(&self) {
-        let mut s = self.lock();
-        s.closed = true;
-        let wakers: Vec<Waker> = s.senders.drain(..).collect();
-        let receiver = s.receiver.take();
-        drop(s);
-        wakers.into_iter().chain(receiver).for_each(Waker::wake);
+        self.sender.close();
     }
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.sender.is_closed()
     }
 
     /// Values queued.
     pub fn len(&self) -> usize {
-        self.lock().values.len()
+        self.sender.len()
     }
 
     /// Whether nothing is queued.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.sender.is_empty()
     }
 }
 
@@ -161,9 +114,18 @@ const BUSY: &str = "another task is receiving from this queue";
 /// The right to receive; given back also when the task ends while it waits.
 struct Turn<'a>(&'a Queue);
 
+impl Turn<'_> {
+    fn take(queue: &Queue) -> Result<Turn<'_>, String> {
+        match queue.receiving.swap(true, Ordering::AcqRel) {
+            true => Err(BUSY.into()),
+            false => Ok(Turn(queue)),
+        }
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.lock().receiving = false;
+        self.0.receiving.store(false, Ordering::Release);
     }
 }
 
@@ -183,6 +145,17 @@ mod tests {
         q.close();
         assert_eq!(q.try_send(Plain::Int(4)), Err(Refusal::Closed));
         assert!(block_on(q.recv(1)).unwrap().is_empty());
+    }
+
+    #[test]
+    fn one_task_receives() {
+        let q = Queue::new(None);
+        let mut waiting = std::pin::pin!(q.recv(1));
+        assert!(futures::FutureExt::now_or_never(waiting.as_mut()).is_none());
+        assert_eq!(q.try_recv(1), Err(BUSY.to_owned()));
+        q.close();
+        assert_eq!(block_on(waiting), Ok(vec![]));
+        assert_eq!(q.try_recv(1), Ok(vec![]));
     }
 
     #[test]

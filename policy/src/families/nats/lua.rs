@@ -63,7 +63,7 @@ async fn connect(lua: Lua, v: Value) -> Result<ClientObject> {
         token: secret(&lua, &params.auth, "token").await?.map(SecretText),
     };
     let later = params.retry_on_initial_connect;
-    let client = Client::new(params, credentials, &crate::families::uuid::text()?);
+    let client = Client::new(params, credentials, &crate::families::uuid::text());
     let client = Arc::new(client.map_err(failed("connect"))?);
     if !later {
         let c = client.clone();

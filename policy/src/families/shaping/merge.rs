@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{digest, SHA256};
 use serde_json::Value as Json;
 
 use super::options::{Findings, Map, ShapingOptions};
@@ -65,7 +66,7 @@ impl Builder<'_> {
             self.sites.iter().filter_map(|(d, s)| s.as_ref().ok().map(|s| (d, &s.name))).collect();
         sites.sort();
         text.push(format!("{sites:?}"));
-        let digest = ring::digest::digest(&ring::digest::SHA256, text.concat().as_bytes());
+        let digest = digest(&SHA256, text.concat().as_bytes());
         out.hash = data_encoding::HEXLOWER.encode(digest.as_ref());
         out
     }
