@@ -83,6 +83,7 @@ impl CidrSet {
 
 impl OptionValue for CidrSet {
     const TYPE: &'static str = "a sequence of IP addresses or networks";
+    const LUA_TYPE: &'static str = "string[]";
     fn parse(v: &Plain, _: &mut Notes) -> Result<CidrSet, String> {
         let list = match v {
             Plain::List(l) => l.clone(),
@@ -155,6 +156,7 @@ impl<T> CidrMap<T> {
 
 impl<T: OptionValue> OptionValue for CidrMap<T> {
     const TYPE: &'static str = "a map from IP addresses or networks";
+    const LUA_TYPE: &'static str = "table<string, any>";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Self, String> {
         let mut out = CidrMap::default();
         match v {

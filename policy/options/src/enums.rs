@@ -6,25 +6,41 @@ use crate::table::Notes;
 use crate::value::{wrong, OptionValue};
 
 macro_rules! words {
-    ( $( $(#[$meta:meta])* pub enum $name:ident { $( $(#[doc = $doc:literal])+ $word:ident, )+ } )+ ) => { $(
+    ( $(
+        $(#[$meta:meta])*
+        pub enum $name:ident {
+            $(#[doc = $first_doc:literal])+ $first:ident,
+            $( $(#[doc = $doc:literal])+ $word:ident, )*
+        }
+    )+ ) => { $(
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $( $(#[doc = $doc])+ $word, )+ }
+        pub enum $name {
+            $(#[doc = $first_doc])+ $first,
+            $( $(#[doc = $doc])+ $word, )*
+        }
 
         impl $name {
-            const WORDS: &'static [&'static str] = &[$(stringify!($word)),+];
+            const WORDS: &'static [&'static str] = &[stringify!($first) $(, stringify!($word))*];
 
             /// The word as a policy writes it.
             pub fn as_str(self) -> &'static str {
-                match self { $( $name::$word => stringify!($word), )+ }
+                match self {
+                    $name::$first => stringify!($first),
+                    $( $name::$word => stringify!($word), )*
+                }
             }
         }
 
         impl OptionValue for $name {
-            const TYPE: &'static str = concat!("one of", $(" '", stringify!($word), "'"),+);
+            const TYPE: &'static str =
+                concat!("one of '", stringify!($first), "'" $(, " '", stringify!($word), "'")*);
+            const LUA_TYPE: &'static str =
+                concat!("'", stringify!($first), "'" $(, "|'", stringify!($word), "'")*);
             fn parse(v: &Plain, _: &mut Notes) -> Result<$name, String> {
                 match v.as_str().ok_or_else(|| wrong::<$name>(v))? {
-                    $( stringify!($word) => Ok($name::$word), )+
+                    stringify!($first) => Ok($name::$first),
+                    $( stringify!($word) => Ok($name::$word), )*
                     other => Err(suggest::unknown("variant", other, Self::WORDS.iter().copied())),
                 }
             }

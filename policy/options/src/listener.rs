@@ -133,6 +133,7 @@ pub struct JsonMap(pub Meta);
 
 impl OptionValue for JsonMap {
     const TYPE: &'static str = "a map";
+    const LUA_TYPE: &'static str = "table<string, any>";
     fn parse(v: &Plain, _: &mut Notes) -> Result<JsonMap, String> {
         match v.to_json() {
             serde_json::Value::Object(m) => Ok(JsonMap(m)),

@@ -119,6 +119,7 @@ impl fmt::Display for Throttle {
 
 impl OptionValue for Limit {
     const TYPE: &'static str = "a limit (a whole number, or text like \"local:10\")";
+    const LUA_TYPE: &'static str = "integer|string";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Limit, String> {
         if let Plain::Str(_) = v {
             let (local, digits) = strip_local(v.as_str().unwrap_or(""));
@@ -140,6 +141,7 @@ impl OptionValue for Limit {
 
 impl OptionValue for Throttle {
     const TYPE: &'static str = "a throttle (text like \"100/min\")";
+    const LUA_TYPE: &'static str = "string";
     fn parse(v: &Plain, _: &mut Notes) -> Result<Throttle, String> {
         Throttle::parse(v.as_str().ok_or_else(|| wrong::<Throttle>(v))?)
     }

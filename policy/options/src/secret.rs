@@ -21,6 +21,7 @@ impl fmt::Debug for SecretText {
 
 impl OptionValue for SecretText {
     const TYPE: &'static str = "a string";
+    const LUA_TYPE: &'static str = "string";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<SecretText, String> {
         // The value itself stays out of the error.
         String::parse(v, notes)
@@ -47,6 +48,7 @@ impl fmt::Debug for SecretUrl {
 
 impl OptionValue for SecretUrl {
     const TYPE: &'static str = "a URL";
+    const LUA_TYPE: &'static str = "string";
     fn parse(v: &Plain, _: &mut Notes) -> Result<SecretUrl, String> {
         let text = v.as_str().ok_or("invalid type, expected a string")?;
         Ok(SecretUrl(text.to_owned()))

@@ -86,6 +86,7 @@ fn parse_bytes(text: &str) -> Option<u64> {
 
 impl OptionValue for MinFree {
     const TYPE: &'static str = "free space (text like \"10%\" or \"10MB\", or a number of bytes)";
+    const LUA_TYPE: &'static str = "integer|string";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<MinFree, String> {
         let Plain::Str(_) = v else {
             return u64::parse(v, notes).map(MinFree::Bytes).map_err(|_| wrong::<MinFree>(v));

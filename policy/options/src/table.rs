@@ -23,6 +23,8 @@ pub struct OptionDef {
     pub name: &'static str,
     /// Accepted values in words.
     pub type_name: &'static str,
+    /// Accepted values as a type of annotations for editors.
+    pub lua_type: &'static str,
     /// Default value; `nil` when there is none.
     pub default: fn() -> Plain,
     /// What it does.
@@ -52,6 +54,8 @@ pub trait OptionTable: Sized + Clone + Default + Send + Sync + std::fmt::Debug +
     const OPTIONS: &'static [OptionDef];
     /// Reads one option into the struct.
     fn set(&mut self, name: &str, value: &Plain, notes: &mut Notes) -> Result<(), String>;
+    /// One option; nil for a name that is none.
+    fn field(&self, name: &str) -> Plain;
     /// All options as a table, defaults included.
     fn fields(&self) -> Plain;
     /// The same for operators: secrets show as their length.
@@ -133,7 +137,7 @@ pub trait OptionTable: Sized + Clone + Default + Send + Sync + std::fmt::Debug +
                 Support::NoEffect(why) => notes
                     .warnings
                     .push(format!("{}: option `{name}` has no effect: {why}", Self::CALL)),
-                Support::Refused if self.fields().get(name) != Some(&(def.default)()) => {
+                Support::Refused if self.field(name) != (def.default)() => {
                     return Err(format!(
                         "option `{name}` is not supported by this version of ringmta"
                     ));
@@ -178,6 +182,7 @@ macro_rules! option_table {
                 $( $crate::OptionDef {
                     name: stringify!($field),
                     type_name: <$ty as $crate::OptionValue>::TYPE,
+                    lua_type: <$ty as $crate::OptionValue>::LUA_TYPE,
                     default: || <$ty as $crate::OptionValue>::to_plain(&$default),
                     doc: concat!($($doc),+),
                     support: $crate::option_table!(@support $($support)?),
@@ -190,6 +195,13 @@ macro_rules! option_table {
                     _ => return Err(format!("unknown field `{name}`")),
                 }
                 Ok(())
+            }
+
+            fn field(&self, name: &str) -> $crate::Plain {
+                match name {
+                    $( stringify!($field) => <$ty as $crate::OptionValue>::to_plain(&self.$field), )+
+                    _ => $crate::Plain::Nil,
+                }
             }
 
             fn fields(&self) -> $crate::Plain {

@@ -13,6 +13,8 @@ use crate::table::Notes;
 pub trait OptionValue: Sized {
     /// What is accepted, in words that fit behind "expected".
     const TYPE: &'static str;
+    /// The same as a type of annotations for editors.
+    const LUA_TYPE: &'static str = "any";
     /// Reads the value. The error says what was found and what was expected, not which option it was.
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Self, String>;
     /// The value as the policy sees it.
@@ -30,6 +32,7 @@ pub fn wrong<T: OptionValue>(v: &Plain) -> String {
 
 impl OptionValue for bool {
     const TYPE: &'static str = "a boolean";
+    const LUA_TYPE: &'static str = "boolean";
     fn parse(v: &Plain, _: &mut Notes) -> Result<bool, String> {
         match v {
             Plain::Bool(b) => Ok(*b),
@@ -45,6 +48,7 @@ macro_rules! unsigned {
     ($($ty:ty),+) => { $(
         impl OptionValue for $ty {
             const TYPE: &'static str = "a whole number";
+            const LUA_TYPE: &'static str = "integer";
             fn parse(v: &Plain, _: &mut Notes) -> Result<$ty, String> {
                 let whole = match v {
                     Plain::Int(i) => Some(*i),
@@ -64,6 +68,7 @@ unsigned!(u16, u32, u64, usize);
 
 impl OptionValue for String {
     const TYPE: &'static str = "a string";
+    const LUA_TYPE: &'static str = "string";
     fn parse(v: &Plain, _: &mut Notes) -> Result<String, String> {
         v.as_str().map(str::to_owned).ok_or_else(|| wrong::<String>(v))
     }
@@ -74,6 +79,7 @@ impl OptionValue for String {
 
 impl OptionValue for PathBuf {
     const TYPE: &'static str = "a path";
+    const LUA_TYPE: &'static str = "string";
     fn parse(v: &Plain, _: &mut Notes) -> Result<PathBuf, String> {
         v.as_str().map(PathBuf::from).ok_or_else(|| wrong::<PathBuf>(v))
     }
@@ -84,6 +90,7 @@ impl OptionValue for PathBuf {
 
 impl OptionValue for Duration {
     const TYPE: &'static str = "a duration (a number of seconds, or text like \"1h 30m\")";
+    const LUA_TYPE: &'static str = "number|string";
     fn parse(v: &Plain, _: &mut Notes) -> Result<Duration, String> {
         let found = match v {
             Plain::Int(i) => u64::try_from(*i).ok().map(Duration::from_secs),
@@ -104,6 +111,7 @@ impl OptionValue for Duration {
 
 impl OptionValue for IpAddr {
     const TYPE: &'static str = "an IP address";
+    const LUA_TYPE: &'static str = "string";
     fn parse(v: &Plain, _: &mut Notes) -> Result<IpAddr, String> {
         let text = v.as_str().ok_or_else(|| wrong::<IpAddr>(v))?;
         text.parse().map_err(|_| format!("invalid value: {}, expected an IP address", v.describe()))
@@ -115,6 +123,7 @@ impl OptionValue for IpAddr {
 
 impl<T: OptionValue> OptionValue for Option<T> {
     const TYPE: &'static str = T::TYPE;
+    const LUA_TYPE: &'static str = T::LUA_TYPE;
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Option<T>, String> {
         match v {
             Plain::Nil => Ok(None),
@@ -131,6 +140,7 @@ impl<T: OptionValue> OptionValue for Option<T> {
 
 impl<T: OptionValue> OptionValue for Vec<T> {
     const TYPE: &'static str = "a sequence";
+    const LUA_TYPE: &'static str = "any[]";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Vec<T>, String> {
         match v {
             Plain::List(l) => {
@@ -155,6 +165,7 @@ impl<T: OptionValue> OptionValue for Vec<T> {
 
 impl<T: OptionValue> OptionValue for BTreeMap<String, T> {
     const TYPE: &'static str = "a map";
+    const LUA_TYPE: &'static str = "table<string, any>";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<Self, String> {
         match v {
             Plain::Map(m) => m

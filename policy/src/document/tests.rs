@@ -55,3 +55,30 @@ fn generated_files_are_up_to_date() {
         );
     }
 }
+
+/// Sources below a folder.
+fn sources(folder: &Path, out: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(&path, out),
+            false => out.push(std::fs::read_to_string(path).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn every_option_table_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    ["src", "options/src"].iter().for_each(|folder| sources(&root.join(folder), &mut texts));
+    let declared = regex::Regex::new(r#"pub struct (\w+) for "([^"]+)""#).unwrap();
+    let known: Vec<&str> = super::tables::tables().iter().map(|table| table.call).collect();
+    let missing: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| declared.captures_iter(text))
+        .filter_map(|found| found.get(2).map(|call| call.as_str()))
+        .filter(|call| !known.contains(call))
+        .collect();
+    assert!(missing.is_empty(), "tables that document::tables does not list: {missing:?}");
+}

@@ -44,7 +44,71 @@ fn status_of(record: &Value) -> String {
     }
 }
 
-/// The report, its sender (always empty) and its recipient; `None` when the record is of a kind that is not reported.
+/// What is told of a message that will not be delivered.
+struct Failure<'a> {
+    record: &'a Value,
+    recipients: Vec<&'a str>,
+    /// Name of the host that answered; empty when none did.
+    peer: &'a str,
+    status: String,
+    /// Code, status and text of the answer.
+    said: String,
+}
+
+impl<'a> Failure<'a> {
+    fn of(record: &'a Value) -> Result<Failure<'a>, String> {
+        let recipients = match record.get("recipient") {
+            Some(Value::String(s)) => vec![s.as_str()],
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+            _ => return Err("the log record has no recipient".into()),
+        };
+        let code = record.pointer("/response/code").and_then(Value::as_u64).unwrap_or(500);
+        let status = status_of(record);
+        let said = format!("{code} {status} {}", text(record, "/response/content"));
+        Ok(Failure { record, recipients, peer: text(record, "/peer_address/name"), status, said })
+    }
+
+    /// The part for people.
+    fn words(&self, sender: &str) -> String {
+        let mut words = format!(
+            "The message was received at {}\r\nfrom {sender} and addressed to {}.\r\n",
+            date(self.record, "created"),
+            self.recipients.join(", ")
+        );
+        if !self.peer.is_empty() {
+            let at = text(self.record, "/peer_address/addr");
+            words.push_str(&format!("{} ({at}) answered:\r\n", self.peer));
+        }
+        words.push_str(&format!(
+            "{}\r\n\r\nIt has left the queue; no further attempt will be made.\r\n",
+            self.said
+        ));
+        words
+    }
+
+    /// The part for programs (RFC 3464 sections 2.2 and 2.3).
+    fn fields(&self, mta_type: &str, mta: &str) -> String {
+        let arrival = date(self.record, "created");
+        let mut out = format!("Reporting-MTA: {mta_type}; {mta}\r\nArrival-Date: {arrival}\r\n");
+        for recipient in &self.recipients {
+            out.push_str(&format!(
+                "\r\nFinal-Recipient: rfc822; {recipient}\r\nAction: failed\r\nStatus: {}\r\n",
+                self.status
+            ));
+            if !self.peer.is_empty() {
+                out.push_str(&format!("Remote-MTA: dns; {}\r\n", self.peer));
+            }
+            out.push_str(&format!(
+                "Diagnostic-Code: smtp; {}\r\nLast-Attempt-Date: {}\r\n",
+                self.said,
+                date(self.record, "timestamp")
+            ));
+        }
+        out
+    }
+}
+
+/// The report and its recipient; `None` when the record is of a kind that is not reported.
 ///
 /// # Errors
 /// Parameters or a record that lack what is needed.
@@ -59,7 +123,7 @@ pub fn delivery_status(
         "Expiration" => params.enable_expiration,
         _ => false,
     };
-    let sender = text(record, "/sender").to_owned();
+    let sender = text(record, "/sender");
     let protocol = text(record, "/delivery_protocol");
     if !wanted || sender.is_empty() || !matches!(protocol, "" | "ESMTP") {
         return Ok(None);
@@ -68,70 +132,30 @@ pub fn delivery_status(
     let (Some(mta_type), Some(name)) = (mta("mta_type"), mta("name")) else {
         return Err("`reporting_mta` must have `mta_type` and `name`".into());
     };
-    let recipients: Vec<&str> = match record.get("recipient") {
-        Some(Value::String(s)) => vec![s],
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
-        _ => return Err("the log record has no recipient".into()),
-    };
-    let code = record.pointer("/response/code").and_then(Value::as_u64).unwrap_or(500);
-    let (status, content) = (status_of(record), text(record, "/response/content"));
-    let said = format!("{code} {status} {content}");
-    let mut words = format!(
-        "The message was received at {}\r\nfrom {sender} and addressed to {}.\r\n",
-        date(record, "created"),
-        recipients.join(", ")
-    );
-    let peer = text(record, "/peer_address/name");
-    if !peer.is_empty() {
-        let at = text(record, "/peer_address/addr");
-        words.push_str(&format!("{peer} ({at}) answered:\r\n"));
-    }
-    words.push_str(&format!(
-        "{said}\r\n\r\nIt has left the queue; no further attempt will be made.\r\n"
-    ));
-    let mut report = format!(
-        "Reporting-MTA: {mta_type}; {name}\r\nArrival-Date: {}\r\n",
-        date(record, "created")
-    );
-    for recipient in &recipients {
-        report.push_str(&format!(
-            "\r\nFinal-Recipient: rfc822; {recipient}\r\nAction: failed\r\nStatus: {status}\r\n"
-        ));
-        if !peer.is_empty() {
-            report.push_str(&format!("Remote-MTA: dns; {peer}\r\n"));
-        }
-        report.push_str(&format!(
-            "Diagnostic-Code: smtp; {said}\r\nLast-Attempt-Date: {}\r\n",
-            date(record, "timestamp")
-        ));
-    }
+    let failure = Failure::of(record)?;
     let mut parts = vec![
-        Part::leaf("text/plain", Content::Text(words)),
-        Part::leaf("message/delivery-status", Content::Text(report)),
+        Part::leaf("text/plain", Content::Text(failure.words(sender))),
+        Part::leaf("message/delivery-status", Content::Text(failure.fields(mta_type, name))),
     ];
     parts.extend(about(params, original)?);
-    let unique = if params.stable_content { "report" } else { unique };
+    let (unique, when) = match params.stable_content {
+        true => ("report", date(record, "timestamp")),
+        false => (unique, format_rfc2822(unix_now())),
+    };
     let kind = "multipart/report; report-type=delivery-status";
     let root = Part::multipart(kind, parts, &format!("{unique}-boundary"))?;
-    let now = if params.stable_content { "timestamp" } else { "" };
-    let from = format!("Mail Delivery Subsystem <mailer-daemon@{name}>");
-    let when = match now {
-        "" => format_rfc2822(unix_now()),
-        key => date(record, key),
-    };
-    let to = sender.clone();
-    for (name, value) in [
+    for (field, value) in [
         ("Subject", "Returned mail"),
         ("Mime-Version", "1.0"),
         ("Message-ID", &format!("<{unique}@{name}>")),
         ("Date", &when),
         ("Auto-Submitted", "auto-replied"),
-        ("To", &to),
-        ("From", &from),
+        ("To", sender),
+        ("From", &format!("Mail Delivery Subsystem <mailer-daemon@{name}>")),
     ] {
-        root.set(RawField::new(name, value));
+        root.set(RawField::new(field, value));
     }
-    Ok(Some((sender, root)))
+    Ok(Some((sender.to_owned(), root)))
 }
 
 fn unix_now() -> i64 {

@@ -51,6 +51,7 @@ pub struct RedisNodes(pub Vec<String>);
 
 impl OptionValue for RedisNodes {
     const TYPE: &'static str = "a string or a sequence of strings";
+    const LUA_TYPE: &'static str = "string|string[]";
 
     fn parse(v: &Plain, notes: &mut Notes) -> Result<RedisNodes, String> {
         match v {
