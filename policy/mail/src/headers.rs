@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use data_encoding::BASE64;
 use mail_parser::parsers::MessageStream;
 use mail_parser::HeaderValue;
 use memchr::{memchr, memchr_iter};
@@ -273,7 +274,6 @@ pub fn write_field(name: &str, value: &str) -> Vec<u8> {
 
 /// RFC 2047 encoded words (UTF-8, base64) for a value that is not ASCII; other values come back as they are.
 pub fn encode_value(value: &str) -> Cow<'_, str> {
-    use base64::Engine;
     if value.is_ascii() {
         return Cow::Borrowed(value);
     }
@@ -286,10 +286,7 @@ pub fn encode_value(value: &str) -> Cow<'_, str> {
         while !rest.is_char_boundary(n) {
             n -= 1;
         }
-        words.push(format!(
-            "=?UTF-8?B?{}?=",
-            base64::engine::general_purpose::STANDARD.encode(&rest[..n])
-        ));
+        words.push(format!("=?UTF-8?B?{}?=", BASE64.encode(&rest.as_bytes()[..n])));
         rest = &rest[n..];
     }
     Cow::Owned(words.join(" "))
@@ -378,7 +375,6 @@ mod tests {
 
     #[test]
     fn encoded_words_of_many_charsets() {
-        use base64::Engine;
         for (charset, text) in [
             ("shift_jis", "日本語"),
             ("euc-jp", "日本語"),
@@ -413,7 +409,7 @@ mod tests {
             let encoding = encoding_rs::Encoding::for_label(charset.as_bytes()).unwrap();
             let (bytes, _, failed) = encoding.encode(text);
             assert!(!failed, "{charset}");
-            let word = base64::engine::general_purpose::STANDARD.encode(bytes);
+            let word = BASE64.encode(&bytes);
             let field = format!("Subject: =?{charset}?B?{word}?=\r\n");
             let decoded = HeaderBlock::new(field.as_bytes()).fields().next().unwrap().decoded();
             assert_eq!(decoded, text, "{charset}");

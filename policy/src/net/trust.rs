@@ -104,8 +104,7 @@ fn choose(
 }
 
 fn to_pem(cert: &[u8]) -> String {
-    use base64::{engine::general_purpose::STANDARD, Engine as _};
-    let text = STANDARD.encode(cert);
+    let text = data_encoding::BASE64.encode(cert);
     let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
     // Base64 is ASCII.
     for line in text.as_bytes().chunks(64) {
