@@ -4,7 +4,7 @@
 //!
 //! From below: each may use what stands before it.
 //!
-//! - [`limits`], [`host`] (what the engine provides), [`confinement`] (what the process may not do, and how that is said)
+//! - [`limits`], [`event_table`] (all events there are), [`host`] (what the engine provides), [`confinement`] (what the process may not do, and how that is said)
 //! - [`dns`], [`net`] (connections of clients), [`template`], [`process`] (what all shards share)
 //! - [`vm`]: the VM, its context, conversions, the budget of a handler
 //! - `families`: the functions a policy calls, one file or folder each
@@ -19,6 +19,7 @@
 pub mod confinement;
 pub mod dns;
 pub mod document;
+pub mod event_table;
 pub mod events;
 mod families;
 pub mod host;
@@ -52,8 +53,8 @@ pub use dns::names::site_name;
 pub use dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult, NameServers};
 pub use dns::zones::Zones;
 pub use events::queue::LuaConnection;
+pub use families::files::monitor;
 pub use host::{ApiCall, Host, NoHost, OrderKind};
-pub use loading::monitor;
 pub use loading::policy::Policy;
 pub use net::trust;
 pub use process::helpers::Helpers;

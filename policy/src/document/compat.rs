@@ -11,7 +11,7 @@ use ringmta_mail::message::{Message, Meta};
 use ringmta_options::Support;
 
 use super::tables::{one_line, tables};
-use crate::events::table::EVENTS;
+use crate::event_table::EVENTS;
 use crate::families::configuration::tuning;
 use crate::families::refused;
 use crate::host::NoHost;

@@ -6,7 +6,7 @@ use mlua::{Table, Value};
 use ringmta_options::Support;
 
 use super::tables::{default_text, one_line, tables};
-use crate::events::table::EVENTS;
+use crate::event_table::EVENTS;
 use crate::families::refused;
 
 const HEAD: &str = "---@meta\n-- Generated from the option tables of ringmta: do not edit.\n\n";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use ringmta_options::Support;
 
 use super::tables::{default_text, one_line, tables, TableDef};
-use crate::events::table::EVENTS;
+use crate::event_table::EVENTS;
 
 const NOTE: &str = "<!-- Generated from the option tables: do not edit. -->\n\n";
 

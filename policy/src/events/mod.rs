@@ -1,5 +1,4 @@
-//! The events a policy handles: [`table`] lists all, [`smtp`] and [`queue`] fire those of the engine with their types.
+//! The events the engine fires, each with its types: [`smtp`] those of sessions and injection, [`queue`] those of queues and logs.
 
 pub mod queue;
 pub mod smtp;
-pub mod table;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 use ringmta_options::{Notes, OptionValue};
 
-use crate::events::table;
+use crate::event_table;
 use crate::vm::error::{Disconnect, Rejection};
 use crate::vm::functions::def;
 use crate::vm::lua_value::{display, to_plain};
@@ -38,7 +38,7 @@ pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
 }
 
 fn on(lua: &Lua, ctx: &Rc<Ctx>, event: String, f: Function) -> Result<()> {
-    if let Some(advice) = table::advice(&event) {
+    if let Some(advice) = event_table::advice(&event) {
         ctx.shared.warn_once(&advice);
     }
     let place = crate::vm::lua_positions::place(lua).map(|(file, line)| format!("{file}:{line}"));

@@ -1,9 +1,7 @@
-//! A policy made of its files: [`new_vm`] (the VM and its modules, with [`extras`] and [`confined`]), [`policy`] (its life), [`monitor`]
-//! (files watched for changes).
+//! A policy made of its files: [`new_vm`] (the VM and its modules, with [`extras`] and [`confined`]), [`policy`] (its life).
 
 mod confined;
 pub(crate) mod extras;
-pub mod monitor;
 mod new_vm;
 pub mod policy;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use ringmta_options::plain::Plain;
 use ringmta_options::{Notes, OptionTable, OptionValue};
 
 use super::host::TestHost;
-use crate::events::table::EVENTS;
+use crate::event_table::EVENTS;
 use crate::loading::policy::Policy;
 use crate::vm;
 use crate::vm::error::{from_lua, PolicyError};

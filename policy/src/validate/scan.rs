@@ -7,7 +7,7 @@ use mlua::{Lua, Table, Value};
 use ringmta_options::suggest;
 
 use super::lex::{tokens, Token};
-use crate::events::table;
+use crate::event_table;
 use crate::families::refused;
 use crate::vm::finding::{Finding, Grade};
 
@@ -121,10 +121,10 @@ impl<'a> Scan<'a> {
     }
 
     fn event(&mut self, file: &str, line: usize, event: &str) {
-        if let Some(advice) = table::advice(event) {
+        if let Some(advice) = event_table::advice(event) {
             self.findings.push(Finding::at(file, line, Grade::Warning, advice));
         }
-        if table::find(event).is_some_and(|e| !e.multi) {
+        if event_table::find(event).is_some_and(|e| !e.multi) {
             self.handlers.entry(event.to_owned()).or_default().push((file.to_owned(), line));
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 use ringmta_options::{Notes, OptionValue, Throttle};
 
-use crate::loading::monitor::{default_globs, files};
+use crate::families::files::monitor::{default_globs, files};
 use crate::vm::functions::def;
 use crate::vm::lua_value::{to_json, to_plain};
 use crate::vm::machine::spawn_task;
