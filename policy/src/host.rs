@@ -4,10 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use ringmta_mail::id::MessageId;
+use ringmta_mail::message::Message;
 
-use crate::dns::{DnsFailure, DnsQuestion, DnsResult};
-use crate::id::MessageId;
-use crate::message::Message;
+use crate::dns::question::{DnsFailure, DnsQuestion, DnsResult};
 
 /// What `kumo.api` asks of the engine; requests have the form of the HTTP API.
 #[derive(Clone, Debug, PartialEq)]

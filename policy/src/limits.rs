@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-/// Longest address taken: 254 octets are legal (RFC 5321 section 4.5.3.1.3), real paths with VERP tokens run longer.
-pub const MAX_ADDRESS_BYTES: usize = 1024;
-/// Longest domain taken (RFC 5321 section 4.5.3.1.2).
-pub const MAX_DOMAIN_BYTES: usize = 255;
+pub use ringmta_mail::limits::*;
+pub use ringmta_options::limits::*;
+
 /// A handler is looked at each time it has run this many VM instructions: rare enough to cost nothing, often enough (tens of
 /// microseconds) to notice a loop.
 pub const HOOK_EVERY_INSTRUCTIONS: u32 = 10_000;
@@ -24,8 +23,6 @@ pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 pub const COROUTINE_POOL_SIZE: usize = 256;
 /// Nesting allowed when a Lua value is turned into plain data: deeper means a cycle or an attack.
 pub const MAX_VALUE_DEPTH: usize = 64;
-/// Names of hosts in an MTA-STS policy.
-pub const MAX_STS_HOSTS: usize = 1000;
 /// Helper threads allowed at most. A thread that waits costs some tens of kilobytes; ten targets that never answer leave
 /// room for others.
 pub const MAX_HELPER_THREADS: usize = 2560;
@@ -66,14 +63,8 @@ pub const MAX_JSONL_BATCH: usize = 10_000;
 pub const JSONL_POLL: Duration = Duration::from_millis(250);
 /// Largest file read for a policy (keys, TOML, JSON).
 pub const MAX_POLICY_FILE_BYTES: u64 = 256 * 1024 * 1024;
-/// Longest edit distance at which a misspelt name still gets a suggestion.
-pub const SUGGESTION_DISTANCE: usize = 3;
 /// Values in one tree of plain data; more is refused before memory is.
 pub const MAX_VALUE_NODES: usize = 2_000_000;
-/// Texts of failures each shard remembers the category of.
-pub const CLASSIFIER_CACHE_ENTRIES: usize = 1024;
-/// Memory the compiled rules of the bounce classifier may take.
-pub const MAX_RULE_PROGRAM_BYTES: usize = 256 * 1024 * 1024;
 /// Domains looked up at once while shaping rules are loaded.
 pub const SHAPING_LOOKUPS: usize = 32;
 /// Lines that a policy says while it is validated and that are told.
@@ -116,8 +107,6 @@ pub const MAX_NAMED_OBJECTS: usize = 4096;
 pub const MAX_QUEUE_VALUES: usize = 1_000_000;
 /// Buckets of a `kumo.counter_series`.
 pub const MAX_COUNTER_BUCKETS: usize = 100_000;
-/// Parts of one MIME message; more is refused.
-pub const MAX_MIME_PARTS: usize = 10_000;
 /// Nesting of blocks and brackets in a Handlebars template.
 pub const MAX_TEMPLATE_DEPTH: usize = 64;
 /// Open statements of a Jinja template with their `elif` branches, each of which is a level of the parser's recursion.
@@ -143,14 +132,6 @@ pub const MAX_TEMPLATE_RECURSION: usize = 100;
 pub const MAX_TEMPLATE_OUTPUT_BYTES: usize = 50 * 1024 * 1024;
 /// Brackets open at once in a YAML text: far more than values may be nested, few enough for its scanner.
 pub const MAX_YAML_OPEN: usize = 500;
-/// Recipients of one report that are looked at.
-pub const MAX_REPORT_RECIPIENTS: usize = 1000;
-/// Fields of one report that are looked at: a dozen for each of its recipients.
-pub const MAX_REPORT_FIELDS: usize = 12_000;
-/// Nesting of MIME parts.
-pub const MAX_MIME_DEPTH: usize = 32;
-/// Parameters of one header value that are looked at: each is compared with those before it.
-pub const MAX_PARAMETERS: usize = 200;
 /// Tags of a DKIM signature, key or DMARC record, of which a dozen are known: each is compared with those before it.
 pub const MAX_TAGS: usize = 100;
 /// Properties of one method in Authentication-Results.

@@ -9,15 +9,16 @@ use std::time::Duration;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
 use mlua::{IntoLuaMulti, Value};
+use ringmta_mail::address::EnvelopeAddress;
+use ringmta_mail::id::MessageId;
+use ringmta_mail::message::{Message, Meta};
 
-use crate::address::EnvelopeAddress;
-use crate::error::PolicyError;
 use crate::host::{ApiCall, Host};
-use crate::id::MessageId;
-use crate::message::{Message, Meta};
-use crate::policy::Policy;
-use crate::shared::Shared;
-use crate::vm::Mode;
+use crate::loading::policy::Policy;
+use crate::process::shared::Shared;
+use crate::vm::context::Mode;
+use crate::vm::error::PolicyError;
+pub(crate) use crate::vm::lua_value::Object;
 
 /// Waits longer than this never end in a test.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -160,7 +161,7 @@ impl World {
     ) -> Result<serde_json::Value, PolicyError> {
         let f = self.policy.vm.ctx.last_handler(event).expect("a handler");
         let r: mlua::MultiValue = block_on(self.policy.vm.call(event, f, args))?;
-        let json = |v: &Value| crate::lua_value::to_json(v).unwrap();
+        let json = |v: &Value| crate::vm::lua_value::to_json(v).unwrap();
         Ok(match r.len() {
             0 => serde_json::Value::Null,
             1 => json(&r[0]),

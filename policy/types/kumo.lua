@@ -398,11 +398,14 @@ function kumo.json_parse(...) end
 
 kumo.jsonl = {}
 
-function kumo.jsonl.new_multi_tailer(...) end
+---@param options kumo.JsonlMultiTailerOptions
+function kumo.jsonl.new_multi_tailer(options) end
 
-function kumo.jsonl.new_tailer(...) end
+---@param options kumo.JsonlTailerOptions
+function kumo.jsonl.new_tailer(options) end
 
-function kumo.jsonl.new_writer(...) end
+---@param options kumo.JsonlWriterOptions
+function kumo.jsonl.new_writer(options) end
 
 kumo.kafka = {}
 

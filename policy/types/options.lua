@@ -6,7 +6,7 @@
 ---@field listen? string Address and port to listen on. Default: "127.0.0.1:2025".
 ---@field max_connections? integer Connections open at once; more are answered 421 4.3.2. Default: 32768.
 ---@field hostname? string Name in the banner and in trace headers; the host's name when absent.
----@field relay_hosts? any[] Peers that may relay without authentication. Default: ["127.0.0.1","::1"].
+---@field relay_hosts? string[] Peers that may relay without authentication. Default: ["127.0.0.1","::1"].
 ---@field banner? string Text behind the host name in the greeting. Default: "KumoMTA".
 ---@field batch_handling? 'BifurcateAlways'|'BatchByDomain' How the recipients of one transaction become messages. Default: "BifurcateAlways".
 ---@field tls_certificate? any Certificate chain (PEM); self-signed when absent. Read anew at a reload and when its file changes.
@@ -25,7 +25,7 @@
 ---@field line_length_hard_limit? integer Longest line (octets, without CRLF); 500 5.2.3 beyond. Default: 998.
 ---@field allow_xclient? boolean Offer XCLIENT: whoever may use it says on whose behalf it speaks (ADDR, PORT, DESTADDR, DESTPORT). Set it in `peer` for the front ends alone. Default: false.
 ---@field require_proxy_protocol? boolean Expect a HAProxy PROXY header (version 1 or 2) on every connection, and take the client it names for the client. A connection without one is closed. Default: false.
----@field proxy_hosts? any[] Peers whose PROXY header is believed; connections of others are closed. Every peer's when absent.
+---@field proxy_hosts? string[] Peers whose PROXY header is believed; connections of others are closed. Every peer's when absent.
 ---@field peer? table<string, any> Other options for some client networks. Default: {}.
 ---@field via? table<string, any> Other options for some local addresses; applied after `peer`. Default: {}.
 ---@field meta? table<string, any> Metadata every connection starts with. Default: {}.
@@ -38,10 +38,10 @@
 ---@field tls_certificate? any Certificate chain (PEM); self-signed when absent. Read anew at a reload and when its file changes.
 ---@field tls_private_key? any Private key (PEM) of the certificate.
 ---@field request_body_limit? integer Largest request body (bytes, after decompression). Default: 2097152.
----@field trusted_hosts? any[] Peers that need no credentials. Default: ["127.0.0.1","::1"].
+---@field trusted_hosts? string[] Peers that need no credentials. Default: ["127.0.0.1","::1"].
 ---@field serves? any[] What the listener is for; what it is not for is answered 404. Liveness is always served. Default: ["Injection","Administration","Metrics"].
----@field administration_hosts? any[] Peers that may administer without credentials; those of `trusted_hosts` when absent.
----@field metrics_hosts? any[] Peers that may read metrics without credentials; those of `trusted_hosts` when absent.
+---@field administration_hosts? string[] Peers that may administer without credentials; those of `trusted_hosts` when absent.
+---@field metrics_hosts? string[] Peers that may read metrics without credentials; those of `trusted_hosts` when absent.
 ---@field administration_groups? any[] Whoever authenticates as a member of one of these groups may administer and read metrics, from anywhere. Default: {}.
 ---@field metrics_groups? any[] Whoever authenticates as a member of one of these groups may read metrics, from anywhere. Default: {}.
 
@@ -51,8 +51,8 @@
 ---@field path string Folder.
 ---@field kind? string Storage kind. No effect: ringmta has one storage: an append-only log with group commit.
 ---@field flush? boolean Sync every write. No effect: every accepted message is on stable storage before it is acknowledged.
----@field min_free_space? any Free space below which new mail is refused (percent, bytes, or "10MB"). Default: "10%".
----@field min_free_inodes? any Free inodes below which new mail is refused (percent or count). Default: "10%".
+---@field min_free_space? integer|string Free space below which new mail is refused (percent, bytes, or "10MB"). Default: "10%".
+---@field min_free_inodes? integer|string Free inodes below which new mail is refused (percent or count). Default: "10%".
 ---@field rocks_params? any Tuning of another storage. No effect: ringmta has one storage: an append-only log with group commit.
 
 ---Options of `kumo.configure_local_logs`.
@@ -66,8 +66,8 @@
 ---@field headers? any[] Headers to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.
 ---@field filter_event? string Event that decides which records are written: it gets the message and the record, and what it does not answer with `false` is written.
----@field min_free_space? any Free space below which new mail is refused. Default: "10%".
----@field min_free_inodes? any Free inodes below which new mail is refused. Default: "10%".
+---@field min_free_space? integer|string Free space below which new mail is refused. Default: "10%".
+---@field min_free_inodes? integer|string Free inodes below which new mail is refused. Default: "10%".
 
 ---Options of `per_record`.
 ---@class kumo.RecordOptions
@@ -93,7 +93,7 @@
 ---Options of `kumo.configure_http_log_hook`.
 ---@class kumo.HttpLogHookOptions
 ---@field name string Its name.
----@field url any Where batches are posted.
+---@field url string Where batches are posted.
 ---@field request_headers? table<string, any> Headers of each request. Default: {}.
 ---@field batch_size? integer Records per request. Default: 100.
 ---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 1.
@@ -108,7 +108,7 @@
 ---@field retry_interval? number|string Wait before the second attempt (duration); doubles each time. Default: 1200.
 ---@field max_retry_interval? number|string Longest wait between attempts (duration).
 ---@field max_age? number|string Age at which a message expires (duration). Default: 604800.
----@field max_message_rate? any Rate at which messages may leave this queue.
+---@field max_message_rate? string Rate at which messages may leave this queue.
 ---@field protocol? any How the mail is delivered. Default: {"smtp":{"treat_mx_list_as_secure":false}}.
 ---@field reap_interval? number|string An empty queue is forgotten after this (duration). Default: 600.
 ---@field refresh_interval? number|string The event is asked again after this (duration). Default: 60.
@@ -120,12 +120,12 @@
 
 ---Options of `kumo.make_egress_path`.
 ---@class kumo.EgressPathOptions
----@field connection_limit? any Connections open at once. Default: 32.
+---@field connection_limit? integer|string Connections open at once. Default: 32.
 ---@field additional_connection_limits? table<string, any> Further connection limits by name, shared by all paths that name them. Default: {}.
----@field max_connection_rate? any Rate of new connections.
----@field max_message_rate? any Rate of messages.
+---@field max_connection_rate? string Rate of new connections.
+---@field max_message_rate? string Rate of messages.
 ---@field additional_message_rate_throttles? table<string, any> Further message rates by name, shared by all paths that name them. Default: {}.
----@field source_selection_rate? any Rate at which this source may be chosen for a message to this site. When it is used up another source of the pool is taken; when none is left, the message waits.
+---@field source_selection_rate? string Rate at which this source may be chosen for a message to this site. When it is used up another source of the pool is taken; when none is left, the message waits.
 ---@field additional_source_selection_rates? table<string, any> Further selection rates by name, shared by all paths that name them. Default: {}.
 ---@field max_deliveries_per_connection? integer Messages sent over one connection before it is closed. Default: 1024.
 ---@field max_recipients_per_batch? integer Recipients in one transaction. Default: 100.
@@ -150,8 +150,8 @@
 ---@field enable_pipelining? boolean Use PIPELINING when offered. Default: true.
 ---@field enable_rset? boolean Send RSET between transactions where it is useful. Default: true.
 ---@field ignore_8bit_checks? boolean Send 8-bit mail even when the host does not offer it. Default: false.
----@field prohibited_hosts? any[] Addresses that are never connected to; a message whose hosts are all here is bounced. Default: ["127.0.0.0/8","::1","0.0.0.0","::"].
----@field skip_hosts? any[] Addresses that are left out of the plan. Default: {}.
+---@field prohibited_hosts? string[] Addresses that are never connected to; a message whose hosts are all here is bounced. Default: ["127.0.0.0/8","::1","0.0.0.0","::"].
+---@field skip_hosts? string[] Addresses that are left out of the plan. Default: {}.
 ---@field ip_lookup_strategy? 'Ipv4AndIpv6'|'Ipv4Only'|'Ipv6Only'|'Ipv6ThenIpv4'|'Ipv4ThenIpv6' Address families used. Default: "Ipv4AndIpv6".
 ---@field smtp_auth_plain_username? string User for AUTH PLAIN.
 ---@field smtp_auth_plain_password? any Password for AUTH PLAIN.
@@ -208,10 +208,24 @@
 ---@field name string Name of the source.
 ---@field weight? integer Share of the traffic; 0 = none. Default: 1.
 
+---Options of `custom_lua`.
+---@class kumo.LuaProtocolOptions
+---@field constructor string Event that makes the connection.
+---@field batch_size? integer Messages per `send_batch`. Default: 1.
+---@field min_batch_size? integer Fewer are sent only after `max_batch_latency`. Default: 1.
+---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 0.
+
+---Options of `trace_headers`.
+---@class kumo.TraceHeaderOptions
+---@field received_header? boolean Add a Received header. Default: true.
+---@field supplemental_header? boolean Add the header that lets reports be traced back to the recipient. Default: true.
+---@field header_name? string Name of that header. Default: "X-KumoRef".
+---@field include_meta_names? any[] Metadata copied into that header. Default: {}.
+
 ---Options of `kumo.make_listener_domain`.
 ---@class kumo.ListenerDomainOptions
 ---@field relay_to? boolean Mail to the domain may be relayed. Default: false.
----@field relay_from? any[] Peers that may relay mail from the domain. Default: {}.
+---@field relay_from? string[] Peers that may relay mail from the domain. Default: {}.
 ---@field log_oob? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with delivery status notifications (RFC 3464) to the domain. Other mail to a domain that may not be relayed to is refused after DATA. Default: "Ignore".
 ---@field log_arf? 'Ignore'|'LogThenDrop'|'LogThenRelay' What to do with feedback reports (RFC 5965) to the domain. Default: "Ignore".
 ---@field ttl? number|string How long the answer may be kept (duration). No effect: the event is asked once per transaction.
@@ -390,7 +404,7 @@
 
 ---Options of `redis.open`.
 ---@class kumo.RedisOptions
----@field node string URL of the server, or a list of URLs of a cluster. Default: {}.
+---@field node string|string[] URL of the server, or a list of URLs of a cluster. Default: {}.
 ---@field pool_size? integer Connections kept open. Default: 10.
 ---@field cluster? boolean The servers are a cluster; by default so when there are several.
 ---@field read_from_replicas? boolean In a cluster, read from replicas. Default: false.
@@ -403,6 +417,40 @@
 ---@field wait_timeout? number|string How long a free connection is waited for (duration). Default: 30.
 ---@field response_timeout? number|string How long an answer is waited for (duration). Default: 30.
 ---@field recycle_timeout? number|string How long a kept connection may take to prove that it lives (duration). Default: 30. No effect: a kept connection that fails is replaced and the command sent once more.
+
+---Options of `kumo.jsonl.new_tailer`.
+---@class kumo.JsonlTailerOptions
+---@field directory string Folder with the segments.
+---@field pattern? string Which files in it: a glob pattern. Default: "*".
+---@field max_batch_size? integer Records of a batch at most. Default: 100.
+---@field max_batch_latency? number|string How long a batch that is not full is waited for (duration). Default: 1.
+---@field checkpoint_name? string Remembers the place in a hidden file of this name in the folder.
+---@field poll_watcher? number|string How often the folder is looked at (duration). Default: 0.25.
+---@field tail? boolean Begin with the newest segment, whatever was remembered. Default: false.
+
+---Options of `kumo.jsonl.new_multi_tailer`.
+---@class kumo.JsonlMultiTailerOptions
+---@field directory string Folder with the segments.
+---@field pattern? string Which files in it: a glob pattern. Default: "*".
+---@field poll_watcher? number|string How often the folder is looked at (duration). Default: 0.25.
+---@field tail? boolean Begin with the newest segment, whatever was remembered. Default: false.
+
+---Options of `kumo.jsonl.new_multi_tailer.consumers`.
+---@class kumo.JsonlConsumerOptions
+---@field name string Its name.
+---@field max_batch_size? integer Records of a batch at most. Default: 100.
+---@field max_batch_latency? number|string How long a batch that is not full is waited for (duration). Default: 1.
+---@field checkpoint_name? string Remembers the place in a hidden file of this name in the folder.
+
+---Options of `kumo.jsonl.new_writer`.
+---@class kumo.JsonlWriterOptions
+---@field log_dir string Folder of the segments; made when it is not there.
+---@field max_file_size? integer Bytes of a segment before compression. Default: 134217728.
+---@field compression_level? integer zstd level; 0 is the library's own choice. Default: 3.
+---@field max_record_size? integer Bytes of a line at most. Default: 134217728.
+---@field max_segment_duration? number|string How long a segment is written to (duration).
+---@field suffix? string Ending of file names.
+---@field tz? string Time zone of file names. No effect: file names are in UTC.
 
 ---Options of `kumo.counter_series.define`.
 ---@class kumo.CounterSeriesOptions

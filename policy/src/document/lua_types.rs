@@ -3,37 +3,13 @@
 use std::fmt::Write;
 
 use mlua::{Table, Value};
+use ringmta_options::Support;
 
-use super::{default_text, one_line, tables};
-use crate::events_table::EVENTS;
-use crate::kumo::refused;
-use crate::options::{OptionDef, Support};
+use super::tables::{default_text, one_line, tables};
+use crate::event_table::EVENTS;
+use crate::families::refused;
 
 const HEAD: &str = "---@meta\n-- Generated from the option tables of ringmta: do not edit.\n\n";
-
-/// The nearest type the annotations have for the words of an option's type.
-fn lua_type(def: &OptionDef) -> String {
-    let words = def.type_name;
-    if let Some(list) = words.strip_prefix("one of ") {
-        return list.split_whitespace().collect::<Vec<_>>().join("|");
-    }
-    for (start, kind) in [
-        ("a boolean", "boolean"),
-        ("a whole number", "integer"),
-        ("a number", "number"),
-        ("a string", "string"),
-        ("a path", "string"),
-        ("a duration", "number|string"),
-        ("a sequence", "any[]"),
-        ("a map", "table<string, any>"),
-        ("an IP address", "string"),
-    ] {
-        if words.starts_with(start) {
-            return kind.into();
-        }
-    }
-    "any".into()
-}
 
 /// One class per option table.
 pub(super) fn options() -> String {
@@ -54,7 +30,7 @@ pub(super) fn options() -> String {
                 }
                 _ => {}
             }
-            let _ = writeln!(out, "---@field {}{optional} {} {doc}", def.name, lua_type(def));
+            let _ = writeln!(out, "---@field {}{optional} {} {doc}", def.name, def.lua_type);
         }
         out.push('\n');
     }

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::{default_text, one_line, tables, TableDef};
-use crate::events_table::EVENTS;
-use crate::options::Support;
+use ringmta_options::Support;
+
+use super::tables::{default_text, one_line, tables, TableDef};
+use crate::event_table::EVENTS;
 
 const NOTE: &str = "<!-- Generated from the option tables: do not edit. -->\n\n";
 
@@ -35,7 +36,7 @@ fn cell(text: &str) -> String {
 
 fn page(t: &TableDef) -> String {
     let mut out = format!(
-        "{NOTE}# `{}`\n\n| option | type | default | since | what it does |\n|---|---|---|---|---|\n",
+        "{NOTE}# `{}`\n\n| option | type | default | what it does |\n|---|---|---|---|\n",
         t.call
     );
     for def in t.options {
@@ -52,11 +53,10 @@ fn page(t: &TableDef) -> String {
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
         let _ = writeln!(
             out,
-            "| `{}` | {} | {} | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             def.name,
             cell(def.type_name),
             cell(&default),
-            def.since,
             cell(&doc)
         );
     }

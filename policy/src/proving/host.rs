@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::{poll_fn, LocalBoxFuture};
+use ringmta_mail::id::MessageId;
+use ringmta_mail::message::Message;
 
-use crate::dns::{DnsFailure, DnsQuestion, DnsResult};
+use crate::dns::question::{DnsFailure, DnsQuestion, DnsResult};
 use crate::host::{ApiCall, Host};
-use crate::id::MessageId;
-use crate::message::Message;
 
 /// 1 January 2027, 00:00 UTC: every test begins then.
 const START_NANOS: u64 = 1_798_761_600_000_000_000;

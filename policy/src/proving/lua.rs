@@ -4,29 +4,30 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mlua::{Error, IntoLua, Lua, MultiValue, Result, Table, Value};
+use ringmta_mail::address::EnvelopeAddress;
+use ringmta_mail::conn_meta::{AuthInfo, ConnMeta};
+use ringmta_mail::message::{Message, Meta};
+use ringmta_options::init::InitConfig;
+use ringmta_options::plain::Plain;
+use ringmta_options::{Notes, OptionTable, OptionValue};
 
 use super::host::TestHost;
-use crate::address::EnvelopeAddress;
-use crate::conn_meta::{AuthInfo, ConnMeta};
-use crate::error::{from_lua, PolicyError};
-use crate::events_table::EVENTS;
-use crate::init::InitConfig;
-use crate::lua_value::{from_plain, to_json, to_plain};
-use crate::message::{Message, Meta};
-use crate::options::{Notes, OptionTable, OptionValue};
-use crate::plain::Plain;
-use crate::policy::Policy;
-use crate::vm::{self, Vm};
+use crate::event_table::EVENTS;
+use crate::loading::policy::Policy;
+use crate::vm;
+use crate::vm::error::{from_lua, PolicyError};
+use crate::vm::lua_value::{from_plain, to_json, to_plain, Object};
+use crate::vm::machine::Vm;
 
-const TEST: &str = include_str!("../../lua/test.lua");
+const TEST: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lua/test.lua"));
 
 /// Adds `test` to a VM; before the policy is loaded, so that its HTTP clients are those of the test.
 pub(super) fn install(vm: &Vm, host: &TestHost) -> Result<Table> {
     let lua = &vm.lua;
     let native = lua.create_table()?;
     native.set("fire", lua.create_async_function(fire)?)?;
-    native.set("conn", lua.create_function(|_, meta: Table| conn(&meta))?)?;
-    native.set("address", lua.create_function(|_, text: String| address(&text))?)?;
+    native.set("conn", lua.create_function(|_, meta: Table| conn(&meta).map(Object))?)?;
+    native.set("address", lua.create_function(|_, text: String| address(&text).map(Object))?)?;
     native.set("message", lua.create_function(message)?)?;
     native.set("in_networks", lua.create_function(in_networks)?)?;
     let meta_of = lua.create_function(|lua, u: mlua::AnyUserData| {
@@ -34,7 +35,7 @@ pub(super) fn install(vm: &Vm, host: &TestHost) -> Result<Table> {
             Ok(m) => m.meta(|meta| meta.clone()),
             Err(_) => u.borrow::<ConnMeta>()?.snapshot(),
         };
-        crate::lua_value::from_json(lua, &serde_json::Value::Object(all))
+        crate::vm::lua_value::from_json(lua, &serde_json::Value::Object(all))
     })?;
     native.set("meta_of", meta_of)?;
     let h = host.clone();
@@ -48,7 +49,10 @@ pub(super) fn install(vm: &Vm, host: &TestHost) -> Result<Table> {
         })?,
     )?;
     let h = host.clone();
-    native.set("take_injected", lua.create_function(move |_, ()| Ok(h.take_injected()))?)?;
+    native.set(
+        "take_injected",
+        lua.create_function(move |_, ()| Ok(Object::all(h.take_injected())))?,
+    )?;
     let h = host.clone();
     native.set("take_calls", lua.create_function(move |lua, ()| calls(lua, &h))?)?;
     lua.load(TEST).set_name("=test").call(native)
@@ -177,12 +181,13 @@ fn message(
         _ => Meta::new(),
     };
     let id = vm::ctx(lua)?.host.new_message_id();
-    Message::new(id, address(&sender)?, recipients, meta, Rc::new(body)).into_lua(lua)
+    let message = Message::new(id, address(&sender)?, recipients, meta, Rc::new(body));
+    Object(message).into_lua(lua)
 }
 
 /// Whether an address lies in one of the networks.
 fn in_networks(_: &Lua, (ip, networks): (String, Value)) -> Result<bool> {
-    let set = crate::options::CidrSet::parse(&to_plain(&networks)?, &mut Notes::default());
+    let set = ringmta_options::CidrSet::parse(&to_plain(&networks)?, &mut Notes::default());
     let ip = ip.parse().map_err(|_| Error::runtime(format!("`{ip}` is not an IP address")))?;
     Ok(set.map_err(Error::runtime)?.contains(ip))
 }

@@ -4,70 +4,19 @@
 //! nesting of a template are checked before it is parsed. Rendering runs on a shard's thread: its steps, the bytes it moves
 //! and what it makes are counted, so that it ends in time whatever the template says.
 //!
-//! Layout: [`shape`] what is refused before parsing · [`budget`] what a rendering may use · [`jinja`], [`handlebars`] the
-//! dialects · [`pythonic`] what Jinja has from Python.
+//! Layout: [`shape`] what is refused before parsing · [`budget`] what a rendering may use · [`filtered`] filters whose arguments and
+//! results are counted · [`jinja`], [`handlebars`] the dialects · [`pythonic`] what Jinja has from Python · [`compiled`] a template of
+//! any of them · [`log_line`] templates of the operator's own, for lines of logs.
 
 mod budget;
+mod compiled;
+mod filtered;
 mod handlebars;
 mod jinja;
-pub(crate) mod pythonic;
+pub mod log_line;
+mod pythonic;
 mod shape;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-
-/// How a template is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Dialect {
-    /// Jinja2, as minijinja has it.
-    #[default]
-    Jinja,
-    /// Handlebars, without partials and decorators.
-    Handlebars,
-    /// Text that is taken as it is.
-    Static,
-}
-
-/// A template, checked and compiled: it may be filled in many times.
-pub struct Template<'s>(Kind<'s>);
-
-enum Kind<'s> {
-    Jinja(Box<jinja::Jinja<'s>>),
-    Handlebars(Box<handlebars::Bars>),
-    Static(&'s str),
-}
-
-impl<'s> Template<'s> {
-    /// Compiles `source`. What is filled into a template whose name ends in `.html` is escaped for HTML; of a Jinja template
-    /// whose name ends in `.json`, written as JSON.
-    ///
-    /// # Errors
-    /// What is wrong with it, or which bound it passes.
-    pub fn compile(
-        dialect: Dialect,
-        name: &'s str,
-        source: &'s str,
-    ) -> Result<Template<'s>, String> {
-        Ok(Template(match dialect {
-            // Text without any tag is the same in every dialect but for its last line end.
-            Dialect::Static => Kind::Static(source),
-            Dialect::Jinja => Kind::Jinja(Box::new(jinja::Jinja::compile(name, source)?)),
-            Dialect::Handlebars => {
-                Kind::Handlebars(Box::new(handlebars::Bars::compile(name, source)?))
-            }
-        }))
-    }
-
-    /// Fills it in.
-    ///
-    /// # Errors
-    /// What is wrong, or which bound was passed.
-    pub fn render(&self, context: &impl Serialize) -> Result<String, String> {
-        match &self.0 {
-            Kind::Static(text) => Ok((*text).to_owned()),
-            Kind::Jinja(template) => template.render(context),
-            Kind::Handlebars(template) => template.render(context),
-        }
-    }
-}
+pub use compiled::{Dialect, Template};

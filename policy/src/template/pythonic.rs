@@ -6,7 +6,7 @@ use minijinja::{Environment, Error, State, Value};
 use minijinja_contrib::{filters, globals, pycompat};
 
 use super::budget::{charge_value, will_make};
-use super::jinja::{filtered, text_of, widths};
+use super::filtered::{filtered, text_of, widths};
 
 /// Adds them to the environment of templates that strangers may have written.
 pub(super) fn add_bounded(env: &mut Environment<'static>) {

@@ -1,6 +1,8 @@
-use super::{Dialect, Template};
-use serde_json::{json, Value};
 use std::time::{Duration, Instant};
+
+use serde_json::{json, Value};
+
+use super::{Dialect, Template};
 
 fn render(dialect: Dialect, source: &str, context: &Value) -> Result<String, String> {
     Template::compile(dialect, "t", source)?.render(context)

@@ -13,76 +13,101 @@ pub(super) enum Token {
 
 /// The tokens of a source with their lines. Comments vanish; what is not Lua gives tokens nobody looks for.
 pub(super) fn tokens(source: &str) -> Vec<(usize, Token)> {
-    let bytes: Vec<char> = source.chars().collect();
+    let mut lexer = Lexer { chars: source.chars().collect(), at: 0, line: 1 };
     let mut out = Vec::new();
-    let (mut at, mut line) = (0, 1);
-    while let Some(&c) = bytes.get(at) {
-        let next = bytes.get(at + 1).copied();
-        match c {
-            '\n' => {
-                line += 1;
-                at += 1;
-            }
-            c if c.is_whitespace() => at += 1,
-            '-' if next == Some('-') => {
-                at += 2;
-                match long(&bytes, at) {
-                    Some((_, end, lines)) => {
-                        at = end;
-                        line += lines;
-                    }
-                    None => {
-                        while bytes.get(at).is_some_and(|c| *c != '\n') {
-                            at += 1;
-                        }
-                    }
-                }
-            }
-            '[' if matches!(next, Some('[' | '=')) => match long(&bytes, at) {
-                Some((text, end, lines)) => {
-                    out.push((line, Token::Text(text)));
-                    at = end;
-                    line += lines;
-                }
-                None => {
-                    out.push((line, Token::Sign(c)));
-                    at += 1;
-                }
-            },
-            '"' | '\'' => {
-                let mut text = String::new();
-                at += 1;
-                while let Some(&d) = bytes.get(at) {
-                    at += 1;
-                    match d {
-                        '\\' => {
-                            text.extend(bytes.get(at));
-                            at += 1;
-                        }
-                        '\n' => {
-                            line += 1;
-                            break;
-                        }
-                        d if d == c => break,
-                        d => text.push(d),
-                    }
-                }
-                out.push((line, Token::Text(text)));
-            }
-            c if c.is_alphabetic() || c == '_' => {
-                let start = at;
-                while bytes.get(at).is_some_and(|c| c.is_alphanumeric() || *c == '_') {
-                    at += 1;
-                }
-                out.push((line, Token::Name(bytes[start..at].iter().collect())));
-            }
-            c => {
-                out.push((line, Token::Sign(c)));
-                at += 1;
-            }
-        }
+    while let Some(c) = lexer.peek(0) {
+        let line = lexer.line;
+        out.extend(lexer.token(c).map(|token| (line, token)));
     }
     out
+}
+
+struct Lexer {
+    chars: Vec<char>,
+    at: usize,
+    line: usize,
+}
+
+impl Lexer {
+    /// The character so far ahead.
+    fn peek(&self, ahead: usize) -> Option<char> {
+        self.chars.get(self.at + ahead).copied()
+    }
+
+    /// Takes characters as long as they are of a kind.
+    fn skip_while(&mut self, of_kind: impl Fn(char) -> bool) {
+        while self.peek(0).is_some_and(&of_kind) {
+            self.at += 1;
+        }
+    }
+
+    /// Takes what begins with `c`; a token, unless it is white space or a comment.
+    fn token(&mut self, c: char) -> Option<Token> {
+        match c {
+            '\n' => {
+                self.line += 1;
+                self.at += 1;
+                None
+            }
+            c if c.is_whitespace() => {
+                self.at += 1;
+                None
+            }
+            '-' if self.peek(1) == Some('-') => {
+                self.at += 2;
+                if self.long().is_none() {
+                    self.skip_while(|c| c != '\n');
+                }
+                None
+            }
+            '[' if matches!(self.peek(1), Some('[' | '=')) => match self.long() {
+                Some(text) => Some(Token::Text(text)),
+                None => self.sign(c),
+            },
+            '"' | '\'' => Some(Token::Text(self.quoted(c))),
+            c if c.is_alphabetic() || c == '_' => {
+                let start = self.at;
+                self.skip_while(|c| c.is_alphanumeric() || c == '_');
+                Some(Token::Name(self.chars[start..self.at].iter().collect()))
+            }
+            c => self.sign(c),
+        }
+    }
+
+    fn sign(&mut self, c: char) -> Option<Token> {
+        self.at += 1;
+        Some(Token::Sign(c))
+    }
+
+    /// A text up to its closing quote, or to the end of the line that lacks one.
+    fn quoted(&mut self, quote: char) -> String {
+        let mut text = String::new();
+        self.at += 1;
+        while let Some(c) = self.peek(0) {
+            self.at += 1;
+            match c {
+                '\\' => {
+                    text.extend(self.peek(0));
+                    self.at += 1;
+                }
+                '\n' => {
+                    self.line += 1;
+                    break;
+                }
+                c if c == quote => break,
+                c => text.push(c),
+            }
+        }
+        text
+    }
+
+    /// The text of a long bracket, if there is one here.
+    fn long(&mut self) -> Option<String> {
+        let (text, end, lines) = long(&self.chars, self.at)?;
+        self.at = end;
+        self.line += lines;
+        Some(text)
+    }
 }
 
 /// A long bracket at `at`: its text, where it ends, and how many lines it has.

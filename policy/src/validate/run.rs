@@ -5,16 +5,17 @@ use std::rc::Rc;
 
 use futures::executor::block_on;
 use mlua::{IntoLuaMulti, Value};
+use ringmta_options::{EgressPath, EgressPool, EgressSource, KeySource, QueueConfig};
 
+use super::report::Report;
 use super::scan::Scan;
-use super::{Finding, Grade, Report};
-use crate::error::PolicyError;
 use crate::host::Host;
-use crate::kumo::objects::OptionObject;
-use crate::options::{EgressPath, EgressPool, EgressSource, KeySource, QueueConfig};
-use crate::policy::Policy;
-use crate::shared::Shared;
-use crate::vm::Mode;
+use crate::loading::policy::Policy;
+use crate::process::shared::Shared;
+use crate::vm::context::Mode;
+use crate::vm::error::PolicyError;
+use crate::vm::finding::{Finding, Grade};
+use crate::vm::option_objects::OptionObject;
 
 /// Made-up arguments configuration events are asked with.
 const DOMAIN: &str = "example.com";
@@ -140,18 +141,18 @@ fn ask(
 }
 
 /// What listeners are told to take must be addresses.
-fn addresses(init: &crate::InitConfig, report: &mut Report) {
+fn addresses(init: &ringmta_options::InitConfig, report: &mut Report) {
     let smtp = init.esmtp_listeners.iter().map(|listener| &listener.listen);
     let http = init.http_listeners.iter().map(|listener| &listener.listen);
     for listen in smtp.chain(http) {
-        if let Err(why) = crate::options::listen_address(listen) {
+        if let Err(why) = ringmta_options::listen_address(listen) {
             report.findings.push(Finding::new(Grade::Error, &why));
         }
     }
 }
 
 /// Key files named in `init` must be there.
-fn keys(init: &crate::InitConfig, report: &mut Report) {
+fn keys(init: &ringmta_options::InitConfig, report: &mut Report) {
     let smtp = init.esmtp_listeners.iter().flat_map(|l| [&l.tls_certificate, &l.tls_private_key]);
     let http = init.http_listeners.iter().flat_map(|l| [&l.tls_certificate, &l.tls_private_key]);
     for key in smtp.chain(http).flatten() {

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 
 use mlua::{Lua, Table, Value};
+use ringmta_options::suggest;
 
 use super::lex::{tokens, Token};
-use super::{Finding, Grade};
-use crate::events_table;
-use crate::kumo::refused;
-use crate::options::suggest;
+use crate::event_table;
+use crate::families::refused;
+use crate::vm::finding::{Finding, Grade};
 
 /// Where modules are looked for, beside the folder of the policy.
 const PLACES: [&str; 2] = ["/opt/kumomta/etc/policy", "/opt/kumomta/share"];
@@ -121,10 +121,10 @@ impl<'a> Scan<'a> {
     }
 
     fn event(&mut self, file: &str, line: usize, event: &str) {
-        if let Some(advice) = events_table::advice(event) {
+        if let Some(advice) = event_table::advice(event) {
             self.findings.push(Finding::at(file, line, Grade::Warning, advice));
         }
-        if events_table::find(event).is_some_and(|e| !e.multi) {
+        if event_table::find(event).is_some_and(|e| !e.multi) {
             self.handlers.entry(event.to_owned()).or_default().push((file.to_owned(), line));
         }
     }
@@ -145,11 +145,11 @@ impl<'a> Scan<'a> {
     /// An RSA key that is there and too short to sign with.
     fn key_file(&mut self, file: &str, line: usize, text: &str) {
         let is_named = KEYS.iter().any(|end| text.ends_with(end)) && !text.contains('\n');
-        let Some(key) = is_named.then(|| crate::wire::read_pem(text).ok()).flatten() else {
+        let Some(key) = is_named.then(|| crate::net::wire::read_pem(text).ok()).flatten() else {
             return;
         };
-        if let Some(bits) = crate::dkim::short_rsa_bits(&key) {
-            let text = format!("{text}: {}", crate::dkim::too_short(bits));
+        if let Some(bits) = crate::families::dkim::signer::short_rsa_bits(&key) {
+            let text = format!("{text}: {}", crate::families::dkim::signer::too_short(bits));
             self.findings.push(Finding::at(file, line, Grade::Warning, text));
         }
     }
@@ -272,7 +272,7 @@ fn find(folder: &Path, module: &str) -> Found {
         "debug",
         "package",
     ];
-    match built.contains(&module) || crate::extras::has(module) {
+    match built.contains(&module) || crate::loading::extras::has(module) {
         true => Found::Built,
         false => Found::Nowhere,
     }

@@ -1,0 +1,84 @@
+//! The generated files are what they should be.
+
+use std::path::Path;
+
+#[test]
+fn checks_show_every_entry_that_real_policies_use() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (missing, unknown) = super::compat::unshown(&root).unwrap();
+    assert!(missing.is_empty(), "entries of tier A or B without a check: {missing:?}");
+    assert!(unknown.is_empty(), "checks of entries the contract does not have: {unknown:?}");
+}
+
+/// As lua-language-server reads them: Lua, with annotations whose types are built-in or declared.
+#[test]
+fn annotations_are_well_formed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("types");
+    let files = ["kumo.lua", "options.lua"];
+    let texts = files.map(|f| std::fs::read_to_string(folder.join(f)).unwrap());
+    let whole = texts.concat();
+    let classes: Vec<&str> = whole.lines().filter_map(|l| l.strip_prefix("---@class ")).collect();
+    let atom = r"(?:fun\((?:[^()]|\([^()]*\))*\)(?:: [\w.]+)?|table<[\w.]+, [\w.]+>|[\w.]+(?:\[\])?|'[^']+')";
+    let kind = format!(r"{atom}(?:\|{atom})*");
+    let line = regex::Regex::new(&format!(
+        r"^---@(?:meta|class [\w.]+|(?:field|param) \w+\?? {kind}(?: .+)?|(?:overload|type) {kind}|deprecated .+)$"
+    ))
+    .unwrap();
+    let named = regex::Regex::new(r"\bkumo\.\w+").unwrap();
+    let lua = mlua::Lua::new();
+    for (file, text) in files.iter().zip(&texts) {
+        lua.load(text.as_str()).into_function().unwrap();
+        for l in text.lines().filter(|l| l.starts_with("---@")) {
+            assert!(line.is_match(l), "{file}: {l}");
+            let types = l.split_whitespace().nth(2).unwrap_or("");
+            for name in named.find_iter(types) {
+                assert!(classes.contains(&name.as_str()), "{file}: {l}: no such class");
+            }
+        }
+    }
+}
+
+/// The committed files are what `cargo run -p ringmta-policy --example generate` would write; with RINGMTA_GENERATE set,
+/// writes them first.
+#[test]
+fn generated_files_are_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (path, text) in super::files::files(&root).unwrap() {
+        if std::env::var_os("RINGMTA_GENERATE").is_some() {
+            std::fs::write(root.join(&path), &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(root.join(&path)).unwrap_or_default();
+        assert!(
+            committed == text,
+            "{} is not what is generated: run `cargo run -p ringmta-policy --example generate`",
+            path.display()
+        );
+    }
+}
+
+/// Sources below a folder.
+fn sources(folder: &Path, out: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => sources(&path, out),
+            false => out.push(std::fs::read_to_string(path).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn every_option_table_is_documented() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts = Vec::new();
+    ["src", "options/src"].iter().for_each(|folder| sources(&root.join(folder), &mut texts));
+    let declared = regex::Regex::new(r#"pub struct (\w+) for "([^"]+)""#).unwrap();
+    let known: Vec<&str> = super::tables::tables().iter().map(|table| table.call).collect();
+    let missing: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| declared.captures_iter(text))
+        .filter_map(|found| found.get(2).map(|call| call.as_str()))
+        .filter(|call| !known.contains(call))
+        .collect();
+    assert!(missing.is_empty(), "tables that document::tables does not list: {missing:?}");
+}

@@ -1,0 +1,4 @@
+//! `kumo.dkim`: signatures (RFC 6376).
+
+pub(crate) mod lua;
+pub(crate) mod signer;

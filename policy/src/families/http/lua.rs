@@ -1,0 +1,313 @@
+//! `kumo.http`: an HTTP client. Requests run on the helper threads; only the calling handler waits.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mlua::{AnyUserData, Error, Lua, Result, Table, UserData, UserDataMethods, Value};
+use ringmta_mail::redact;
+use ringmta_options::plain::Plain;
+use ringmta_options::*;
+use ureq::http;
+
+use super::form::{form, multipart};
+use super::response::Response;
+use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
+use crate::vm::functions::def;
+use crate::vm::lua_value::to_plain;
+use crate::vm::read_options::options;
+use crate::vm::{self, Ctx};
+
+option_table! {
+    /// How a client behaves.
+    pub struct ClientParams for "kumo.http.build_client" {
+        /// Value of the User-Agent header.
+        user_agent: Option<String> = None,
+        /// Log the bytes of connections.
+        connection_verbose: bool = false; Support::NoEffect("requests may carry secrets, which are never logged"),
+        /// Idle pooled connections are closed after this (duration).
+        pool_idle_timeout: Duration = HTTP_POOL_IDLE,
+        /// Deadline of each request (duration).
+        timeout: Duration = HTTP_TIMEOUT,
+        /// Take any certificate.
+        accept_invalid_certs: bool = false,
+        /// Take any certificate (another name for it that policies use).
+        danger_accept_invalid_certs: bool = false,
+        /// Headers of every request.
+        headers: BTreeMap<String, SecretText> = BTreeMap::new(),
+    }
+}
+
+struct Client {
+    agent: ureq::Agent,
+    headers: BTreeMap<String, SecretText>,
+}
+
+/// Lua side of a client; `None` after `close`.
+#[derive(Clone)]
+struct ClientObject(Rc<RefCell<Option<Arc<Client>>>>);
+
+fn build(params: ClientParams) -> Client {
+    let any_cert = params.accept_invalid_certs || params.danger_accept_invalid_certs;
+    let tls = ureq::tls::TlsConfig::builder()
+        .root_certs(crate::net::trust::http_roots())
+        .disable_verification(any_cert)
+        .build();
+    let mut config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(params.timeout))
+        .max_idle_age(params.pool_idle_timeout)
+        .max_idle_connections(HTTP_POOL_CONNECTIONS)
+        .max_idle_connections_per_host(HTTP_POOL_CONNECTIONS)
+        .tls_config(tls);
+    config = config.user_agent(
+        params
+            .user_agent
+            .unwrap_or_else(|| concat!("ringmta/", env!("CARGO_PKG_VERSION")).to_owned()),
+    );
+    Client { agent: config.build().new_agent(), headers: params.headers }
+}
+
+impl UserData for ClientObject {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        for (name, method) in [
+            ("get", http::Method::GET),
+            ("post", http::Method::POST),
+            ("put", http::Method::PUT),
+            ("delete", http::Method::DELETE),
+        ] {
+            methods.add_method(name, move |_, c, url: String| {
+                let client =
+                    c.0.borrow()
+                        .clone()
+                        .ok_or_else(|| Error::runtime("the HTTP client is closed"))?;
+                let mut builder = http::Request::builder().method(method.clone()).uri(&url);
+                for (k, v) in &client.headers {
+                    builder = builder.header(k, &v.0);
+                }
+                let request =
+                    builder.body(Vec::new()).map_err(|e| Error::runtime(format!("{url}: {e}")))?;
+                Ok(RequestObject(Rc::new(RefCell::new(Some(Pending {
+                    client,
+                    request,
+                    timeout: None,
+                })))))
+            });
+        }
+        methods.add_method("close", |_, c, ()| {
+            c.0.borrow_mut().take();
+            Ok(())
+        });
+    }
+}
+
+struct Pending {
+    client: Arc<Client>,
+    request: http::Request<Vec<u8>>,
+    timeout: Option<Duration>,
+}
+
+/// Lua side of a request; `None` once it was sent.
+#[derive(Clone)]
+struct RequestObject(Rc<RefCell<Option<Pending>>>);
+
+impl RequestObject {
+    fn edit(&self, f: impl FnOnce(&mut Pending) -> Result<()>) -> Result<()> {
+        match self.0.borrow_mut().as_mut() {
+            Some(p) => f(p),
+            None => Err(Error::runtime("the request was sent already")),
+        }
+    }
+}
+
+/// The value never shows in the error: it may be a key.
+fn set_header(p: &mut Pending, name: &str, value: &[u8]) -> Result<()> {
+    let key = http::HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| Error::runtime(format!("`{name}` is not a header name")))?;
+    let mut value = http::HeaderValue::from_bytes(value).map_err(|_| {
+        Error::runtime(format!("the value of header `{name}` has characters that are not allowed"))
+    })?;
+    value.set_sensitive(true);
+    p.request.headers_mut().insert(key, value);
+    Ok(())
+}
+
+/// Signs the request as it is now, with its own method, path, query, host and body.
+async fn sign_for_aws(lua: &Lua, this: &AnyUserData, v: &Value) -> Result<()> {
+    let mut fields: Vec<(Plain, Plain)> = match to_plain(v)? {
+        Plain::Map(m) => m.to_vec(),
+        _ => return Err(Error::runtime("aws_sign_v4: a table is needed")),
+    };
+    this.borrow::<RequestObject>()?.edit(|p| {
+        let uri = p.request.uri();
+        let pairs = uri.query().unwrap_or("").split('&').filter(|q| !q.is_empty());
+        let pairs = pairs.map(|q| q.split_once('=').unwrap_or((q, "")));
+        let query = Plain::map(pairs.map(|(k, v)| (k, Plain::str(v))));
+        let host =
+            uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or("")).unwrap_or("");
+        let own = [
+            ("method", Plain::str(p.request.method().as_str())),
+            ("uri", Plain::str(uri.path())),
+            ("query_params", query),
+            ("headers", Plain::map([("host", Plain::str(host))])),
+            ("payload", Plain::str(p.request.body())),
+        ];
+        for (name, value) in own {
+            if !fields.iter().any(|(k, _)| k.is(name)) {
+                fields.push((Plain::str(name), value));
+            }
+        }
+        Ok(())
+    })?;
+    let ctx = vm::ctx(lua)?;
+    let plain = Plain::Map(Arc::new(fields));
+    let params: crate::families::crypto::AwsParams = options(&ctx, &plain)?;
+    let signed = crate::families::crypto::sign_with(lua, &params).await?;
+    this.borrow::<RequestObject>()?.edit(|p| {
+        if let Some(token) = &params.session_token {
+            set_header(p, "x-amz-security-token", token.0.as_bytes())?;
+        }
+        set_header(p, "x-amz-date", signed.timestamp.as_bytes())?;
+        set_header(p, "authorization", signed.authorization.as_bytes())
+    })
+}
+
+/// A chainable method: changes the request and returns it.
+fn chain<M, A>(methods: &mut M, name: &str, f: impl Fn(&mut Pending, A) -> Result<()> + 'static)
+where
+    M: UserDataMethods<RequestObject>,
+    A: mlua::FromLuaMulti,
+{
+    methods.add_function(name, move |lua, (this, args): (AnyUserData, mlua::MultiValue)| {
+        let args = A::from_lua_multi(args, lua)?;
+        this.borrow::<RequestObject>()?.edit(|p| f(p, args))?;
+        Ok(this)
+    });
+}
+
+impl UserData for RequestObject {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        chain(methods, "header", |p, (name, value): (String, mlua::String)| {
+            set_header(p, &name, &value.as_bytes())
+        });
+        chain(methods, "headers", |p, map: Table| {
+            map.pairs::<String, mlua::String>()
+                .try_for_each(|kv| kv.and_then(|(k, v)| set_header(p, &k, &v.as_bytes())))
+        });
+        chain(methods, "timeout", |p, v: Value| {
+            p.timeout = Some(
+                Duration::parse(&to_plain(&v)?, &mut Notes::default()).map_err(Error::runtime)?,
+            );
+            Ok(())
+        });
+        chain(methods, "basic_auth", |p, (user, password): (String, Option<String>)| {
+            let token = data_encoding::BASE64
+                .encode(format!("{user}:{}", password.unwrap_or_default()).as_bytes());
+            set_header(p, "authorization", format!("Basic {token}").as_bytes())
+        });
+        chain(methods, "bearer_auth", |p, token: String| {
+            set_header(p, "authorization", format!("Bearer {token}").as_bytes())
+        });
+        chain(methods, "body", |p, body: mlua::String| {
+            *p.request.body_mut() = body.as_bytes().to_vec();
+            Ok(())
+        });
+        chain(methods, "form_url_encoded", |p, map: Table| {
+            set_header(p, "content-type", b"application/x-www-form-urlencoded")?;
+            *p.request.body_mut() = form(&map)?.into_bytes();
+            Ok(())
+        });
+        chain(methods, "form_multipart_data", |p, map: Table| {
+            let boundary = crate::families::uuid::text();
+            let kind = format!("multipart/form-data; boundary={boundary}");
+            set_header(p, "content-type", kind.as_bytes())?;
+            *p.request.body_mut() = multipart(&map, &boundary)?;
+            Ok(())
+        });
+        methods.add_async_function(
+            "aws_sign_v4",
+            |lua, (this, v): (AnyUserData, Value)| async move {
+                sign_for_aws(&lua, &this, &v).await?;
+                Ok(this)
+            },
+        );
+        methods.add_async_method("send", |lua, r, ()| async move {
+            let pending =
+                r.0.borrow_mut()
+                    .take()
+                    .ok_or_else(|| Error::runtime("the request was sent already"))?;
+            drop(r);
+            let helpers = vm::ctx(&lua)?.shared.clone();
+            let target = pending.request.uri().authority().map(ToString::to_string);
+            helpers
+                .helpers()
+                .run_for(&target.unwrap_or_default(), move || {
+                    perform(pending.client, pending.request, pending.timeout)
+                })
+                .await
+                .map_err(Error::runtime)
+        });
+    }
+}
+
+/// Runs on a helper thread.
+fn perform(
+    client: Arc<Client>,
+    request: http::Request<Vec<u8>>,
+    timeout: Option<Duration>,
+) -> std::result::Result<Response, String> {
+    let target = format!("{} {}", request.method(), without_secrets(request.uri()));
+    let has_no_body = request.body().is_empty()
+        && matches!(*request.method(), http::Method::GET | http::Method::DELETE);
+    let fail = |e: ureq::Error| format!("{target}: {}", redact::urls(&e.to_string()));
+    let agent = &client.agent;
+    let answer = if has_no_body {
+        let request = request.map(|_| ());
+        let configured = agent
+            .configure_request(request)
+            .timeout_global(timeout.or(agent.config().timeouts().global))
+            .build();
+        agent.run(configured)
+    } else {
+        let configured = agent
+            .configure_request(request)
+            .timeout_global(timeout.or(agent.config().timeouts().global));
+        agent.run(configured.allow_non_standard_methods(true).build())
+    };
+    let mut answer = answer.map_err(fail)?;
+    let body = answer
+        .body_mut()
+        .with_config()
+        .limit(MAX_HTTP_RESPONSE_BYTES)
+        .read_to_vec()
+        .map_err(fail)?;
+    let text = |v: &http::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
+    let headers = answer.headers().iter().map(|(k, v)| (k.as_str().to_owned(), text(v))).collect();
+    Ok(Response { status: answer.status(), headers, body })
+}
+
+/// A URL for error messages: without user, password and query.
+fn without_secrets(uri: &http::Uri) -> String {
+    let host = uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or("")).unwrap_or("");
+    format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
+}
+
+pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
+    let t = lua.create_table()?;
+    let c = ctx.clone();
+    def(lua, &t, "build_client", move |_, v: Value| {
+        let params = match &v {
+            Value::Nil => ClientParams::default(),
+            v => options(&c, &to_plain(v)?)?,
+        };
+        Ok(ClientObject(Rc::new(RefCell::new(Some(Arc::new(build(params)))))))
+    })?;
+    def(lua, &t, "build_url", |_, (base, params): (String, Table)| {
+        let separator = if base.contains('?') { '&' } else { '?' };
+        Ok(format!("{base}{separator}{}", form(&params)?))
+    })?;
+    super::websocket::register(lua, &t)?;
+    kumo.set("http", t)
+}

@@ -1,0 +1,6 @@
+//! `kumo.http`: requests, forms, websockets.
+
+mod form;
+pub(crate) mod lua;
+pub(crate) mod response;
+pub(crate) mod websocket;

@@ -1,0 +1,4 @@
+//! `kumo.nats`: messages published and requested.
+
+pub(crate) mod client;
+pub(crate) mod lua;

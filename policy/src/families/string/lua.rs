@@ -1,0 +1,45 @@
+//! `kumo.string`.
+
+use mlua::{Lua, Result, Table};
+
+use crate::vm::functions::def;
+
+type Strings = Result<Vec<String>>;
+
+fn own<'a>(parts: impl Iterator<Item = &'a str>) -> Strings {
+    Ok(parts.map(str::to_owned).collect())
+}
+
+pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
+    let t = lua.create_table()?;
+    def(lua, &t, "split", |_, (s, p): (String, String)| own(s.split(&p)))?;
+    def(lua, &t, "splitn", |_, (s, n, p): (String, usize, String)| own(s.splitn(n, &p)))?;
+    def(lua, &t, "rsplit", |_, (s, p): (String, String)| own(s.rsplit(&p)))?;
+    def(lua, &t, "rsplitn", |_, (s, n, p): (String, usize, String)| own(s.rsplitn(n, &p)))?;
+    def(lua, &t, "split_whitespace", |_, s: String| own(s.split_whitespace()))?;
+    def(lua, &t, "split_ascii_whitespace", |_, s: String| own(s.split_ascii_whitespace()))?;
+    def(
+        lua,
+        &t,
+        "replace",
+        |_, (s, from, to): (String, String, String)| Ok(s.replace(&from, &to)),
+    )?;
+    def(lua, &t, "replacen", |_, (s, from, to, n): (String, String, String, usize)| {
+        Ok(s.replacen(&from, &to, n))
+    })?;
+    def(lua, &t, "trim", |_, s: String| Ok(s.trim().to_owned()))?;
+    def(lua, &t, "trim_start", |_, s: String| Ok(s.trim_start().to_owned()))?;
+    def(lua, &t, "trim_end", |_, s: String| Ok(s.trim_end().to_owned()))?;
+    def(lua, &t, "starts_with", |_, (s, p): (String, String)| Ok(s.starts_with(&p)))?;
+    def(lua, &t, "ends_with", |_, (s, p): (String, String)| Ok(s.ends_with(&p)))?;
+    def(lua, &t, "psl_domain", |_, s: String| {
+        let name = s.trim_end_matches('.').to_ascii_lowercase();
+        Ok(psl::domain_str(&name).map(str::to_owned))
+    })?;
+    def(lua, &t, "psl_suffix", |_, s: String| {
+        let name = s.trim_end_matches('.').to_ascii_lowercase();
+        Ok(psl::suffix_str(&name).map(str::to_owned))
+    })?;
+    super::template::register(lua, &t)?;
+    kumo.set("string", t)
+}
