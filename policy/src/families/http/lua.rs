@@ -14,6 +14,7 @@ use ureq::http;
 
 use super::form::{form, multipart};
 use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
 use crate::vm::read_options::options;
@@ -322,6 +323,14 @@ impl UserData for Response {
         methods.add_method("bytes", |lua, r, ()| lua.create_string(&r.body));
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.http.build_url",
+    "base: string, params: table",
+    "string",
+    "A URL with a query.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let t = lua.create_table()?;
