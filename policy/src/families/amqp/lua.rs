@@ -138,9 +138,9 @@ async fn build_client(lua: Lua, uri: String) -> Result<Client> {
 /// What a policy finds of this family, besides what takes an option table.
 pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
     "kumo.amqp.build_client",
-    "connection: any",
+    "uri: string",
     "any",
-    "A client that publishes: its parameters, or a URI.",
+    "A client that publishes, by the URI of its server.",
 )];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
