@@ -5,22 +5,22 @@
 use criterion::{criterion_group, criterion_main, BatchSize, BenchmarkId, Criterion, Throughput};
 use futures::channel::oneshot;
 use futures::executor::block_on;
-use ringmta::accept::command;
-use ringmta::accept::dot_reader::{BareEndings, DotReader};
-use ringmta::egress::client;
-use ringmta::egress::lease::Shared;
-use ringmta::egress::reply::{ReplyReader, Response};
-use ringmta::events::record::{Client, Extras, Kind, Record};
-use ringmta::io::{ring, wheel::Wheel, Block};
-use ringmta::mesh::{Inbox, Letter};
-use ringmta::queue::timer_wheel::TimerWheel;
-use ringmta::spool::partition::{Partition, SpoolPaths};
-use ringmta::spool::record::{self, NewRecord};
-use ringmta::spool::replay::{self, Entries, FileId, Replay};
+use ringmta_events::record::{Client, Extras, Kind, Record};
+use ringmta_io::{ring, wheel::Wheel, Block};
 use ringmta_policy::{
     ConnMeta, EnvelopeAddress, HeaderBlock, Limit, Message, MessageId, Meta, Mode, NoHost,
     Patterns, Policy, Throttle,
 };
+use ringmta_queue::quota::lease::SharedLimit;
+use ringmta_queue::timer_wheel::TimerWheel;
+use ringmta_shard::mesh::{Inbox, Letter};
+use ringmta_smtp::client::capabilities as client;
+use ringmta_smtp::response::{ReplyReader, Response};
+use ringmta_smtp::server::command;
+use ringmta_smtp::server::dot_reader::{BareEndings, DotReader};
+use ringmta_spool::log::partition::SpoolPaths;
+use ringmta_spool::log::record::{self, NewRecord};
+use ringmta_spool::start::replay::{self, Entries, FileId, Replay};
 use std::hint::black_box;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -165,7 +165,7 @@ fn stored(waiters: u64, rounds: u64) -> Duration {
     let path = dir.path().to_path_buf();
     let shard = ring::run_shard("bench", None, move || async move {
         let paths = SpoolPaths::new(path.join("data"), path.join("meta"), true);
-        let (partition, ..) = Partition::open(&paths, 0, 1).await.unwrap();
+        let (partition, ..) = ringmta_spool::start::open::open(&paths, 0, 1).await.unwrap();
         let body = Rc::new(body());
         let mut number = 0;
         let mut start = Instant::now();
@@ -217,7 +217,7 @@ fn timers(c: &mut Criterion) {
 }
 
 /// What a thread does with a shared state, for the n-th time.
-type Call = fn(&Shared, &Throttle, u64);
+type Call = fn(&SharedLimit, &Throttle, u64);
 
 /// One state, taken by 1 to 16 threads at once: nanoseconds of wall clock per call of each thread.
 fn shared_limits(c: &mut Criterion) {
@@ -238,7 +238,7 @@ fn shared_limits(c: &mut Criterion) {
         for threads in [1usize, 2, 4, 8, 16] {
             group.bench_function(BenchmarkId::new("threads", threads), |b| {
                 b.iter_custom(|iters| {
-                    let shared = Arc::new(Shared::default());
+                    let shared = Arc::new(SharedLimit::default());
                     let start = Instant::now();
                     std::thread::scope(|scope| {
                         for _ in 0..threads {

@@ -30,7 +30,7 @@ pub struct Place {
 /// Modules of the engine and the steps they are, in the order of a message's way.
 const STEPS: [(&str, &str); 8] = [
     ("accept", "receive"),
-    ("message", "receive"),
+    ("shard", "queue"),
     ("spool", "spool"),
     ("queue", "queue"),
     ("egress", "egress"),
@@ -93,25 +93,21 @@ fn step(stack: &[Frame]) -> &'static str {
     carried
 }
 
-/// Sources of the policy's crates.
-const POLICY: [&str; 3] = ["policy/src/", "policy/mail/src/", "policy/options/src/"];
-
 /// The step of a source file or a symbol.
 fn part(name: &str) -> Option<&'static str> {
-    let module = match name.split_once("engine/src/") {
+    // A crate of the engine is `engine/CRATE/src`; what puts them together is `engine/src`.
+    let module = match name.split_once("/engine/") {
         Some((_, inside)) => inside.split(['/', '.']).next()?,
-        None if POLICY.iter().any(|folder| name.contains(folder)) => return Some("policy"),
+        None if name.contains("/policy/") => return Some("policy"),
         None => {
             // `<a::B as c::D>::e` is of `a::B`.
             let path = name.trim_start_matches(['<', '&', '_', '(', '[']);
-            if ["ringmta_policy::", "ringmta_mail::", "ringmta_options::"]
-                .iter()
-                .any(|crate_name| path.starts_with(crate_name))
-            {
-                return Some("policy");
-            }
-            match path.strip_prefix("ringmta::") {
-                Some(inside) => inside.split(':').next()?,
+            match path.strip_prefix("ringmta_") {
+                Some(inside) => match inside.split(':').next()? {
+                    "policy" | "options" | "mail" => return Some("policy"),
+                    name => name,
+                },
+                None if path.starts_with("ringmta::") => return Some(CARRIER),
                 None => return path.contains("glommio").then_some(CARRIER),
             }
         }
@@ -226,10 +222,10 @@ mod tests {
             kernel("tcp_sendmsg"),
             kernel("__x64_sys_sendto"),
             user(&["__send"]),
-            user(&["/x/engine/src/io/stream.rs"]),
+            user(&["/x/engine/io/src/stream.rs"]),
             user(&[
-                "<ringmta::egress::session::Turn as core::future::Future>::poll",
-                "/x/engine/src/queue/ready.rs",
+                "<ringmta_egress::session::Turn as core::future::Future>::poll",
+                "/x/engine/queue/src/ready.rs",
             ]),
             user(&["/y/glommio-0.9.0/src/executor/mod.rs"]),
         ];
@@ -239,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_nobody_asked_for_is_the_executors() {
-        let turn = user(&["/y/glommio-0.9.0/src/reactor.rs", "ringmta::io::ring::run_shard"]);
+        let turn = user(&["/y/glommio-0.9.0/src/reactor.rs", "ringmta_io::ring::run_shard"]);
         let ring = [kernel("io_write"), kernel("__x64_sys_io_uring_enter"), turn.clone()];
         let found = place("shard-0", &ring);
         assert_eq!(found.step, "io, executor");
@@ -256,15 +252,14 @@ mod tests {
 
     #[test]
     fn files_and_symbols() {
-        assert_eq!(part("/x/engine/src/spool/record.rs"), Some("spool"));
-        assert_eq!(part("/x/engine/src/shard.rs"), Some(CARRIER));
-        assert_eq!(part("/x/policy/src/vm/machine.rs"), Some("policy"));
+        assert_eq!(part("/x/engine/spool/src/log/record.rs"), Some("spool"));
+        assert_eq!(part("/x/engine/src/core/stages.rs"), Some(CARRIER));
         assert_eq!(part("/x/policy/mail/src/message.rs"), Some("policy"));
         assert_eq!(part("/y/glommio-0.9.0/src/executor/mod.rs"), Some(CARRIER));
         assert_eq!(part("/rustc/1/library/alloc/src/vec/mod.rs"), None);
         assert_eq!(part("<&ringmta_mail::Message as core::fmt::Debug>::fmt"), Some("policy"));
         assert_eq!(part("<&ringmta_policy::Meta as core::fmt::Debug>::fmt"), Some("policy"));
-        assert_eq!(part("ringmta::queue::ready::run"), Some("queue"));
+        assert_eq!(part("ringmta_queue::ready::run"), Some("queue"));
         assert_eq!(part("memcpy"), None);
     }
 

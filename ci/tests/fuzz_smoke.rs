@@ -4,8 +4,8 @@
 //! looks for new ones, led by coverage.
 #![allow(clippy::unwrap_used)]
 
-use ringmta::io::sim::rng::Rng;
 use ringmta_ci::fuzz::{seeds, Check, TARGETS};
+use ringmta_io::sim::rng::Rng;
 use std::path::Path;
 
 /// A number below `limit`; 0 where there is none.

@@ -4,12 +4,12 @@
 //! Reading is not restricted: policies open keys, maps and databases by path while mail flows, and which they are nobody
 //! knows before. The kernel restricts the calling thread and those it starts, so this is done before the shards' threads.
 
-use crate::spool::partition::SpoolPaths;
 use landlock::{
     make_bitflags, path_beneath_rules, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, ABI,
 };
 use ringmta_policy::{confinement, InitConfig};
+use ringmta_spool::log::partition::SpoolPaths;
 use std::path::{Path, PathBuf};
 
 /// Folders that trees for KumoMTA keep files of their own in.

@@ -1,10 +1,11 @@
 //! The folders a policy names: made and looked at by the user the engine runs as, before any mail comes; and the two small
 //! files in the spool that are the process's own, its locks and the id of the installation.
 
-use crate::io::beneath::{self, Folder, FILE_MODE};
-use crate::io::privileges::User;
-use crate::io::ring;
-use crate::spool::partition::SpoolPaths;
+use ringmta_io::beneath;
+use ringmta_io::beneath::{Folder, FILE_MODE};
+use ringmta_io::privileges::User;
+use ringmta_io::system;
+use ringmta_spool::log::partition::SpoolPaths;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -78,7 +79,7 @@ pub fn lock_spool(spool: &SpoolPaths) -> Result<Locks, String> {
         if locks.iter().any(|held| id(held).is_ok_and(|held| held == own)) {
             continue;
         }
-        ring::lock(&file).map_err(|error| match error.kind() {
+        system::lock(&file).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => format!(
                 "spool {} is in use by another ringmta: stop it or name another spool folder",
                 path.display()
@@ -126,7 +127,7 @@ pub fn node_id(meta: &Path) -> Result<String, String> {
     if !id.is_empty() {
         return Ok(id);
     }
-    let id = crate::message::id::random_uuid();
+    let id = ringmta_smtp::ids::random_uuid();
     let written = folder.write(&name, FILE_MODE).and_then(|mut file| writeln!(file, "{id}"));
     if let Err(error) = written {
         tracing::warn!("node id cannot be kept in {}: {error}", shown.display());

@@ -1,40 +1,24 @@
-//! The ringmta engine.
+//! The ringmta engine: its stages put together. Nothing but this crate names every stage.
 //!
-//! # Layout (in the order of a message's way)
-//! - [`start`] brings an engine up · [`shard`] one core · [`process`] what cores share · [`mesh`]
-//!   all that crosses between them
-//! - [`certificates`] of our listeners
-//! - [`sockets`] where it listens · [`folders`] where it writes · [`confine`] and nowhere else
-//! - [`accept`] from a socket to a durable message · [`message`] what a message is made of
-//! - [`spool`] the durable store
-//! - [`queue`] what waits, and why
-//! - [`egress`] from a queue to the next hop
-//! - [`events`] what happened, told
-//! - [`control`] HTTP API, metrics, admin
-//! - [`diagnostics`] what it says on stderr
-//! - [`sandbox`] the inbox of `ringmta dev`
-//! - [`io`] the seam to the outside · [`limits`] every numeric limit and its reason
-//! - [`simulation`] runs of all this in worlds made from a seed
+//! # A message's way, by crate
+//! - `ringmta-io` the seam to the outside, real or simulated · `ringmta-http`, `ringmta-smtp` protocols
+//! - `ringmta-accept` from a socket to a durable message · `ringmta-spool` the durable store
+//! - `ringmta-queue` what waits, and why · `ringmta-shard` what all stages may do with it
+//! - `ringmta-egress` from a queue to the next hop · `ringmta-events` what happened, told
+//! - `ringmta-sandbox` the inbox of `ringmta dev` · `ringmta-simulation` runs of all this in worlds made from a seed
+//!
+//! # Layout of this crate
+//! - [`start`] brings an engine up · [`core`] one shard's stages
+//! - [`folders`] where it writes · [`confine`] and nowhere else
+//! - [`control`] HTTP API, metrics, admin · [`cli`] the command line · [`diagnostics`] what it says on stderr
+#![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod accept;
-pub mod certificates;
 pub mod cli;
 pub mod confine;
 pub mod control;
+pub mod core;
 pub mod diagnostics;
-pub mod egress;
-pub mod events;
 pub mod folders;
-pub mod io;
 pub mod limits;
-pub mod mesh;
-pub mod message;
-pub mod process;
-pub mod queue;
-pub mod sandbox;
-pub mod shard;
-pub mod simulation;
-pub mod sockets;
-pub mod spool;
 pub mod start;

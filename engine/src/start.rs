@@ -1,26 +1,30 @@
 //! Brings an engine up: checks the machine, runs the policy's `init`, starts the shards, opens
 //! the listeners when all of them have recovered, and stops them again.
 
-use crate::certificates::ListenerTls;
-use crate::confine::{self, Confinement};
+use crate::confine;
+use crate::confine::Confinement;
+use crate::core;
 use crate::diagnostics;
-use crate::egress::{mta_sts, questions};
-use crate::folders::{self, Locks};
-use crate::io::privileges::Binder;
-use crate::io::{memory, ring, tls, ReservedPort};
+use crate::folders;
+use crate::folders::Locks;
 use crate::limits;
-use crate::mesh::{Inbox, Letter};
-use crate::process::Process;
-use crate::shard;
-use crate::sockets::{self, Sockets};
-use crate::spool::partition::SpoolPaths;
-use crate::spool::version;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
+use ringmta_egress::{mta_sts, questions};
+use ringmta_io::privileges::Binder;
+use ringmta_io::sockets;
+use ringmta_io::sockets::Sockets;
+use ringmta_io::{memory, ring, system, tls, ReservedPort};
 use ringmta_policy::{
     DnsQuestion, DnsResult, Host, InitConfig, Message, MessageId, Mode, Policy, Shared,
 };
+use ringmta_shard::listener_tls::ListenerTls;
+use ringmta_shard::mesh::{Inbox, Letter};
+use ringmta_shard::process::Process;
+use ringmta_spool::log::partition::SpoolPaths;
+use ringmta_spool::start::version;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,12 +74,12 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     check_ring()?;
     tracing::info!("{}", ringmta_policy::trust::told()?);
     if let Some(bytes) = options.receive_memory {
-        crate::accept::memory::set_limit(bytes);
+        ringmta_io::receiving::set_limit(bytes);
     }
     let shared = Shared::new(limits::HELPER_THREADS);
     let cores = ring::cores();
-    let shards = options.shards.unwrap_or(cores.len()).clamp(1, limits::SHARDS_MAX);
-    ring::rlimits();
+    let shards = options.shards.unwrap_or(cores.len()).clamp(1, ringmta_queue::limits::SHARDS_MAX);
+    system::rlimits();
     memory::keep_a_while();
     let policy = load_policy(options.policy.as_deref(), &shared)?;
     let mut init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
@@ -83,14 +87,14 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         diagnostics::set_filter(filter)
             .map_err(|why| format!("kumo.set_diagnostic_log_filter: {why}"))?;
     }
-    let ports = sockets::resolve_ports(&mut init)?;
+    let ports = sockets::resolve_ports(listens_mut(&mut init)?.into_iter())?;
     let spool = spool_paths(&init, options.relaxed)?;
     version::refuse_newer(&spool)?;
     let locks = folders::lock_spool(&spool)?;
     for folder in confine::log_folders(&init) {
         folders::prepare("log_dir", folder)?;
     }
-    let sockets = sockets::bind_all(binder, &init, shards)?;
+    let sockets = sockets::bind_all(binder, listens(&init), shards)?;
     let hostname = hostname();
     let of_smtp = |of| ListenerTls::of_smtp(&policy, of, &hostname).map(Some);
     let smtp_tls = init.esmtp_listeners.iter().map(of_smtp).collect::<Result<_, _>>()?;
@@ -102,14 +106,14 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         node_id: folders::node_id(&spool.meta)?,
         policy_file: options.policy.clone(),
         policy_shared: shared,
-        limits: crate::egress::lease::Registry::default(),
+        limits: ringmta_queue::quota::lease::Registry::default(),
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
         smtp_tls,
         http_tls,
-        tls_verify: tls::client_config(true)?,
-        tls_any: tls::client_config(false)?,
+        tls_verify: tls::client_config(Some(ringmta_policy::trust::roots()))?,
+        tls_any: tls::client_config(None)?,
         http_agent: mta_sts::fetch::agent(),
         ready: false.into(),
         auth_in_clear: options.auth_in_clear,
@@ -172,6 +176,19 @@ fn load_policy(file: Option<&Path>, shared: &Arc<Shared>) -> Result<Policy, Stri
     }
 }
 
+/// The addresses of all listeners, ESMTP before HTTP.
+fn listens(init: &InitConfig) -> impl Iterator<Item = &String> {
+    let smtp = init.esmtp_listeners.iter().map(|listener| &listener.listen);
+    smtp.chain(init.http_listeners.iter().map(|listener| &listener.listen))
+}
+
+/// The same with what each comes to, to be changed.
+fn listens_mut(init: &mut InitConfig) -> Result<Vec<(SocketAddr, &mut String)>, String> {
+    let smtp = init.esmtp_listeners.iter_mut().map(|listener| &mut listener.listen);
+    let http = init.http_listeners.iter_mut().map(|listener| &mut listener.listen);
+    smtp.chain(http).map(|listen| Ok((ringmta_policy::listen_address(listen)?, listen))).collect()
+}
+
 fn spool_paths(init: &InitConfig, relaxed: bool) -> Result<SpoolPaths, String> {
     let find = |name: &str| {
         let found = init.spools.iter().find(|spool| spool.name == name);
@@ -214,7 +231,7 @@ impl Engine {
             // More shards than cores cannot have a core each.
             let core = (shards <= cores.len()).then(|| cores[index % cores.len()]);
             let thread = ring::run_shard(&format!("shard-{index}"), core, move || {
-                shard::run(process, index, sender)
+                core::run(process, index, sender)
             });
             self.threads.push(thread.map_err(|error| format!("shard {index}: {error}"))?);
             waiting.push(receiver);
@@ -306,16 +323,16 @@ impl Host for StartHost {
         Box::pin(async move { std::thread::sleep(duration) })
     }
     fn now_unix_nanos(&self) -> u64 {
-        crate::io::unix_nanos()
+        ringmta_io::unix_nanos()
     }
     fn now_monotonic_nanos(&self) -> u64 {
-        crate::io::mono_nanos()
+        ringmta_io::mono_nanos()
     }
     fn spawn(&self, _task: LocalBoxFuture<'static, ()>) {
         tracing::error!("the policy started a task while init ran; it is not run");
     }
     fn new_message_id(&self) -> MessageId {
-        crate::message::id::IdSource::new(0).next().0
+        ringmta_smtp::ids::IdSource::new(0).next().0
     }
     fn load_body(&self, _id: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
         Box::pin(async { Err("the spool is not open during init".to_string()) })

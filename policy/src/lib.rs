@@ -46,9 +46,9 @@ pub use ringmta_mail::{
     Meta, QueueName, Scheduling,
 };
 pub use ringmta_options as options;
+pub use ringmta_options::mta_sts;
 pub use ringmta_options::*;
 
-pub use dns::mta_sts::{self, StsMode, StsPolicy};
 pub use dns::names::site_name;
 pub use dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult, NameServers};
 pub use dns::zones::Zones;

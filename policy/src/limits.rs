@@ -23,8 +23,6 @@ pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 pub const COROUTINE_POOL_SIZE: usize = 256;
 /// Nesting allowed when a Lua value is turned into plain data: deeper means a cycle or an attack.
 pub const MAX_VALUE_DEPTH: usize = 64;
-/// Names of hosts in an MTA-STS policy.
-pub const MAX_STS_HOSTS: usize = 1000;
 /// Helper threads allowed at most. A thread that waits costs some tens of kilobytes; ten targets that never answer leave
 /// room for others.
 pub const MAX_HELPER_THREADS: usize = 2560;

@@ -102,10 +102,10 @@ kumo.amqp = {}
 ---@param options kumo.AmqpPublishOptions
 function kumo.amqp.basic_publish(options) end
 
----A client that publishes: its parameters, or a URI.
----@param connection any
+---A client that publishes, by the URI of its server.
+---@param uri string
 ---@return any
-function kumo.amqp.build_client(connection) end
+function kumo.amqp.build_client(uri) end
 
 kumo.api = {}
 
@@ -647,15 +647,15 @@ function kumo.generate_rfc3464_message(options, msg, record) end
 function kumo.get_event_registrars(event) end
 
 ---A limit that was set, in bytes.
----@return integer
+---@return integer|nil
 function kumo.get_memory_hard_limit() end
 
 ---A limit that was set, in bytes.
----@return integer
+---@return integer|nil
 function kumo.get_memory_low_thresh() end
 
 ---A limit that was set, in bytes.
----@return integer
+---@return integer|nil
 function kumo.get_memory_soft_limit() end
 
 ---Files whose path matches.

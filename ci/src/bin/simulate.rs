@@ -1,7 +1,9 @@
 //! Runs seeds of the simulation; see `--help`.
 
-use ringmta::io::sim::planted::{Bug, CAN_PLANT};
-use ringmta::simulation::{run, Failure, Kind, Options};
+use ringmta_io::sim::planted::{Bug, CAN_PLANT};
+use ringmta_simulation::failure::Failure;
+use ringmta_simulation::options::{Kind, Options};
+use ringmta_simulation::run;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;

@@ -1,9 +1,9 @@
 //! Takes the core away from a shard at random instants, and watches that nothing of it stands still; see `--help`.
 
-use ringmta::io::ring::{cores, probe, run_shard};
-use ringmta::io::sim::rng::Rng;
-use ringmta::io::{self, Conn, File, Stream};
-use ringmta::mesh::{Inbox, Letter};
+use ringmta_io::ring::{cores, probe, run_shard};
+use ringmta_io::sim::rng::Rng;
+use ringmta_io::{self as io, Conn, File, Stream};
+use ringmta_shard::mesh::{Inbox, Letter};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;

@@ -20,7 +20,7 @@ pub fn check(data: &[u8]) {
         assert!(!address.user().contains(['<', '>', ' ', '"', ',', ';', ':', '\\']));
     }
     let command = format!("<{text}> SIZE=1");
-    let read = ringmta::accept::command::parse_path(&command);
+    let read = ringmta_smtp::server::command::parse_path(&command);
     assert_eq!(read, Some((text, "SIZE=1")), "does not stand in a path");
     let domain = address.routing_domain();
     assert_eq!(domain, domain.to_lowercase());

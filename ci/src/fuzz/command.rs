@@ -1,6 +1,6 @@
 //! Command lines: no line is too strange, and what is taken out of one was in it.
 
-use ringmta::accept::command::{parse, parse_path, Command};
+use ringmta_smtp::server::command::{parse, parse_path, Command};
 
 /// The bytes are a line.
 pub fn check(data: &[u8]) {

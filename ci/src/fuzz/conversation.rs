@@ -1,10 +1,10 @@
 //! The client's half of a transaction against a peer that says anything at all and hangs up anywhere: nobody is
 //! taken for delivered, refused or charged but by an answer to what carried him.
 
-use ringmta::egress::conversation::{Action, Ask, Conversation, Fate, Manner, Verdict};
-use ringmta::egress::reply::{ReplyReader, Response};
-use ringmta::egress::wire::Broken;
 use ringmta_policy::EnvelopeAddress;
+use ringmta_smtp::client::broken::Broken;
+use ringmta_smtp::client::conversation::{Action, Ask, Conversation, Fate, Manner, Verdict};
+use ringmta_smtp::response::{ReplyReader, Response};
 
 /// What was heard: the question, and the answer to it.
 type Heard = Vec<(Ask, Response)>;
@@ -141,7 +141,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringmta::egress::conversation::End;
+    use ringmta_smtp::client::conversation::End;
 
     #[test]
     fn holds_wherever_the_peer_hangs_up() {
@@ -160,7 +160,7 @@ mod tests {
         let line = b"MAIL FROM:<a@src.test>\r\n".to_vec();
         let talk = Conversation::new(manner, mode & 4 != 0, line, recipients.collect());
         let verdict = drive(talk, said.as_bytes(), false).0;
-        let tell = |g: &ringmta::egress::conversation::Group| {
+        let tell = |g: &ringmta_smtp::client::conversation::Group| {
             format!("{:?} {} {}", g.fate, g.recipients.len(), g.response.code)
         };
         (verdict.groups.iter().map(tell).collect(), verdict.end)

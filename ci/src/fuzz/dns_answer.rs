@@ -2,7 +2,7 @@
 //! that was asked for are taken.
 
 use hickory_proto::rr::RecordType;
-use ringmta::egress::resolve::{Answer, Question, Settings};
+use ringmta_egress::resolve::{Answer, Question, Settings};
 
 const KINDS: [RecordType; 5] =
     [RecordType::MX, RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::PTR];

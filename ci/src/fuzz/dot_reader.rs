@@ -1,6 +1,6 @@
 //! The end of data: the same however the bytes are cut, and the same as a slow, plain reading.
 
-use ringmta::accept::dot_reader::{BareEndings, DotReader};
+use ringmta_smtp::server::dot_reader::{BareEndings, DotReader};
 
 /// What a reading came to: body (of which nothing is used when there is a fault), fault, bytes taken
 /// when the end was found.

@@ -2,7 +2,7 @@
 //! header field with it.
 
 use super::lines::has_bare_ending;
-use ringmta::accept::inject::fuzzing::{made_of, Made};
+use ringmta_accept::inject::fuzzing::{made_of, Made};
 use ringmta_policy::HeaderBlock;
 use serde_json::Value;
 

@@ -1,11 +1,11 @@
 //! The journal: what is whole is read, what is damaged is told, where it stands, and costs nothing
 //! but itself.
 
-use ringmta::io::Block;
-use ringmta::limits::SEQUENCE_MAX;
-use ringmta::spool::header::Header;
-use ringmta::spool::reclaim::AttemptState;
-use ringmta::spool::replay::{
+use ringmta_io::Block;
+use ringmta_spool::limits::SEQUENCE_MAX;
+use ringmta_spool::log::header::Header;
+use ringmta_spool::log::reclaim::AttemptState;
+use ringmta_spool::start::replay::{
     claim, encode_header, parse_header, put_frame, Entries, FileId, Replay,
 };
 

@@ -1,7 +1,7 @@
 //! The PROXY header: the same however it is cut, decided within its limit, and of what it names nothing is made up.
 
-use ringmta::accept::proxy_protocol::{parse, Found};
-use ringmta::limits::PROXY_HEADER_BYTES;
+use ringmta_smtp::limits::PROXY_HEADER_BYTES;
+use ringmta_smtp::proxy_header::{parse, Found};
 
 /// The bytes are the start of a connection.
 pub fn check(data: &[u8]) {

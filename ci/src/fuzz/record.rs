@@ -1,8 +1,8 @@
 //! Records: what is read stays inside its bytes, and says the same when it is written again.
 
-use ringmta::io::Block;
-use ringmta::spool::record::{append, parse, probe, seal, Found, NewRecord, StoredRecord};
+use ringmta_io::Block;
 use ringmta_policy::{EnvelopeAddress, MessageId, Meta};
+use ringmta_spool::log::record::{append, parse, probe, seal, Found, NewRecord, StoredRecord};
 
 const SEQUENCE: u32 = 7;
 const SALT: u32 = 0x5eed_5a17;

@@ -1,7 +1,7 @@
 //! Replies of a next hop: the same however they are cut, within their limits.
 
-use ringmta::egress::reply::{ReplyFault, ReplyReader, Response};
-use ringmta::limits::REPLY_BYTES_MAX;
+use ringmta_smtp::limits::REPLY_BYTES_MAX;
+use ringmta_smtp::response::{ReplyFault, ReplyReader, Response};
 
 fn read(wire: &[u8], cut: usize) -> (Vec<Response>, Option<ReplyFault>) {
     let mut reader = ReplyReader::default();
@@ -29,6 +29,6 @@ pub fn check(data: &[u8]) {
         // A byte that is no UTF-8 becomes three.
         assert!(reply.content.len() <= 3 * REPLY_BYTES_MAX);
         let lines = reply.content.split('\n').count();
-        assert!(lines <= ringmta::limits::REPLY_LINES_MAX);
+        assert!(lines <= ringmta_smtp::limits::REPLY_LINES_MAX);
     }
 }

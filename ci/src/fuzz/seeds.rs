@@ -1,7 +1,7 @@
 //! Inputs to begin with: one of each kind that a target tells apart.
 
 use super::{journal, record};
-use ringmta::spool::replay::{Entries, FileId};
+use ringmta_spool::start::replay::{Entries, FileId};
 
 /// Writes the inputs of `target` into the folder `FUZZ_SEEDS` names, if it does.
 pub fn write(target: &str) {
@@ -24,7 +24,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     entries.attempt(
         7,
         8192,
-        ringmta::spool::reclaim::AttemptState { attempts: 2, due_millis: 1 << 40 },
+        ringmta_spool::log::reclaim::AttemptState { attempts: 2, due_millis: 1 << 40 },
     );
     let file = journal::file(
         FileId { number: 3, salt: 0x0bad_cafe },

@@ -1,13 +1,13 @@
 //! Segments: no damage hides a whole record, none is made up, each damage is told where it stands.
 
 use super::record::{encode, made};
-use ringmta::io::Block;
-use ringmta::limits::SEQUENCE_MAX;
-use ringmta::spool::header::Header;
-use ringmta::spool::record::{parse, probe, seal, Found};
-use ringmta::spool::replay::{encode_header, FileId};
-use ringmta::spool::scan::{scan, Item};
-use ringmta::spool::segment::parse_header;
+use ringmta_io::Block;
+use ringmta_spool::limits::SEQUENCE_MAX;
+use ringmta_spool::log::header::Header;
+use ringmta_spool::log::record::{parse, probe, seal, Found};
+use ringmta_spool::log::segment::parse_header;
+use ringmta_spool::start::replay::{encode_header, FileId};
+use ringmta_spool::start::scan::{scan, Item};
 
 const BLOCK: usize = 4096;
 const SEQUENCE: u32 = 9;
@@ -58,6 +58,27 @@ struct Put {
     at: usize,
     total: usize,
     damaged: bool,
+}
+
+/// A damaged record in front of a whole one is always told; behind the last it may be taken for what an earlier use left
+/// behind, unless a bit is all that changed.
+fn every_damage_is_told(puts: &[Put], hits: &[usize], found: &[Item]) {
+    let last = puts.iter().rposition(|put| !put.damaged);
+    for (index, (put, hit)) in puts.iter().zip(hits).enumerate().filter(|(_, (put, _))| put.damaged)
+    {
+        let before_whole = last.is_some_and(|last| index < last);
+        // Behind another damaged one its place may be unknown; then it is part of that one's damage.
+        let behind_damage = index > 0 && puts[index - 1].damaged;
+        if hit % 4 < 2 && !behind_damage {
+            assert!(found.contains(&Item::Damage(put.at)) || before_whole, "not told: {}", put.at);
+        }
+        // Nothing but zeros at the end of a batch is what its padding looks like.
+        let like_padding = hit % 4 == 3 && put.total < BLOCK;
+        if before_whole && !like_padding {
+            let told = found.iter().any(|item| matches!(item, Item::Damage(at) if *at <= put.at));
+            assert!(told, "not told: {}", put.at);
+        }
+    }
 }
 
 /// Batches of records, over what an earlier use left behind, some of them damaged.
@@ -115,25 +136,7 @@ fn built(mut rest: &[u8]) {
         let fits = puts.iter().any(|put| put.damaged && *at <= put.at && put.at - at < BLOCK);
         assert!(fits, "damage told at {at}, where nothing was damaged");
     }
-    // A damaged record in front of a whole one is always told; behind the last it may be taken for
-    // what an earlier use left behind, unless a bit is all that changed.
-    let last = puts.iter().rposition(|put| !put.damaged);
-    for (index, (put, hit)) in
-        puts.iter().zip(&hits).enumerate().filter(|(_, (put, _))| put.damaged)
-    {
-        let before_whole = last.is_some_and(|last| index < last);
-        // Behind another damaged one its place may be unknown; then it is part of that one's damage.
-        let behind_damage = index > 0 && puts[index - 1].damaged;
-        if hit % 4 < 2 && !behind_damage {
-            assert!(found.contains(&Item::Damage(put.at)) || before_whole, "not told: {}", put.at);
-        }
-        // Nothing but zeros at the end of a batch is what its padding looks like.
-        let like_padding = hit % 4 == 3 && put.total < BLOCK;
-        if before_whole && !like_padding {
-            let told = found.iter().any(|item| matches!(item, Item::Damage(at) if *at <= put.at));
-            assert!(told, "not told: {}", put.at);
-        }
-    }
+    every_damage_is_told(&puts, &hits, &found);
     for (at, total) in whole {
         let stored = parse(&bytes[at..at + total]).expect("a whole record");
         assert_eq!(encode(&stored.as_new(), SEQUENCE, SALT), &bytes[at..at + total]);

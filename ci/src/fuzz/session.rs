@@ -2,10 +2,11 @@
 //! the bytes are cut, never more often than it is spoken to, and what it takes is within what was allowed.
 
 use super::lines::{has_bare_ending, is_reply};
-use ringmta::accept::buffer::RecvBuf;
-use ringmta::accept::dot_reader::BareEndings;
-use ringmta::accept::reply::Reply;
-use ringmta::accept::session::{Answer, Ask, Params, Session, Step, Transaction};
+use ringmta_smtp::reply::Reply;
+use ringmta_smtp::server::buffer::RecvBuf;
+use ringmta_smtp::server::dot_reader::BareEndings;
+use ringmta_smtp::server::session::Session;
+use ringmta_smtp::server::vocabulary::{Answer, Ask, Params, Step, Transaction};
 
 const SIZE_MAX: usize = 4096;
 const LINE_MAX: usize = 200;
@@ -139,7 +140,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         AUTH PLAIN\r\n\r\nAUTH PLAIN =\r\n";
     let line = |bytes: usize| format!("EHLO c.test\r\nNOOP {}\r\nNOOP\r\n", "x".repeat(bytes - 5));
     let bare = "EHLO c.test\r\nMAIL FROM:<>\r\nRCPT TO:<u@dst.test>\r\nDATA\r\na\nb\r\n.\nc\r\n.\r\nQUIT\r\n";
-    let limit = ringmta::limits::COMMAND_LINE_BYTES;
+    let limit = ringmta_smtp::limits::COMMAND_LINE_BYTES;
     vec![
         say(0, 0, 7, mail),
         say(0x10, 3, 1, mail),

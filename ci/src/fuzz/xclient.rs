@@ -1,8 +1,9 @@
 //! XCLIENT and the parameters of MAIL and RCPT: what is read says the same when it is written again, and nothing is taken
 //! that the RFCs forbid.
 
-use ringmta::accept::parameters::{mail, rcpt};
-use ringmta::accept::xclient::{parse, Claim};
+use ringmta_smtp::server::parameters::{mail, rcpt};
+use ringmta_smtp::server::vocabulary::Claim;
+use ringmta_smtp::server::xclient::parse;
 use std::net::IpAddr;
 
 const SIZE_MAX: usize = 1 << 20;

@@ -69,7 +69,7 @@ pub struct RunArgs {
     pub auth_in_clear: bool,
     /// Memory that mail and requests may take while they are being received, such as 512M; beyond it
     /// clients are told to come back (452, 503). A quarter of what the process may use unless given.
-    #[arg(long, value_name = "SIZE", value_parser = crate::accept::memory::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = ringmta_io::receiving::parse_size)]
     pub receive_memory: Option<usize>,
     /// Let the engine run programs and write files anywhere its user may, for policies that need that.
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! `ringmta ctl`: operator commands over the HTTP API.
 
-use super::args::{Ctl, CtlArgs, OrderArgs};
+use crate::cli::args::{Ctl, CtlArgs, OrderArgs};
 use serde_json::{json, Value};
 use std::time::Duration;
 

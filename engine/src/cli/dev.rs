@@ -1,16 +1,17 @@
 //! `ringmta dev`: engine, sandbox inbox and webhook receiver on loopback, with the shipped policy
 //! tree, without root.
 
-use super::args::{DevArgs, SandboxArgs};
-use super::monitor::Monitor;
-use super::run;
-use crate::io::privileges;
-use crate::io::ring as host;
-use crate::sandbox::{self, Bound, SandboxConfig, Sockets};
-use crate::start::{self, Options};
+use crate::cli::args::{DevArgs, SandboxArgs};
+use crate::cli::monitor::Monitor;
+use crate::cli::run;
+use crate::start;
+use crate::start::Options;
 use futures::channel::oneshot;
 use futures::executor::block_on;
+use ringmta_io::privileges;
+use ringmta_io::ring as host;
 use ringmta_policy::redact;
+use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Sockets};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

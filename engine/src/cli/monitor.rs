@@ -1,12 +1,12 @@
 //! Looks at the policy's files from time to time; a change has them loaded anew, as SIGHUP does. So it does at the
 //! certificates of listeners.
 
-use crate::certificates;
 use crate::limits::{MONITOR_MS, MONITOR_SETTLE_MS, MONITOR_SETTLE_TRIES};
-use crate::mesh::Letter;
-use crate::process::Process;
 use crate::start::Engine;
 use ringmta_policy::monitor::{default_globs, fingerprint};
+use ringmta_shard::certificates;
+use ringmta_shard::mesh::Letter;
+use ringmta_shard::process::Process;
 use signal_hook::consts::SIGHUP;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};

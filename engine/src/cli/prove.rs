@@ -1,6 +1,6 @@
 //! `ringmta test`: an operator's own tests of a policy tree, run without sockets or spools.
 
-use super::args::TestArgs;
+use crate::cli::args::TestArgs;
 use ringmta_policy::proving::{find, policy_of, run, Outcome};
 use std::process::ExitCode;
 

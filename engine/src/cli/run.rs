@@ -1,10 +1,11 @@
 //! `ringmta run`: the daemon.
 
-use super::args::RunArgs;
-use super::monitor::Monitor;
+use crate::cli::args::RunArgs;
+use crate::cli::monitor::Monitor;
 use crate::confine::Confinement;
-use crate::io::privileges;
-use crate::start::{self, Engine, Options};
+use crate::start;
+use crate::start::{Engine, Options};
+use ringmta_io::privileges;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 

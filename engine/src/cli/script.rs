@@ -1,8 +1,8 @@
 //! `ringmta --script FILE -- args`: a policy file run as a program, its event `main` called with the arguments.
 
-use crate::egress::questions;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
+use ringmta_egress::questions;
 use ringmta_policy::{DnsQuestion, DnsResult, Host, Message, MessageId, Mode, Policy, Shared};
 use std::path::Path;
 use std::rc::Rc;
@@ -33,13 +33,13 @@ impl Host for ScriptHost {
         Box::pin(self.0.helpers().run(move || std::thread::sleep(duration)))
     }
     fn now_unix_nanos(&self) -> u64 {
-        crate::io::unix_nanos()
+        ringmta_io::unix_nanos()
     }
     fn spawn(&self, _task: LocalBoxFuture<'static, ()>) {
         tracing::error!("a script has no tasks beside its event main; the task is not run");
     }
     fn new_message_id(&self) -> MessageId {
-        crate::message::id::IdSource::new(0).next().0
+        ringmta_smtp::ids::IdSource::new(0).next().0
     }
     fn load_body(&self, _id: MessageId) -> LocalBoxFuture<'static, Result<Rc<Vec<u8>>, String>> {
         Box::pin(async { Err("a script has no spool".to_string()) })

@@ -1,12 +1,13 @@
 //! `ringmta spool`: a spool looked at without an engine. Nothing is ever written to it.
 
-use super::args::{SpoolArgs, SpoolWhat};
+use crate::cli::args::{SpoolArgs, SpoolWhat};
 use crate::folders;
-use crate::io::ring;
-use crate::spool::inspect::{self, Inspected, Waiting};
-use crate::spool::record;
 use crate::start::StartHost;
+use ringmta_io::system;
 use ringmta_policy::Meta;
+use ringmta_spool::inspect;
+use ringmta_spool::inspect::{Inspected, Waiting};
+use ringmta_spool::log::record;
 use serde_json::{json, Value};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ pub fn spool(args: &SpoolArgs) -> ExitCode {
 
 fn run(args: &SpoolArgs) -> Result<u8, String> {
     let (data, meta) = folders(args)?;
-    if ring::is_locked(&data.join(folders::LOCK)) {
+    if system::is_locked(&data.join(folders::LOCK)) {
         eprintln!(
             "ringmta: an engine runs on this spool: what it writes while the spool is read may \
              look like damage"

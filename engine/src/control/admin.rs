@@ -1,12 +1,12 @@
 //! Suspend, bounce and their lists: an operator's order goes to every shard.
 
-use super::ask;
-use super::http::{Request, Response, StatusCode};
-use crate::io::steady_millis;
-use crate::mesh::Inspect;
-use crate::queue::order_log;
-use crate::queue::suspend::{About, Order, Selector};
-use crate::shard::Shard;
+use crate::control::ask;
+use ringmta_http::{Request, Response, StatusCode};
+use ringmta_io::steady_millis;
+use ringmta_queue::order_log;
+use ringmta_queue::orders::{About, Order, Selector};
+use ringmta_shard::mesh::Inspect;
+use ringmta_shard::state::Shard;
 use serde::Deserialize;
 use serde_json::{json, Value};
 use std::rc::Rc;
@@ -88,7 +88,7 @@ impl Refused {
 pub async fn post(shard: &Rc<Shard>, what: What, request: &Request, by: String) -> Response {
     let posted: Posted = match serde_json::from_slice(&request.body) {
         Ok(posted) => posted,
-        Err(error) => return json_error(&error),
+        Err(error) => return Response::json_error(&error),
     };
     match place(shard, what, posted, by).await {
         Ok(answer) => Response::json(&answer),
@@ -129,14 +129,7 @@ pub async fn place_value(shard: &Rc<Shard>, what: What, order: Value) -> Result<
     place(shard, what, posted, "policy".into()).await.map_err(|refused| refused.text)
 }
 
-/// What is wrong with a body: 400 when it is no JSON, 422 when it is not what is wanted.
-pub fn json_error(error: &serde_json::Error) -> Response {
-    let status =
-        if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-    Response::text(status, format!("{error}\n"))
-}
-
-fn make(shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, String> {
+fn make(_shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, String> {
     let until_millis = end(&posted)?;
     let selector = Selector {
         campaign: posted.campaign,
@@ -150,7 +143,7 @@ fn make(shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, 
         What::Bounce => About::Bounce { selector, suppress_logging: posted.suppress_logging },
         What::SuspendReady => About::SuspendReady(posted.name.ok_or("missing field `name`")?),
     };
-    let (id, reason) = (shard.new_uuid(), posted.reason);
+    let (id, reason) = (ringmta_smtp::ids::random_uuid(), posted.reason);
     Ok(Order { id, reason, until_millis, placed_millis: steady_millis(), by, about })
 }
 
@@ -226,7 +219,7 @@ pub async fn delete(shard: &Rc<Shard>, what: What, request: &Request) -> Respons
     }
     let id = match serde_json::from_slice::<Posted>(&request.body) {
         Ok(posted) => posted.id,
-        Err(error) => return json_error(&error),
+        Err(error) => return Response::json_error(&error),
     };
     match end_order(shard, what, &id).await {
         Ok(true) => Response::text(StatusCode::OK, format!("removed {id}")),

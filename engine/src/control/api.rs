@@ -1,18 +1,22 @@
 //! The HTTP API: which path does what, and who may use it.
 
-use super::admin::{self, What};
-use super::ask;
-use super::auth::{self, Access};
-use super::http::{self, Gate, Method, Options, Request, Response, StatusCode};
-use super::reload;
-use crate::accept::inject;
+use crate::control::admin;
+use crate::control::admin::What;
+use crate::control::ask;
+use crate::control::auth;
+use crate::control::auth::Access;
+use crate::control::reload;
 use crate::diagnostics;
-use crate::io;
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
-use crate::mesh::Inspect;
-use crate::shard::Shard;
-use crate::sockets::Sockets;
+use ringmta_accept::inject;
+use ringmta_http::gate::Gate;
+use ringmta_http::options::Options;
+use ringmta_http::{self as http, Method, Request, Response, StatusCode};
+use ringmta_io as io;
+use ringmta_io::sockets::Sockets;
 use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
+use ringmta_shard::mesh::Inspect;
+use ringmta_shard::state::Shard;
 use serde_json::{json, Value};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -29,7 +33,7 @@ pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>,
         let (listener, local) = sockets.open(&options.listen)?;
         lines.push(format!("http listener on {local}"));
         let mut limits = Options::new(options.request_body_limit, CONNECTIONS);
-        limits.tls = shard.process.http_tls[index].clone();
+        limits.tls = shard.process.http_tls[index].as_ref().map(|tls| tls.in_force.clone());
         let options = Rc::new(options.clone());
         let gate_shard = shard.clone();
         let gate: Gate = Rc::new(move |request| {
@@ -182,7 +186,7 @@ fn liveness(shard: &Shard) -> Response {
     if !shard.process.ready.load(Ordering::Relaxed) {
         return unavailable("starting\n");
     }
-    match crate::accept::receive::no_room(shard) {
+    match ringmta_accept::room::no_room(shard) {
         Some(refusal) => unavailable(&format!("{}\n", refusal.reply().text)),
         None => Response::text(StatusCode::OK, "OK"),
     }

@@ -1,12 +1,14 @@
 //! Questions to every shard and their answers, within a deadline.
 
-use crate::events::metrics::Snapshot;
-use crate::io::{deadline, mono_nanos};
 use crate::limits::MESH_ANSWER_SECS;
-use crate::mesh::{Inspect, Letter};
-use crate::process::Process;
-use crate::queue::suspend::{Bounced, Order};
 use futures::channel::oneshot;
+use ringmta_events::metrics::Snapshot;
+use ringmta_io::{deadline, mono_nanos};
+use ringmta_queue::order_counts::Bounced;
+use ringmta_queue::orders::Order;
+use ringmta_shard::mesh::{Inspect, Letter};
+use ringmta_shard::process::Process;
+use ringmta_shard::totals;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ async fn all<T>(
 pub async fn metrics(process: &Process) -> Snapshot {
     let mut sum = Snapshot::default();
     sum.user_latencies = process.policy_shared.latencies();
-    process.limits.add_to(&mut sum, mono_nanos() / 1_000_000);
+    totals::sources(&process.limits, &mut sum, mono_nanos() / 1_000_000);
     for (_, part) in all(process, Letter::Metrics).await {
         part.iter().for_each(|part| sum.add(part));
     }

@@ -1,11 +1,11 @@
 //! Who may use the HTTP interface: a trusted host, or one whose credentials policy takes.
 
-use super::http::{Request, Response, StatusCode};
-use crate::io::mono_nanos;
-use crate::shard::Shard;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
+use ringmta_http::{Request, Response, StatusCode};
+use ringmta_io::mono_nanos;
 use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
+use ringmta_shard::state::Shard;
 use std::rc::Rc;
 
 /// What a path asks of its caller.
@@ -53,7 +53,7 @@ pub async fn check(
             let text = "too many wrong passwords from this address\n";
             let seconds = (wait.as_secs() + 1).to_string();
             return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
-                .header(super::http::header::RETRY_AFTER, &seconds));
+                .header(ringmta_http::header::RETRY_AFTER, &seconds));
         }
         // Credentials that are given must be right, whoever gives them.
         return match authenticate(shard, header).await {
@@ -73,7 +73,12 @@ pub async fn check(
     if trusted {
         return Ok(info);
     }
-    Err(match door {
+    Err(closed(listener, door))
+}
+
+/// What a stranger at a door is told who has shown no credentials.
+fn closed(listener: &HttpListener, door: HttpDoor) -> Response {
+    match door {
         HttpDoor::Injection => {
             unauthorized("credentials are required: this address is not in trusted_hosts\n")
         }
@@ -90,13 +95,13 @@ pub async fn check(
             StatusCode::FORBIDDEN,
             "this address is not in trusted_hosts of the listener\n",
         ),
-    })
+    }
 }
 
 fn unauthorized(text: &str) -> Response {
     let challenge = "Basic realm=\"ringmta\"";
     Response::text(StatusCode::UNAUTHORIZED, text)
-        .header(super::http::header::WWW_AUTHENTICATE, challenge)
+        .header(ringmta_http::header::WWW_AUTHENTICATE, challenge)
 }
 
 async fn authenticate(shard: &Rc<Shard>, header: &str) -> Option<AuthInfo> {

@@ -1,14 +1,17 @@
 //! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
 
-use crate::io::{mono_nanos, steady_millis, unix_nanos};
 use crate::limits::LIST_MAX;
-use crate::mesh::Inspect;
-use crate::message::date::rfc3339;
-use crate::queue::suspend::{About, Order};
-use crate::queue::{check, Item, ReadyQueue, ScheduledQueue};
-use crate::shard::Shard;
-use crate::spool::{load, Location};
+use ringmta_io::{mono_nanos, steady_millis, unix_nanos};
 use ringmta_policy::{MessageId, OptionTable};
+use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::model::{Item, ScheduledQueue};
+use ringmta_queue::orders::{About, Order};
+use ringmta_shard::check;
+use ringmta_shard::mesh::Inspect;
+use ringmta_shard::state::Shard;
+use ringmta_smtp::dates::rfc3339;
+use ringmta_spool::location::Location;
+use ringmta_spool::log::load;
 use serde_json::{json, Value};
 use std::rc::Rc;
 
@@ -189,7 +192,8 @@ fn with_item<R>(
             return Some(tell(item, "waits for a connection", None));
         }
     }
-    shard.queues.work.find(id, |item| tell(item, "is about to be failed, expired or held", None))
+    let what = "is about to be failed, expired or held";
+    shard.queues.to_end.find(|(item, _)| item.id == id, |(item, _)| tell(item, what, None))
 }
 
 async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {

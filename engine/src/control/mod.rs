@@ -8,7 +8,6 @@ pub mod admin;
 pub mod api;
 pub mod ask;
 pub mod auth;
-pub mod http;
 pub mod inspect;
 pub mod orders;
 pub mod policy_calls;

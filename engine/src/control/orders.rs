@@ -1,11 +1,15 @@
 //! Operators' orders put in force on one shard.
 
-use crate::egress::dispatch;
-use crate::io::{self, steady_millis};
-use crate::limits::{MESH_RETRY_MS, ROUTE_SECS, WORK_TASKS};
-use crate::queue::suspend::{About, Bounced, Order, Selector};
-use crate::queue::{admit, route, Item, ScheduledQueue};
-use crate::shard::Shard;
+use crate::limits::MESH_RETRY_MS;
+use ringmta_egress::limits::ROUTE_SECS;
+use ringmta_io::{self as io, steady_millis};
+use ringmta_queue::limits::WORK_TASKS;
+use ringmta_queue::model::{Item, ScheduledQueue};
+use ringmta_queue::order_counts::Bounced;
+use ringmta_queue::orders::{About, Order, Selector};
+use ringmta_shard::admit;
+use ringmta_shard::state::Shard;
+use ringmta_shard::{flow, places};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -31,7 +35,7 @@ pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
 fn release(shard: &Rc<Shard>, order: &Order) {
     let now = steady_millis();
     for item in held_by(shard, order) {
-        shard.queues.defer(shard, item, now);
+        places::defer(shard, item, now);
     }
 }
 
@@ -53,7 +57,7 @@ fn unconfigured(shard: &Shard, order: &Order) -> Vec<Rc<ScheduledQueue>> {
 /// Has their configuration found, a few at a time, as long as that may take.
 async fn configure(shard: &Rc<Shard>, queues: &[Rc<ScheduledQueue>]) {
     for some in queues.chunks(WORK_TASKS) {
-        some.iter().for_each(|queue| route::refresh(shard, queue));
+        some.iter().for_each(|queue| shard.queues.find_route(queue));
         let end = io::mono_nanos() + ROUTE_SECS * 1_000_000_000;
         while some.iter().any(|queue| !queue.is_configured()) && io::mono_nanos() < end {
             io::sleep(Duration::from_millis(MESH_RETRY_MS)).await;
@@ -82,7 +86,7 @@ pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
     for item in taken {
         // Held or failed by the orders as they are now, else it goes on.
         if let Some(item) = admit::lying(shard, item) {
-            shard.queues.submit(shard, item);
+            flow::submit(shard, item);
         }
     }
     shard.queues.orders.bounced_by(&id)
@@ -117,9 +121,10 @@ fn held_by(shard: &Shard, order: &Order) -> Vec<Item> {
             About::SuspendReady(_) => true,
             About::Bounce { .. } => false,
         };
-        // A message that happens to be due in the same instant goes early.
+        // Held messages are found by their due time. One that was due at that instant anyway is sent early, which is
+        // harmless; one held by a second order is held again when it is dispatched.
         if is_held {
-            dispatch::held_until(shard, item, order.until_millis)
+            places::held_until(shard, item, order.until_millis)
         } else {
             u64::MAX
         }
@@ -139,5 +144,5 @@ fn look_at_ready(shard: &Rc<Shard>, name: &str) {
         // Connections with nothing to do are closed by themselves; one in the middle goes on to its dot.
         return;
     }
-    dispatch::kick(shard, &ready);
+    shard.queues.kick(&ready);
 }

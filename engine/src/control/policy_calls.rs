@@ -1,10 +1,11 @@
 //! `kumo.api`: what the policy asks of the control interface, without HTTP in between.
 
-use super::admin::{self, What};
-use super::ask;
-use crate::accept::inject;
-use crate::shard::Shard;
+use crate::control::admin;
+use crate::control::admin::What;
+use crate::control::ask;
+use ringmta_accept::inject;
 use ringmta_policy::{ApiCall, OrderKind};
+use ringmta_shard::state::Shard;
 use serde_json::{json, Value};
 use std::rc::Rc;
 

@@ -1,51 +1,19 @@
 //! The policy loaded anew, in two steps: every shard loads it and keeps it aside, and only when all of them could do so
 //! do they put it in force. A policy that fails on one shard changes nothing on any.
 
-use super::ask;
-use crate::certificates;
-use crate::events::metrics::Snapshot;
-use crate::io::sim::planted::{is_planted, Bug};
-use crate::io::{deadline, mono_nanos, sleep};
+use crate::control::ask;
 use crate::limits::{MESH_RETRY_MS, RELOAD_SECS};
-use crate::mesh::Letter;
-use crate::process::Process;
-use crate::shard::Shard;
 use futures::channel::oneshot;
-use std::cell::Cell;
+use ringmta_io::sim::planted::{is_planted, Bug};
+use ringmta_io::{deadline, mono_nanos, sleep};
+use ringmta_shard::certificates;
+use ringmta_shard::mesh::Letter;
+use ringmta_shard::process::Process;
+use ringmta_shard::state::Shard;
 use std::rc::Rc;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(RELOAD_SECS);
-
-/// What loading the policy costs a shard, which does nothing else meanwhile.
-#[derive(Default)]
-pub struct Loads {
-    /// Policies put in force.
-    pub taken: Cell<u64>,
-    done: Cell<u64>,
-    failed: Cell<u64>,
-    micros: Cell<u64>,
-    /// A reload is under way; on the first shard.
-    under_way: Cell<bool>,
-}
-
-impl Loads {
-    /// Counts a load of `shard` and says what it took.
-    pub fn note(&self, shard: usize, took: Duration, is_good: bool) {
-        self.done.set(self.done.get() + 1);
-        self.failed.set(self.failed.get() + u64::from(!is_good));
-        self.micros.set(self.micros.get() + took.as_micros() as u64);
-        let how = if is_good { "loaded" } else { "refused" };
-        tracing::info!("shard {shard}: policy {how} after {} ms", took.as_millis());
-    }
-
-    /// Adds it to the metrics.
-    pub fn add_to(&self, sum: &mut Snapshot) {
-        sum.count("policy_load_total", "", self.done.get());
-        sum.count("policy_load_failed_total", "", self.failed.get());
-        sum.count("policy_load_microseconds_total", "", self.micros.get());
-    }
-}
 
 /// Has the first shard load the policy anew everywhere.
 ///
@@ -67,14 +35,14 @@ pub async fn ask(process: &Process) -> Result<(), String> {
 /// # Errors
 /// What is wrong with the policy, or that another reload is under way.
 pub async fn run(shard: &Rc<Shard>) -> Result<(), String> {
-    if shard.loads.under_way.replace(true) {
+    if shard.context.policy.loads.under_way.replace(true) {
         return Err("another reload is under way; try again".into());
     }
     let began = mono_nanos();
     let done = in_two_steps(&shard.process).await;
     // They stand on their own: a policy that is refused holds up no certificate.
     certificates::renew(shard).await;
-    shard.loads.under_way.set(false);
+    shard.context.policy.loads.under_way.set(false);
     let ms = (mono_nanos() - began) / 1_000_000;
     match &done {
         Ok(()) => tracing::info!("policy in force on every shard after {ms} ms"),

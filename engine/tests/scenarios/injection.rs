@@ -162,12 +162,10 @@ fn built(sink: &Sink, body: &Value, engine: &crate::support::Engine) -> Vec<u8> 
     sink.wait_messages(count + 1)[count].data.clone()
 }
 
-#[test]
-fn parts_make_valid_mail() {
-    let sink = Sink::start();
-    let engine = Site::to(sink.addr).start(1);
+/// A request for a message of every kind of part.
+fn of_many_parts() -> Value {
     let inner = "Subject: inner\n\nhello\n";
-    let body = injection(json!({
+    injection(json!({
         "from": {"email": "a@src.test", "name": "Shop \"Zoë\", Ltd"},
         "reply_to": {"email": "r@src.test"},
         "subject": "Größe {{ name }}",
@@ -181,7 +179,14 @@ fn parts_make_valid_mail() {
             {"data": inner, "content_type": "message/rfc822", "file_name": "Prüfbericht.eml"},
             {"data": "a,b\n", "content_type": "text/csv"},
         ],
-    }));
+    }))
+}
+
+#[test]
+fn parts_make_valid_mail() {
+    let sink = Sink::start();
+    let engine = Site::to(sink.addr).start(1);
+    let body = of_many_parts();
     let data = built(&sink, &body, &engine);
     let text = String::from_utf8(data.clone()).unwrap();
     let header = text.split("\r\n\r\n").next().unwrap();

@@ -3,7 +3,7 @@
 use crate::support::{program, wait, Sink, Site, Web};
 use base64::Engine as _;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -62,27 +62,9 @@ fn subscribe(port: u16, subject: &str) -> Arc<Mutex<String>> {
 /// An Ed25519 seed, as base64, and the text of its DNS record are all DKIM needs; the test only looks at the header.
 const SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 
-#[test]
-fn api_keys_over_http_tracking_links_keys_over_http_and_events_to_nats() {
-    let sink = Sink::start();
-    let dir = tempfile::tempdir().unwrap();
-    let store = dir.path().display().to_string();
-    let Some(nats) = peer("nats-server", |port| {
-        ["-a", "127.0.0.1", "-p", &port, "-sd", &store].map(str::to_owned).to_vec()
-    }) else {
-        return;
-    };
-    let events = subscribe(nats.port, "mail.>");
-    let web = Web::start(|path, body| match path {
-        "/auth" if body.contains("\"key-1\"") => (200, r#"{"customer":"acme"}"#.into()),
-        "/auth" => (403, "{}".into()),
-        "/manager" => (200, r#"{"ok":true}"#.into()),
-        "/dkim/src.example" => (200, SEED.into()),
-        _ => (404, String::new()),
-    });
-    let mut site = Site::to(sink.addr);
-    site.listener = "relay_hosts = { '192.0.2.1' },".into();
-    site.extra = format!(
+/// A policy that asks the service `web` for API keys and DKIM keys, and tells its events to NATS at the port `nats`.
+fn keyed_policy(web: SocketAddr, nats: u16) -> String {
+    format!(
         r#"
 local client = kumo.http.build_client {{ timeout = '10s' }}
 local base = 'http://{web}'
@@ -124,9 +106,32 @@ log_hooks:new {{
   end,
 }}
 "#,
-        web = web.addr,
-        port = nats.port
-    );
+        web = web,
+        port = nats
+    )
+}
+
+#[test]
+fn api_keys_over_http_tracking_links_keys_over_http_and_events_to_nats() {
+    let sink = Sink::start();
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().display().to_string();
+    let Some(nats) = peer("nats-server", |port| {
+        ["-a", "127.0.0.1", "-p", &port, "-sd", &store].map(str::to_owned).to_vec()
+    }) else {
+        return;
+    };
+    let events = subscribe(nats.port, "mail.>");
+    let web = Web::start(|path, body| match path {
+        "/auth" if body.contains("\"key-1\"") => (200, r#"{"customer":"acme"}"#.into()),
+        "/auth" => (403, "{}".into()),
+        "/manager" => (200, r#"{"ok":true}"#.into()),
+        "/dkim/src.example" => (200, SEED.into()),
+        _ => (404, String::new()),
+    });
+    let mut site = Site::to(sink.addr);
+    site.listener = "relay_hosts = { '192.0.2.1' },".into();
+    site.extra = keyed_policy(web.addr, nats.port);
     let engine = site.start(1);
     let mut client = engine.greeted();
     let login = |password: &str| {

@@ -2,8 +2,9 @@
 
 use crate::sandbox_support::{loopback, start, until, Client, Running};
 use futures::FutureExt;
-use ringmta::control::http::{self, header, Bytes, Options, Request, Response, StatusCode};
-use ringmta::io::{self, Listener};
+use ringmta_http::options::Options;
+use ringmta_http::{header, server as http, Bytes, Request, Response, StatusCode};
+use ringmta_io::{self as io, Listener};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use crate::sandbox_support::{
     deliver, get, loopback, request, sandbox, start, until, Client, Running,
 };
-use ringmta::sandbox::{self, SandboxConfig};
+use ringmta_sandbox::{self as sandbox, SandboxConfig};
 use serde_json::{json, Value};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -64,7 +64,7 @@ fn starttls_is_offered_and_recorded() {
     say(&mut client, "EHLO me.example");
     assert!(say(&mut client, "STARTTLS")[0].starts_with("220 "));
     let mut tcp = client.stream.into_inner();
-    let config = ringmta::io::tls::client_config(false).unwrap();
+    let config = ringmta_io::tls::client_config(None).unwrap();
     let name = "sandbox.example".try_into().unwrap();
     let mut tls = rustls::ClientConnection::new(config, name).unwrap();
     let mut stream = rustls::Stream::new(&mut tls, &mut tcp);

@@ -4,9 +4,10 @@
 //! `RINGMTA_DAMAGE_SEEDS` names how many seeds are run, 300 unless it does.
 
 use crate::support::{message, wait, Sink, Site};
-use ringmta::spool::damage::Damage;
-use ringmta::spool::inspect::{self, Inspected};
-use ringmta::spool::record;
+use ringmta_spool::inspect;
+use ringmta_spool::inspect::Inspected;
+use ringmta_spool::log::record;
+use ringmta_spool::start::damage::Damage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -120,7 +120,7 @@ fn make_the_kept_spool() {
             bytes.truncate(used * BLOCK);
         }
     }
-    let target = kept(ringmta::spool::segment::VERSION);
+    let target = kept(ringmta_spool::log::segment::VERSION);
     let _ = std::fs::remove_dir_all(&target);
     write(&target, &found);
 }
@@ -186,13 +186,13 @@ fn the_spool_of_version_2_is_delivered_by_another_number_of_shards() {
 
 #[test]
 fn every_version_that_was_written_is_kept() {
-    assert!(kept(ringmta::spool::segment::VERSION).is_dir(), "make_the_kept_spool makes it");
-    assert_eq!(ringmta::spool::segment::VERSION, ringmta::spool::replay::VERSION);
+    assert!(kept(ringmta_spool::log::segment::VERSION).is_dir(), "make_the_kept_spool makes it");
+    assert_eq!(ringmta_spool::log::segment::VERSION, ringmta_spool::start::replay::VERSION);
 }
 
 #[test]
 fn a_spool_of_a_newer_version_is_refused_and_not_touched() {
-    let newer = ringmta::spool::segment::VERSION + 1;
+    let newer = ringmta_spool::log::segment::VERSION + 1;
     for kind in ["data", "meta"] {
         let (sink, receiver) = (Sink::start(), Receiver::start());
         let site = site(&sink, &receiver);

@@ -104,6 +104,18 @@ fn repeat(mut stream: &TcpStream, text: &[u8], pause: Duration) -> std::io::Resu
     }
 }
 
+/// Reads a message to its final dot; `false` when the connection ended before.
+fn read_to_dot(reader: &mut impl BufRead) -> std::io::Result<bool> {
+    let mut text = String::new();
+    while text != ".\r\n" {
+        text.clear();
+        if reader.read_line(&mut text)? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn serve(fault: Fault, mut stream: &TcpStream) -> std::io::Result<()> {
     let quick = Duration::ZERO;
     let slow = Duration::from_millis(50);
@@ -153,12 +165,8 @@ fn serve(fault: Fault, mut stream: &TcpStream) -> std::io::Result<()> {
             }
             ("DATA", _) => {
                 stream.write_all(b"354 go ahead\r\n")?;
-                let mut text = String::new();
-                while text != ".\r\n" {
-                    text.clear();
-                    if reader.read_line(&mut text)? == 0 {
-                        return Ok(());
-                    }
+                if !read_to_dot(&mut reader)? {
+                    return Ok(());
                 }
                 match fault {
                     Fault::NoDot => return Ok(()),

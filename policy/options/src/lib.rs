@@ -9,6 +9,7 @@
 //! - Types of options: `cidr`, `duration`, `enums`, `rate`, `secret`, `key_source`, `cipher`, `protocol`
 //! - What is made of them: [`init`] (what start-up asked for), [`ceilings`] (what a configuration allows at most), [`gcra`] (rates
 //!   kept), [`classify`] (rules that sort failures)
+//! - [`mta_sts`] what a domain says about the hosts that take its mail
 //! - [`limits`]
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -29,6 +30,7 @@ mod key_source;
 pub mod limits;
 mod listener;
 mod logs;
+pub mod mta_sts;
 pub mod plain;
 mod protocol;
 mod queue;
@@ -59,6 +61,7 @@ pub use listener::{
 pub use logs::{
     HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, RECORD_TYPES,
 };
+pub use mta_sts::{StsMode, StsPolicy};
 pub use plain::Plain;
 pub use protocol::{LuaProtocol, MxEntry, Protocol};
 pub use queue::QueueConfig;

@@ -1,7 +1,6 @@
 //! DNS as a policy sees it: [`question`] (questions and answers), [`resolvers`] (by their names), [`zones`] (held in memory, for
-//! tests), [`names`] (made of names and addresses), [`mta_sts`] (policies that domains publish).
+//! tests), [`names`] (made of names and addresses).
 
-pub mod mta_sts;
 pub mod names;
 pub mod question;
 pub(crate) mod resolvers;

@@ -87,7 +87,7 @@ fn sample(lua: &Lua, kind: &str) -> Option<Value> {
         }
         "HttpClient" => made("kumo.http.build_client {}"),
         "HttpRequest" => made("kumo.http.build_client({}):get 'http://127.0.0.1/'"),
-        "HttpResponse" => crate::families::http::lua::empty_response().into_lua(lua).ok(),
+        "HttpResponse" => crate::families::http::response::empty_response().into_lua(lua).ok(),
         "Regex" => made("kumo.regex.compile 'x'"),
         "Time" => made("kumo.time.now()"),
         "MimePart" => made("kumo.mimepart.new_text_plain 'x'"),

@@ -62,7 +62,7 @@ fn on(lua: &Lua, ctx: &Rc<Ctx>, event: String, f: Function) -> Result<()> {
     let place = crate::vm::lua_positions::place(lua).map(|(file, line)| format!("{file}:{line}"));
     let place = place.unwrap_or_else(|| "?".into());
     ctx.registrars.borrow_mut().entry(event.clone()).or_default().push(place);
-    ctx.handlers.borrow_mut().entry(event).or_default().push(f);
+    ctx.add_handler(event, f);
     Ok(())
 }
 

@@ -37,6 +37,7 @@ impl Vm {
             shared,
             host,
             handlers: RefCell::default(),
+            handled_lengths: Cell::new(0),
             init: RefCell::default(),
             phase: Cell::new(Phase::Loading),
             slice: Rc::default(),

@@ -8,12 +8,12 @@ use ringmta_options::gcra::Gcra;
 use ringmta_options::Throttle;
 
 use super::named_objects::NamedObjects;
-use crate::dns::mta_sts::StsPolicy;
 use crate::dns::resolvers::Resolvers;
 use crate::dns::zones::Zones;
 use crate::limits::MAX_LATENCY_LABELS;
 use crate::process::helpers::Helpers;
 use crate::process::memo::MemoStore;
+use ringmta_options::StsPolicy;
 
 /// Process-wide state of the policy host. One per process, handed to every VM.
 pub struct Shared {

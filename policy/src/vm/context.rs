@@ -59,6 +59,11 @@ impl Hasher for NameHasher {
     }
 }
 
+/// The bit of [`Ctx::handled_lengths`] that the name of `event` has.
+fn length_bit(event: &str) -> u64 {
+    1 << (event.len() % 64)
+}
+
 /// What native functions of a VM share. The Lua values it holds do not keep the VM alive.
 pub(crate) struct Ctx {
     /// Number of the VM, which no other of the process has.
@@ -66,6 +71,8 @@ pub(crate) struct Ctx {
     pub shared: Arc<Shared>,
     pub host: Rc<dyn Host>,
     pub handlers: RefCell<HashMap<String, Vec<Function>, NameHash>>,
+    /// One bit for each length that the name of a handled event has, modulo 64.
+    pub handled_lengths: Cell<u64>,
     pub init: RefCell<InitConfig>,
     pub phase: Cell<Phase>,
     pub slice: Rc<Slice>,
@@ -124,6 +131,18 @@ impl Ctx {
         }
     }
 
+    /// Adds a handler of an event.
+    pub fn add_handler(&self, event: String, handler: Function) {
+        self.handled_lengths.set(self.handled_lengths.get() | length_bit(&event));
+        self.handlers.borrow_mut().entry(event).or_default().push(handler);
+    }
+
+    /// Whether an event has a handler. Most have none, and a message asks for a dozen: their lengths tell of nearly all.
+    pub fn handles(&self, event: &str) -> bool {
+        self.handled_lengths.get() & length_bit(event) != 0
+            && self.handlers.borrow().contains_key(event)
+    }
+
     /// The n-th handler of an event.
     pub fn handler(&self, event: &str, n: usize) -> Option<Function> {
         self.handlers.borrow().get(event)?.get(n).cloned()
@@ -131,6 +150,9 @@ impl Ctx {
 
     /// The handler of an event that has one: the last that was registered.
     pub fn last_handler(&self, event: &str) -> Option<Function> {
+        if self.handled_lengths.get() & length_bit(event) == 0 {
+            return None;
+        }
         self.handlers.borrow().get(event)?.last().cloned()
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Vm {
 impl Vm {
     /// Whether an event has a handler.
     pub fn handles(&self, event: &str) -> bool {
-        self.ctx.handlers.borrow().contains_key(event)
+        self.ctx.handles(event)
     }
 
     /// Runs a Lua function as a coroutine, under the budget. Failures are logged here, once.

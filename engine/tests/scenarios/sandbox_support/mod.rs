@@ -2,8 +2,8 @@
 #![allow(dead_code)]
 
 use futures::channel::oneshot;
-use ringmta::io::ring::run_shard;
-use ringmta::sandbox::{self, Bound, SandboxConfig};
+use ringmta_io::ring::run_shard;
+use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

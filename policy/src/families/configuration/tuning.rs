@@ -65,7 +65,7 @@ pub(crate) const FUNCTIONS: &[FnDef] = &[
     FnDef::new("kumo.validation_failed", "", "", "Tells `validate` that the policy is not usable."),
     FnDef::new("kumo.traceback", "level?: integer", "any[]", "The frames of the stack."),
     FnDef::new("kumo.get_event_registrars", "event: string", "string[]", "Where the handlers of an event were registered."),
-    FnDef::new("kumo.get_memory_{hard_limit,soft_limit,low_thresh}", "", "integer", "A limit that was set, in bytes."),
+    FnDef::new("kumo.get_memory_{hard_limit,soft_limit,low_thresh}", "", "integer|nil", "A limit that was set, in bytes."),
     FnDef::new("kumo.set_memory_{soft_limit,hard_limit}", "bytes: integer", "", "Memory the bodies of messages may take before they leave it (soft), or new mail is refused (hard)."),
     FnDef::new("kumo.set_config_monitor_globs", "globs: string[]", "", "Names the files that are watched for changes."),
     FnDef::new("kumo.eval_config_monitor_globs", "", "string[]", "The files that are watched."),

@@ -9,7 +9,6 @@ use ringmta_options::plain::Plain;
 use ringmta_options::*;
 
 use super::named_resolver::{parts, zones};
-use crate::dns::mta_sts::StsPolicy;
 use crate::dns::names::{ptr_host, reverse_ip, site_name};
 use crate::dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion};
 use crate::vm::asker::Asker;
@@ -18,6 +17,7 @@ use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
 use crate::vm::read_options::options;
 use crate::vm::{self, Ctx};
+use ringmta_options::StsPolicy;
 
 /// Hosts that take the mail of a domain.
 pub(crate) struct MxPlan {

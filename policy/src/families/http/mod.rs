@@ -2,4 +2,5 @@
 
 mod form;
 pub(crate) mod lua;
+pub(crate) mod response;
 pub(crate) mod websocket;

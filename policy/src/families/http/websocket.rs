@@ -14,7 +14,7 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message, WebSocket};
 use ureq::http;
 
-use super::lua::Response;
+use super::response::Response;
 use crate::families::mpsc::queue::Queue;
 use crate::limits::{
     CLIENT_TIMEOUT, MAX_WEBSOCKETS, MAX_WEBSOCKET_FRAME_BYTES, WEBSOCKET_QUEUE_FRAMES,

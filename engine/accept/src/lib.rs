@@ -1,0 +1,21 @@
+//! Mail comes in: from a socket to a durable message, over ESMTP and HTTP.
+//!
+//! [`start`] the tasks of this stage · [`listener`] sockets and balance · [`serve`] one session's I/O and policy · [`receive`] a transaction becomes messages, [`store`]
+//! makes them durable ·
+//! [`origin`] where they came from · [`relay`] who may relay · [`reports`] bounces and complaints to be logged · [`deferred`] mail that policy sees only later ·
+//! [`room`] disks that are full · [`inject`] mail that comes over HTTP.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod deferred;
+pub mod inject;
+pub mod limits;
+pub mod listener;
+pub mod origin;
+pub mod receive;
+pub mod relay;
+pub mod reports;
+pub mod room;
+pub mod serve;
+pub mod start;
+pub mod store;

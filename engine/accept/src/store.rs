@@ -1,0 +1,173 @@
+//! Makes messages durable, and hands them to their queues.
+
+use crate::limits;
+use crate::origin::ClientSession;
+use crate::reports::Report;
+use crate::room::refusal_of;
+use ringmta_events::record::{Client, Kind, Record};
+use ringmta_io::deadline;
+use ringmta_policy::{HeaderBlock, Message};
+use ringmta_shard::entry;
+use ringmta_shard::state::Shard;
+use ringmta_smtp::reply::Refusal;
+use ringmta_smtp::response::Response;
+use ringmta_smtp::via::TlsInfo;
+use ringmta_spool::location::Location;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Stores messages that did not come over SMTP, and queues them.
+///
+/// # Errors
+/// Why they could not be stored.
+pub async fn store_and_queue(shard: &Rc<Shard>, messages: Vec<Message>) -> Result<(), Refusal> {
+    let mut stored = Stored::new(shard);
+    stored.add_all(messages).await?;
+    stored.queue(None);
+    Ok(())
+}
+
+/// Stores messages that did not come over SMTP and share no fate, and queues those that are stored. One result for each, in
+/// order.
+pub async fn store_each(shard: &Rc<Shard>, messages: Vec<Message>) -> Vec<Result<(), Refusal>> {
+    let mut stored = Stored::new(shard);
+    let mut results: Vec<_> = messages.iter().map(|_| Ok(())).collect();
+    let wait = Duration::from_secs(limits::STORE_WAIT_SECS);
+    match deadline(wait, stored.add(messages)).await {
+        Ok(refused) => {
+            for (at, refusal) in refused {
+                results[at] = Err(refusal);
+            }
+            stored.queue(None);
+        }
+        Err(_) => {
+            tracing::error!("the disk has not answered for {wait:?}");
+            results.fill(Err(Refusal::SpoolFailed));
+        }
+    }
+    results
+}
+
+/// Messages on stable storage that nobody has taken over yet: dropped, they are let go, so that one whose sender was told
+/// otherwise is not found by the next start.
+pub struct Stored<'s> {
+    shard: &'s Rc<Shard>,
+    messages: Vec<(Message, Location)>,
+    /// Of so many of them only the header is in memory, for their records.
+    thin: usize,
+}
+
+impl<'s> Stored<'s> {
+    /// None yet.
+    pub fn new(shard: &'s Rc<Shard>) -> Stored<'s> {
+        Stored { shard, messages: Vec::new(), thin: 0 }
+    }
+
+    /// Stores `messages`, all in one go, but for those of the queue `null`, which is where a policy sends what it wants
+    /// dropped. Gives back why some could not be, each with its number.
+    async fn add(&mut self, messages: Vec<Message>) -> Vec<(usize, Refusal)> {
+        let mut commits = Vec::with_capacity(messages.len());
+        let mut refused = Vec::new();
+        for (at, message) in messages.into_iter().enumerate() {
+            if message.meta_str("queue", |queue| queue == Some("null")) {
+                continue;
+            }
+            let body = message.body().unwrap_or_default();
+            match self.shard.spool.store(&message, &body) {
+                Ok(commit) => commits.push((at, message, commit)),
+                Err(error) => refused.push((at, refusal_of(&error))),
+            }
+        }
+        self.messages.reserve(commits.len());
+        for (at, message, commit) in commits {
+            match commit.await {
+                Ok(place) => self.messages.push((message, place)),
+                Err(error) => refused.push((at, refusal_of(&error))),
+            }
+        }
+        refused
+    }
+
+    /// Stores `messages`, which share one fate.
+    ///
+    /// # Errors
+    /// Why one of them could not be stored; then all of them are let go.
+    pub async fn add_all(&mut self, messages: Vec<Message>) -> Result<(), Refusal> {
+        // What was stored is let go with `self`: the client will send all of it again.
+        match self.add(messages).await.into_iter().next() {
+            Some((_, refusal)) => Err(refusal),
+            None => Ok(()),
+        }
+    }
+
+    /// Stores a part of a transaction and lets its bodies go from memory; those of reports are still needed.
+    ///
+    /// # Errors
+    /// As [`Stored::add_all`].
+    pub async fn stage(
+        &mut self,
+        messages: Vec<Message>,
+        reports: &[(Message, Report)],
+    ) -> Result<(), Refusal> {
+        debug_assert_eq!(self.thin, self.messages.len());
+        self.add_all(messages).await?;
+        for (message, _) in &self.messages[self.thin..] {
+            let (size, body) = (message.body_size(), message.body().unwrap_or_default());
+            if !reports.iter().any(|(report, _)| report.same(message)) {
+                let header = HeaderBlock::new(&body).body_start().min(body.len());
+                message.restore_body(Rc::new(body[..header].to_vec()));
+                message.set_body_size(size);
+            }
+        }
+        self.thin = self.messages.len();
+        Ok(())
+    }
+
+    /// Hands all of them to their queues.
+    pub fn queue(mut self, source: Option<&ClientSession<'_>>) {
+        let shard = self.shard;
+        let thin = self.thin;
+        for (number, (message, at)) in std::mem::take(&mut self.messages).into_iter().enumerate() {
+            message.clear_changes();
+            let counter = match source {
+                Some(_) => &shard.metrics.received_smtp,
+                None => &shard.metrics.received_http,
+            };
+            counter.inc();
+            let queue = message.queue_name().to_string();
+            record_reception(shard, &message, &queue, source);
+            if number < thin {
+                message.drop_body();
+            }
+            entry::accept(shard, message, &queue, at);
+        }
+    }
+}
+
+impl Drop for Stored<'_> {
+    fn drop(&mut self) {
+        for (_, at) in self.messages.drain(..) {
+            self.shard.spool.done(at);
+        }
+    }
+}
+
+fn record_reception(
+    shard: &Rc<Shard>,
+    message: &Message,
+    queue: &str,
+    source: Option<&ClientSession<'_>>,
+) {
+    if !shard.events.wants(Kind::Reception) {
+        return;
+    }
+    let response = Response { code: 250, ..Response::default() };
+    let recipients = message.recipients();
+    let mut record = Record::of_message(Kind::Reception, message, queue, &response);
+    record.recipients = &recipients;
+    record.client = source
+        .map(|source| Client { name: source.origin.client_name, addr: source.origin.client_addr });
+    record.session_id = source.map(|source| source.session_id);
+    record.tls = source.and_then(|_| message.meta(TlsInfo::of_meta));
+    shard.events.record(&record, Some(message));
+}

@@ -1,0 +1,477 @@
+//! Opens a connection to a site: candidate hosts in order, greeting, EHLO, TLS, AUTH.
+
+use crate::client_tls;
+use crate::limits::HOST_LOOKUP_SECONDS;
+use crate::proxy;
+use crate::proxy::{At, Connected, Failure, Stage};
+use crate::routing::mx::shuffle_equals;
+use crate::stage::Egress;
+use crate::wire::Wire;
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use futures::future::join_all;
+use ringmta_io::{deadline, mono_nanos, random_u64, tls, Conn};
+use ringmta_policy::{EgressPath, EnableTls};
+use ringmta_queue::limits::CANDIDATE_HOSTS_MAX;
+use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::plan::PlanHost;
+use ringmta_smtp::client::capabilities::Capabilities;
+use ringmta_smtp::response::Response;
+use ringmta_smtp::via::TlsInfo;
+use ringmta_smtp::via::Via;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// An open, greeted connection.
+pub struct Opened {
+    /// The connection.
+    pub wire: Wire,
+    /// What the peer offers.
+    pub offers: Capabilities,
+    /// Host name it was reached under.
+    pub host: String,
+    /// Its address.
+    pub peer: SocketAddr,
+    /// Ours.
+    pub local: Option<SocketAddr>,
+    /// The proxy in between: protocol, address.
+    pub proxy: Option<(&'static str, SocketAddr)>,
+    /// Under TLS: what it came to.
+    pub tls: Option<TlsInfo>,
+}
+
+impl Opened {
+    /// A delivery of `ready` over this connection, as records tell it.
+    pub fn via(&self, ready: &ReadyQueue, session_id: String) -> Via {
+        Via {
+            host: self.host.clone(),
+            peer: Some(self.peer),
+            local: self.local,
+            proxy: self.proxy,
+            tls: self.tls.clone(),
+            ..ready.via(session_id)
+        }
+    }
+}
+
+/// One address to try.
+struct Candidate {
+    host: String,
+    addr: SocketAddr,
+}
+
+/// Connects to the first host of the site that takes us.
+///
+/// # Errors
+/// A response that stands for all of them: permanent when the site can never be reached under
+/// this policy, else transient, with what each host said or did word for word.
+pub async fn open(egress: &Rc<Egress>, ready: &ReadyQueue) -> Result<Opened, Response> {
+    let path = effective_path(ready);
+    let mut candidates = candidates(egress, ready, &path).await?;
+    // Stable: otherwise in the order of preference.
+    candidates.sort_by_key(|candidate| ready.dead_hosts.has(candidate.addr));
+    let mut failures = Vec::new();
+    for candidate in candidates.into_iter().take(CANDIDATE_HOSTS_MAX) {
+        match open_one(egress, ready, &path, &candidate).await {
+            Ok(opened) => {
+                ready.dead_hosts.forget(candidate.addr);
+                return Ok(opened);
+            }
+            // Another host of the site may well take us, whatever this one says (RFC 5321 section 5.1).
+            Err(why) => failures.push(why),
+        }
+    }
+    let text = format!("failed to connect to any candidate hosts: {}", failures.join(", "));
+    Err(Response::internal(400, text))
+}
+
+/// The path, with what the domain demands by MTA-STS: TLS to a host that proves its name, and never
+/// without (RFC 8461 section 5).
+fn effective_path(ready: &ReadyQueue) -> Rc<EgressPath> {
+    let path = ready.path();
+    if !path.enable_mta_sts || ready.plan.borrow().sts.is_none() {
+        return path;
+    }
+    Rc::new(EgressPath { enable_tls: EnableTls::Required, ..(*path).clone() })
+}
+
+async fn candidates(
+    egress: &Egress,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+) -> Result<Vec<Candidate>, Response> {
+    let (mut hosts, fixed) = {
+        let plan = ready.plan.borrow();
+        (plan.hosts.clone(), plan.fixed)
+    };
+    if path.enable_mta_sts {
+        hosts = allowed(ready, hosts)?;
+    }
+    if !fixed {
+        shuffle_equals(&mut hosts);
+    }
+    let default_port = ready.source.borrow().remote_port.unwrap_or(path.smtp_port);
+    let found = join_all(hosts.iter().map(|host| addresses(egress, path, host))).await;
+    let mut list = Vec::new();
+    let mut prohibited = None;
+    let (mut skipped, mut any) = (false, false);
+    for (host, found) in hosts.iter().zip(found) {
+        let mut found = found.unwrap_or_else(|why| {
+            *ready.last_trouble.borrow_mut() = format!("{}: {why}", host.name);
+            Vec::new()
+        });
+        rotate(&mut found);
+        for ip in found {
+            any = true;
+            if path.prohibited_hosts.contains(ip) {
+                prohibited.get_or_insert_with(|| format!("{}./{ip}", host.name));
+            } else if path.skip_hosts.contains(ip) {
+                skipped = true;
+            } else if fits_source(ready, ip) {
+                let addr = SocketAddr::new(ip, host.port.unwrap_or(default_port));
+                list.push(Candidate { host: host.name.clone(), addr });
+            }
+        }
+    }
+    if !list.is_empty() {
+        return Ok(list);
+    }
+    Err(no_candidate(path, prohibited, skipped, any))
+}
+
+/// Why no host is left to try.
+fn no_candidate(
+    path: &EgressPath,
+    prohibited: Option<String>,
+    skipped: bool,
+    any: bool,
+) -> Response {
+    let of = |code, enhanced, content| Response { code, enhanced, content, command: None };
+    if let Some(host) = prohibited {
+        let list = path.prohibited_hosts.to_string();
+        let text = format!("{host} is on the list of prohibited_hosts {list}");
+        return of(550, Some((5, 4, 4)), text);
+    }
+    let unresolved = Some((4, 4, 4));
+    if skipped {
+        let text = "MX consisted solely of hosts on the skip_hosts list";
+        return Response { enhanced: unresolved, ..Response::internal(451, text) };
+    }
+    if any {
+        let text = "no host has an address of the family that the source can reach";
+        return Response { enhanced: unresolved, ..Response::internal(451, text) };
+    }
+    of(451, unresolved, "MX didn't resolve to any hosts".into())
+}
+
+/// Addresses of one host, within a time for all that is asked of it.
+async fn addresses(
+    egress: &Egress,
+    path: &EgressPath,
+    host: &PlanHost,
+) -> Result<Vec<IpAddr>, String> {
+    if let Some(addr) = host.addr {
+        return Ok(vec![addr]);
+    }
+    let limit = Duration::from_secs(HOST_LOOKUP_SECONDS);
+    let asked = egress.resolver.addresses(&host.name, path.ip_lookup_strategy);
+    match deadline(limit, asked).await {
+        Ok(found) => found.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no address within {limit:?}")),
+    }
+}
+
+/// A host with several addresses is tried at any of them (RFC 5321 section 5.1); the families keep the order
+/// that the path's strategy has put them in.
+fn rotate(addresses: &mut [IpAddr]) {
+    for family in addresses.chunk_by_mut(|a, b| a.is_ipv4() == b.is_ipv4()) {
+        let by = random_u64() as usize % family.len().max(1);
+        family.rotate_left(by);
+    }
+}
+
+/// The hosts that the domain's MTA-STS policy names.
+fn allowed(ready: &ReadyQueue, hosts: Vec<PlanHost>) -> Result<Vec<PlanHost>, Response> {
+    let plan = ready.plan.borrow();
+    let Some(policy) = &plan.sts else { return Ok(hosts) };
+    let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
+    let hosts: Vec<_> = hosts.into_iter().filter(|host| policy.names(&host.name)).collect();
+    if !hosts.is_empty() {
+        return Ok(hosts);
+    }
+    let domain = &ready.routing_domain;
+    let dotted: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
+    let text = format!(
+        "failed to resolve queue {domain}: MTA-STS enforce policy for {domain} permits none of its MX hosts \
+         {dotted:?}; allowed mx patterns: {:?}. The destination is undeliverable until its MTA-STS policy is \
+         corrected.",
+        policy.hosts
+    );
+    Err(Response { code: 451, enhanced: Some((4, 4, 4)), content: text, command: None })
+}
+
+/// A source bound to one family cannot reach the other.
+fn fits_source(ready: &ReadyQueue, ip: IpAddr) -> bool {
+    proxy::leaves_from(&ready.source.borrow()).is_none_or(|from| from.is_ipv4() == ip.is_ipv4())
+}
+
+async fn open_one(
+    egress: &Rc<Egress>,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+    to: &Candidate,
+) -> Result<Opened, String> {
+    let in_clear =
+        path.enable_tls == EnableTls::Disabled || ready.tls_broken_until.get() > mono_nanos();
+    let (why, certificate) = match attempt(egress, ready, path, to, in_clear).await {
+        Err(Failed::Tls { why, certificate }) => (why, certificate),
+        Err(Failed::Other(why)) => return Err(why),
+        Ok(opened) => return Ok(opened),
+    };
+    let remember = path.remember_broken_tls;
+    let told_to = remember.is_some() || path.opportunistic_tls_reconnect_on_failed_handshake;
+    // Mail whose policy does not demand TLS is not held up by a peer's broken TLS (RFC 7435 section 3). A
+    // certificate that does not verify is what `Opportunistic`, unlike `OpportunisticInsecure`, refuses.
+    if !is_opportunistic(path) || certificate && !told_to {
+        return Err(why);
+    }
+    tracing::info!("{}: TLS with {} failed ({why}), going on in clear", ready.name, to.host);
+    if let Some(remember) = remember {
+        ready.tls_broken_until.set(mono_nanos() + remember.as_nanos() as u64);
+    }
+    attempt(egress, ready, path, to, true).await.map_err(|failed| match failed {
+        Failed::Tls { why, .. } | Failed::Other(why) => why,
+    })
+}
+
+fn is_opportunistic(path: &EgressPath) -> bool {
+    matches!(path.enable_tls, EnableTls::Opportunistic | EnableTls::OpportunisticInsecure)
+}
+
+/// Why a host did not take us, in the reference's words.
+enum Failed {
+    /// TLS failed: without it, it may work.
+    Tls {
+        why: String,
+        /// It was the certificate that failed.
+        certificate: bool,
+    },
+    Other(String),
+}
+
+impl From<String> for Failed {
+    fn from(why: String) -> Failed {
+        Failed::Other(why)
+    }
+}
+
+impl Candidate {
+    /// As the reference names a host it speaks to.
+    fn resolved(&self) -> String {
+        let dot = if self.host.parse::<IpAddr>().is_ok() { "" } else { "." };
+        let (name, addr) = (&self.host, self.addr);
+        let ip = addr.ip();
+        format!(
+            "ResolvedAddress {{ name: \"{name}{dot}\", addr: {ip}, is_secure: false }}:{}",
+            addr.port()
+        )
+    }
+}
+
+fn rejected(response: &Response) -> String {
+    format!("Command rejected {}", response.quoted())
+}
+
+async fn attempt(
+    egress: &Rc<Egress>,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+    to: &Candidate,
+    in_clear: bool,
+) -> Result<Opened, Failed> {
+    let (mut wire, local, proxy) = connect(egress, ready, path, to).await?;
+    let greeted = greet(egress, ready, path, &mut wire).await;
+    let mut offers = greeted.map_err(|why| format!("{}: EHLO after banner: {why}", to.addr))?;
+    let mut tls_info = None;
+    if !in_clear && offers.starttls {
+        let started = start_tls(egress, ready, path, wire, to).await?;
+        wire = started.wire;
+        if started.encrypted {
+            tls_info = TlsInfo::of_conn(&wire.conn);
+            let greeted = greet(egress, ready, path, &mut wire).await;
+            offers = greeted.map_err(|why| Failed::Tls {
+                why: format!("{}: EHLO after STARTTLS: {why}", to.addr),
+                certificate: false,
+            })?;
+        }
+    } else if matches!(path.enable_tls, EnableTls::Required | EnableTls::RequiredInsecure) {
+        let policy = format!("{:?}", path.enable_tls);
+        let to = to.resolved();
+        return Err(format!("tls policy is {policy} but STARTTLS is not advertised by {to}").into());
+    }
+    authenticate(egress, path, &mut wire, &offers, tls_info.is_some(), to).await?;
+    let host = to.host.clone();
+    Ok(Opened { wire, offers, host, peer: to.addr, local, proxy, tls: tls_info })
+}
+
+type Proxied = Option<(&'static str, SocketAddr)>;
+
+/// Connects and reads the banner.
+async fn connect(
+    egress: &Rc<Egress>,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+    to: &Candidate,
+) -> Result<(Wire, Option<SocketAddr>, Proxied), String> {
+    let failed = |why: String| {
+        ready.dead_hosts.note(to.addr);
+        format!("connect to {} and read initial banner: {why}", to.addr)
+    };
+    let source = ready.source.borrow().clone();
+    let stage = Stage::new(At::NextHop);
+    let connecting = proxy::connect(egress, &source, to.addr, &stage);
+    let connected = deadline(path.connect_timeout, connecting).await;
+    let connected = connected.unwrap_or_else(|_| Err(Failure::late(path.connect_timeout, &stage)));
+    let Connected { stream, local, proxy } = connected.map_err(|failure| {
+        if let Some(fault) = failure.fault {
+            ready.note_fault(fault);
+        }
+        failed(format!("failed to connect to {} None: {}", to.addr, failure.why))
+    })?;
+    ready.stats.connections.set(ready.stats.connections.get() + 1);
+    let mut wire = Wire::new(Conn::Plain(stream));
+    let limit = path.banner_timeout;
+    match wire.reply(limit).await {
+        Ok(banner) if banner.is_success() => Ok((wire, local, proxy)),
+        Ok(banner) => Err(failed(rejected(&banner))),
+        Err(why) => Err(failed(format!("reading banner: {}", why.words(limit, "NONE")))),
+    }
+}
+
+/// EHLO; HELO only where the peer does not know EHLO (RFC 5321 section 3.2).
+async fn greet(
+    egress: &Egress,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+    wire: &mut Wire,
+) -> Result<Capabilities, String> {
+    let source = ready.source.borrow().ehlo_domain.clone();
+    let name = path
+        .ehlo_domain
+        .clone()
+        .or(source)
+        .unwrap_or_else(|| egress.shard.process.hostname.clone());
+    let verb = if path.use_lmtp { "LHLO" } else { "EHLO" };
+    let response = said(wire, &format!("{verb} {name}"), path.ehlo_timeout).await?;
+    if response.is_success() {
+        return Ok(Capabilities::parse(&response.content));
+    }
+    if path.use_lmtp || !matches!(response.code, 500 | 502 | 504) {
+        return Err(rejected(&response));
+    }
+    match said(wire, &format!("HELO {name}"), path.ehlo_timeout).await {
+        Ok(helo) if helo.is_success() => Ok(Capabilities::default()),
+        Ok(helo) => Err(rejected(&helo)),
+        // It has said why it does not take us before it went.
+        Err(_) => Err(rejected(&response)),
+    }
+}
+
+/// Says one command and gives the answer, or the words for what broke.
+async fn said(wire: &mut Wire, command: &str, limit: Duration) -> Result<Response, String> {
+    let answer = wire.command(&format!("{command}\r\n"), limit).await;
+    answer.map_err(|why| why.words(limit, command))
+}
+
+/// A connection after STARTTLS.
+struct Started {
+    wire: Wire,
+    encrypted: bool,
+}
+
+async fn start_tls(
+    egress: &Egress,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+    mut wire: Wire,
+    to: &Candidate,
+) -> Result<Started, Failed> {
+    // A certificate that cannot be loaded must not make the mail go in clear.
+    let config = client_tls::config(&egress.shard, ready, path).await?;
+    let response = said(&mut wire, "STARTTLS", path.starttls_timeout).await;
+    let response = response
+        .map_err(|why| Failed::Tls { why: format!("{}: {why}", to.addr), certificate: false })?;
+    if !response.is_success() {
+        if is_opportunistic(path) && response.code != 421 {
+            tracing::info!("{}: {} {}", ready.name, to.host, rejected(&response));
+            return Ok(Started { wire, encrypted: false });
+        }
+        return Err(rejected(&response).into());
+    }
+    let Conn::Plain(stream) = wire.into_conn() else {
+        return Err("TLS is already on".to_string().into());
+    };
+    match tls::connect(stream, &to.host, config, path.starttls_timeout).await {
+        Ok(conn) => Ok(Started { wire: Wire::new(conn), encrypted: true }),
+        Err(error) => Err(Failed::Tls {
+            why: format!("TLS handshake with {} failed: {error}", to.resolved()),
+            certificate: tls::is_bad_certificate(&error),
+        }),
+    }
+}
+
+/// AUTH PLAIN where the path asks for it; credentials never go out in clear, nor to an unproven
+/// host, unless the path says so by name.
+async fn authenticate(
+    egress: &Egress,
+    path: &EgressPath,
+    wire: &mut Wire,
+    offers: &Capabilities,
+    under_tls: bool,
+    to: &Candidate,
+) -> Result<(), Failed> {
+    let Some(user) = &path.smtp_auth_plain_username else { return Ok(()) };
+    let to = to.resolved();
+    let deny = |text: String| Failed::Other(text);
+    let verified = matches!(path.enable_tls, EnableTls::Required | EnableTls::Opportunistic);
+    if !under_tls && !path.allow_smtp_auth_plain_without_tls {
+        let text = format!("TLS is not enabled and AUTH PLAIN is required. Skipping ({to})");
+        return Err(deny(text));
+    }
+    if under_tls && !verified && !path.allow_smtp_auth_plain_without_valid_certificate {
+        return Err(deny(format!(
+            "TLS peer certificate was not validated and AUTH PLAIN requires a valid certificate. Skipping ({to})"
+        )));
+    }
+    if !offers.auth_plain {
+        return Err(deny(format!("AUTH is configured but {to} does not offer AUTH PLAIN")));
+    }
+    let password = match &path.smtp_auth_plain_password {
+        Some(source) => egress
+            .shard
+            .policy()
+            .load_key(source)
+            .await
+            .map_err(|error| deny(format!("password of {user} cannot be read: {error}")))?,
+        None => Vec::new(),
+    };
+    let mut secret = format!("\0{user}\0").into_bytes();
+    secret.extend_from_slice(&password);
+    let line = format!("AUTH PLAIN {}\r\n", STANDARD.encode(secret));
+    let failed =
+        |why: String| deny(format!("authenticating as {user} via SMTP AUTH PLAIN to {to}: {why}"));
+    let limit = path.auth_timeout;
+    let sent = wire.send(line.as_bytes(), limit, "AUTH PLAIN").await;
+    let answer = match sent {
+        Ok(()) => wire.reply(limit).await,
+        Err(why) => Err(why),
+    };
+    let mut answer = answer.map_err(|why| failed(why.words(limit, "AUTH PLAIN")))?;
+    if answer.code == 235 {
+        return Ok(());
+    }
+    // The secret is not told.
+    answer.command = Some("AUTH PLAIN\r\n".into());
+    Err(failed(rejected(&answer)))
+}

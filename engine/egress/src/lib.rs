@@ -1,0 +1,30 @@
+//! Mail goes out: from a ready queue to the next hop.
+//!
+//! - [`stage`] what this stage has · [`start`] its tasks
+//! - [`routing`] where the mail of a queue goes · [`resolve`], [`questions`] DNS · [`hosts`] of a file · [`mta_sts`] what a
+//!   domain demands of its hosts
+//! - [`dispatch`] the one place where a connection is opened · [`connect`] how · [`client_tls`], [`proxy`], [`wire`] over what
+//! - [`next`] the next message of a connection · [`session`] its transactions · [`lua`] mail that a policy's own connection
+//!   takes · [`outcome`] what becomes of a message
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod client_tls;
+pub mod connect;
+pub mod dispatch;
+pub mod hosts;
+pub mod limits;
+pub mod lua;
+pub mod mta_sts;
+pub mod next;
+pub mod outcome;
+pub mod proxy;
+pub mod questions;
+pub mod resolve;
+pub mod routing;
+pub mod session;
+pub mod stage;
+pub mod start;
+pub mod wire;
+
+pub use stage::Egress;

@@ -1,0 +1,141 @@
+//! What becomes of a message a peer has answered for: delivered, tried again, failed. The one place
+//! that turns an answer into records, counters and the message's next state. What no peer has seen is
+//! in [`undelivered`].
+
+use crate::limits;
+use crate::next;
+use ringmta_events::record::{Kind, Record};
+use ringmta_io::mono_nanos;
+use ringmta_policy::EnvelopeAddress;
+use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::tasks::{Failed, Task};
+use ringmta_shard::delivery::Delivery;
+use ringmta_shard::flow;
+use ringmta_shard::retry::AFTER_ATTEMPT;
+use ringmta_shard::state::Shard;
+use ringmta_smtp::response::Response;
+use ringmta_smtp::via::Via;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The peer took the message for `recipients`.
+pub fn delivered(
+    shard: &Rc<Shard>,
+    via: &Via,
+    delivery: &Delivery,
+    recipients: &[EnvelopeAddress],
+    response: &Response,
+) {
+    shard.metrics.delivered(&via.site, recipients.len(), delivery.item.id, via.path());
+    record(shard, Kind::Delivery, via, delivery, recipients, response);
+}
+
+/// The peer refused `recipients` for now.
+pub fn transient(
+    shard: &Rc<Shard>,
+    via: &Via,
+    delivery: &Delivery,
+    recipients: &[EnvelopeAddress],
+    response: &Response,
+) {
+    shard.metrics.transfail(&via.site, recipients.len(), via.path());
+    *delivery.item.queue.last_trouble.borrow_mut() =
+        format!("{} {}", response.code, response.content);
+    record(shard, Kind::TransientFailure, via, delivery, recipients, response);
+}
+
+/// The message failed for good for `recipients`.
+pub fn bounce(
+    shard: &Rc<Shard>,
+    via: &Via,
+    delivery: &Delivery,
+    recipients: &[EnvelopeAddress],
+    response: &Response,
+) {
+    shard.metrics.failed(&via.site, recipients.len(), via.path());
+    record(shard, Kind::Bounce, via, delivery, recipients, response);
+}
+
+fn record(
+    shard: &Rc<Shard>,
+    kind: Kind,
+    via: &Via,
+    delivery: &Delivery,
+    recipients: &[EnvelopeAddress],
+    response: &Response,
+) {
+    if !shard.events.wants(kind) {
+        return;
+    }
+    let item = &delivery.item;
+    let mut record = Record::of_message(kind, &delivery.message, &item.queue.name, response);
+    record.recipients = recipients;
+    record.num_attempts = item.attempts;
+    record.via = Some(via);
+    shard.events.record(&record, Some(&delivery.message));
+}
+
+/// No connection to the site could be opened. The one message that was to leave first has had its
+/// attempt, unless other connections are open: then the site merely has enough of us. All that wait
+/// are delayed only after `consecutive_connection_failures_before_delay` failures in a row, or when no
+/// host of the site may ever be spoken to.
+pub async fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: Response) {
+    let failures = ready.failures.get().saturating_add(1);
+    ready.failures.set(failures);
+    *ready.last_trouble.borrow_mut() = response.content.clone();
+    ready.last_used.set(mono_nanos());
+    tracing::debug!("{}: {}", ready.name, response.content);
+    let most = ready.path().consecutive_connection_failures_before_delay;
+    let is_down = failures as usize > most;
+    let pause = if is_down { SITE_DOWN_PAUSE } else { pause_after(failures) };
+    if ready.established.get() > 0 && !response.is_permanent() {
+        ready.connect_after.set(mono_nanos() + pause.as_nanos() as u64);
+        return;
+    }
+    let via = ready.via(ringmta_smtp::ids::random_uuid());
+    if response.is_permanent() {
+        return fail_all(shard, ready, via, response);
+    }
+    // New mail need not knock at a closed door each time.
+    next::block(shard, ready, pause);
+    if ready.is_held() {
+        return;
+    }
+    let first = ready.items.borrow_mut().pop_front();
+    if let Some(item) = first {
+        let context = AFTER_ATTEMPT;
+        let failed = Failed { response, via: Some(via.clone()), context };
+        shard.queues.end(item, Task::Fail(Rc::new(failed)));
+    }
+    if ready.suspended_for().is_some() {
+        // Its source is left alone: what waits may leave from another.
+        let waiting = std::mem::take(&mut *ready.items.borrow_mut());
+        waiting.into_iter().for_each(|item| flow::submit(shard, item));
+    } else if is_down {
+        let response = Response {
+            code: 451,
+            enhanced: Some((4, 4, 1)),
+            content: "No answer from any hosts listed in MX".into(),
+            command: None,
+        };
+        fail_all(shard, ready, via, response);
+    }
+}
+
+/// Time until the next connection to a site of which it is known that it is down.
+const SITE_DOWN_PAUSE: Duration = Duration::from_secs(limits::SITE_DOWN_PAUSE_SECS);
+
+/// Time until the next connection after so many failures in a row.
+fn pause_after(failures: u32) -> Duration {
+    let doubled = limits::CONNECT_PAUSE_MIN_MS << failures.saturating_sub(1).min(20);
+    Duration::from_millis(doubled.min(limits::CONNECT_PAUSE_MAX_MS))
+}
+
+fn fail_all(shard: &Rc<Shard>, ready: &ReadyQueue, via: Via, response: Response) {
+    let failed = Failed { response, via: Some(via), context: AFTER_ATTEMPT };
+    let failed = Rc::new(failed);
+    let waiting = std::mem::take(&mut *ready.items.borrow_mut());
+    for item in waiting {
+        shard.queues.end(item, Task::Fail(failed.clone()));
+    }
+}

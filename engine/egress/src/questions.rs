@@ -1,0 +1,135 @@
+//! DNS questions of the policy, answered by the shard's resolver; or, before there is a shard, by a
+//! plain socket on a thread that may wait.
+
+use crate::resolve;
+use crate::resolve::{Answer, DnsError, Resolver, Settings};
+use hickory_proto::rr::RecordType;
+use ringmta_policy::{
+    DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult, IpLookupStrategy, NameServers,
+};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::{SocketAddr, UdpSocket};
+use std::rc::Rc;
+use std::sync::Arc;
+
+fn failure(error: DnsError) -> DnsFailure {
+    match error {
+        DnsError::NoSuchName => DnsFailure::NoSuchName,
+        DnsError::NoData => DnsFailure::NoData,
+        DnsError::Failed(why) => DnsFailure::Failed(why),
+    }
+}
+
+/// What the records say, best MX first.
+fn told(answer: &Answer) -> DnsAnswer {
+    let mut mx = answer.mx.clone();
+    mx.sort();
+    DnsAnswer { mx, addresses: answer.addresses.clone(), texts: answer.txt.clone() }
+}
+
+/// Asks the shard's resolver.
+pub async fn ask(resolver: &Resolver, question: &DnsQuestion) -> DnsResult {
+    let name = question.name.as_str();
+    let kind = match question.kind {
+        DnsKind::Addresses(strategy) => {
+            let found = resolver.addresses(name, strategy).await.map_err(failure)?;
+            return Ok(DnsAnswer { addresses: found, ..DnsAnswer::default() });
+        }
+        DnsKind::Mx => RecordType::MX,
+        DnsKind::Txt => RecordType::TXT,
+        DnsKind::Ptr => RecordType::PTR,
+    };
+    resolver.lookup(name, kind).await.map(|answer| told(&answer)).map_err(failure)
+}
+
+/// The resolvers a policy gave names to, as far as this shard was asked to use them.
+#[derive(Default)]
+pub struct NamedResolvers(RefCell<HashMap<String, Known>>);
+
+/// What the name stood for when it was asked, and the resolver made of it.
+type Known = (Arc<NameServers>, Rc<Resolver>);
+
+impl NamedResolvers {
+    /// The resolver of these servers, with its cache. One that was defined anew begins with an empty one.
+    pub fn get(&self, servers: &Arc<NameServers>) -> Rc<Resolver> {
+        let mut known = self.0.borrow_mut();
+        if let Some((of, resolver)) = known.get(&servers.name) {
+            if Arc::ptr_eq(of, servers) {
+                return resolver.clone();
+            }
+        }
+        let resolver =
+            Resolver::new(servers.servers.clone()).with_settings(Settings::new(&servers.options));
+        let resolver = Rc::new(resolver);
+        known.insert(servers.name.clone(), (servers.clone(), resolver.clone()));
+        resolver
+    }
+}
+
+/// Asks the servers of a question, or the system's, and waits for the answer.
+pub fn ask_blocking(question: &DnsQuestion) -> DnsResult {
+    let kinds: &[RecordType] = match question.kind {
+        DnsKind::Mx => &[RecordType::MX],
+        DnsKind::Txt => &[RecordType::TXT],
+        DnsKind::Ptr => &[RecordType::PTR],
+        DnsKind::Addresses(IpLookupStrategy::Ipv4Only) => &[RecordType::A],
+        DnsKind::Addresses(IpLookupStrategy::Ipv6Only) => &[RecordType::AAAA],
+        DnsKind::Addresses(_) => &[RecordType::A, RecordType::AAAA],
+    };
+    let mut sum = DnsAnswer::default();
+    let mut error = DnsFailure::NoData;
+    for kind in kinds {
+        match one(question, *kind) {
+            Ok(answer) => {
+                let answer = told(&answer);
+                sum.mx.extend(answer.mx);
+                sum.addresses.extend(answer.addresses);
+                sum.texts.extend(answer.texts);
+            }
+            Err(e) => error = failure(e),
+        }
+    }
+    if sum == DnsAnswer::default() {
+        return Err(error);
+    }
+    Ok(sum)
+}
+
+fn one(question: &DnsQuestion, kind: RecordType) -> Result<Answer, DnsError> {
+    let named = question.servers.as_deref();
+    let settings = named.map(|n| Settings::new(&n.options)).unwrap_or_default();
+    let servers = match named {
+        Some(named) if !named.servers.is_empty() => named.servers.clone(),
+        _ => resolve::system_servers(),
+    };
+    let mut why = "no name servers are configured".to_string();
+    for attempt in 0..settings.tries {
+        let server = servers[attempt % servers.len().max(1)];
+        match exchange(server, &question.name, kind, &settings) {
+            Ok(Err(DnsError::Failed(text))) => why = format!("{server}: {text}"),
+            Ok(usable) => return usable,
+            Err(error) => why = format!("{server}: {error}"),
+        }
+    }
+    Err(DnsError::Failed(why))
+}
+
+/// One question over UDP. A cut answer is used as far as it goes: this serves start-up only.
+fn exchange(
+    server: SocketAddr,
+    name: &str,
+    kind: RecordType,
+    settings: &Settings,
+) -> std::io::Result<Result<Answer, DnsError>> {
+    let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let socket = UdpSocket::bind(any)?;
+    socket.set_read_timeout(Some(settings.timeout))?;
+    // Connected: what others throw at the port does not reach us.
+    socket.connect(server)?;
+    let question = resolve::Question::new(name, kind, settings)?;
+    socket.send(&question.wire)?;
+    let mut buffer = vec![0; 4096];
+    let size = socket.recv(&mut buffer)?;
+    question.read(&buffer[..size])
+}

@@ -1,0 +1,270 @@
+//! Finds where a scheduled queue's mail goes: its configuration, the hosts, the sources, and so
+//! the ready queues. Asked of policy and DNS once per refresh interval, never per message.
+
+use crate::limits;
+use crate::mta_sts;
+use crate::routing::mx as plan;
+use crate::stage::Egress;
+use ringmta_io::sim::planted::{is_planted, Bug};
+use ringmta_io::{self as io, mono_nanos};
+use ringmta_policy::{
+    EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy, StsMode,
+};
+use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::model::{Route, ScheduledQueue};
+use ringmta_queue::plan::Plan;
+use ringmta_shard::flow;
+use ringmta_shard::unsent;
+use ringmta_smtp::response::Response;
+use std::rc::Rc;
+use std::time::Duration;
+
+const UNSPECIFIED: &str = "unspecified";
+
+/// Serves the list of queues whose routes are to be found, for as long as the shard lives.
+pub async fn run(egress: Rc<Egress>) {
+    loop {
+        egress.shard.queues.to_route.pushed().await;
+        while let Some(queue) = egress.shard.queues.to_route.pop() {
+            let egress = egress.clone();
+            io::spawn(async move { refresh(&egress, &queue).await });
+        }
+    }
+}
+
+/// Finds the route of `queue` anew. What is known stays in force meanwhile.
+async fn refresh(egress: &Rc<Egress>, queue: &Rc<ScheduledQueue>) {
+    let (found, in_force) = find_in_force(egress, queue).await;
+    queue.resolving.set(false);
+    match found {
+        Ok(route) => {
+            let paths = route.ready().map(|ready| ready.path().refresh_interval).min();
+            let interval = queue.config.borrow().refresh_interval;
+            let interval = paths.map_or(interval, |path| path.min(interval));
+            let nanos = interval.max(limits::REFRESH_INTERVAL_MIN).as_nanos() as u64;
+            let until = mono_nanos().saturating_add(nanos);
+            queue.fresh_until.set(if in_force { until } else { 0 });
+            *queue.route.borrow_mut() = Some(Rc::new(route));
+        }
+        Err(response) => {
+            // Known ready queues go on; without any, what waits is charged an attempt.
+            queue.fresh_until.set(mono_nanos() + 1_000_000_000);
+            *queue.last_trouble.borrow_mut() = response.content.clone();
+            if queue.route.borrow().is_none() || response.is_permanent() {
+                *queue.route.borrow_mut() = None;
+                return unsent::fail_waiting(&egress.shard, queue, response);
+            }
+        }
+    }
+    flow::pump(&egress.shard, queue);
+}
+
+/// Finds the route by the policy and the epoch that are in force when it is found: an answer that
+/// was under way while they changed is not kept. Where they change all the time the last answer is
+/// taken, and `false` says that it is asked for again.
+async fn find_in_force(
+    egress: &Rc<Egress>,
+    queue: &Rc<ScheduledQueue>,
+) -> (Result<Route, Response>, bool) {
+    let limit = Duration::from_secs(limits::ROUTE_SECS);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (policy, serial) = (egress.shard.policy(), egress.shard.serial());
+        let epoch = egress.shard.process.policy_shared.epoch();
+        let found = match io::deadline(limit, find(egress, queue, &policy, epoch)).await {
+            Ok(found) => found,
+            Err(_) => {
+                let text = format!("the route of {} was not found within {limit:?}", queue.name);
+                tracing::error!("{text}");
+                Err(Response::internal(451, text))
+            }
+        };
+        queue.serial.set(serial);
+        let same_epoch = epoch == egress.shard.process.policy_shared.epoch();
+        let in_force = same_epoch && serial == egress.shard.serial();
+        if in_force || tries == limits::ROUTE_TRIES {
+            return (found, in_force);
+        }
+    }
+}
+
+async fn find(
+    egress: &Rc<Egress>,
+    queue: &Rc<ScheduledQueue>,
+    policy: &Policy,
+    epoch: u64,
+) -> Result<Route, Response> {
+    let parts = &queue.parts;
+    let known = queue.config();
+    let config = if known.refresh_strategy == RefreshStrategy::Epoch && queue.epoch.get() == epoch {
+        known
+    } else {
+        let config = policy
+            .queue_config(
+                &parts.domain,
+                parts.tenant.as_deref(),
+                parts.campaign.as_deref(),
+                parts.routing_domain.as_deref(),
+            )
+            .await
+            .map_err(|error| policy_failed("get_queue_config", &error))?;
+        Rc::new(config.unwrap_or_default())
+    };
+    *queue.config.borrow_mut() = config.clone();
+    queue.epoch.set(epoch);
+    let (plan, constructor) = find_plan(egress, queue, &config).await?;
+    let plan = Rc::new(plan);
+    let mut entries = Vec::new();
+    for (weight, source) in sources(policy, &config.egress_pool).await? {
+        let target =
+            Target { queue, pool: &config.egress_pool, plan: &plan, constructor: &constructor };
+        let ready = ready_queue(egress, policy, &target, source).await?;
+        entries.push((weight, ready));
+    }
+    if entries.is_empty() {
+        let pool = &config.egress_pool;
+        return Err(Response::internal(451, format!("egress pool `{pool}` has no usable source")));
+    }
+    Ok(Route::new(entries))
+}
+
+async fn find_plan(
+    egress: &Rc<Egress>,
+    queue: &ScheduledQueue,
+    config: &QueueConfig,
+) -> Result<(Plan, Option<String>), Response> {
+    match &config.protocol {
+        Protocol::Smtp { mx_list, .. } if !mx_list.is_empty() => {
+            Ok((plan::from_list(mx_list), None))
+        }
+        Protocol::Smtp { .. } => {
+            let domain = queue.parts.delivery_domain();
+            let mut plan = plan::from_dns(&egress.resolver, domain).await?;
+            if let Some(name) = plan::domain_name(domain) {
+                let policy = mta_sts::find::find(egress, name).await;
+                plan.sts = policy.filter(|policy| policy.mode == StsMode::Enforce);
+            }
+            Ok((plan, None))
+        }
+        Protocol::Lua { constructor, .. } => {
+            let site = queue.parts.domain.clone();
+            Ok((
+                Plan { site, hosts: Vec::new(), fixed: true, sts: None },
+                Some(constructor.clone()),
+            ))
+        }
+        Protocol::Maildir { .. } | Protocol::Xfer { .. } => {
+            Err(Response::internal(451, "this delivery protocol is not supported"))
+        }
+    }
+}
+
+async fn sources(policy: &Policy, pool: &str) -> Result<Vec<(u32, EgressSource)>, Response> {
+    let entries = if pool == UNSPECIFIED {
+        vec![(1, UNSPECIFIED.to_string())]
+    } else {
+        let found = policy
+            .egress_pool(pool)
+            .await
+            .map_err(|error| policy_failed("get_egress_pool", &error))?;
+        let found = found.ok_or_else(|| {
+            Response::internal(451, format!("egress pool `{pool}` is not defined by the policy"))
+        })?;
+        found.entries.into_iter().map(|entry| (entry.weight, entry.name)).collect()
+    };
+    let mut sources = Vec::new();
+    for (weight, name) in entries.into_iter().filter(|(weight, _)| *weight > 0) {
+        let source = if name == UNSPECIFIED {
+            None
+        } else {
+            let found = policy
+                .egress_source(&name)
+                .await
+                .map_err(|error| policy_failed("get_egress_source", &error))?;
+            Some(found.ok_or_else(|| {
+                let text = format!("egress source `{name}` is not defined by the policy");
+                Response::internal(451, text)
+            })?)
+        };
+        sources.push((weight, source.unwrap_or(EgressSource { name, ..EgressSource::default() })));
+    }
+    Ok(sources)
+}
+
+/// What the ready queues of one scheduled queue have in common.
+struct Target<'a> {
+    queue: &'a ScheduledQueue,
+    pool: &'a str,
+    plan: &'a Rc<Plan>,
+    constructor: &'a Option<String>,
+}
+
+async fn ready_queue(
+    egress: &Rc<Egress>,
+    policy: &Policy,
+    target: &Target<'_>,
+    source: EgressSource,
+) -> Result<Rc<ReadyQueue>, Response> {
+    let routing_domain = target.queue.parts.delivery_domain();
+    let protocol = match target.constructor {
+        Some(constructor) => format!("lua:{constructor}"),
+        None => "smtp_client".to_string(),
+    };
+    let site = format!("{}->{}@{protocol}", source.name, target.plan.site);
+    // Domains that demand different things of the same hosts never share a connection.
+    let name = match &target.plan.sts {
+        Some(policy) => format!("{site}+mta-sts:{}", policy.digest()),
+        None => site.clone(),
+    };
+    let known = || egress.shard.queues.ready.borrow().get(&name).cloned();
+    let epoch = egress.shard.process.policy_shared.epoch();
+    let before = known();
+    let fresh = before.clone().filter(|ready| ready.is_path_fresh(mono_nanos(), epoch));
+    let (path, asked) = match fresh {
+        Some(ready) => (ready.path(), ready.path_asked.get()),
+        None => {
+            let asked = (mono_nanos(), epoch);
+            let path: Option<EgressPath> = policy
+                .egress_path(routing_domain, &source.name, &target.plan.site)
+                .await
+                .map_err(|error| policy_failed("get_egress_path_config", &error))?;
+            (Rc::new(path.unwrap_or_default()), asked)
+        }
+    };
+    let source = Rc::new(source);
+    // Another domain of this site may have made it while policy was asked: there is one of a name.
+    let known = if is_planted(Bug::StaleLookup) { before } else { known() };
+    if let Some(ready) = known {
+        // Of two answers the one that was asked for later counts.
+        if asked.0 >= ready.path_asked.get().0 {
+            ready.set_path(path, &egress.shard.process.limits);
+            ready.path_asked.set(asked);
+        }
+        *ready.plan.borrow_mut() = target.plan.clone();
+        *ready.source.borrow_mut() = source;
+        return Ok(ready);
+    }
+    let ready = Rc::new(ReadyQueue::new(
+        name.clone(),
+        &site,
+        target.pool,
+        routing_domain,
+        target.constructor.clone(),
+        source,
+        target.plan.clone(),
+        path,
+        &egress.shard.process.limits,
+    ));
+    ready.path_asked.set(asked);
+    ready.held_until.set(egress.shard.queues.orders.ready_held_until(&ready.name));
+    egress.shard.queues.ready.borrow_mut().insert(name, ready.clone());
+    Ok(ready)
+}
+
+fn policy_failed(event: &str, error: &PolicyError) -> Response {
+    match error {
+        PolicyError::Reject(rejection) => Response::internal(rejection.code, &rejection.text),
+        other => Response::internal(451, format!("{event}: {other}")),
+    }
+}

@@ -1,0 +1,477 @@
+//! The transactions of one connection.
+//!
+//! With PIPELINING (RFC 2920) a transaction costs one round trip: the envelope of the next
+//! message leaves in the same write as the body and dot of this one, and the answers to all of
+//! it come back together. What is said, and what the answers mean, is `conversation`'s; this file moves the
+//! bytes, each under its deadline, and hands on what became of whom.
+
+use crate::connect;
+use crate::connect::Opened;
+use crate::limits;
+use crate::next;
+use crate::outcome;
+use crate::stage::Egress;
+use crate::wire::{Unasked, Wire};
+use ringmta_policy::{EgressPath, EnvelopeAddress};
+use ringmta_queue::model::ReadyQueue;
+use ringmta_shard::delivery::Delivery;
+use ringmta_shard::ending;
+use ringmta_shard::leases::Leases;
+use ringmta_shard::retry;
+use ringmta_shard::state::Shard;
+use ringmta_smtp::client::broken::Broken;
+use ringmta_smtp::client::capabilities as client;
+use ringmta_smtp::client::capabilities::{Capabilities, Needs};
+use ringmta_smtp::client::conversation::{Action, Ask, Conversation, End, Fate, Group, Manner};
+use ringmta_smtp::international;
+use ringmta_smtp::response::Response;
+use ringmta_smtp::via::Via;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Runs one connection from opening to close.
+pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, leases: &Leases) {
+    let shard = &egress.shard;
+    let opened = match connect::open(egress, ready).await {
+        Ok(opened) => opened,
+        Err(response) => return outcome::connection_failed(shard, ready, response).await,
+    };
+    let _open = ready.opened();
+    shard.metrics.egress_connections.inc();
+    let mut session = Session::new(shard, ready, leases, opened);
+    let result = session.deliver().await;
+    session.end(result).await;
+    shard.metrics.egress_connections.dec();
+}
+
+/// A delivery under way.
+struct Transaction {
+    delivery: Delivery,
+    /// What is said with the peer about the recipients whose turn it is.
+    talk: Conversation,
+    /// Recipients of later transactions.
+    rest: Vec<EnvelopeAddress>,
+    /// Recipients to try again later, each with the answer that deferred it.
+    deferred: Vec<(EnvelopeAddress, Response)>,
+    /// A peer has answered for some of its recipients: it cannot be put back as it was.
+    answered: bool,
+    needs: Needs,
+}
+
+struct Session<'a> {
+    shard: &'a Rc<Shard>,
+    ready: &'a Rc<ReadyQueue>,
+    leases: &'a Leases,
+    path: Rc<EgressPath>,
+    wire: Wire,
+    offers: Capabilities,
+    via: Via,
+    deliveries: usize,
+    /// The peer may still hold a transaction of ours.
+    needs_reset: bool,
+}
+
+impl<'a> Session<'a> {
+    fn new(
+        shard: &'a Rc<Shard>,
+        ready: &'a Rc<ReadyQueue>,
+        leases: &'a Leases,
+        opened: Opened,
+    ) -> Session<'a> {
+        let via = opened.via(ready, ringmta_smtp::ids::random_uuid());
+        Session {
+            shard,
+            ready,
+            leases,
+            path: ready.path(),
+            wire: opened.wire,
+            offers: opened.offers,
+            via,
+            deliveries: 0,
+            needs_reset: false,
+        }
+    }
+
+    async fn deliver(&mut self) -> Result<(), End> {
+        let mut next: Option<Transaction> = None;
+        loop {
+            let current = match next.take() {
+                Some(transaction) => transaction,
+                None if self.is_over() => return Ok(()),
+                None => match next::next(self.shard, self.ready).await {
+                    Some(delivery) => {
+                        let Some(transaction) = self.begin(delivery) else { continue };
+                        transaction
+                    }
+                    None if self.wait().await => continue,
+                    None => return Ok(()),
+                },
+            };
+            next = self.transact(current).await?;
+        }
+    }
+
+    /// Waits for work; `false` when there was none for long.
+    async fn wait(&self) -> bool {
+        if self.leases.gives_way_idle(self.shard, self.ready, self.deliveries) {
+            return false;
+        }
+        self.ready.wait_idle(self.path.idle_timeout).await && !self.shard.context.stopping.get()
+    }
+
+    /// Whether this connection has done its share.
+    fn is_over(&self) -> bool {
+        if self.shard.context.stopping.get() {
+            return true;
+        }
+        if self.deliveries >= self.path.max_deliveries_per_connection {
+            return true;
+        }
+        self.leases.gives_way_busy(self.shard, self.ready, self.deliveries)
+    }
+
+    /// Looks at what the message needs; one the peer cannot take is failed here.
+    fn begin(&self, delivery: Delivery) -> Option<Transaction> {
+        let body = delivery.message.body().unwrap_or_default();
+        let mut recipients = delivery.message.recipients();
+        let needs = Needs {
+            eight_bit: !client::is_seven_bit(&body),
+            smtputf8: international::needs_smtputf8(&delivery.message),
+            size: body.len(),
+        };
+        if let Some(response) = self.cannot_take(needs) {
+            outcome::bounce(self.shard, &self.via, &delivery, &recipients, &response);
+            ending::finish(self.shard, delivery.item);
+            return None;
+        }
+        let most = self.path.max_recipients_per_batch.max(1);
+        let rest = if recipients.len() > most { recipients.split_off(most) } else { Vec::new() };
+        let talk = self.conversation(&delivery, needs, recipients);
+        Some(Transaction { delivery, talk, rest, deferred: Vec::new(), answered: false, needs })
+    }
+
+    fn conversation(
+        &self,
+        delivery: &Delivery,
+        needs: Needs,
+        recipients: Vec<EnvelopeAddress>,
+    ) -> Conversation {
+        let manner = Manner { pipelining: self.pipelining(), lmtp: self.path.use_lmtp };
+        let mut line = Vec::with_capacity(96);
+        client::mail_from(&mut line, &delivery.message.sender(), needs, &self.offers);
+        Conversation::new(manner, self.needs_reset, line, recipients)
+    }
+
+    fn cannot_take(&self, needs: Needs) -> Option<Response> {
+        let no = |code, enhanced, text: &str| {
+            Some(Response { enhanced: Some(enhanced), ..Response::internal(code, text) })
+        };
+        if needs.eight_bit && !self.offers.eight_bit && !self.path.ignore_8bit_checks {
+            let text = "DATA is 8bit, destination does not support 8BITMIME. \
+                        Conversion via msg:check_fix_conformance during reception is required";
+            return no(554, (5, 6, 3), text);
+        }
+        if needs.smtputf8 && !self.offers.smtputf8 && !self.path.ignore_8bit_checks {
+            return no(554, (5, 6, 7), "envelope is 8bit, destination does not support SMTPUTF8.");
+        }
+        let limit = self.offers.size.flatten()?;
+        if needs.size as u64 > limit {
+            return no(552, (5, 3, 4), "the message is larger than the peer takes");
+        }
+        None
+    }
+
+    fn pipelining(&self) -> bool {
+        self.offers.pipelining && self.path.enable_pipelining
+    }
+
+    /// Carries one transaction through. Gives the next one, its envelope already sent.
+    async fn transact(&mut self, mut t: Transaction) -> Result<Option<Transaction>, End> {
+        let mut next = None;
+        let mut out = Vec::new();
+        // What is unread before anything of this transaction was said cannot be an answer to it.
+        if t.talk.is_fresh() {
+            if let Some(end) = self.said_before().await {
+                t.talk.never_begun(end);
+            }
+        }
+        loop {
+            out.clear();
+            match t.talk.next(&mut out) {
+                Action::Send => {
+                    let (limit, phase) = self.limit_of(t.talk.awaited());
+                    if let Err(why) = self.wire.send(&out, limit, phase).await {
+                        self.last_words(&mut t, why).await;
+                    }
+                }
+                Action::Await(ask) => {
+                    let (limit, _) = self.limit_of(ask);
+                    match self.wire.reply(limit).await {
+                        Ok(response) => t.talk.answer(response),
+                        Err(why) => self.broke(&mut t, why, limit),
+                    }
+                }
+                Action::Body => next = self.send_body(&mut t, &mut out).await,
+                Action::Over => break,
+            }
+        }
+        // With nothing more to be answered the peer has nothing more to say: if it has, its answers were not to what
+        // they seemed to be.
+        if next.is_none() && t.talk.is_complete() {
+            if let Some(Unasked::Said(what)) = self.wire.unasked().await {
+                t.talk.unread(&what);
+            }
+        }
+        self.conclude(t, next).await
+    }
+
+    /// How long an answer may take, and what is said meanwhile, for the words of an error.
+    fn limit_of(&self, ask: Ask) -> (Duration, &'static str) {
+        let path = &self.path;
+        match ask {
+            Ask::Reset => (path.rset_timeout, "RSET"),
+            Ask::Mail => (path.mail_from_timeout, "MAIL FROM"),
+            Ask::Rcpt(_) => (path.rcpt_to_timeout, "RCPT TO"),
+            Ask::Data => (path.data_timeout, "DATA"),
+            Ask::Dot => (path.data_dot_timeout, "message data"),
+        }
+    }
+
+    /// The connection took no more of what was sent. The peer may have said why before it closed: that is read,
+    /// and counts.
+    async fn last_words(&mut self, t: &mut Transaction, why: Broken) {
+        let limit = Duration::from_secs(limits::LAST_WORDS_SECONDS);
+        if t.talk.awaited() == Ask::Dot {
+            t.talk.body_sent();
+        }
+        let mut nothing = Vec::new();
+        while let Action::Await(_) = t.talk.next(&mut nothing) {
+            match self.wire.reply(limit).await {
+                Ok(response) => t.talk.answer(response),
+                Err(_) => self.broke(t, why.clone(), limit),
+            }
+        }
+        if !t.talk.is_over() {
+            self.broke(t, why.clone(), limit);
+        }
+        t.talk.lost(why);
+    }
+
+    /// The connection broke while an answer was waited for: the records get the reference's words.
+    fn broke(&self, t: &mut Transaction, why: Broken, limit: Duration) {
+        let ask = t.talk.awaited();
+        let command = t.talk.command(ask);
+        let words = why.words(limit, command.trim_end());
+        let response = if matches!(why, Broken::Late(_)) {
+            let text = format!("failed to send message to {}: {words}", self.ready.name);
+            Response { enhanced: Some((4, 4, 2)), ..Response::internal(421, text) }
+        } else {
+            Response::internal(400, format!("failed to send message: {words}"))
+        };
+        t.talk.broken(why, response);
+    }
+
+    /// What the peer has said or done before a transaction begins.
+    async fn said_before(&mut self) -> Option<End> {
+        Some(match self.wire.unasked().await? {
+            Unasked::Closed => End::Broken(Broken::Lost("connection closed by the peer".into())),
+            // An idle connection is closed so: it is nobody's answer.
+            Unasked::Closing(reply) => {
+                tracing::debug!("{}: {} {}", self.ready.name, reply.code, reply.joined());
+                End::Closing
+            }
+            Unasked::Said(what) => End::OutOfStep(format!("the peer says unasked: {what}")),
+        })
+    }
+
+    /// Sends the message, its dot, and with pipelining the envelope of the next one, which is given back.
+    async fn send_body(&mut self, t: &mut Transaction, out: &mut Vec<u8>) -> Option<Transaction> {
+        if let Some(Unasked::Said(what)) = self.wire.unasked().await {
+            t.talk.unread(&format!("before the message: {what}"));
+            return None;
+        }
+        let body = t.delivery.message.body().unwrap_or_default();
+        out.reserve(body.len() + body.len() / 32 + 512);
+        client::data(out, &body);
+        drop(body);
+        self.deliveries += 1;
+        let next = self.next_envelope(t, out).await;
+        let (limit, phase) = self.limit_of(Ask::Dot);
+        match self.wire.send(out, limit, phase).await {
+            Ok(()) => t.talk.body_sent(),
+            Err(why) => self.last_words(t, why).await,
+        }
+        next
+    }
+
+    /// The envelope that may leave with this body, appended to `out`.
+    async fn next_envelope(&mut self, t: &Transaction, out: &mut Vec<u8>) -> Option<Transaction> {
+        if !self.pipelining() || self.is_over() || !t.rest.is_empty() || t.talk.is_crowded() {
+            return None;
+        }
+        // The dot ends what the peer holds.
+        self.needs_reset = false;
+        let delivery = next::next(self.shard, self.ready).await?;
+        let mut next = self.begin(delivery)?;
+        next.talk.next(out);
+        Some(next)
+    }
+
+    /// A transaction is over: each group of recipients gets its record, and the message goes on.
+    async fn conclude(
+        &mut self,
+        mut t: Transaction,
+        next: Option<Transaction>,
+    ) -> Result<Option<Transaction>, End> {
+        let talk = std::mem::replace(&mut t.talk, Conversation::empty());
+        let verdict = talk.verdict();
+        self.needs_reset = verdict.needs_reset;
+        let mut end = verdict.end;
+        if self.needs_reset && !self.path.enable_rset && end.is_none() {
+            end = Some(End::Closing);
+        }
+        let died_idle = matches!(end, Some(End::Broken(Broken::Lost(_)))) && self.deliveries > 0;
+        let nobody = verdict.groups.iter().all(|group| group.fate == Fate::Unoffered);
+        if verdict.unanswered && !t.answered && (nobody || died_idle) {
+            // A connection kept open may have died while idle: that is no attempt, nor is what was not offered.
+            self.untouched(t);
+        } else {
+            t.answered = true;
+            let again = self.note(&mut t, verdict.groups).await;
+            t.rest.splice(0..0, again);
+            if end.is_none() && !t.rest.is_empty() {
+                // (No next envelope has left then.)
+                return Ok(Some(self.further(t)));
+            }
+            self.settle(t).await;
+        }
+        match end {
+            None => Ok(next),
+            Some(end) => {
+                if let Some(next) = next {
+                    self.untouched(next);
+                }
+                Err(end)
+            }
+        }
+    }
+
+    /// The same message for those of its recipients that had no turn yet.
+    fn further(&self, mut t: Transaction) -> Transaction {
+        let most = self.path.max_recipients_per_batch.max(1).min(t.rest.len());
+        let later = t.rest.split_off(most);
+        let now = std::mem::replace(&mut t.rest, later);
+        t.talk = self.conversation(&t.delivery, t.needs, now);
+        t
+    }
+
+    /// Makes the records of a transaction. Gives the recipients that a further one is for.
+    async fn note(&self, t: &mut Transaction, groups: Vec<Group>) -> Vec<EnvelopeAddress> {
+        let mut again = Vec::new();
+        for Group { mut fate, mut response, recipients } in groups {
+            response.content = response.joined();
+            if matches!(fate, Fate::Delivered | Fate::Failed | Fate::Deferred) {
+                (fate, response) = self.rewritten(t, fate, response).await;
+            }
+            let (shard, via, delivery) = (self.shard, &self.via, &t.delivery);
+            match fate {
+                Fate::Delivered => {
+                    self.ready.out_of_step.set(0);
+                    outcome::delivered(shard, via, delivery, &recipients, &response);
+                }
+                Fate::Failed => outcome::bounce(shard, via, delivery, &recipients, &response),
+                Fate::Deferred => {
+                    outcome::transient(shard, via, delivery, &recipients, &response);
+                    let each = recipients.into_iter().map(|who| (who, response.clone()));
+                    t.deferred.extend(each);
+                }
+                Fate::Again | Fate::Unoffered => again.extend(recipients),
+            }
+        }
+        again
+    }
+
+    /// The peer's answer as policy wants it read.
+    async fn rewritten(
+        &self,
+        t: &Transaction,
+        fate: Fate,
+        mut response: Response,
+    ) -> (Fate, Response) {
+        let policy = self.shard.policy();
+        if !policy.handles("smtp_client_rewrite_delivery_status") {
+            return (fate, response);
+        }
+        let text = format!("{} {}", response.code, response.content);
+        let parts = &t.delivery.item.queue.parts;
+        let code = policy.rewrite_delivery_status(
+            &text,
+            &parts.domain,
+            parts.tenant.as_deref(),
+            parts.campaign.as_deref(),
+            parts.routing_domain.as_deref(),
+        );
+        // A failure was logged where it happened, one that takes for ever is left; the peer's own word
+        // then stands.
+        let limit = Duration::from_secs(ringmta_shard::limits::DELIVERY_HANDLER_SECS);
+        let Ok(Ok(Some(code))) = ringmta_io::deadline(limit, code).await else {
+            return (fate, response);
+        };
+        let after_data = response.command.as_deref() == Some(".\r\n");
+        response.code = code;
+        let fate = match code {
+            500.. => Fate::Failed,
+            200..=299 if after_data => Fate::Delivered,
+            _ => Fate::Deferred,
+        };
+        (fate, response)
+    }
+
+    /// The message is done, or waits for what is left of it.
+    async fn settle(&self, mut t: Transaction) {
+        // Recipients that never had their turn wait with those that were deferred.
+        if !t.rest.is_empty() {
+            let last = t.deferred.last().map(|(_, response)| response.clone());
+            let response = last.unwrap_or_else(|| {
+                Response::internal(400, "connection closed before all recipients")
+            });
+            t.deferred.extend(t.rest.drain(..).map(|who| (who, response.clone())));
+        }
+        if t.deferred.is_empty() {
+            return ending::finish(self.shard, t.delivery.item);
+        }
+        retry::retry_each(self.shard, t.delivery, t.deferred, retry::AFTER_ATTEMPT).await;
+    }
+
+    fn untouched(&self, t: Transaction) {
+        self.ready.push_front(t.delivery.item);
+    }
+
+    /// The peer's answers cannot be told apart: what waits is charged nothing, and waits a little.
+    fn pause(&self, why: &str) {
+        let times = self.ready.out_of_step.get();
+        self.ready.out_of_step.set(times.saturating_add(1));
+        let seconds = (1 << times.min(6)).min(limits::OUT_OF_STEP_PAUSE_SECONDS_MAX);
+        tracing::warn!("{}: {}: {why}", self.ready.name, self.via.host);
+        next::block(self.shard, self.ready, Duration::from_secs(seconds));
+    }
+
+    async fn end(mut self, result: Result<(), End>) {
+        let why = match result {
+            Ok(()) => {
+                let limit = self.path.rset_timeout.min(Duration::from_secs(5));
+                let _ = self.wire.command("QUIT\r\n", limit).await;
+                let _ = ringmta_io::deadline(limit, self.wire.conn.close()).await;
+                return;
+            }
+            Err(End::Closing) => "the peer is closing".to_string(),
+            Err(End::Broken(why)) => why.to_string(),
+            Err(End::OutOfStep(why)) => {
+                self.pause(&why);
+                why
+            }
+        };
+        tracing::debug!("{}: {}: {why}", self.ready.name, self.via.host);
+        *self.ready.last_trouble.borrow_mut() = why;
+    }
+}

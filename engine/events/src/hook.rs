@@ -1,0 +1,187 @@
+//! Hooks: readers of the event log that pass events on, each at least once, those of one message in their order.
+//!
+//! One task reads the log into the [`Window`], one writes down how far its events are taken (`hook_run`); each request is
+//! a task of its own (`hook_send`). What a receiver does not take is tried again with pauses ([`Backoff`]); what it refuses for
+//! good is set aside ([`DeadLetters`]).
+
+use crate::backoff::Backoff;
+use crate::dead_letters::DeadLetters;
+use crate::hook_connections::{agent, Connections};
+use crate::hook_log::HookLog;
+use crate::limits::{HOOK_SETTLE_MS, HOOK_TELL_SECS};
+use crate::window::{Batch, Batching, Event, Window};
+use ringmta_io as io;
+use ringmta_options::{HttpLogHook, LogHook, LogRecordSelect};
+use ringmta_policy::LogTemplate;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// One hook on one shard.
+pub struct Hook {
+    /// Its name.
+    pub name: String,
+    /// What it wants of which events.
+    pub select: LogRecordSelect,
+    /// What it has not taken yet.
+    pub log: HookLog,
+    /// Where its events go.
+    pub(super) target: Target,
+    /// Templates of the texts its messages carry, by record type or `Any`.
+    pub(super) templates: BTreeMap<String, LogTemplate>,
+    /// Connection objects of the policy that wait for their next event.
+    pub(super) connections: Connections,
+    /// Events it was refused for good.
+    pub dead_letters: DeadLetters,
+    /// Events given up because they were too old.
+    pub too_old: Cell<u64>,
+    pub(super) window: RefCell<Window>,
+    pub(super) backoff: RefCell<Backoff>,
+    /// Requests under way.
+    pub(super) requests: Cell<usize>,
+    /// When [`pump`] is called again without anything happening, monotonic nanoseconds; 0 is never.
+    pub(super) timer_nanos: Cell<u64>,
+    /// While nothing succeeds, what is new and what has failed take turns.
+    pub(super) is_turn_of_new: Cell<bool>,
+    pub(super) committer: Cell<Option<Waker>>,
+    /// Losses not told yet, and when they were told last.
+    pub(super) untold: Cell<u64>,
+    pub(super) told_nanos: Cell<u64>,
+}
+
+/// Where a hook's events go.
+pub(super) enum Target {
+    /// The policy's own `send` or `send_batch`.
+    Lua(Box<LogHook>),
+    /// Posted by the engine, over connections of its own.
+    Http(Arc<HttpLogHook>, ureq::Agent),
+}
+
+impl Hook {
+    /// A hook of the policy. What is set aside goes to the file `dead_letters`.
+    pub fn lua(options: &LogHook, log: HookLog, dead_letters: PathBuf) -> Hook {
+        let select = options.select();
+        let templates = LogTemplate::of(&select);
+        let target = Target::Lua(Box::new(options.clone()));
+        Hook { templates, ..Hook::new(&options.name, select, target, log, dead_letters) }
+    }
+
+    /// A hook of the engine.
+    pub fn http(options: &HttpLogHook, log: HookLog, dead_letters: PathBuf) -> Hook {
+        let agent = agent(options.timeout);
+        let target = Target::Http(Arc::new(options.clone()), agent);
+        Hook::new(&options.name, options.select(), target, log, dead_letters)
+    }
+
+    fn new(
+        name: &str,
+        select: LogRecordSelect,
+        target: Target,
+        log: HookLog,
+        dead_letters: PathBuf,
+    ) -> Hook {
+        Hook {
+            name: name.to_string(),
+            select,
+            log,
+            target,
+            templates: BTreeMap::new(),
+            connections: Connections::default(),
+            dead_letters: DeadLetters::new(dead_letters),
+            too_old: Cell::new(0),
+            window: RefCell::default(),
+            backoff: RefCell::default(),
+            requests: Cell::new(0),
+            timer_nanos: Cell::new(0),
+            is_turn_of_new: Cell::new(false),
+            committer: Cell::new(None),
+            untold: Cell::new(0),
+            told_nanos: Cell::new(0),
+        }
+    }
+
+    fn batching(&self) -> Batching {
+        let (most, fewest, patience) = match &self.target {
+            Target::Lua(o) => (o.batch_size, o.min_batch_size, o.max_batch_latency),
+            Target::Http(o, _) => (o.batch_size, o.batch_size, o.max_batch_latency),
+        };
+        let most = most.max(1);
+        let patience_nanos = patience.as_nanos() as u64;
+        Batching { most, fewest: fewest.clamp(1, most), patience_nanos }
+    }
+
+    /// What is told next, when another request may begin.
+    pub(super) fn next(&self, shards: usize) -> Option<Batch> {
+        let now = io::mono_nanos();
+        let backoff = self.backoff.borrow();
+        if self.requests.get() >= backoff.allowed(now, shards) {
+            return None;
+        }
+        let mut window = self.window.borrow_mut();
+        let how = self.batching();
+        // While nothing succeeds there is one request at a time: were it always the one that has failed, an event
+        // that no receiver takes would hold up all others.
+        let new_first =
+            backoff.is_failing() && self.is_turn_of_new.replace(!self.is_turn_of_new.get());
+        if new_first {
+            window.take(&how, now).or_else(|| window.take_failed(now))
+        } else {
+            window.take_failed(now).or_else(|| window.take(&how, now))
+        }
+    }
+
+    /// When there may be something to tell that there is not now; `None` when a request that ends will show.
+    pub(super) fn due_nanos(&self, shards: usize) -> Option<u64> {
+        let backoff = self.backoff.borrow();
+        let now = io::mono_nanos();
+        let allowed = backoff.allowed(now, shards);
+        if allowed > 0 && self.requests.get() >= allowed {
+            return None;
+        }
+        let due = self.window.borrow().due_nanos(&self.batching())?;
+        Some(due.max(backoff.until_nanos()))
+    }
+
+    pub(super) fn finish(&self, events: &[Event], left: &[Event]) {
+        self.window.borrow_mut().finish(events, left);
+        self.log.wake_reader();
+        if self.window.borrow().is_done_further() {
+            self.committer.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Says that events were lost, now or with those that follow.
+    pub(super) fn tell_lost(&self, count: u64, why: &str) {
+        let untold = self.untold.get() + count;
+        let now = io::mono_nanos();
+        if self.told_nanos.get() > 0 && now < self.told_nanos.get() + HOOK_TELL_SECS * 1_000_000_000
+        {
+            return self.untold.set(untold);
+        }
+        self.told_nanos.set(now);
+        self.untold.set(0);
+        tracing::error!("hook {}: {untold} events: {why}", self.name);
+    }
+
+    /// Waits for requests that are under way, for a moment, and writes down what was taken. At stop.
+    pub async fn settle(&self) {
+        let settled = async {
+            while self.requests.get() > 0 {
+                io::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = io::deadline(Duration::from_millis(HOOK_SETTLE_MS), settled).await;
+        self.commit().await;
+    }
+
+    pub(super) async fn commit(&self) {
+        let done = self.window.borrow_mut().take_done();
+        let Some((position, count)) = done else { return };
+        if let Err(error) = self.log.commit(position, count).await {
+            tracing::error!("hook {}: cursor cannot be kept: {error}", self.name);
+        }
+    }
+}

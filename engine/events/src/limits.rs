@@ -1,0 +1,72 @@
+//! Numeric limits of records, logs and hooks: each with its unit in its name and its reason beside it. A limit an operator
+//! may set has its default in the option tables; what is here cannot be exceeded by any policy.
+
+/// An event segment file (feeds hooks) is closed at this size.
+pub const EVENT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// zstd level of log files whose policy leaves the choice to us: log lines compress at 1.4 GB/s, to a
+/// little less than zstd's own choice (3) at 0.9 GB/s makes of them.
+pub const LOG_COMPRESSION_LEVEL: i32 = 1;
+/// Headers a record carries at most, whatever the policy's patterns match: senders choose how many there are.
+pub const RECORD_HEADERS_MAX: usize = 256;
+/// Bytes of the headers a record carries, names and values; those that do not fit are left out.
+pub const RECORD_HEADER_BYTES: usize = 64 * 1024;
+/// Log lines that wait for a `filter_event` at once; further ones are written unasked.
+pub const LOG_FILTERS_MAX: usize = 10_000;
+/// Open log segments are cut at least this often when the policy sets no duration.
+pub const LOG_SEGMENT_SECS: u64 = 60;
+/// Hook retry: first pause.
+pub const HOOK_RETRY_MIN_MS: u64 = 500;
+/// Hook retry: longest pause.
+pub const HOOK_RETRY_MAX_MS: u64 = 30_000;
+/// Longest pause a receiver may ask for with Retry-After, milliseconds: it may have its clock wrong.
+pub const HOOK_RETRY_AFTER_MAX_MS: u64 = 3_600_000;
+/// Requests of a hook that fail one after the other until it pauses as a whole: one that fails among others is the
+/// fault of what is in it.
+pub const HOOK_FAILURES_TO_PAUSE: u32 = 2;
+/// Tries of an event that a receiver refuses for good before it is set aside: what is being deployed refuses a few.
+pub const HOOK_REFUSED_TRIES: u32 = 3;
+/// Tries of an event that fails while others are taken before it is set aside (about 15 seconds).
+pub const HOOK_TRIES_MAX: u32 = 6;
+/// Event bytes a hook reads at once.
+pub const HOOK_READ_BYTES: usize = 1024 * 1024;
+/// Event bytes a hook holds in memory, per shard.
+pub const HOOK_WINDOW_BYTES: usize = 16 * 1024 * 1024;
+/// Events between the oldest that is not taken and the newest that is read, per shard.
+pub const HOOK_WINDOW_EVENTS: usize = 262_144;
+/// Requests a hook has under way at once, over all shards, while its receiver answers at once.
+pub const HOOK_REQUESTS_MIN: usize = 8;
+/// The same for a slow receiver: one more for each millisecond it takes, up to this. So one that takes 200 ms is told
+/// of 1,000 a second, with one event each.
+pub const HOOK_REQUESTS_MAX: usize = 224;
+/// Shortest time between two flushes of the event log that a hook asks for, milliseconds: what comes meanwhile goes
+/// with the next.
+pub const HOOK_FLUSH_GAP_MS: u64 = 5;
+/// How often the place up to which a hook's events are taken is written down, milliseconds. A crash repeats what was
+/// taken since.
+pub const HOOK_COMMIT_MS: u64 = 50;
+/// Longest one call of a policy's `send` may take, seconds.
+pub const HOOK_SEND_SECS: u64 = 300;
+/// Longest a stop waits for requests that are under way, milliseconds; they are told again by the next start.
+pub const HOOK_SETTLE_MS: u64 = 500;
+/// Queues of log records whose constructor a hook remembers, per shard; further ones are asked about each time.
+pub const HOOK_QUEUES_MAX: usize = 1000;
+/// Bytes of a receiver's answer that are read, to keep the connection.
+pub const HOOK_ANSWER_BYTES: u64 = 64 * 1024;
+/// How long an idle connection to a receiver is kept, seconds: receivers close theirs after some more.
+pub const HOOK_CONNECTION_IDLE_SECS: u64 = 15;
+/// Age at which an event is not worth telling any more, seconds: what a queue keeps mail for by default.
+pub const HOOK_EVENT_AGE_SECS: u64 = 7 * 86_400;
+/// Bytes of a hook's event log per shard; beyond it the oldest events are given up.
+pub const HOOK_BACKLOG_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// Segments of an event log before its bytes are counted.
+pub const HOOK_SEGMENTS_LOOK: u64 = 32;
+/// Bytes of disk a hook's event log holds back per shard for when the disk is full: events of the mail whose delivery
+/// makes room.
+pub const HOOK_BALLAST_BYTES: u64 = 4 * 1024 * 1024;
+/// How long the disk may be full before events are given up for room, milliseconds: until they are written no
+/// delivered message can be let go of.
+pub const HOOK_FULL_MS: u64 = 60_000;
+/// Size at which a file of events that were set aside is ended; the one before it is removed then.
+pub const HOOK_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
+/// How often it is said at the most that events are given up, seconds.
+pub const HOOK_TELL_SECS: u64 = 10;

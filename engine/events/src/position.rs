@@ -1,0 +1,4 @@
+//! A place in an event log.
+
+/// A place in the log: (segment number, byte offset).
+pub type Position = (u64, u64);

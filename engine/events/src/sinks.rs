@@ -1,0 +1,328 @@
+//! Where a shard's events go: log files and hooks.
+
+use crate::context::Context;
+use crate::hook::Hook;
+use crate::limits;
+use crate::log_file as segment;
+use crate::log_file::Series;
+use crate::observe;
+use crate::record::{Extras, Kind, Record};
+use ringmta_io::{self as io};
+use ringmta_mail::{EnvelopeAddress, Message, Meta};
+use ringmta_options::classify::UNCATEGORIZED;
+use ringmta_options::{ClassifierRules, LocalLogs, LogRecordSelect, ShardClassifier};
+use ringmta_policy::LogTemplate;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The event sinks of one shard.
+pub struct Events {
+    context: Rc<Context>,
+    node_id: String,
+    logs: Vec<Log>,
+    hooks: Vec<Rc<Hook>>,
+    /// Sorts failures, when the policy gave rules for it.
+    classifier: Option<ShardClassifier>,
+    /// Lines that wait for the policy's filter.
+    filtering: Cell<usize>,
+}
+
+/// One `configure_local_logs`: a series per folder and suffix.
+struct Log {
+    select: LogRecordSelect,
+    series: Vec<LogSeries>,
+    /// Which of the series a record type goes to, by type name; others to the first.
+    special: Vec<(String, usize)>,
+    /// Event that says which records are written.
+    filter: Option<String>,
+    /// Templates by record type, or `Any`.
+    templates: BTreeMap<String, LogTemplate>,
+}
+
+struct LogSeries {
+    /// Taken out while it is being written.
+    series: RefCell<Option<Series>>,
+    pending: RefCell<Vec<u8>>,
+    /// The buffer that was written last: the two take turns, for fresh memory has to be cleared by the
+    /// kernel, page by page.
+    spare: RefCell<Vec<u8>>,
+}
+
+impl Events {
+    /// Opens the logs and hooks that the policy asked for.
+    ///
+    /// # Errors
+    /// A text naming the folder that cannot be written.
+    pub fn new(
+        context: &Rc<Context>,
+        node_id: &str,
+        logs: &[LocalLogs],
+        hooks: Vec<Rc<Hook>>,
+    ) -> Result<Events, String> {
+        let (context, node_id) = (context.clone(), node_id.to_string());
+        let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
+        let filtering = Cell::new(0);
+        Ok(Events { context, node_id, logs, hooks, classifier: None, filtering })
+    }
+
+    /// Sorts failures by these rules, when there are some.
+    pub fn with_classifier(self, rules: Option<Arc<ClassifierRules>>) -> Events {
+        Events { classifier: rules.map(ShardClassifier::new), ..self }
+    }
+
+    /// Whether anyone wants events of this type; asked before one is put together.
+    pub fn wants(&self, kind: Kind) -> bool {
+        self.logs.iter().any(|log| log.select.wants(kind.name()))
+            || self.hooks.iter().any(|hook| hook.select.wants(kind.name()))
+            || observe::observed()
+    }
+
+    /// Tells an event to everyone who wants it. `message` gives metadata and headers.
+    pub fn record(self: &Rc<Self>, record: &Record<'_>, message: Option<&Message>) {
+        observe::tell(&observe::Note::Event { shard: self.context.index, record });
+        let now = io::unix_nanos();
+        let kind = record.kind.name();
+        let response = record.response;
+        let category = match &self.classifier {
+            Some(rules) if record.kind.is_failure() => {
+                let enhanced = response.enhanced;
+                rules.classify(response.code, enhanced, &response.content)
+            }
+            _ => UNCATEGORIZED,
+        };
+        for (number, log) in self.logs.iter().enumerate() {
+            if !log.select.wants(kind) {
+                continue;
+            }
+            let at = log.special.iter().find(|(name, _)| name == kind).map_or(0, |(_, at)| *at);
+            let extras = Extras { meta: &log.select.meta, headers: &log.select.headers, category };
+            if log.filter.is_none() && log.templates.is_empty() {
+                let mut pending = log.series[at].pending.borrow_mut();
+                record.encode(&mut pending, &self.node_id, now, message, &extras);
+                pending.push(b'\n');
+                continue;
+            }
+            let mut line = Vec::new();
+            record.encode(&mut line, &self.node_id, now, message, &extras);
+            let line = Line { json: line, kind, log: number, series: at };
+            self.consider(line, || about(&self.context, record, message));
+        }
+        for hook in self.hooks.iter().filter(|hook| hook.select.wants(kind)) {
+            let extras =
+                Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
+            hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
+        }
+    }
+
+    /// Writes a line when the filter of its log wants it, if there is one.
+    fn consider(self: &Rc<Self>, line: Line, about: impl FnOnce() -> Message) {
+        let Some(event) = &self.logs[line.log].filter else { return self.write(&line) };
+        // A filter that hangs must not fill the memory: what is too much is written.
+        if self.filtering.get() >= limits::LOG_FILTERS_MAX {
+            return self.write(&line);
+        }
+        self.filtering.set(self.filtering.get() + 1);
+        let (events, event, message) = (self.clone(), event.clone(), about());
+        io::spawn(async move {
+            let record = serde_json::from_slice(&line.json).unwrap_or_default();
+            // A failure was logged where it happened; no record is lost by it.
+            let policy = events.context.policy.current();
+            let wanted = policy.wants_log_line(&event, &message, &record).await;
+            if wanted.unwrap_or(true) {
+                events.write(&line);
+            }
+            events.filtering.set(events.filtering.get() - 1);
+        });
+    }
+
+    /// Adds a line to its series, as its template has it.
+    fn write(&self, line: &Line) {
+        let log = &self.logs[line.log];
+        let mut pending = log.series[line.series].pending.borrow_mut();
+        match log.templates.get(log.select.key_of(line.kind)).map(|t| t.render(&line.json)) {
+            Some(Ok(text)) => pending.extend_from_slice(text.as_bytes()),
+            Some(Err(why)) => {
+                tracing::error!("log template of {}: {why}", line.kind);
+                pending.extend_from_slice(&line.json);
+            }
+            None => pending.extend_from_slice(&line.json),
+        }
+        pending.push(b'\n');
+    }
+
+    /// Waits until no line waits for a filter.
+    pub async fn filtered(&self) {
+        while self.filtering.get() > 0 {
+            io::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Makes what hooks have not read yet durable.
+    pub async fn flush_hooks(&self) {
+        for hook in &self.hooks {
+            hook.log.flush().await;
+        }
+    }
+
+    /// The hooks.
+    pub fn hooks(&self) -> &[Rc<Hook>] {
+        &self.hooks
+    }
+
+    /// Whether lines wait to be written.
+    pub fn has_lines(&self) -> bool {
+        let mut series = self.logs.iter().flat_map(|log| &log.series);
+        series.any(|series| !series.pending.borrow().is_empty())
+    }
+
+    /// Writes what waits. With `close` every open segment is ended, also one that is being written by another
+    /// call: it is waited for.
+    pub async fn write_logs(&self, close: bool) {
+        for series in self.logs.iter().flat_map(|log| &log.series) {
+            while close && series.series.borrow().is_none() {
+                io::sleep(Duration::from_millis(1)).await;
+            }
+            let Some(taken) = series.series.borrow_mut().take() else { continue };
+            let lines = series.pending.replace(series.spare.take());
+            let (back, mut lines, result) = segment::off_shard(taken, lines, close).await;
+            if let Err(error) = result {
+                tracing::error!("log files: {error}");
+            }
+            *series.series.borrow_mut() = Some(back);
+            // Memory of a rush goes back when the rush is over.
+            if lines.len() >= lines.capacity() / 8 {
+                lines.clear();
+                series.spare.replace(lines);
+            }
+        }
+    }
+}
+
+/// A record on its way to a log.
+struct Line {
+    json: Vec<u8>,
+    kind: &'static str,
+    /// Which log, and which of its series.
+    log: usize,
+    series: usize,
+}
+
+/// The message a record is about, as filters get it; of a refused command there is none but its envelope.
+fn about(context: &Context, record: &Record<'_>, message: Option<&Message>) -> Message {
+    if let Some(message) = message {
+        return message.clone();
+    }
+    let mut meta = Meta::new();
+    if let Some(protocol) = &record.reception_protocol {
+        meta.insert("reception_protocol".into(), protocol.as_str().into());
+    }
+    let sender = EnvelopeAddress::parse(&record.sender).unwrap_or_else(|_| EnvelopeAddress::null());
+    let (id, _) = context.ids.next();
+    Message::new(id, sender, record.recipients.to_vec(), meta, Rc::default())
+}
+
+fn open_log(options: &LocalLogs) -> Result<Log, String> {
+    let select = options.select();
+    let age = options.max_segment_duration.unwrap_or(Duration::from_secs(limits::LOG_SEGMENT_SECS));
+    let level = match options.compression_level {
+        0 => limits::LOG_COMPRESSION_LEVEL,
+        level => level as i32,
+    };
+    let open = |dir: &std::path::Path, suffix: &str, header: &str| {
+        segment::finish_leftovers(dir)
+            .and_then(|()| Series::new(dir, suffix, level, options.max_file_size, age, header))
+            .map(|series| LogSeries {
+                series: RefCell::new(Some(series)),
+                pending: RefCell::default(),
+                spare: RefCell::default(),
+            })
+            .map_err(|error| format!("log_dir {}: {error}", dir.display()))
+    };
+    let any = options.per_record.get("Any");
+    let suffix = any.and_then(|p| p.suffix.as_deref()).unwrap_or("");
+    let dir = any.and_then(|p| p.log_dir.as_deref()).unwrap_or(&options.log_dir);
+    let header = any.map_or("", |p| p.segment_header.as_str());
+    let mut series = vec![open(dir, suffix, header)?];
+    let mut special = Vec::new();
+    for (kind, params) in options.per_record.iter().filter(|(kind, _)| *kind != "Any") {
+        if params.suffix.is_some() || params.log_dir.is_some() || !params.segment_header.is_empty()
+        {
+            let dir = params.log_dir.as_deref().unwrap_or(&options.log_dir);
+            let suffix = params.suffix.as_deref().unwrap_or("");
+            series.push(open(dir, suffix, &params.segment_header)?);
+            special.push((kind.clone(), series.len() - 1));
+        }
+    }
+    let templates = LogTemplate::of(&select);
+    Ok(Log { select, series, special, filter: options.filter_event.clone(), templates })
+}
+
+/// Writes log files for ever; one task per shard. A quiet shard wakes once a second, to close
+/// segments by age.
+pub async fn run_logs(events: Rc<Events>) {
+    const QUIET: Duration = Duration::from_secs(1);
+    const BUSY: Duration = Duration::from_millis(250);
+    let mut pause = QUIET;
+    loop {
+        io::sleep(pause).await;
+        let busy = events.has_lines();
+        events.write_logs(false).await;
+        pause = if busy { BUSY } else { QUIET };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy_cell::PolicyCell;
+    use ringmta_io::sim::World;
+    use ringmta_io::stopping::Stopping;
+    use ringmta_smtp::ids::IdSource;
+    use std::future::Future;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn context() -> Rc<Context> {
+        let policy_shared = ringmta_policy::Shared::new(1);
+        let host = Rc::new(ringmta_policy::NoHost);
+        Rc::new(Context {
+            index: 0,
+            shards: 1,
+            policy: PolicyCell::new(ringmta_policy::Policy::empty(policy_shared.clone(), host)),
+            policy_shared,
+            ids: IdSource::new(0),
+            stopping: Stopping::default(),
+        })
+    }
+
+    /// A world whose only disk operation is the writing of a log, so that both calls meet in it.
+    #[test]
+    fn a_stop_waits_for_the_segment_that_is_being_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::new(1, false);
+        let _entered = world.enter();
+        world.disk.faults.borrow_mut().latency_nanos = (1_000_000, 2_000_000);
+        let options = LocalLogs { log_dir: dir.path().to_path_buf(), ..LocalLogs::default() };
+        let events = Rc::new(Events::new(&context(), "node", &[options], Vec::new()).unwrap());
+        let pending = |text: &[u8]| {
+            events.logs[0].series[0].pending.borrow_mut().extend_from_slice(text);
+        };
+        pending(b"{\"n\":1}\n");
+        let (busy, stopping) = (events.clone(), events.clone());
+        let mut busy = Box::pin(async move { busy.write_logs(false).await });
+        let waker = futures::task::noop_waker();
+        let mut cx = std::task::Context::from_waker(&waker);
+        assert!(busy.as_mut().poll(&mut cx).is_pending(), "its write takes a while");
+        pending(b"{\"n\":2}\n");
+        io::spawn(busy);
+        io::spawn(async move { stopping.write_logs(true).await });
+        while world.step() {}
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().collect();
+        assert_eq!(files.len(), 1);
+        let text = zstd::decode_all(std::fs::File::open(files[0].path()).unwrap()).unwrap();
+        assert_eq!(text, b"{\"n\":1}\n{\"n\":2}\n");
+        assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o222, 0, "it is ended");
+    }
+}

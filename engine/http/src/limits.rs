@@ -1,0 +1,22 @@
+//! Numeric limits of the HTTP server: each with its unit in its name and its reason beside it. A limit an operator
+//! may set has its default in the option tables; what is here cannot be exceeded by any policy.
+
+/// When a client may try again that was told that memory is used up, seconds.
+pub const RETRY_AFTER_SECS: u64 = 10;
+/// HTTP request head and idle deadline.
+pub const HTTP_IDLE_SECS: u64 = 60;
+/// Longest a client may take over one request head, counted from its first byte.
+pub const HTTP_HEAD_SECS: u64 = 15;
+/// Longest a client may take over one request body.
+pub const HTTP_BODY_SECS: u64 = 120;
+/// Longest a client may leave our answer unread before it is cut off.
+pub const HTTP_WRITE_SECS: u64 = 30;
+/// Bytes of one request head; more is answered 431. Also the receive buffer of a connection.
+pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes read from the socket at once.
+pub const HTTP_READ_BYTES: usize = 16 * 1024;
+/// Longest we keep reading from a client whose request was refused, so that the refusal is not
+/// destroyed by a reset.
+pub const HTTP_LINGER_MS: u64 = 1000;
+/// Pause after a failed accept (usually: out of file descriptors).
+pub const ACCEPT_PAUSE_MS: u64 = 100;

@@ -1,0 +1,45 @@
+//! Chance, in whichever world this shard lives.
+
+use crate::{clock, sim};
+use std::cell::Cell;
+
+thread_local! {
+    static RNG: Cell<u64> = Cell::new(entropy());
+}
+
+/// A random number that nobody can foresee, from the system: for ids that a stranger must not guess.
+pub fn unguessable_u64() -> u64 {
+    if sim::active() {
+        return sim::here().rng.next();
+    }
+    let mut bytes = [0; 8];
+    match ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes) {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        // getrandom(2) fails on no kernel that has io_uring; a number is needed all the same.
+        Err(_) => entropy(),
+    }
+}
+
+/// A pseudo-random number (xorshift64*, seeded from the system per shard): for jitter and
+/// weighted choices, never for secrets.
+pub fn random_u64() -> u64 {
+    if sim::active() {
+        return sim::here().rng.next();
+    }
+    RNG.with(|cell| {
+        let mut x = cell.get();
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^= x >> 27;
+        cell.set(x);
+        x.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    })
+}
+
+/// A number to seed a shard's generator with.
+fn entropy() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u64(clock::unix_nanos());
+    hasher.finish() | 1
+}

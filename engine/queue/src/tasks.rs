@@ -1,0 +1,42 @@
+//! What is to be done with messages that leave by no connection: those that an order fails or holds, that are too old, or
+//! that have no route.
+
+use crate::orders::Order;
+use ringmta_smtp::response::Response;
+use ringmta_smtp::via::Via;
+use std::rc::Rc;
+
+/// What is to be done with one message.
+#[derive(Clone)]
+pub enum Task {
+    /// It is too old.
+    Expire,
+    /// It may not be tried before this time, unix milliseconds, when its life is over.
+    ExpireUnsent(u64),
+    /// An operator fails it.
+    Bounce(Rc<Order>),
+    /// An operator holds it: told once, and charged no attempt.
+    Hold(Rc<Held>),
+    /// An attempt failed before any peer saw it.
+    Fail(Rc<Failed>),
+}
+
+/// Why a message is held.
+pub struct Held {
+    /// What its record says.
+    pub response: Response,
+    /// Where it says that it was.
+    pub via: Option<Via>,
+    /// The ready queue that is held; none when it is the scheduled queue itself.
+    pub ready: Option<String>,
+}
+
+/// How an attempt failed.
+pub struct Failed {
+    /// What its record says.
+    pub response: Response,
+    /// Over which ready queue, when it had come that far.
+    pub via: Option<Via>,
+    /// What `requeue_message` is told about it.
+    pub context: &'static [&'static str],
+}

@@ -1,0 +1,30 @@
+//! The sandbox inbox of `ringmta dev` and `ringmta sandbox`: an SMTP server that delivers to
+//! nobody, and a web page and an API (Mailpit's) to see what came.
+//!
+//! Layout: `capture` SMTP side · `message` and `mime` what is known of a message · [`captured`] one that is kept · `store` the
+//! bounded memory · `search` its grammar · `events` who is told of changes · `web` routes ·
+//! `api`, `json`, `lists`, `send`, `view`, `links`, `socket` the answers · `receiver` the dev webhook receiver. · [`server`] all of
+//! it as it runs.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod api;
+pub mod capture;
+pub mod captured;
+mod events;
+mod json;
+pub mod limits;
+mod links;
+mod lists;
+pub mod message;
+mod mime;
+pub mod receiver;
+mod search;
+mod send;
+pub mod server;
+mod socket;
+pub mod store;
+mod view;
+mod web;
+
+pub use server::{run, run_on, Bound, SandboxConfig, Sockets};

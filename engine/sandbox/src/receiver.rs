@@ -1,0 +1,189 @@
+//! The webhook receiver of `ringmta dev`: takes the engine's event records by POST, keeps the
+//! newest ones, and shows them.
+
+use crate::limits::{RECEIVER_BYTES, RECEIVER_EVENTS, RECEIVER_TYPES};
+use crate::web::Page;
+use futures::future::LocalBoxFuture;
+use ring::digest::{digest, SHA256};
+use ringmta_http::header::RETRY_AFTER;
+use ringmta_http::{Method, Query, Request, Response, StatusCode};
+use ringmta_io::mono_nanos;
+use ringmta_smtp::server::guesses::Guesses;
+use serde_json::{json, Value};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+const PAGE: &str = include_str!("receiver.html");
+/// The header that carries the key.
+pub const KEY_HEADER: &str = "x-kumomta-key";
+
+/// A webhook receiver.
+pub struct Receiver {
+    // Only its digest is kept: comparing digests takes the same time whatever a guess gets right.
+    key: [u8; 32],
+    page: Page,
+    guesses: Guesses,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    events: VecDeque<Kept>,
+    bytes: usize,
+    /// Events ever taken; the number of an event is this when it came.
+    total: u64,
+    posts: u64,
+    refused: u64,
+    counts: BTreeMap<String, u64>,
+}
+
+struct Kept {
+    number: u64,
+    bytes: usize,
+    record: Value,
+}
+
+impl Receiver {
+    /// A receiver that takes posts with this key.
+    pub fn new(key: &str) -> Receiver {
+        Receiver {
+            key: fingerprint(key),
+            page: Page::new(PAGE),
+            guesses: Guesses::of(1),
+            state: RefCell::default(),
+        }
+    }
+
+    /// The handler for `http::listen`.
+    pub fn handler(self: Rc<Receiver>) -> impl Fn(Request) -> LocalBoxFuture<'static, Response> {
+        move |request| {
+            let answer = self.answer(&request);
+            Box::pin(std::future::ready(answer))
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        match (&request.method, request.path.as_str()) {
+            (&Method::POST, _) => self.take(request),
+            (&Method::GET | &Method::HEAD, "/") => self.page.answer(),
+            (&Method::GET | &Method::HEAD, "/events.json") => self.list(&request.query),
+            (&Method::GET | &Method::HEAD, "/count") => self.count(),
+            (&Method::GET | &Method::HEAD, "/livez") => Response::text(StatusCode::OK, "ok"),
+            (&Method::GET | &Method::HEAD, _) => {
+                Response::text(StatusCode::NOT_FOUND, "404 page not found\n")
+            }
+            (method, _) => {
+                let text = format!("{method} means nothing here: POST event records\n");
+                Response::text(StatusCode::METHOD_NOT_ALLOWED, text)
+            }
+        }
+    }
+
+    fn take(&self, request: &Request) -> Response {
+        let key = request.header(KEY_HEADER);
+        let peer = request.peer.ip();
+        if let Some(wait) = self.guesses.held(peer, mono_nanos()) {
+            self.state.borrow_mut().refused += 1;
+            let text = "too many wrong keys from this address\n";
+            return Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+                .header(RETRY_AFTER, &(wait.as_secs() + 1).to_string());
+        }
+        if !key.is_some_and(|key| same(&fingerprint(key), &self.key)) {
+            self.state.borrow_mut().refused += 1;
+            if key.is_some() {
+                self.guesses.wrong(peer, mono_nanos());
+            }
+            let text = match key {
+                None => format!("the {KEY_HEADER} header is missing\n"),
+                Some(_) => format!("the {KEY_HEADER} header does not carry the configured key\n"),
+            };
+            return Response::text(StatusCode::UNAUTHORIZED, text);
+        }
+        let records = match serde_json::from_slice(&request.body) {
+            Ok(Value::Array(records)) => records,
+            Ok(record @ Value::Object(_)) => vec![record],
+            Ok(_) => return bad("expected a record or an array of records"),
+            Err(error) => return bad(&format!("the body is not JSON: {error}")),
+        };
+        if !records.iter().all(Value::is_object) {
+            return bad("a record that is no object");
+        }
+        let mut state = self.state.borrow_mut();
+        state.posts += 1;
+        let received = records.len();
+        for record in records {
+            state.push(record);
+        }
+        Response::json(&json!({"received": received}))
+    }
+
+    fn list(&self, query: &Query) -> Response {
+        let numbers = query.number("since").and_then(|s| Ok((s, query.number("limit")?)));
+        let (since, limit) = match numbers {
+            Ok((since, limit)) => (since.unwrap_or(0), limit.unwrap_or(u64::MAX)),
+            Err(error) => return bad(&error),
+        };
+        let kind = query.get("type").filter(|kind| !kind.is_empty());
+        let state = self.state.borrow();
+        let chosen = state
+            .events
+            .iter()
+            .rev()
+            .take_while(|event| event.number > since)
+            .filter(|event| kind.is_none_or(|kind| type_of(&event.record) == kind))
+            .take(usize::try_from(limit).unwrap_or(usize::MAX));
+        let events: Vec<Value> =
+            chosen.map(|event| json!({"seq": event.number, "record": event.record})).collect();
+        Response::json(&json!({"last": state.total, "counts": state.counts, "events": events}))
+    }
+
+    fn count(&self) -> Response {
+        let state = self.state.borrow();
+        Response::json(&json!({
+            "total": state.total,
+            "posts": state.posts,
+            "refused": state.refused,
+            "kept": state.events.len(),
+            "types": state.counts,
+        }))
+    }
+}
+
+impl State {
+    fn push(&mut self, record: Value) {
+        self.total += 1;
+        let kind = type_of(&record);
+        let room = self.counts.len() < RECEIVER_TYPES || self.counts.contains_key(kind);
+        let name = if room { kind } else { "(other)" };
+        *self.counts.entry(name.to_string()).or_default() += 1;
+        let bytes = record.to_string().len();
+        self.bytes += bytes;
+        self.events.push_back(Kept { number: self.total, bytes, record });
+        while self.events.len() > 1
+            && (self.events.len() > RECEIVER_EVENTS || self.bytes > RECEIVER_BYTES)
+        {
+            if let Some(oldest) = self.events.pop_front() {
+                self.bytes -= oldest.bytes;
+            }
+        }
+    }
+}
+
+fn type_of(record: &Value) -> &str {
+    record.get("type").and_then(Value::as_str).unwrap_or("(none)")
+}
+
+fn bad(text: &str) -> Response {
+    Response::text(StatusCode::BAD_REQUEST, format!("{text}\n"))
+}
+
+fn fingerprint(key: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, key.as_bytes()).as_ref());
+    out
+}
+
+fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
+    a.iter().zip(b).fold(0, |differ, (x, y)| differ | (x ^ y)) == 0
+}

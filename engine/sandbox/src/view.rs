@@ -1,0 +1,123 @@
+//! Direct views of one message: HTML, text, source, one part. Everything here came from a
+//! stranger, so each answer carries a policy under which a browser runs nothing and asks
+//! nobody anything.
+
+use crate::captured::Stored;
+use crate::limits::{SANDBOX_INLINE_BYTES, SANDBOX_INLINE_SEARCH_BYTES};
+use crate::{links, mime};
+use base64::Engine;
+use ringmta_http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_DNS_PREFETCH_CONTROL,
+};
+use ringmta_http::{Response, StatusCode};
+
+/// The policy of a message's HTML: no scripts, no forms, no network; its own styles and the
+/// images it carries. A link opens a page of its own, which is none of the message's any more.
+pub const VIEW_POLICY: &str = "sandbox allow-popups allow-popups-to-escape-sandbox; \
+     default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// The same for a message whose reader has asked for what it loads from elsewhere: pictures, styles, fonts. Still
+/// nothing of it runs.
+const REMOTE_POLICY: &str = "sandbox allow-popups allow-popups-to-escape-sandbox; \
+     default-src 'none'; img-src data: http: https:; media-src http: https:; \
+     style-src 'unsafe-inline' http: https:; font-src data: http: https:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// The HTML of a message, its inline images put into it; `remote` lets it load what it names.
+pub fn html(message: &Stored, remote: bool) -> Response {
+    if message.parsed.html.is_empty() {
+        return Response::text(StatusCode::NOT_FOUND, "this message has no HTML part\n");
+    }
+    let html = links::outside(&with_inline_images(message), !remote);
+    contained(Response::html(html), if remote { REMOTE_POLICY } else { VIEW_POLICY })
+}
+
+/// The text of a message.
+pub fn text(message: &Stored) -> Response {
+    contained(Response::text(StatusCode::OK, message.parsed.text.clone()), VIEW_POLICY)
+}
+
+/// The source of a message, byte for byte.
+pub fn raw(message: &Stored, download: bool) -> Response {
+    let mut response = Response::bytes("text/plain; charset=utf-8", message.source.clone());
+    if download {
+        response = response
+            .header(CONTENT_DISPOSITION, &format!("attachment; filename=\"{}.eml\"", message.id));
+    }
+    contained(response, VIEW_POLICY)
+}
+
+/// One part's bytes.
+pub fn part(message: &Stored, id: &str) -> Option<Response> {
+    let (part, bytes) = mime::part(&message.source, id)?;
+    let name = if part.file_name.is_empty() { part.id.clone() } else { part.file_name.clone() };
+    let response = Response::bytes("application/octet-stream", bytes)
+        .header(ringmta_http::header::CONTENT_TYPE, &part.content_type)
+        .header(
+            CONTENT_DISPOSITION,
+            &format!("attachment; filename*=UTF-8''{}", percent_encode(&name)),
+        );
+    Some(contained(response, VIEW_POLICY))
+}
+
+/// Adds the headers that keep a stranger's bytes from doing anything.
+pub fn contained(response: Response, policy: &str) -> Response {
+    response
+        .header(CONTENT_SECURITY_POLICY, policy)
+        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(REFERRER_POLICY, "no-referrer")
+        .header(X_DNS_PREFETCH_CONTROL, "off")
+        .header(CACHE_CONTROL, "no-store")
+}
+
+/// Puts the images that the HTML names by `cid:` into it, since the policy allows no other way
+/// to load them.
+fn with_inline_images(message: &Stored) -> String {
+    let mut html = message.parsed.html.clone();
+    if !html.contains("cid:") {
+        return html;
+    }
+    let mut budget = SANDBOX_INLINE_BYTES;
+    // Each search goes over all of it: many parts and much HTML must not multiply.
+    let mut searched = SANDBOX_INLINE_SEARCH_BYTES;
+    mime::for_each_part(&message.source, |part, bytes| {
+        let reference = format!("cid:{}", part.content_id);
+        if searched < html.len() {
+            return;
+        }
+        searched -= html.len();
+        if part.content_id.is_empty()
+            || !part.content_type.starts_with("image/")
+            || !html.contains(&reference)
+        {
+            return;
+        }
+        let uses = html.matches(&reference).count();
+        let cost = bytes.len().saturating_mul(2).saturating_mul(uses);
+        if cost > budget {
+            return;
+        }
+        budget -= cost;
+        let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+        let kind: String = part
+            .content_type
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || "/+-.".contains(*c))
+            .collect();
+        html = html.replace(&reference, &format!("data:{kind};base64,{data}"));
+    });
+    html
+}
+
+fn percent_encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}

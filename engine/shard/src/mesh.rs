@@ -1,0 +1,108 @@
+//! All that crosses shards, in one enum. Messages never do, on their usual way.
+
+use crate::limits::MESH_INBOX_MAX;
+use crossbeam::queue::ArrayQueue;
+use futures::channel::oneshot;
+use futures::task::AtomicWaker;
+use ringmta_events::metrics::Snapshot;
+use ringmta_io::sockets::Sockets;
+use ringmta_io::stream::Accepted;
+use ringmta_queue::order_counts::Bounced;
+use ringmta_queue::orders::Order;
+use ringmta_queue::quota::lease;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Something another shard, or the main thread, sends a shard.
+pub enum Letter {
+    /// A connection lease handed over: free it and take it for a ready queue that waits.
+    Lease(Arc<lease::SharedLimit>),
+    /// A shard waits for a lease of this limit: idle connections give way to it.
+    Wanted(Arc<lease::SharedLimit>),
+    /// A fresh socket of a shard that has more sessions than this one.
+    Socket {
+        /// The socket.
+        socket: Accepted,
+        /// Which ESMTP listener it came in on.
+        listener: usize,
+    },
+    /// Add up your numbers.
+    Metrics(oneshot::Sender<Snapshot>),
+    /// An operator's order; the answer is what a bounce has taken, by scheduled queue.
+    Order(Box<Order>, oneshot::Sender<Bounced>),
+    /// An order ends; the answer says whether there was one.
+    Cancel(String, oneshot::Sender<bool>),
+    /// A question of the control interface, answered in JSON.
+    Inspect(Inspect, oneshot::Sender<serde_json::Value>),
+    /// Open the listeners, on these sockets: every shard has recovered.
+    Open(Sockets, oneshot::Sender<Result<Vec<String>, String>>),
+    /// Have the policy taken anew by every shard; the answer is why not. To the first shard, which
+    /// does one reload at a time.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// Read the listeners' certificates anew. To the first shard.
+    Certificates,
+    /// Load the policy and keep it aside; the answer is why not.
+    Prepare(oneshot::Sender<Result<(), String>>),
+    /// Put the policy that was kept aside in force.
+    Take(oneshot::Sender<()>),
+    /// Forget the policy that was kept aside.
+    Drop,
+    /// Stop.
+    Stop,
+}
+
+/// What can be asked of a shard.
+#[derive(Debug, Clone)]
+pub enum Inspect {
+    /// Orders in force.
+    Orders,
+    /// One scheduled queue: name, most messages.
+    Scheduled(String, usize),
+    /// One ready queue.
+    Ready(String),
+    /// One message by id.
+    Message(String, bool),
+    /// All queues with their counts.
+    Queues,
+    /// Whether everything is where it belongs.
+    SelfCheck,
+}
+
+/// A shard's letter box.
+pub struct Inbox {
+    letters: ArrayQueue<Letter>,
+    waker: AtomicWaker,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Inbox { letters: ArrayQueue::new(MESH_INBOX_MAX), waker: AtomicWaker::new() }
+    }
+}
+
+impl Inbox {
+    /// Puts a letter in; gives it back when the box is full.
+    ///
+    /// # Errors
+    /// The letter.
+    pub fn send(&self, letter: Letter) -> Result<(), Letter> {
+        self.letters.push(letter)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// The next letter, for the one task that reads this box.
+    pub async fn receive(&self) -> Letter {
+        std::future::poll_fn(|cx| {
+            if let Some(letter) = self.letters.pop() {
+                return Poll::Ready(letter);
+            }
+            self.waker.register(cx.waker());
+            match self.letters.pop() {
+                Some(letter) => Poll::Ready(letter),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}

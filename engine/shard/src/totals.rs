@@ -1,0 +1,66 @@
+//! One shard's numbers, for the metrics of all.
+
+use crate::certificates;
+use crate::state::Shard;
+use ringmta_events::metrics::Snapshot;
+use ringmta_io as io;
+use ringmta_queue::quota::health::Fault;
+use ringmta_queue::quota::lease::Registry;
+
+impl Shard {
+    /// Counts this shard's part of the metrics.
+    pub fn snapshot(&self) -> Snapshot {
+        let mut sum = Snapshot::default();
+        self.metrics.add_to(&mut sum);
+        let mut waiting = 0;
+        for ready in self.queues.ready.borrow().values() {
+            waiting += ready.len() as u64;
+            sum.gauge("ready_count", &format!("smtp_client:{}", ready.name), ready.len() as u64);
+        }
+        sum.gauge("ready_count", "smtp_client", waiting);
+        let deferred = self.queues.timers.borrow().len() as u64;
+        sum.gauge("scheduled_count_total", "", deferred);
+        sum.gauge("scheduled_queue_count", "", self.queues.scheduled.borrow().len() as u64);
+        sum.gauge("message_count", "", self.queues.total() as u64);
+        sum.gauge("message_data_resident_bytes", "", self.queues.resident.get() as u64);
+        let (segments, _, live_bytes) = self.spool.segments.totals();
+        sum.gauge("spool_segments", "", segments as u64);
+        sum.gauge("spool_live_bytes", "", live_bytes);
+        sum.count("spool_flush_total", "", self.spool.commits.flushes.get());
+        sum.count("spool_committed_total", "", self.spool.commits.committed.get());
+        sum.count("journal_flush_total", "", self.spool.journal.flushes.get());
+        if self.index == 0 {
+            // Counted for the process.
+            sum.count("shard_stall_total", "", io::stalls());
+            certificates::add_to(&self.process, &mut sum);
+        }
+        self.context.policy.loads.add_to(&mut sum);
+        sum.gauge("work_list_count", "", self.queues.to_end.len() as u64);
+        for hook in self.events.hooks() {
+            sum.gauge("log_hook_backlog_count", &hook.name, hook.log.backlog.get());
+            let lost = hook.log.dropped.get() + hook.too_old.get();
+            sum.count("log_hook_dropped_total", &hook.name, lost);
+            let aside = hook.dead_letters.count.get();
+            sum.count("log_hook_dead_letters_total", &hook.name, aside);
+        }
+        sum
+    }
+}
+
+/// Adds how the sources of the process do to `sum`.
+pub fn sources(registry: &Registry, sum: &mut Snapshot, now_millis: u64) {
+    registry.each_source(|source, health| {
+        for fault in Fault::ALL {
+            let tally = health.tally(fault, now_millis);
+            if tally.failed == 0 {
+                continue;
+            }
+            let labels =
+                |kind| vec![("source", source.to_string()), (kind, fault.name().to_string())];
+            sum.count_by("egress_source_connection_failures_total", labels("kind"), tally.failed);
+            let (total, now) = (tally.suspensions, u64::from(tally.suspended));
+            sum.count_by("egress_source_health_suspensions_total", labels("reason"), total);
+            sum.gauge_by("egress_source_health_suspended", labels("reason"), now);
+        }
+    });
+}

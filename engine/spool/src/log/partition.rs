@@ -1,0 +1,142 @@
+//! A shard's part of the spool.
+
+use crate::error::StoreError;
+use crate::limits::{JOURNAL_BYTES, SEGMENT_BYTES};
+use crate::location::Location;
+use crate::log::group_commit::{Commit, GroupCommit};
+use crate::log::journal::Journal;
+use crate::log::moved::Moved;
+use crate::log::reclaim::{AttemptState, Segments};
+use crate::log::record::NewRecord;
+use ringmta_mail::{schedule, EnvelopeAddress, Message, Meta};
+use std::cell::Cell;
+use std::path::PathBuf;
+
+/// Where the spools are and how they are written.
+#[derive(Debug, Clone)]
+pub struct SpoolPaths {
+    /// The spool named `data`.
+    pub data: PathBuf,
+    /// The spool named `meta`.
+    pub meta: PathBuf,
+    /// Wait for stable storage (the default). Without it a message survives the process, not
+    /// the machine.
+    pub durable: bool,
+    /// Size of a data segment, [`SEGMENT_BYTES`] but for tests.
+    pub segment_bytes: u64,
+    /// Size at which a journal file is followed by the next, [`JOURNAL_BYTES`] but for tests.
+    pub journal_bytes: u64,
+}
+
+impl SpoolPaths {
+    /// Spools of the usual sizes.
+    pub fn new(data: PathBuf, meta: PathBuf, durable: bool) -> SpoolPaths {
+        let (segment_bytes, journal_bytes) = (SEGMENT_BYTES, JOURNAL_BYTES);
+        SpoolPaths { data, meta, durable, segment_bytes, journal_bytes }
+    }
+}
+
+/// One shard's partition of both spools.
+pub struct Partition {
+    /// Batches on their way to disk.
+    pub commits: GroupCommit,
+    /// Data segments.
+    pub segments: Segments,
+    /// What happened since.
+    pub journal: Journal,
+    /// Records that compaction has moved.
+    pub moved: Moved,
+    /// Set while the disk is short of space: new mail is refused.
+    pub full: Cell<bool>,
+    /// Set at stop.
+    pub stopping: Cell<bool>,
+}
+
+impl Partition {
+    /// Starts to store a message; await the result before answering for it.
+    ///
+    /// # Errors
+    /// At once when the disk is known to be full or the message can never fit.
+    pub fn store(&self, message: &Message, body: &[u8]) -> Result<Commit, StoreError> {
+        if self.stopping.get() {
+            return Err(StoreError::Stopping);
+        }
+        if self.full.get() {
+            return Err(StoreError::Full);
+        }
+        self.store_anew(message, body, 0)
+    }
+
+    /// As [`Partition::store`], for a message already accepted that is written anew for the
+    /// `generation`th time.
+    ///
+    /// # Errors
+    /// When the message can never fit.
+    pub fn store_anew(
+        &self,
+        message: &Message,
+        body: &[u8],
+        generation: u16,
+    ) -> Result<Commit, StoreError> {
+        let sender = message.sender();
+        let append = |recipients: &[EnvelopeAddress], meta: &Meta| {
+            self.commits.append(&NewRecord {
+                id: message.id(),
+                created_nanos: message.id().created_unix_nanos(),
+                generation,
+                sender: &sender,
+                recipients,
+                meta,
+                body,
+            })
+        };
+        message.with_recipients(|recipients| {
+            message.meta(|meta| match message.scheduling() {
+                Some(scheduling) => append(recipients, &schedule::put_in(meta, &scheduling)),
+                None => append(recipients, meta),
+            })
+        })
+    }
+
+    /// The message at `at` needs no further delivery.
+    pub fn done(&self, at: Location) {
+        let (at, copy) = self.moved.forget(at);
+        self.end(at);
+        if let Some(copy) = copy {
+            // In the same journal frame, so that no crash leaves the copy behind alone.
+            self.segments.refused(copy);
+            self.journal.refused(copy);
+        }
+    }
+
+    /// Records whose senders gave up before they heard of them are no messages.
+    pub(super) fn let_orphans_go(&self) {
+        for at in self.commits.take_orphans() {
+            self.done(at);
+        }
+    }
+
+    /// Writes what the journal has pending, and lets go of the records it declares done.
+    ///
+    /// # Errors
+    /// As the disk says; the entries are kept for the next try.
+    pub async fn flush_journal(&self) -> std::io::Result<()> {
+        self.journal.flush(&self.segments).await
+    }
+
+    /// The record at `at`, its present place, is not needed any more.
+    pub(super) fn end(&self, at: Location) {
+        self.segments.ending(at);
+        self.journal.done(at);
+    }
+
+    /// The message at `at` waits for its next attempt. Returns where it is by now: the place to
+    /// call it by from here on.
+    #[must_use = "the record may have been moved"]
+    pub fn attempted(&self, at: Location, state: AttemptState) -> Location {
+        let at = self.moved.resolve(at);
+        self.segments.attempted(at, state);
+        self.journal.attempted(at, state);
+        at
+    }
+}

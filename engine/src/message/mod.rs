@@ -1,8 +1,0 @@
-//! What a message is made of besides its bytes.
-//!
-//! Layout: [`id`] ids · [`date`] dates · [`international`] what needs SMTPUTF8 · [`trace`] the headers put in front at reception.
-
-pub mod date;
-pub mod id;
-pub mod international;
-pub mod trace;
