@@ -102,7 +102,10 @@ kumo.amqp = {}
 ---@param options kumo.AmqpPublishOptions
 function kumo.amqp.basic_publish(options) end
 
-function kumo.amqp.build_client(...) end
+---A client that publishes, by the URI of its server.
+---@param uri string
+---@return any
+function kumo.amqp.build_client(uri) end
 
 kumo.api = {}
 
@@ -110,47 +113,93 @@ kumo.api.admin = {}
 
 kumo.api.admin.bounce = {}
 
-function kumo.api.admin.bounce.bounce(...) end
+---Fails the mail of scheduled queues.
+---@param order table
+---@return table
+function kumo.api.admin.bounce.bounce(order) end
 
-function kumo.api.admin.bounce.delete(...) end
+---Ends an order.
+---@param id any
+---@return any
+function kumo.api.admin.bounce.delete(id) end
 
-function kumo.api.admin.bounce.list(...) end
+---The orders in force.
+---@return any
+function kumo.api.admin.bounce.list() end
 
 kumo.api.admin.suspend = {}
 
-function kumo.api.admin.suspend.delete(...) end
+---Ends an order.
+---@param id any
+---@return any
+function kumo.api.admin.suspend.delete(id) end
 
-function kumo.api.admin.suspend.list(...) end
+---The orders in force.
+---@return any
+function kumo.api.admin.suspend.list() end
 
-function kumo.api.admin.suspend.suspend(...) end
+---Holds scheduled queues.
+---@param order table
+---@return table
+function kumo.api.admin.suspend.suspend(order) end
 
 kumo.api.admin.suspend_ready_q = {}
 
-function kumo.api.admin.suspend_ready_q.delete(...) end
+---Ends an order.
+---@param id any
+---@return any
+function kumo.api.admin.suspend_ready_q.delete(id) end
 
-function kumo.api.admin.suspend_ready_q.list(...) end
+---The orders in force.
+---@return any
+function kumo.api.admin.suspend_ready_q.list() end
 
-function kumo.api.admin.suspend_ready_q.suspend(...) end
+---Holds a ready queue.
+---@param order table
+---@return table
+function kumo.api.admin.suspend_ready_q.suspend(order) end
 
 kumo.api.inject = {}
 
-function kumo.api.inject.build_v1(...) end
+---The messages of such a request, not injected.
+---@param request table
+---@return any[]
+function kumo.api.inject.build_v1(request) end
 
-function kumo.api.inject.inject_v1(...) end
+---Injects mail, as `POST /api/inject/v1` does.
+---@param request table
+---@return table
+function kumo.api.inject.inject_v1(request) end
 
-function kumo.apply_supplemental_trace_header(...) end
+---Adds the header by which reports find their message.
+---@param msg any
+---@param options? kumo.TraceHeaderOptions
+function kumo.apply_supplemental_trace_header(msg, options) end
 
-function kumo.available_parallelism(...) end
+---Processors this process may use.
+---@return integer
+function kumo.available_parallelism() end
 
-function kumo.bump_config_epoch(...) end
+---Has cached configurations asked for again.
+function kumo.bump_config_epoch() end
 
 kumo.cidr = {}
 
-function kumo.cidr.make_map(...) end
+---A table looked up by address: the longest network wins.
+---@param values? table
+---@return any
+function kumo.cidr.make_map(values) end
 
-function kumo.compute_egress_path_config_constraints(...) end
+---What a path allows at most, within other constraints.
+---@param path any
+---@param other? table
+---@return table
+function kumo.compute_egress_path_config_constraints(path, other) end
 
-function kumo.compute_queue_config_constraints(...) end
+---What a queue lets out at most.
+---@param queue any
+---@return table
+function kumo.compute_queue_config_constraints(queue) end
 
 function kumo.configure_accounting_db_path(...) end
 
@@ -169,7 +218,9 @@ function kumo.configure_log_disposition_hook(...) end
 ---@param options kumo.LogHookOptions
 function kumo.configure_log_hook(options) end
 
-function kumo.configure_redis_throttles(...) end
+---Counts named throttles in Redis.
+---@param options kumo.RedisOptions
+function kumo.configure_redis_throttles(options) end
 
 kumo.counter_series = {}
 
@@ -178,9 +229,19 @@ function kumo.counter_series.define(options) end
 
 kumo.crypto = {}
 
-function kumo.crypto.aes_decrypt_block(...) end
+---Undoes `aes_encrypt_block`.
+---@param algorithm 'Cbc'|'Ecb'
+---@param data string
+---@param key any
+---@return string
+function kumo.crypto.aes_decrypt_block(algorithm, data, key) end
 
-function kumo.crypto.aes_encrypt_block(...) end
+---Encrypts with AES; with Cbc a random first vector goes in front.
+---@param algorithm 'Cbc'|'Ecb'
+---@param text string
+---@param key any
+---@return any
+function kumo.crypto.aes_encrypt_block(algorithm, text, key) end
 
 ---@param options kumo.AwsSignOptions
 function kumo.crypto.aws_sign_v4(options) end
@@ -196,81 +257,189 @@ function kumo.define_spool(options) end
 
 kumo.digest = {}
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.crc32(...) end
 
-function kumo.digest.hmac_sha1(...) end
+---The keyed hash (RFC 2104) of a text; the key may be a key source.
+---@param key any
+---@param text string
+---@return any
+function kumo.digest.hmac_sha1(key, text) end
 
-function kumo.digest.hmac_sha224(...) end
+---The keyed hash (RFC 2104) of a text; the key may be a key source.
+---@param key any
+---@param text string
+---@return any
+function kumo.digest.hmac_sha224(key, text) end
 
-function kumo.digest.hmac_sha256(...) end
+---The keyed hash (RFC 2104) of a text; the key may be a key source.
+---@param key any
+---@param text string
+---@return any
+function kumo.digest.hmac_sha256(key, text) end
 
-function kumo.digest.hmac_sha384(...) end
+---The keyed hash (RFC 2104) of a text; the key may be a key source.
+---@param key any
+---@param text string
+---@return any
+function kumo.digest.hmac_sha384(key, text) end
 
-function kumo.digest.hmac_sha512(...) end
+---The keyed hash (RFC 2104) of a text; the key may be a key source.
+---@param key any
+---@param text string
+---@return any
+function kumo.digest.hmac_sha512(key, text) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha1(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha224(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha256(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha384(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha3_256(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha3_384(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha3_512(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha512(...) end
 
+---The hash of all parts.
+---@param ... string
+---@return any
 function kumo.digest.sha512_256(...) end
 
-function kumo.disconnect(...) end
+---As `reject`, and the session ends.
+---@param code integer
+---@param text string
+---@param how? 'If421'|'FollowWith421'|'ForceDisconnect'
+function kumo.disconnect(code, text, how) end
 
 kumo.dkim = {}
 
-function kumo.dkim.ed25519_signer(...) end
+---A signer for `msg:dkim_sign`.
+---@param options kumo.DkimSignerOptions
+---@return any
+function kumo.dkim.ed25519_signer(options) end
 
-function kumo.dkim.rsa_sha256_signer(...) end
+---A signer for `msg:dkim_sign`.
+---@param options kumo.DkimSignerOptions
+---@return any
+function kumo.dkim.rsa_sha256_signer(options) end
 
 function kumo.dkim.set_signing_threads(...) end
 
 kumo.dmarc = {}
 
-function kumo.dmarc.check_msg(...) end
+---Checks the author of a message (RFC 7489) by the results of DKIM and SPF.
+---@param msg any
+---@param signatures table
+---@param resolver? string
+---@param spf? table
+---@param use_reporting? boolean
+---@return table
+function kumo.dmarc.check_msg(msg, signatures, resolver, spf, use_reporting) end
 
 kumo.dns = {}
 
 ---@param options kumo.ResolverOptions
 function kumo.dns.configure_resolver(options) end
 
-function kumo.dns.configure_test_mta_sts(...) end
+---Knows these MTA-STS policies by their domains, and no others.
+---@param policies table<string, string>
+function kumo.dns.configure_test_mta_sts(policies) end
 
-function kumo.dns.configure_test_resolver(...) end
+---Answers all questions from these zones.
+---@param zones table
+function kumo.dns.configure_test_resolver(zones) end
 
-function kumo.dns.configure_unbound_resolver(...) end
+---As `configure_resolver`; answers are not validated.
+---@param options kumo.ResolverOptions
+function kumo.dns.configure_unbound_resolver(options) end
 
----@param options kumo.NamedResolverOptions
-function kumo.dns.define_resolver(options) end
+---Defines a resolver by its name.
+---@param name string
+---@param config any
+function kumo.dns.define_resolver(name, config) end
 
-function kumo.dns.load_resolv_conf(...) end
+---Name servers and search list of a resolv.conf.
+---@param path? string
+---@return table
+function kumo.dns.load_resolv_conf(path) end
 
-function kumo.dns.lookup_addr(...) end
+---Addresses of a name.
+---@param name string
+---@param resolver? string
+---@param strategy? string
+---@return string[]
+function kumo.dns.lookup_addr(name, resolver, strategy) end
 
-function kumo.dns.lookup_mx(...) end
+---The hosts that take the mail of a domain, and the name of their site.
+---@param domain string
+---@param resolver? string
+---@return table
+function kumo.dns.lookup_mx(domain, resolver) end
 
-function kumo.dns.lookup_ptr(...) end
+---Names of an address.
+---@param ip string
+---@param resolver? string
+---@return string[]
+function kumo.dns.lookup_ptr(ip, resolver) end
 
-function kumo.dns.lookup_txt(...) end
+---Texts of a name.
+---@param name string
+---@param resolver? string
+---@return string[]
+function kumo.dns.lookup_txt(name, resolver) end
 
-function kumo.dns.ptr_host(...) end
+---The address in reverse order, with or without the domain of PTR records.
+---@param ip string
+---@return string
+function kumo.dns.ptr_host(ip) end
 
-function kumo.dns.rbl_lookup(...) end
+---Whether a list has an address: what it answers, and why as a second result.
+---@param ip string
+---@param zone string
+---@param resolver? string
+---@return string|nil
+function kumo.dns.rbl_lookup(ip, zone, resolver) end
 
-function kumo.dns.reverse_ip(...) end
+---The address in reverse order, with or without the domain of PTR records.
+---@param ip string
+---@return string
+function kumo.dns.reverse_ip(ip) end
 
-function kumo.dns.set_mta_sts_enabled(...) end
+---Whether MTA-STS policies are asked for.
+---@param enabled boolean
+function kumo.dns.set_mta_sts_enabled(enabled) end
 
 function kumo.dns.set_mx_concurrency_limit(...) end
 
@@ -280,129 +449,296 @@ function kumo.dns.set_mx_timeout(...) end
 
 kumo.domain_map = {}
 
-function kumo.domain_map.new(...) end
+---A table looked up by domain: `*.example.com` stands for all below.
+---@param values? table
+---@return any
+function kumo.domain_map.new(values) end
 
 function kumo.enable_memory_callstack_tracking(...) end
 
 kumo.encode = {}
 
-function kumo.encode.base32_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base32_decode(text) end
 
-function kumo.encode.base32_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base32_encode(bytes) end
 
-function kumo.encode.base32_nopad_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base32_nopad_decode(text) end
 
-function kumo.encode.base32_nopad_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base32_nopad_encode(bytes) end
 
-function kumo.encode.base32hex_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base32hex_decode(text) end
 
-function kumo.encode.base32hex_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base32hex_encode(bytes) end
 
-function kumo.encode.base32hex_nopad_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base32hex_nopad_decode(text) end
 
-function kumo.encode.base32hex_nopad_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base32hex_nopad_encode(bytes) end
 
-function kumo.encode.base64_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base64_decode(text) end
 
-function kumo.encode.base64_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base64_encode(bytes) end
 
-function kumo.encode.base64_nopad_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base64_nopad_decode(text) end
 
-function kumo.encode.base64_nopad_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base64_nopad_encode(bytes) end
 
-function kumo.encode.base64url_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base64url_decode(text) end
 
-function kumo.encode.base64url_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base64url_encode(bytes) end
 
-function kumo.encode.base64url_nopad_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.base64url_nopad_decode(text) end
 
-function kumo.encode.base64url_nopad_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.base64url_nopad_encode(bytes) end
 
-function kumo.encode.charset_decode(...) end
+---Bytes of another charset as UTF-8.
+---@param charset string
+---@param bytes string
+---@return string
+function kumo.encode.charset_decode(charset, bytes) end
 
-function kumo.encode.charset_encode(...) end
+---A text in another charset.
+---@param charset string
+---@param text string
+---@param ignore_errors? boolean
+---@return string
+function kumo.encode.charset_encode(charset, text, ignore_errors) end
 
-function kumo.encode.hex_decode(...) end
+---Decodes a text.
+---@param text string
+---@return string
+function kumo.encode.hex_decode(text) end
 
-function kumo.encode.hex_encode(...) end
+---Encodes bytes.
+---@param bytes string
+---@return string
+function kumo.encode.hex_encode(bytes) end
 
-function kumo.eval_config_monitor_globs(...) end
+---The files that are watched.
+---@return string[]
+function kumo.eval_config_monitor_globs() end
 
 kumo.file_type = {}
 
-function kumo.file_type.from_bytes(...) end
+---The kind of a file by its content.
+---@param bytes string
+---@return table
+function kumo.file_type.from_bytes(bytes) end
 
-function kumo.file_type.from_extension(...) end
+---Kinds with this extension.
+---@param extension string
+---@return any[]
+function kumo.file_type.from_extension(extension) end
 
-function kumo.file_type.from_media_type(...) end
+---Kinds with this media type.
+---@param media_type string
+---@return any[]
+function kumo.file_type.from_media_type(media_type) end
 
-function kumo.format_egress_path_config_constraints(...) end
+---Constraints as text.
+---@param constraints table
+---@return string
+function kumo.format_egress_path_config_constraints(constraints) end
 
-function kumo.format_egress_path_config_toml(...) end
+---The options as TOML.
+---@param config any
+---@return string
+function kumo.format_egress_path_config_toml(config) end
 
-function kumo.format_queue_config_toml(...) end
+---The options as TOML.
+---@param config any
+---@return string
+function kumo.format_queue_config_toml(config) end
 
 kumo.fs = {}
 
-function kumo.fs.glob(...) end
+---Files whose path matches.
+---@param pattern string
+---@param base? string
+---@param ttl? any
+---@return string[]
+function kumo.fs.glob(pattern, base, ttl) end
 
-function kumo.fs.metadata_for_path(...) end
+---Kind, size and time of a file, or of the link itself.
+---@param path string
+---@return table
+function kumo.fs.metadata_for_path(path) end
 
-function kumo.fs.open(...) end
+---Opens a file without making the shard wait.
+---@param path string
+---@param mode? string
+---@return any
+function kumo.fs.open(path, mode) end
 
-function kumo.fs.read_dir(...) end
+---What a folder holds.
+---@param path string
+---@return string[]
+function kumo.fs.read_dir(path) end
 
-function kumo.fs.symlink_metadata_for_path(...) end
+---Kind, size and time of a file, or of the link itself.
+---@param path string
+---@return table
+function kumo.fs.symlink_metadata_for_path(path) end
 
-function kumo.fs.uncached_glob(...) end
+---Files whose path matches.
+---@param pattern string
+---@param base? string
+---@param ttl? any
+---@return string[]
+function kumo.fs.uncached_glob(pattern, base, ttl) end
 
+---The report of a record, when its kind is reported.
 ---@param options kumo.DsnOptions
-function kumo.generate_rfc3464_message(options) end
+---@param msg any
+---@param record table
+---@return any
+function kumo.generate_rfc3464_message(options, msg, record) end
 
-function kumo.get_event_registrars(...) end
+---Where the handlers of an event were registered.
+---@param event string
+---@return string[]
+function kumo.get_event_registrars(event) end
 
-function kumo.get_memory_hard_limit(...) end
+---A limit that was set, in bytes.
+---@return integer|nil
+function kumo.get_memory_hard_limit() end
 
-function kumo.get_memory_low_thresh(...) end
+---A limit that was set, in bytes.
+---@return integer|nil
+function kumo.get_memory_low_thresh() end
 
-function kumo.get_memory_soft_limit(...) end
+---A limit that was set, in bytes.
+---@return integer|nil
+function kumo.get_memory_soft_limit() end
 
-function kumo.glob(...) end
+---Files whose path matches.
+---@param pattern string
+---@param base? string
+---@param ttl? any
+---@return string[]
+function kumo.glob(pattern, base, ttl) end
 
 kumo.http = {}
 
 ---@param options kumo.HttpClientOptions
 function kumo.http.build_client(options) end
 
-function kumo.http.build_url(...) end
+---A URL with a query.
+---@param base string
+---@param params table
+---@return string
+function kumo.http.build_url(base, params) end
 
-function kumo.http.connect_websocket(...) end
+---Opens a websocket: the stream, and the answer as a second result.
+---@param url string
+---@return any
+function kumo.http.connect_websocket(url) end
 
-function kumo.inject_message(...) end
+---Queues such a message; done when it is durable.
+---@param msg any
+function kumo.inject_message(msg) end
 
-function kumo.invoke_get_egress_path_config(...) end
+---Asks the policy's own handler.
+---@param routing_domain string
+---@param source string
+---@param site string
+---@return any
+function kumo.invoke_get_egress_path_config(routing_domain, source, site) end
 
-function kumo.invoke_get_egress_pool(...) end
+---Asks the policy's own handler.
+---@param name string
+---@return any
+function kumo.invoke_get_egress_pool(name) end
 
-function kumo.invoke_get_egress_source(...) end
+---Asks the policy's own handler.
+---@param name string
+---@return any
+function kumo.invoke_get_egress_source(name) end
 
-function kumo.invoke_get_queue_config(...) end
+---Asks the policy's own handler.
+---@param name string
+---@return any
+function kumo.invoke_get_queue_config(name) end
 
-function kumo.json_encode(...) end
+---JSON of a value.
+---@param value any
+---@return string
+function kumo.json_encode(value) end
 
-function kumo.json_encode_pretty(...) end
+---JSON of a value.
+---@param value any
+---@return string
+function kumo.json_encode_pretty(value) end
 
-function kumo.json_load(...) end
+---The value of a file.
+---@param path string
+---@return any
+function kumo.json_load(path) end
 
-function kumo.json_parse(...) end
+---The value of a text.
+---@param text string
+---@return any
+function kumo.json_parse(text) end
 
 kumo.jsonl = {}
 
+---Reads records for several consumers.
 ---@param options kumo.JsonlMultiTailerOptions
+---@return any
 function kumo.jsonl.new_multi_tailer(options) end
 
+---Reads records in batches.
 ---@param options kumo.JsonlTailerOptions
-function kumo.jsonl.new_tailer(options) end
+---@param filter? function
+---@return any
+function kumo.jsonl.new_tailer(options, filter) end
 
 ---@param options kumo.JsonlWriterOptions
 function kumo.jsonl.new_writer(options) end
@@ -411,12 +747,20 @@ kumo.kafka = {}
 
 function kumo.kafka.build_producer(...) end
 
+---Writes a line of diagnostics.
+---@param ... any
 function kumo.log_debug(...) end
 
+---Writes a line of diagnostics.
+---@param ... any
 function kumo.log_error(...) end
 
+---Writes a line of diagnostics.
+---@param ... any
 function kumo.log_info(...) end
 
+---Writes a line of diagnostics.
+---@param ... any
 function kumo.log_warn(...) end
 
 ---@param options kumo.EgressPathOptions
@@ -431,92 +775,195 @@ function kumo.make_egress_source(options) end
 ---@param options kumo.ListenerDomainOptions
 function kumo.make_listener_domain(options) end
 
-function kumo.make_message(...) end
+---A message of the policy's own.
+---@param sender any
+---@param recipient any
+---@param body string
+---@return any
+function kumo.make_message(sender, recipient, body) end
 
 ---@param options kumo.QueueOptions
 function kumo.make_queue_config(options) end
 
-function kumo.make_throttle(...) end
+---A rate shared by all of that name.
+---@param name string
+---@param rate string
+---@return any
+function kumo.make_throttle(name, rate) end
 
+---The function with its results remembered, for all VMs.
+---@param f function
 ---@param options kumo.MemoizeOptions
-function kumo.memoize(options) end
+---@return function
+function kumo.memoize(f, options) end
 
 kumo.mimepart = {}
 
-function kumo.mimepart.builder(...) end
+---Makes a message of text, HTML and attachments.
+---@return any
+function kumo.mimepart.builder() end
 
-function kumo.mimepart.new_binary(...) end
+---A part of bytes.
+---@param type string
+---@param content string
+---@param attachment? table
+---@return any
+function kumo.mimepart.new_binary(type, content, attachment) end
 
-function kumo.mimepart.new_html(...) end
+---A part of text.
+---@param text string
+---@return any
+function kumo.mimepart.new_html(text) end
 
-function kumo.mimepart.new_multipart(...) end
+---A part that holds parts.
+---@param type string
+---@param parts any[]
+---@param boundary? string
+---@return any
+function kumo.mimepart.new_multipart(type, parts, boundary) end
 
-function kumo.mimepart.new_text(...) end
+---A part of text of another type.
+---@param type string
+---@param text string
+---@return any
+function kumo.mimepart.new_text(type, text) end
 
-function kumo.mimepart.new_text_plain(...) end
+---A part of text.
+---@param text string
+---@return any
+function kumo.mimepart.new_text_plain(text) end
 
-function kumo.mimepart.parse(...) end
+---Reads a message.
+---@param text string
+---@return any
+function kumo.mimepart.parse(text) end
 
 kumo.mpsc = {}
 
-function kumo.mpsc.define(...) end
+---A queue by its name, the same in all VMs.
+---@param name string
+---@param limit? integer
+---@return any
+function kumo.mpsc.define(name, limit) end
 
 kumo.nats = {}
 
 ---@param options kumo.NatsOptions
 function kumo.nats.connect(options) end
 
-function kumo.prometheus_metrics(...) end
+---The metrics.
+---@return table
+function kumo.prometheus_metrics() end
 
-function kumo.read_dir(...) end
+---What a folder holds.
+---@param path string
+---@return string[]
+function kumo.read_dir(path) end
 
 kumo.regex = {}
 
-function kumo.regex.compile(...) end
+---A regular expression.
+---@param pattern string
+---@return any
+function kumo.regex.compile(pattern) end
 
-function kumo.regex.escape(...) end
+---A pattern that matches the text alone.
+---@param text string
+---@return string
+function kumo.regex.escape(text) end
 
 kumo.regex_set_map = {}
 
-function kumo.regex_set_map.new(...) end
+---Values by the first pattern that matches.
+---@param rules table
+---@return any
+function kumo.regex_set_map.new(rules) end
 
-function kumo.reject(...) end
+---Ends the handler: the peer gets this answer. The code is from 400 to 599.
+---@param code integer
+---@param text string
+function kumo.reject(code, text) end
 
 kumo.secrets = {}
 
-function kumo.secrets.load(...) end
+---What a key source holds.
+---@param source any
+---@return string
+function kumo.secrets.load(source) end
 
 kumo.serde = {}
 
-function kumo.serde.json_encode(...) end
+---JSON of a value.
+---@param value any
+---@return string
+function kumo.serde.json_encode(value) end
 
-function kumo.serde.json_encode_pretty(...) end
+---JSON of a value.
+---@param value any
+---@return string
+function kumo.serde.json_encode_pretty(value) end
 
-function kumo.serde.json_load(...) end
+---The value of a file.
+---@param path string
+---@return any
+function kumo.serde.json_load(path) end
 
-function kumo.serde.json_parse(...) end
+---The value of a text.
+---@param text string
+---@return any
+function kumo.serde.json_parse(text) end
 
-function kumo.serde.toml_encode(...) end
+---TOML of a value.
+---@param value any
+---@return string
+function kumo.serde.toml_encode(value) end
 
-function kumo.serde.toml_encode_pretty(...) end
+---TOML of a value.
+---@param value any
+---@return string
+function kumo.serde.toml_encode_pretty(value) end
 
-function kumo.serde.toml_encode_pretty_compact(...) end
+---TOML of a value.
+---@param value any
+---@return string
+function kumo.serde.toml_encode_pretty_compact(value) end
 
-function kumo.serde.toml_load(...) end
+---The value of a file.
+---@param path string
+---@return any
+function kumo.serde.toml_load(path) end
 
-function kumo.serde.toml_parse(...) end
+---The value of a text.
+---@param text string
+---@return any
+function kumo.serde.toml_parse(text) end
 
-function kumo.serde.yaml_encode(...) end
+---YAML of a value.
+---@param value any
+---@return string
+function kumo.serde.yaml_encode(value) end
 
-function kumo.serde.yaml_load(...) end
+---The value of a file.
+---@param path string
+---@return any
+function kumo.serde.yaml_load(path) end
 
-function kumo.serde.yaml_parse(...) end
+---The value of a text.
+---@param text string
+---@return any
+function kumo.serde.yaml_parse(text) end
 
-function kumo.set_config_monitor_globs(...) end
+---Names the files that are watched for changes.
+---@param globs string[]
+function kumo.set_config_monitor_globs(globs) end
 
-function kumo.set_diagnostic_log_filter(...) end
+---What diagnostics are written.
+---@param filter string
+function kumo.set_diagnostic_log_filter(filter) end
 
-function kumo.set_httpinject_recipient_rate_limit(...) end
+---Limits the recipients HTTP injection generates.
+---@param rate? string
+function kumo.set_httpinject_recipient_rate_limit(rate) end
 
 function kumo.set_httpinject_threads(...) end
 
@@ -532,11 +979,15 @@ function kumo.set_max_lua_context_use_count(...) end
 
 function kumo.set_max_spare_lua_contexts(...) end
 
-function kumo.set_memory_hard_limit(...) end
+---Memory the bodies of messages may take before they leave it (soft), or new mail is refused (hard).
+---@param bytes integer
+function kumo.set_memory_hard_limit(bytes) end
 
 function kumo.set_memory_low_thresh(...) end
 
-function kumo.set_memory_soft_limit(...) end
+---Memory the bodies of messages may take before they leave it (soft), or new mail is refused (hard).
+---@param bytes integer
+function kumo.set_memory_soft_limit(bytes) end
 
 function kumo.set_qmaint_threads(...) end
 
@@ -552,20 +1003,37 @@ function kumo.set_timeq_spawn_reinsertion(...) end
 
 kumo.shaping = {}
 
----@param options kumo.ShapingOptions
-function kumo.shaping.load(options) end
+---Loads files of limits, and looks up their sites.
+---@param paths string[]
+---@param options? kumo.ShapingOptions
+---@return any
+function kumo.shaping.load(paths, options) end
 
-function kumo.sleep(...) end
+---Waits.
+---@param time number|string
+function kumo.sleep(time) end
 
-function kumo.spawn_task(...) end
+---Fires an event of the policy: `{ event_name = ..., args = ... }`.
+---@param task table
+function kumo.spawn_task(task) end
 
 function kumo.spawn_thread_pool(...) end
 
 kumo.spf = {}
 
-function kumo.spf.check_host(...) end
+---Checks a domain for the host of a session (RFC 7208).
+---@param domain string
+---@param conn_meta any
+---@param sender? string
+---@param resolver? string
+---@return table
+function kumo.spf.check_host(domain, conn_meta, sender, resolver) end
 
-function kumo.spf.check_msg(...) end
+---Checks the sender of a message.
+---@param msg any
+---@param resolver? string
+---@return table
+function kumo.spf.check_msg(msg, resolver) end
 
 ---@param options kumo.EsmtpListenerOptions
 function kumo.start_esmtp_listener(options) end
@@ -575,98 +1043,238 @@ function kumo.start_http_listener(options) end
 
 kumo.string = {}
 
-function kumo.string.ends_with(...) end
+---Whether a text begins or ends so.
+---@param text string
+---@param part string
+---@return boolean
+function kumo.string.ends_with(text, part) end
 
-function kumo.string.eval_template(...) end
+---Fills a template in.
+---@param name string
+---@param template string
+---@param context any
+---@param dialect? 'Jinja'|'Handlebars'|'Static'
+---@return string
+function kumo.string.eval_template(name, template, context, dialect) end
 
-function kumo.string.normalize_smtp_response(...) end
+---A text without what changes from message to message.
+---@param text string
+---@return string
+function kumo.string.normalize_smtp_response(text) end
 
-function kumo.string.psl_domain(...) end
+---The registrable domain, or the public suffix.
+---@param name string
+---@return string|nil
+function kumo.string.psl_domain(name) end
 
-function kumo.string.psl_suffix(...) end
+---The registrable domain, or the public suffix.
+---@param name string
+---@return string|nil
+function kumo.string.psl_suffix(name) end
 
-function kumo.string.replace(...) end
+---Replaces everywhere.
+---@param text string
+---@param from string
+---@param to string
+---@return string
+function kumo.string.replace(text, from, to) end
 
-function kumo.string.replacen(...) end
+---Replaces so often.
+---@param text string
+---@param from string
+---@param to string
+---@param n integer
+---@return string
+function kumo.string.replacen(text, from, to, n) end
 
-function kumo.string.rsplit(...) end
+---The parts of a text, from its begin or its end.
+---@param text string
+---@param separator string
+---@return string[]
+function kumo.string.rsplit(text, separator) end
 
-function kumo.string.rsplitn(...) end
+---At most so many parts.
+---@param text string
+---@param n integer
+---@param separator string
+---@return string[]
+function kumo.string.rsplitn(text, n, separator) end
 
-function kumo.string.split(...) end
+---The parts of a text, from its begin or its end.
+---@param text string
+---@param separator string
+---@return string[]
+function kumo.string.split(text, separator) end
 
-function kumo.string.split_ascii_whitespace(...) end
+---The words of a text.
+---@param text string
+---@return string[]
+function kumo.string.split_ascii_whitespace(text) end
 
-function kumo.string.split_whitespace(...) end
+---The words of a text.
+---@param text string
+---@return string[]
+function kumo.string.split_whitespace(text) end
 
-function kumo.string.splitn(...) end
+---At most so many parts.
+---@param text string
+---@param n integer
+---@param separator string
+---@return string[]
+function kumo.string.splitn(text, n, separator) end
 
-function kumo.string.starts_with(...) end
+---Whether a text begins or ends so.
+---@param text string
+---@param part string
+---@return boolean
+function kumo.string.starts_with(text, part) end
 
-function kumo.string.trim(...) end
+---The text without white space around it.
+---@param text string
+---@return string
+function kumo.string.trim(text) end
 
-function kumo.string.trim_end(...) end
+---The text without white space around it.
+---@param text string
+---@return string
+function kumo.string.trim_end(text) end
 
-function kumo.string.trim_start(...) end
+---The text without white space around it.
+---@param text string
+---@return string
+function kumo.string.trim_start(text) end
 
-function kumo.string.wrap(...) end
+---Folds a text.
+---@param text string
+---@param soft_width? integer
+---@param hard_width? integer
+---@return string
+function kumo.string.wrap(text, soft_width, hard_width) end
 
 function kumo.suspend_delivery_when_spool_unhealthy(...) end
 
 kumo.time = {}
 
-function kumo.time.from_unix_timestamp(...) end
+---A time by seconds of the Unix epoch.
+---@param seconds number
+---@return any
+function kumo.time.from_unix_timestamp(seconds) end
 
-function kumo.time.now(...) end
+---The time.
+---@return any
+function kumo.time.now() end
 
-function kumo.time.parse_duration(...) end
+---A span of time.
+---@param duration number|string
+---@return any
+function kumo.time.parse_duration(duration) end
 
-function kumo.time.parse_rfc2822(...) end
+---The time of a text.
+---@param text string
+---@return any
+function kumo.time.parse_rfc2822(text) end
 
-function kumo.time.parse_rfc3339(...) end
+---The time of a text.
+---@param text string
+---@return any
+function kumo.time.parse_rfc3339(text) end
 
-function kumo.time.sleep(...) end
+---Waits.
+---@param time number|string
+function kumo.time.sleep(time) end
 
-function kumo.time.start_timer(...) end
+---Measures until `done`, for a metric.
+---@param label string
+---@return any
+function kumo.time.start_timer(label) end
 
-function kumo.time.with_ymd_hms(...) end
+---A time in UTC.
+---@param year integer
+---@param month integer
+---@param day integer
+---@param hour integer
+---@param minute integer
+---@param second integer
+---@return any
+function kumo.time.with_ymd_hms(year, month, day, hour, minute, second) end
 
-function kumo.toml_encode(...) end
+---TOML of a value.
+---@param value any
+---@return string
+function kumo.toml_encode(value) end
 
-function kumo.toml_encode_pretty(...) end
+---TOML of a value.
+---@param value any
+---@return string
+function kumo.toml_encode_pretty(value) end
 
-function kumo.toml_encode_pretty_compact(...) end
+---TOML of a value.
+---@param value any
+---@return string
+function kumo.toml_encode_pretty_compact(value) end
 
-function kumo.toml_load(...) end
+---The value of a file.
+---@param path string
+---@return any
+function kumo.toml_load(path) end
 
-function kumo.toml_parse(...) end
+---The value of a text.
+---@param text string
+---@return any
+function kumo.toml_parse(text) end
 
-function kumo.traceback(...) end
+---The frames of the stack.
+---@param level? integer
+---@return any[]
+function kumo.traceback(level) end
 
-function kumo.uncached_glob(...) end
+---Files whose path matches.
+---@param pattern string
+---@param base? string
+---@param ttl? any
+---@return string[]
+function kumo.uncached_glob(pattern, base, ttl) end
 
 kumo.uuid = {}
 
-function kumo.uuid.new_v1(...) end
+---A fresh id.
+---@return any
+function kumo.uuid.new_v1() end
 
-function kumo.uuid.new_v4(...) end
+---A fresh id.
+---@return any
+function kumo.uuid.new_v4() end
 
-function kumo.uuid.new_v6(...) end
+---A fresh id.
+---@return any
+function kumo.uuid.new_v6() end
 
-function kumo.uuid.new_v7(...) end
+---A fresh id.
+---@return any
+function kumo.uuid.new_v7() end
 
-function kumo.uuid.parse(...) end
+---An id given as text.
+---@param text string
+---@return any
+function kumo.uuid.parse(text) end
 
-function kumo.validation_failed(...) end
+---Tells `validate` that the policy is not usable.
+function kumo.validation_failed() end
 
 ---@type string
 kumo.version = ''
 
 kumo.xfer = {}
 
-function kumo.xfer.cancel_xfer(...) end
+---Messages stay on their node: there is no target.
+---@param msg any
+---@return any
+function kumo.xfer.cancel_xfer(msg) end
 
-function kumo.xfer.get_xfer_target(...) end
+---Messages stay on their node: there is no target.
+---@param msg any
+---@return any
+function kumo.xfer.get_xfer_target(msg) end
 
 ---@deprecated Not supported: messages stay on the node that accepted them.
 function kumo.xfer.xfer(...) end

@@ -5,9 +5,11 @@ use std::fmt::Write;
 use mlua::{Table, Value};
 use ringmta_options::Support;
 
+use super::functions;
 use super::tables::{default_text, one_line, tables};
 use crate::event_table::EVENTS;
 use crate::families::refused;
+use crate::vm::declared::FnDef;
 
 const HEAD: &str = "---@meta\n-- Generated from the option tables of ringmta: do not edit.\n\n";
 
@@ -58,12 +60,12 @@ pub(super) fn kumo() -> Result<String, String> {
     out.push_str("---@param event string\n---@param handler function\nfunction kumo.on(event, handler) end\n\n");
     let vm = super::compat::bare()?;
     let module: Table = super::compat::module(&vm, "kumo").ok_or("the module kumo")?;
-    functions("kumo", &module, &mut out);
+    module_functions("kumo", &module, &mut out);
     out.push_str("return kumo\n");
     Ok(out)
 }
 
-fn functions(path: &str, t: &Table, out: &mut String) {
+fn module_functions(path: &str, t: &Table, out: &mut String) {
     let mut items: Vec<(String, Value)> =
         t.pairs::<String, Value>().filter_map(Result::ok).collect();
     items.sort_by(|a, b| a.0.cmp(&b.0));
@@ -72,10 +74,14 @@ fn functions(path: &str, t: &Table, out: &mut String) {
         match value {
             Value::Table(inner) => {
                 let _ = writeln!(out, "{whole} = {{}}\n");
-                functions(&whole, &inner, out);
+                module_functions(&whole, &inner, out);
             }
             Value::Function(_) if whole == "kumo.on" => {}
             Value::Function(_) => {
+                if let Some(def) = functions::declared(&whole) {
+                    declared_function(&whole, def, out);
+                    continue;
+                }
                 let table = tables().into_iter().find(|t| t.call == whole);
                 let (param, args) = match &table {
                     Some(t) => (format!("---@param options kumo.{}\n", t.class), "options"),
@@ -92,4 +98,17 @@ fn functions(path: &str, t: &Table, out: &mut String) {
             _ => {}
         }
     }
+}
+
+fn declared_function(path: &str, def: &FnDef, out: &mut String) {
+    let _ = writeln!(out, "---{}", one_line(def.doc));
+    let args = functions::args(def);
+    for (name, kind) in &args {
+        let _ = writeln!(out, "---@param {name} {kind}");
+    }
+    if !def.result.is_empty() {
+        let _ = writeln!(out, "---@return {}", def.result);
+    }
+    let names: Vec<&str> = args.iter().map(|(name, _)| name.trim_end_matches('?')).collect();
+    let _ = writeln!(out, "function {path}({}) end\n", names.join(", "));
 }

@@ -3,6 +3,7 @@
 
 mod compat;
 mod files;
+mod functions;
 mod lua_types;
 mod reference;
 mod tables;

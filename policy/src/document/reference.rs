@@ -1,4 +1,4 @@
-//! Reference pages: one per option table, one for events.
+//! Reference pages: one per option table, one for events, one for functions.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -17,13 +17,18 @@ fn file(t: &TableDef) -> String {
 
 pub(super) fn pages() -> Vec<(PathBuf, String)> {
     let folder = PathBuf::from("policy/reference");
-    let mut out = vec![(folder.join("README.md"), index()), (folder.join("events.md"), events())];
+    let mut out = vec![
+        (folder.join("README.md"), index()),
+        (folder.join("events.md"), events()),
+        (folder.join("functions.md"), functions()),
+    ];
     out.extend(tables().iter().map(|t| (folder.join(file(t)), page(t))));
     out
 }
 
 fn index() -> String {
-    let mut out = format!("{NOTE}# Policy reference\n\n- [Events](events.md)\n");
+    let mut out =
+        format!("{NOTE}# Policy reference\n\n- [Events](events.md)\n- [Functions](functions.md)\n");
     for t in tables() {
         let _ = writeln!(out, "- [`{}`]({}): {} options", t.call, file(&t), t.options.len());
     }
@@ -69,6 +74,27 @@ fn events() -> String {
     for e in EVENTS {
         let many = if e.multi { "in order, until one answers" } else { "the last registered" };
         let _ = writeln!(out, "| `{}` | {} | {many} | {} |", e.name, e.args, one_line(e.doc));
+    }
+    out
+}
+
+fn functions() -> String {
+    let mut out = format!(
+        "{NOTE}# Functions\n\nThose that take an option table have a page of their own.\n\n| function | arguments | results | what it does |\n|---|---|---|---|\n"
+    );
+    for def in super::functions::all() {
+        let paths: Vec<String> = def.paths().iter().map(|path| format!("`{path}`")).collect();
+        let code = |text: &str| match text {
+            "" => String::new(),
+            text => format!("`{}`", cell(text)),
+        };
+        let (args, result) = (code(def.args), code(def.result));
+        let _ = writeln!(
+            out,
+            "| {} | {args} | {result} | {} |",
+            paths.join("<br>"),
+            cell(&one_line(def.doc))
+        );
     }
     out
 }

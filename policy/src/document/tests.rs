@@ -21,7 +21,7 @@ fn annotations_are_well_formed() {
     let atom = r"(?:fun\((?:[^()]|\([^()]*\))*\)(?:: [\w.]+)?|table<[\w.]+, [\w.]+>|[\w.]+(?:\[\])?|'[^']+')";
     let kind = format!(r"{atom}(?:\|{atom})*");
     let line = regex::Regex::new(&format!(
-        r"^---@(?:meta|class [\w.]+|(?:field|param) \w+\?? {kind}(?: .+)?|(?:overload|type) {kind}|deprecated .+)$"
+        r"^---@(?:meta|class [\w.]+|(?:field|param) (?:\w+\??|\.\.\.) {kind}(?: .+)?|return {kind}|(?:overload|type) {kind}|deprecated .+)$"
     ))
     .unwrap();
     let named = regex::Regex::new(r"\bkumo\.\w+").unwrap();
@@ -81,4 +81,37 @@ fn every_option_table_is_documented() {
         .filter(|call| !known.contains(call))
         .collect();
     assert!(missing.is_empty(), "tables that document::tables does not list: {missing:?}");
+}
+
+/// Paths of all functions of the module.
+fn functions_of(path: &str, t: &mlua::Table, out: &mut Vec<String>) {
+    for pair in t.pairs::<String, mlua::Value>() {
+        match pair.unwrap() {
+            (name, mlua::Value::Function(_)) => out.push(format!("{path}.{name}")),
+            (name, mlua::Value::Table(inner)) => {
+                functions_of(&format!("{path}.{name}"), &inner, out)
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn every_function_is_declared() {
+    use crate::families::{configuration::tuning::no_effect, refused::why_here};
+    let vm = super::compat::bare().unwrap();
+    let mut there = Vec::new();
+    functions_of("kumo", &super::compat::module(&vm, "kumo").unwrap(), &mut there);
+    let takes_options = |path: &str| super::tables::tables().iter().any(|t| t.call == path);
+    let missing: Vec<&String> = there
+        .iter()
+        // `kumo.on` has an overload for each event.
+        .filter(|path| *path != "kumo.on" && !takes_options(path))
+        .filter(|path| why_here(path).is_none() && no_effect(path).is_none())
+        .filter(|path| super::functions::declared(path).is_none())
+        .collect();
+    assert!(missing.is_empty(), "functions that no family declares: {missing:?}");
+    let all = super::functions::all().flat_map(|def| def.paths());
+    let gone: Vec<String> = all.filter(|path| !there.contains(path)).collect();
+    assert!(gone.is_empty(), "declared functions that a VM does not have: {gone:?}");
 }

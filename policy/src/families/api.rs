@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::host::{ApiCall, OrderKind};
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_json, to_json, Object};
 
 /// A function that asks the engine; `prepare` makes the call of its argument.
@@ -40,6 +41,53 @@ fn id_of(v: &Json) -> std::result::Result<String, String> {
     let id = v.as_str().or_else(|| v.get("id").and_then(Json::as_str));
     id.map(str::to_owned).ok_or_else(|| "expected the id of an order".to_owned())
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.api.admin.bounce.bounce",
+        "order: table",
+        "table",
+        "Fails the mail of scheduled queues.",
+    ),
+    FnDef::new(
+        "kumo.api.admin.suspend.suspend",
+        "order: table",
+        "table",
+        "Holds scheduled queues.",
+    ),
+    FnDef::new(
+        "kumo.api.admin.suspend_ready_q.suspend",
+        "order: table",
+        "table",
+        "Holds a ready queue.",
+    ),
+    FnDef::new(
+        "kumo.api.admin.{bounce,suspend,suspend_ready_q}.list",
+        "",
+        "any",
+        "The orders in force.",
+    ),
+    FnDef::new(
+        "kumo.api.admin.{bounce,suspend,suspend_ready_q}.delete",
+        "id: any",
+        "any",
+        "Ends an order.",
+    ),
+    FnDef::new(
+        "kumo.api.inject.inject_v1",
+        "request: table",
+        "table",
+        "Injects mail, as `POST /api/inject/v1` does.",
+    ),
+    FnDef::new(
+        "kumo.api.inject.build_v1",
+        "request: table",
+        "any[]",
+        "The messages of such a request, not injected.",
+    ),
+    FnDef::new("kumo.prometheus_metrics", "", "table", "The metrics."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let (api, admin, inject) = (lua.create_table()?, lua.create_table()?, lua.create_table()?);

@@ -7,10 +7,28 @@ use mlua::{Error, Function, Lua, MultiValue, Result, Table, Value};
 use ringmta_options::{Notes, OptionValue};
 
 use crate::event_table;
+use crate::vm::declared::FnDef;
 use crate::vm::error::{Disconnect, Rejection};
 use crate::vm::functions::def;
 use crate::vm::lua_value::{display, to_plain};
 use crate::vm::Ctx;
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.reject",
+        "code: integer, text: string",
+        "",
+        "Ends the handler: the peer gets this answer. The code is from 400 to 599.",
+    ),
+    FnDef::new(
+        "kumo.disconnect",
+        "code: integer, text: string, how?: 'If421'|'FollowWith421'|'ForceDisconnect'",
+        "",
+        "As `reject`, and the session ends.",
+    ),
+    FnDef::new("kumo.log_{error,warn,info,debug}", "...: any", "", "Writes a line of diagnostics."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     kumo.set("version", concat!("ringmta ", env!("CARGO_PKG_VERSION")))?;

@@ -15,6 +15,7 @@ use ringmta_options::*;
 
 use crate::families::digest::Digest;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_plain, to_plain};
 use crate::vm::read_options::options;
 
@@ -217,6 +218,22 @@ pub(super) async fn sign_with(lua: &Lua, p: &AwsParams) -> Result<AwsSignature> 
     };
     sign(p, access.trim(), &secret, now).map_err(failed)
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.crypto.aes_encrypt_block",
+        "algorithm: 'Cbc'|'Ecb', text: string, key: any",
+        "any",
+        "Encrypts with AES; with Cbc a random first vector goes in front.",
+    ),
+    FnDef::new(
+        "kumo.crypto.aes_decrypt_block",
+        "algorithm: 'Cbc'|'Ecb', data: string, key: any",
+        "string",
+        "Undoes `aes_encrypt_block`.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

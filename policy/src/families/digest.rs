@@ -6,6 +6,7 @@ use mlua::{
 };
 use ringmta_options::{KeySource, Notes, OptionValue};
 
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
 
@@ -26,6 +27,12 @@ impl UserData for Digest {
         });
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new("kumo.digest.{sha1,sha224,sha256,sha384,sha512,sha512_256,sha3_256,sha3_384,sha3_512,crc32}", "...: string", "any", "The hash of all parts."),
+    FnDef::new("kumo.digest.{hmac_sha1,hmac_sha224,hmac_sha256,hmac_sha384,hmac_sha512}", "key: any, text: string", "any", "The keyed hash (RFC 2104) of a text; the key may be a key source."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

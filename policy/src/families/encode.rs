@@ -4,6 +4,7 @@ use data_encoding as de;
 use data_encoding::Encoding;
 use mlua::{Error, Lua, Result, Table};
 
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 
 /// Name and encoding of each family.
@@ -20,6 +21,14 @@ pub(super) fn families() -> [(&'static str, Encoding); 9] {
         ("hex", de::HEXLOWER),
     ]
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new("kumo.encode.{base32,base32hex,base32hex_nopad,base32_nopad,base64,base64url,base64url_nopad,base64_nopad,hex}_encode", "bytes: string", "string", "Encodes bytes."),
+    FnDef::new("kumo.encode.{base32,base32hex,base32hex_nopad,base32_nopad,base64,base64url,base64url_nopad,base64_nopad,hex}_decode", "text: string", "string", "Decodes a text."),
+    FnDef::new("kumo.encode.charset_encode", "charset: string, text: string, ignore_errors?: boolean", "string", "A text in another charset."),
+    FnDef::new("kumo.encode.charset_decode", "charset: string, bytes: string", "string", "Bytes of another charset as UTF-8."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let encode = lua.create_table()?;

@@ -2,6 +2,7 @@
 
 use mlua::{Lua, Result, Table};
 
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 
 /// One kind of file.
@@ -183,6 +184,28 @@ fn list(lua: &Lua, wanted: impl Fn(&Kind) -> bool) -> Result<Table> {
     }
     Ok(out)
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.file_type.from_bytes",
+        "bytes: string",
+        "table",
+        "The kind of a file by its content.",
+    ),
+    FnDef::new(
+        "kumo.file_type.from_extension",
+        "extension: string",
+        "any[]",
+        "Kinds with this extension.",
+    ),
+    FnDef::new(
+        "kumo.file_type.from_media_type",
+        "media_type: string",
+        "any[]",
+        "Kinds with this media type.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

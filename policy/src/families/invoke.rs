@@ -8,7 +8,36 @@ use ringmta_mail::queue_name::QueueName;
 
 use crate::families::message::arguments::address_of;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_json, Object};
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.make_message",
+        "sender: any, recipient: any, body: string",
+        "any",
+        "A message of the policy's own.",
+    ),
+    FnDef::new(
+        "kumo.inject_message",
+        "msg: any",
+        "",
+        "Queues such a message; done when it is durable.",
+    ),
+    FnDef::new(
+        "kumo.invoke_get_egress_path_config",
+        "routing_domain: string, source: string, site: string",
+        "any",
+        "Asks the policy's own handler.",
+    ),
+    FnDef::new(
+        "kumo.invoke_get_{egress_pool,egress_source,queue_config}",
+        "name: string",
+        "any",
+        "Asks the policy's own handler.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let make =

@@ -6,6 +6,7 @@ use ringmta_options::{KeySource, Notes, OptionValue};
 
 use crate::limits::HTTP_TIMEOUT;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_plain, to_plain};
 
 /// The bytes of a key or password. Never logged.
@@ -68,6 +69,10 @@ async fn vault(lua: &Lua, source: &KeySource) -> Result<Vec<u8>> {
     text.map(|t| t.as_bytes().to_vec())
         .ok_or_else(|| failed(format!("the secret has no text field `{key}`")))
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] =
+    &[FnDef::new("kumo.secrets.load", "source: any", "string", "What a key source holds.")];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let secrets = lua.create_table()?;

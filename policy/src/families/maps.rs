@@ -9,6 +9,7 @@ use mlua::{Error, IntoLua, Lua, MetaMethod, Result, Table, UserData, UserDataMet
 use ringmta_options::plain::{Plain, Portable};
 use ringmta_options::CidrMap;
 
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::{from_plain, to_plain, LuaObject};
 
@@ -122,6 +123,22 @@ portable_map!(DomainMap, DomainMapObject, "kumo.domain_map", |m, k, v| {
     Ok::<(), Error>(())
 });
 portable_map!(AddressMap, AddressMapObject, "kumo.cidr map", |m, k, v| m.insert(k, v));
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.domain_map.new",
+        "values?: table",
+        "any",
+        "A table looked up by domain: `*.example.com` stands for all below.",
+    ),
+    FnDef::new(
+        "kumo.cidr.make_map",
+        "values?: table",
+        "any",
+        "A table looked up by address: the longest network wins.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let domains = lua.create_table()?;

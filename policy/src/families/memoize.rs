@@ -11,6 +11,7 @@ use ringmta_options::*;
 
 use crate::limits::{MEMOIZE_DEFAULT_CAPACITY, MEMOIZE_FILL_TIMEOUT};
 use crate::process::memo::{FillGuard, Lookup, MemoStore};
+use crate::vm::declared::FnDef;
 use crate::vm::functions::{pair, Now};
 use crate::vm::lua_value::{from_plain, to_plain};
 use crate::vm::read_options::options;
@@ -112,6 +113,14 @@ fn key_of(args: &MultiValue) -> Result<Vec<u8>> {
 fn to_lua(lua: &Lua, values: &[Plain]) -> Result<MultiValue> {
     values.iter().map(|p| from_plain(lua, p)).collect()
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.memoize",
+    "f: function, options: kumo.MemoizeOptions",
+    "function",
+    "The function with its results remembered, for all VMs.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let ctx = ctx.clone();

@@ -9,6 +9,7 @@ pub(crate) mod configuration;
 pub(crate) mod core;
 pub(crate) mod counter_series;
 pub(crate) mod crypto;
+pub(crate) mod declared;
 pub(crate) mod digest;
 pub(crate) mod dkim;
 pub(crate) mod dns;

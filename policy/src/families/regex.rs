@@ -3,6 +3,7 @@
 use fancy_regex::Regex;
 use mlua::{Error, Lua, Result, Table, UserData, UserDataMethods, Value};
 
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 
 struct RegexObject(Regex);
@@ -50,6 +51,17 @@ impl UserData for RegexObject {
         });
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new("kumo.regex.compile", "pattern: string", "any", "A regular expression."),
+    FnDef::new(
+        "kumo.regex.escape",
+        "text: string",
+        "string",
+        "A pattern that matches the text alone.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

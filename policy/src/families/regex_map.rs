@@ -7,6 +7,7 @@ use mlua::{Error, IntoLua, Lua, MetaMethod, Result, Table, UserData, UserDataMet
 use regex::RegexSet;
 use ringmta_options::plain::{Plain, Portable};
 
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::{from_plain, to_plain, LuaObject};
 
@@ -48,6 +49,14 @@ impl UserData for RegexMapObject {
         });
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.regex_set_map.new",
+    "rules: table",
+    "any",
+    "Values by the first pattern that matches.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

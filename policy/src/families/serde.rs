@@ -5,8 +5,18 @@ use serde_json::Value as Json;
 
 use crate::limits::{MAX_POLICY_FILE_BYTES, MAX_VALUE_DEPTH, MAX_YAML_OPEN};
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::{from_json, to_json};
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new("kumo.{serde.json_encode,serde.json_encode_pretty,json_encode,json_encode_pretty}", "value: any", "string", "JSON of a value."),
+    FnDef::new("kumo.{serde.toml_encode,serde.toml_encode_pretty,serde.toml_encode_pretty_compact,toml_encode,toml_encode_pretty,toml_encode_pretty_compact}", "value: any", "string", "TOML of a value."),
+    FnDef::new("kumo.serde.yaml_encode", "value: any", "string", "YAML of a value."),
+    FnDef::new("kumo.{serde.json_parse,serde.toml_parse,serde.yaml_parse,json_parse,toml_parse}", "text: string", "any", "The value of a text."),
+    FnDef::new("kumo.{serde.json_load,serde.toml_load,serde.yaml_load,json_load,toml_load}", "path: string", "any", "The value of a file."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let serde = lua.create_table()?;

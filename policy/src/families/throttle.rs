@@ -16,6 +16,7 @@ use ringmta_options::Throttle;
 
 use crate::families::redis::client::{acquire, Pool, SharedThrottles, Verdict};
 use crate::process::helpers::target_of;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::{def, pair, Lazy, Now};
 use crate::vm::lua_value::LuaObject;
 use crate::vm::{self, Ctx};
@@ -143,6 +144,14 @@ impl UserData for ThrottleObject {
         });
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.make_throttle",
+    "name: string, rate: string",
+    "any",
+    "A rate shared by all of that name.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let ctx = ctx.clone();

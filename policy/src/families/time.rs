@@ -11,6 +11,7 @@ use ringmta_options::{format_duration, Notes, OptionValue};
 
 use crate::families::configuration::tuning::sleep_function;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
 
@@ -166,6 +167,17 @@ impl UserData for Timer {
         methods.add_meta_method_mut(MetaMethod::Close, |lua, t, _: Value| t.finish(lua).map(drop));
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new("kumo.time.now", "", "any", "The time."),
+    FnDef::new("kumo.time.from_unix_timestamp", "seconds: number", "any", "A time by seconds of the Unix epoch."),
+    FnDef::new("kumo.time.with_ymd_hms", "year: integer, month: integer, day: integer, hour: integer, minute: integer, second: integer", "any", "A time in UTC."),
+    FnDef::new("kumo.time.{parse_rfc3339,parse_rfc2822}", "text: string", "any", "The time of a text."),
+    FnDef::new("kumo.time.parse_duration", "duration: number|string", "any", "A span of time."),
+    FnDef::new("kumo.time.sleep", "time: number|string", "", "Waits."),
+    FnDef::new("kumo.time.start_timer", "label: string", "any", "Measures until `done`, for a metric."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

@@ -4,6 +4,7 @@ use mlua::{Error, Lua, MetaMethod, Result, Table, UserData, UserDataFields, User
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 
 struct UuidObject(Uuid);
@@ -44,6 +45,12 @@ fn v7(now_nanos: u64) -> Uuid {
     let (seconds, nanos) = (now_nanos / 1_000_000_000, (now_nanos % 1_000_000_000) as u32);
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new("kumo.uuid.{new_v1,new_v4,new_v6,new_v7}", "", "any", "A fresh id."),
+    FnDef::new("kumo.uuid.parse", "text: string", "any", "An id given as text."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

@@ -3,11 +3,12 @@
 //! - [`context`]: what the functions of a VM share · [`machine`]: finding and running handlers · [`handler_budget`]: a handler that
 //!   loops is stopped
 //! - [`lua_value`]: between Lua values, plain data and JSON · [`option_objects`], [`read_options`]: options that a policy gives
-//! - [`functions`]: functions that wait only when they must · [`message_arguments`]: messages lent to handlers · [`asker`]: DNS
+//! - [`functions`]: functions that wait only when they must, [`declared`]: what is told of each · [`message_arguments`]: messages lent to handlers · [`asker`]: DNS
 //! - [`error`], [`finding`], [`lua_positions`]: what went wrong, and where
 
 pub(crate) mod asker;
 pub mod context;
+pub(crate) mod declared;
 pub mod error;
 pub mod finding;
 pub(crate) mod functions;

@@ -11,6 +11,7 @@ use super::client::Pool;
 use super::options::{AmqpConnection, AmqpMessage};
 use crate::process::helpers::target_of;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::to_plain;
 use crate::vm::read_options::options;
 
@@ -133,6 +134,14 @@ async fn build_client(lua: Lua, uri: String) -> Result<Client> {
     made.map_err(failed("build_client"))?;
     Ok(Client(RefCell::new(Some(pool))))
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.amqp.build_client",
+    "uri: string",
+    "any",
+    "A client that publishes, by the URI of its server.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

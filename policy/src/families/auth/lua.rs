@@ -16,6 +16,7 @@ use crate::families::message::body::body_method;
 use crate::families::message::body::ensure_body;
 use crate::vm;
 use crate::vm::asker::Asker;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_plain, to_plain};
 
 /// The peer's address out of `192.0.2.1:25` or a bare address.
@@ -98,6 +99,28 @@ fn verdict(lua: &Lua, v: &dmarc::Verdict) -> Result<Value> {
         ]),
     )
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.spf.check_host",
+        "domain: string, conn_meta: any, sender?: string, resolver?: string",
+        "table",
+        "Checks a domain for the host of a session (RFC 7208).",
+    ),
+    FnDef::new(
+        "kumo.spf.check_msg",
+        "msg: any, resolver?: string",
+        "table",
+        "Checks the sender of a message.",
+    ),
+    FnDef::new(
+        "kumo.dmarc.check_msg",
+        "msg: any, signatures: table, resolver?: string, spf?: table, use_reporting?: boolean",
+        "table",
+        "Checks the author of a message (RFC 7489) by the results of DKIM and SPF.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let spf = lua.create_table()?;

@@ -9,6 +9,7 @@ use ringmta_options::Ceilings;
 use ringmta_options::{EgressPath, Notes, OptionTable, OptionValue, QueueConfig, TraceHeaders};
 
 use crate::families::message::body::ensure_body;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::{from_json, to_json, to_plain};
 use crate::vm::option_objects::OptionObject;
@@ -108,6 +109,40 @@ fn trace_value(m: &Message, options: &TraceHeaders) -> String {
     let pieces = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
     pieces.collect::<Vec<_>>().join(" ")
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.compute_egress_path_config_constraints",
+        "path: any, other?: table",
+        "table",
+        "What a path allows at most, within other constraints.",
+    ),
+    FnDef::new(
+        "kumo.compute_queue_config_constraints",
+        "queue: any",
+        "table",
+        "What a queue lets out at most.",
+    ),
+    FnDef::new(
+        "kumo.format_egress_path_config_constraints",
+        "constraints: table",
+        "string",
+        "Constraints as text.",
+    ),
+    FnDef::new(
+        "kumo.format_{egress_path,queue}_config_toml",
+        "config: any",
+        "string",
+        "The options as TOML.",
+    ),
+    FnDef::new(
+        "kumo.apply_supplemental_trace_header",
+        "msg: any, options?: kumo.TraceHeaderOptions",
+        "",
+        "Adds the header by which reports find their message.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     register_ceilings(lua, kumo)?;

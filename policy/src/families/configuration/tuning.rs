@@ -7,6 +7,7 @@ use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 use ringmta_options::{Notes, OptionValue, Throttle};
 
 use crate::families::files::monitor::{default_globs, files};
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::{to_json, to_plain};
 use crate::vm::machine::spawn_task;
@@ -56,6 +57,25 @@ pub(crate) fn no_effect(path: &str) -> Option<&'static str> {
 
 const NO_EFFECT_DNS: [&str; 3] =
     ["set_mx_concurrency_limit", "set_mx_timeout", "set_mx_negative_cache_ttl"];
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new("kumo.available_parallelism", "", "integer", "Processors this process may use."),
+    FnDef::new("kumo.bump_config_epoch", "", "", "Has cached configurations asked for again."),
+    FnDef::new("kumo.validation_failed", "", "", "Tells `validate` that the policy is not usable."),
+    FnDef::new("kumo.traceback", "level?: integer", "any[]", "The frames of the stack."),
+    FnDef::new("kumo.get_event_registrars", "event: string", "string[]", "Where the handlers of an event were registered."),
+    FnDef::new("kumo.get_memory_{hard_limit,soft_limit,low_thresh}", "", "integer|nil", "A limit that was set, in bytes."),
+    FnDef::new("kumo.set_memory_{soft_limit,hard_limit}", "bytes: integer", "", "Memory the bodies of messages may take before they leave it (soft), or new mail is refused (hard)."),
+    FnDef::new("kumo.set_config_monitor_globs", "globs: string[]", "", "Names the files that are watched for changes."),
+    FnDef::new("kumo.eval_config_monitor_globs", "", "string[]", "The files that are watched."),
+    FnDef::new("kumo.sleep", "time: number|string", "", "Waits."),
+    FnDef::new("kumo.spawn_task", "task: table", "", "Fires an event of the policy: `{ event_name = ..., args = ... }`."),
+    FnDef::new("kumo.set_diagnostic_log_filter", "filter: string", "", "What diagnostics are written."),
+    FnDef::new("kumo.set_httpinject_recipient_rate_limit", "rate?: string", "", "Limits the recipients HTTP injection generates."),
+    FnDef::new("kumo.dns.set_mta_sts_enabled", "enabled: boolean", "", "Whether MTA-STS policies are asked for."),
+    FnDef::new("kumo.xfer.{cancel_xfer,get_xfer_target}", "msg: any", "any", "Messages stay on their node: there is no target."),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     for (name, why) in NO_EFFECT {

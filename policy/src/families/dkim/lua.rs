@@ -12,6 +12,7 @@ use ringmta_options::DkimSigner;
 use super::signer::{Algorithm, Signer};
 use crate::families::message::body::body_method;
 use crate::process::memo::{Lookup, MemoStore};
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::functions::{pair, Now};
 use crate::vm::lua_value::{from_plain, to_plain, LuaObject};
@@ -55,6 +56,14 @@ pub(crate) fn methods<F: UserDataFields<Message>>(fields: &mut F) {
         Ok(())
     });
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.dkim.{rsa_sha256_signer,ed25519_signer}",
+    "options: kumo.DkimSignerOptions",
+    "any",
+    "A signer for `msg:dkim_sign`.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let dkim = lua.create_table()?;

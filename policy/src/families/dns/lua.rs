@@ -12,6 +12,7 @@ use super::named_resolver::{parts, zones};
 use crate::dns::names::{ptr_host, reverse_ip, site_name};
 use crate::dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion};
 use crate::vm::asker::Asker;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
 use crate::vm::read_options::options;
@@ -168,6 +169,76 @@ fn lookups(lua: &Lua, t: &Table) -> Result<()> {
         )?,
     )
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.dns.configure_unbound_resolver",
+        "options: kumo.ResolverOptions",
+        "",
+        "As `configure_resolver`; answers are not validated.",
+    ),
+    FnDef::new(
+        "kumo.dns.configure_test_resolver",
+        "zones: table",
+        "",
+        "Answers all questions from these zones.",
+    ),
+    FnDef::new(
+        "kumo.dns.configure_test_mta_sts",
+        "policies: table<string, string>",
+        "",
+        "Knows these MTA-STS policies by their domains, and no others.",
+    ),
+    FnDef::new(
+        "kumo.dns.define_resolver",
+        "name: string, config: any",
+        "",
+        "Defines a resolver by its name.",
+    ),
+    FnDef::new(
+        "kumo.dns.load_resolv_conf",
+        "path?: string",
+        "table",
+        "Name servers and search list of a resolv.conf.",
+    ),
+    FnDef::new(
+        "kumo.dns.lookup_addr",
+        "name: string, resolver?: string, strategy?: string",
+        "string[]",
+        "Addresses of a name.",
+    ),
+    FnDef::new(
+        "kumo.dns.lookup_mx",
+        "domain: string, resolver?: string",
+        "table",
+        "The hosts that take the mail of a domain, and the name of their site.",
+    ),
+    FnDef::new(
+        "kumo.dns.lookup_txt",
+        "name: string, resolver?: string",
+        "string[]",
+        "Texts of a name.",
+    ),
+    FnDef::new(
+        "kumo.dns.lookup_ptr",
+        "ip: string, resolver?: string",
+        "string[]",
+        "Names of an address.",
+    ),
+    FnDef::new(
+        "kumo.dns.rbl_lookup",
+        "ip: string, zone: string, resolver?: string",
+        "string|nil",
+        "Whether a list has an address: what it answers, and why as a second result.",
+    ),
+    FnDef::new(
+        "kumo.dns.{ptr_host,reverse_ip}",
+        "ip: string",
+        "string",
+        "The address in reverse order, with or without the domain of PTR records.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, dns: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     lookups(lua, dns)?;

@@ -13,6 +13,7 @@ use super::glob::glob;
 use crate::confinement;
 use crate::limits::MAX_POLICY_FILE_BYTES;
 use crate::vm;
+use crate::vm::declared::FnDef;
 
 type Open = Option<Arc<Mutex<File>>>;
 
@@ -123,6 +124,29 @@ fn read_dir(path: &str) -> std::io::Result<Vec<String>> {
     names.sort();
     Ok(names)
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.{fs.glob,fs.uncached_glob,glob,uncached_glob}",
+        "pattern: string, base?: string, ttl?: any",
+        "string[]",
+        "Files whose path matches.",
+    ),
+    FnDef::new("kumo.{fs.read_dir,read_dir}", "path: string", "string[]", "What a folder holds."),
+    FnDef::new(
+        "kumo.fs.{metadata_for_path,symlink_metadata_for_path}",
+        "path: string",
+        "table",
+        "Kind, size and time of a file, or of the link itself.",
+    ),
+    FnDef::new(
+        "kumo.fs.open",
+        "path: string, mode?: string",
+        "any",
+        "Opens a file without making the shard wait.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let fs = lua.create_table()?;

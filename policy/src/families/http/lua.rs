@@ -15,6 +15,7 @@ use ureq::http;
 use super::form::{form, multipart};
 use super::response::Response;
 use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
 use crate::vm::read_options::options;
@@ -293,6 +294,14 @@ fn without_secrets(uri: &http::Uri) -> String {
     let host = uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or("")).unwrap_or("");
     format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.http.build_url",
+    "base: string, params: table",
+    "string",
+    "A URL with a query.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let t = lua.create_table()?;

@@ -21,6 +21,7 @@ use crate::limits::{
 };
 use crate::net::wire::TlsFiles;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_plain, to_plain};
 
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -203,6 +204,14 @@ impl UserData for Stream {
         });
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.http.connect_websocket",
+    "url: string",
+    "any",
+    "Opens a websocket: the stream, and the answer as a second result.",
+)];
 
 pub(crate) fn register(lua: &Lua, http: &Table) -> Result<()> {
     let f = lua.create_async_function(|lua, url: String| async move {

@@ -8,6 +8,7 @@ use super::params::*;
 use super::tail::Tailer;
 use super::write::{Segments, Writer};
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::to_plain;
 use crate::vm::read_options::options;
 
@@ -40,6 +41,22 @@ fn multi(lua: &Lua, t: &Table) -> Result<Tailer> {
     let failed = |e: String| Error::runtime(format!("kumo.jsonl.new_multi_tailer: {e}"));
     Ok(Tailer(reading.map_err(failed)?, false))
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.jsonl.new_tailer",
+        "options: kumo.JsonlTailerOptions, filter?: function",
+        "any",
+        "Reads records in batches.",
+    ),
+    FnDef::new(
+        "kumo.jsonl.new_multi_tailer",
+        "options: kumo.JsonlMultiTailerOptions",
+        "any",
+        "Reads records for several consumers.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     use crate::vm::functions::def;

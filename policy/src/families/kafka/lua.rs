@@ -9,6 +9,7 @@ use super::client::Producer;
 use super::record::KafkaRecord;
 use crate::process::helpers::target_of;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{display, to_plain};
 use crate::vm::read_options::options;
 
@@ -100,6 +101,14 @@ async fn build_producer(lua: Lua, config: Table) -> Result<ProducerObject> {
     let producer = made.map_err(failed("build_producer"))?;
     Ok(ProducerObject(RefCell::new(Some(Arc::new(producer)))))
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.kafka.build_producer",
+    "config: table<string, string>",
+    "any",
+    "A producer with these properties of librdkafka.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

@@ -14,6 +14,7 @@ use super::header_map::HeaderMap;
 use crate::families::message::body::body_method;
 use crate::families::message::body::ensure_body;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_json, to_json, to_plain, Object};
 use crate::vm::read_options::options;
 
@@ -147,6 +148,42 @@ impl UserData for BuilderObject {
         });
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.mimepart.builder",
+        "",
+        "any",
+        "Makes a message of text, HTML and attachments.",
+    ),
+    FnDef::new("kumo.mimepart.parse", "text: string", "any", "Reads a message."),
+    FnDef::new("kumo.mimepart.{new_text_plain,new_html}", "text: string", "any", "A part of text."),
+    FnDef::new(
+        "kumo.mimepart.new_text",
+        "type: string, text: string",
+        "any",
+        "A part of text of another type.",
+    ),
+    FnDef::new(
+        "kumo.mimepart.new_binary",
+        "type: string, content: string, attachment?: table",
+        "any",
+        "A part of bytes.",
+    ),
+    FnDef::new(
+        "kumo.mimepart.new_multipart",
+        "type: string, parts: any[], boundary?: string",
+        "any",
+        "A part that holds parts.",
+    ),
+    FnDef::new(
+        "kumo.generate_rfc3464_message",
+        "options: kumo.DsnOptions, msg: any, record: table",
+        "any",
+        "The report of a record, when its kind is reported.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     use crate::vm::functions::def;

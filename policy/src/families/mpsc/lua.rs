@@ -8,6 +8,7 @@ use ringmta_options::plain::Plain;
 
 use super::queue::{Queue, Refusal};
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::{from_plain, to_plain};
 use crate::vm::read_options::duration as seconds;
@@ -75,6 +76,14 @@ impl UserData for QueueObject {
         methods.add_method("len", |_, q, ()| Ok(q.0.len()));
     }
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.mpsc.define",
+    "name: string, limit?: integer",
+    "any",
+    "A queue by its name, the same in all VMs.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let mpsc = lua.create_table()?;

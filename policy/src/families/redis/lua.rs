@@ -7,6 +7,7 @@ use mlua::{Error, Lua, MultiValue, Result, Table, UserData, UserDataMethods, Val
 use super::client::{Pool, RedisParams, SharedThrottles};
 use crate::process::helpers::target_of;
 use crate::vm;
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::{from_plain, to_plain};
 use crate::vm::read_options::options;
@@ -74,6 +75,14 @@ pub(crate) fn module(lua: &Lua) -> Result<Table> {
     def(lua, &redis, "open", |lua, v: Value| Ok(Handle(open(lua, &v)?)))?;
     Ok(redis)
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.configure_redis_throttles",
+    "options: kumo.RedisOptions",
+    "",
+    "Counts named throttles in Redis.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     def(lua, kumo, "configure_redis_throttles", |lua, v: Value| {

@@ -17,6 +17,7 @@ use super::read::{read, ShapingFile};
 use crate::families::dns::lua::mx_plan;
 use crate::limits::{MAX_HTTP_RESPONSE_BYTES, SHAPING_LOOKUPS};
 use crate::vm::asker::Asker;
+use crate::vm::declared::FnDef;
 use crate::vm::lua_value::{from_json, to_json, to_plain, JsonResult, LuaObject};
 use crate::vm::read_options::options as read_options;
 use crate::vm::{self, Ctx};
@@ -164,6 +165,14 @@ async fn load(lua: Lua, (paths, options): (Value, Value)) -> Result<ShapingObjec
     let builder = Builder { options: &options, sites: &sites };
     Ok(ShapingObject(Arc::new(builder.build(files, findings))))
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
+    "kumo.shaping.load",
+    "paths: string[], options?: kumo.ShapingOptions",
+    "any",
+    "Loads files of limits, and looks up their sites.",
+)];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

@@ -2,6 +2,7 @@
 
 use mlua::{Lua, Result, Table};
 
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 
 type Strings = Result<Vec<String>>;
@@ -9,6 +10,58 @@ type Strings = Result<Vec<String>>;
 fn own<'a>(parts: impl Iterator<Item = &'a str>) -> Strings {
     Ok(parts.map(str::to_owned).collect())
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.string.{split,rsplit}",
+        "text: string, separator: string",
+        "string[]",
+        "The parts of a text, from its begin or its end.",
+    ),
+    FnDef::new(
+        "kumo.string.{splitn,rsplitn}",
+        "text: string, n: integer, separator: string",
+        "string[]",
+        "At most so many parts.",
+    ),
+    FnDef::new(
+        "kumo.string.{split_whitespace,split_ascii_whitespace}",
+        "text: string",
+        "string[]",
+        "The words of a text.",
+    ),
+    FnDef::new(
+        "kumo.string.replace",
+        "text: string, from: string, to: string",
+        "string",
+        "Replaces everywhere.",
+    ),
+    FnDef::new(
+        "kumo.string.replacen",
+        "text: string, from: string, to: string, n: integer",
+        "string",
+        "Replaces so often.",
+    ),
+    FnDef::new(
+        "kumo.string.{trim,trim_start,trim_end}",
+        "text: string",
+        "string",
+        "The text without white space around it.",
+    ),
+    FnDef::new(
+        "kumo.string.{starts_with,ends_with}",
+        "text: string, part: string",
+        "boolean",
+        "Whether a text begins or ends so.",
+    ),
+    FnDef::new(
+        "kumo.string.{psl_domain,psl_suffix}",
+        "name: string",
+        "string|nil",
+        "The registrable domain, or the public suffix.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     let t = lua.create_table()?;

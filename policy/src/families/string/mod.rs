@@ -1,4 +1,4 @@
 //! `kumo.string`: texts cut, joined and made of templates.
 
 pub(crate) mod lua;
-mod template;
+pub(crate) mod template;

@@ -4,6 +4,7 @@ use mlua::{Error, Lua, Result, Table, Value};
 use ringmta_options::classify::normalize;
 
 use crate::template::{Dialect, Template};
+use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_json;
 
@@ -54,6 +55,28 @@ fn wrap(text: &str, soft: usize, hard: usize) -> String {
     }
     out
 }
+
+/// What a policy finds of this family, besides what takes an option table.
+pub(crate) const FUNCTIONS: &[FnDef] = &[
+    FnDef::new(
+        "kumo.string.eval_template",
+        "name: string, template: string, context: any, dialect?: 'Jinja'|'Handlebars'|'Static'",
+        "string",
+        "Fills a template in.",
+    ),
+    FnDef::new(
+        "kumo.string.normalize_smtp_response",
+        "text: string",
+        "string",
+        "A text without what changes from message to message.",
+    ),
+    FnDef::new(
+        "kumo.string.wrap",
+        "text: string, soft_width?: integer, hard_width?: integer",
+        "string",
+        "Folds a text.",
+    ),
+];
 
 pub(crate) fn register(lua: &Lua, t: &Table) -> Result<()> {
     def(
