@@ -1,15 +1,18 @@
-//! The one seam between the engine and the outside: time, tasks, randomness, network and disk.
+//! The one seam between the engine and the outside: time, tasks, randomness, network and disk. The real world, or one made
+//! from a seed ([`sim`]); everything else in the engine uses the types of this crate and cannot tell them apart.
 //!
-//! [`ring`] is the real world (glommio, which only it and `pump` name; `uring` is what lies below its
-//! streams), [`sim`] is one made from a seed. Everything else in the engine uses the types of this module and
-//! cannot tell them apart.
-//!
-//! Layout: `ring` real world · `sim` simulated world · `time` deadlines and clocks · `stream` TCP,
-//! plain or TLS · `socket` sockets of the real world · `uring` the ring they wait on · `pump` what turns
-//! it, and keeps the executor awake while there is work · `tls` rustls configurations · `file` direct-I/O files · `plain` files of small
-//! appends · `fs` names and folders · `beneath` small files of a folder, no link followed · `privileges`
-//! whom the process runs as · `hash` maps whose order can be repeated · `wheel` a shard's
-//! deadlines.
+//! - [`tasks`], [`random`], [`time`], [`steady`] what both worlds have; [`wheel`] a shard's deadlines · [`stopping`] the stop
+//!   told to who waits
+//! - The real world: [`ring`] a shard's thread, `pump` what keeps its executor awake, `executor` its tasks, `clock` its
+//!   clocks; `uring` the ring that its sockets and the spool's writes go through
+//! - Network: [`stream`] TCP, plain or TLS, and UDP · [`socket`] the sockets of the real world · [`listener`], [`sockets`]
+//!   where it listens · [`tls`] rustls configurations, [`subject`] of a certificate · [`receiving`] the memory for what is
+//!   being received
+//! - Disk: [`file`] files for direct I/O, `direct` those of the real world · [`plain`] files of small appends · [`fs`] names and
+//!   folders · [`beneath`] small files of a folder, no link followed
+//! - Process: [`privileges`] whom it runs as · [`system`] what the operating system says · [`memory`] given back
+//! - [`hash`] maps whose order can be repeated · [`limits`]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod beneath;
 mod clock;
@@ -24,7 +27,7 @@ pub mod memory;
 pub mod plain;
 pub mod privileges;
 mod pump;
-mod random;
+pub mod random;
 pub mod receiving;
 pub mod ring;
 pub mod sim;
@@ -35,7 +38,7 @@ pub mod stopping;
 pub mod stream;
 pub mod subject;
 pub mod system;
-mod tasks;
+pub mod tasks;
 pub mod time;
 pub mod tls;
 mod uring;

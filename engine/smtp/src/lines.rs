@@ -33,13 +33,19 @@ mod tests {
         let line = b"0123456789 0123456789 0123456789\r\n";
         let plain = line.repeat(100);
         let most = plain_lines(&plain);
-        assert!(most > plain.len() - BLOCK - line.len() && most % line.len() == 0, "{most}");
+        assert!(
+            most > plain.len() - BLOCK - line.len() && most.is_multiple_of(line.len()),
+            "{most}"
+        );
         for odd in [&b"\r"[..], b"\n", b"\n.", b"\r\r\n", b"\r\n.", b"\r.\n"] {
             for at in 0..plain.len() {
                 let mut text = plain.clone();
                 text.splice(at..at, odd.iter().copied());
                 let piece = plain_lines(&text);
-                assert!(piece <= at && piece % line.len() == 0, "{odd:?} at {at}: {piece}");
+                assert!(
+                    piece <= at && piece.is_multiple_of(line.len()),
+                    "{odd:?} at {at}: {piece}"
+                );
                 assert!(piece == 0 || text[piece] != b'.');
                 assert!(piece + BLOCK + line.len() + 2 > at.min(most), "{odd:?} at {at}: {piece}");
             }

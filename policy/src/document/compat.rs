@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mlua::{IntoLua, Lua, Table, Value};
 use ringmta_mail::id::MessageId;
@@ -41,7 +42,10 @@ const NOT_FIRED: [(&str, &str); 4] = [
 
 /// A VM without a policy.
 pub(super) fn bare() -> Result<Lua, String> {
-    let file = std::env::temp_dir().join(format!("ringmta-generate-{}.lua", std::process::id()));
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("ringmta-generate-{}-{number}.lua", std::process::id());
+    let file = std::env::temp_dir().join(name);
     std::fs::write(&file, "require 'kumo'").map_err(|e| e.to_string())?;
     let policy = Policy::load(Path::new(&file), Shared::new(1), Rc::new(NoHost), crate::Mode::Run);
     let _ = std::fs::remove_file(&file);
