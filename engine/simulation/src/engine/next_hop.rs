@@ -158,7 +158,12 @@ impl Session {
             text.push_str("250-8BITMIME\r\n");
         }
         text.push_str("250 SIZE 1000000\r\n");
-        self.send(text.as_bytes()).await
+        self.send(text.as_bytes()).await?;
+        // An answer too many before this one shows with the last of these bytes, which may come one by one.
+        if let Some(since) = &mut self.out_of_step {
+            *since = mono_nanos();
+        }
+        Ok(())
     }
 
     async fn mail(&mut self, line: &str) -> std::io::Result<()> {
