@@ -70,7 +70,7 @@ fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
 }
 
 /// Says what `filter` asks for from now on: levels by target, such as `info` or
-/// `ringmta::egress=debug,info`.
+/// `ringmta_egress=debug,info`.
 ///
 /// # Errors
 /// It is no filter.
@@ -91,7 +91,10 @@ fn parse(filter: &str) -> Result<EnvFilter, String> {
         let found = known.into_iter().find(|name| {
             directive.strip_prefix(name).is_some_and(|rest| !rest.starts_with(is_name))
         });
-        found.map_or(directive.to_string(), |name| directive.replacen(name, "ringmta", 1))
+        let directive =
+            found.map_or(directive.to_string(), |name| directive.replacen(name, "ringmta", 1));
+        // Each stage is a crate: `ringmta::queue` is `ringmta_queue`.
+        directive.replacen("ringmta::", "ringmta_", 1)
     });
     let targets: Vec<String> = targets.collect();
     EnvFilter::try_new(targets.join(",")).map_err(|error| format!("{filter:?}: {error}"))
@@ -119,7 +122,8 @@ mod tests {
         for (filter, wanted) in [
             ("info", "info"),
             ("kumod=debug", "ringmta=debug"),
-            ("kumod::queue=trace, warn", "ringmta::queue=trace,warn"),
+            ("kumod::queue=trace, warn", "ringmta_queue=trace,warn"),
+            ("ringmta::egress::session=debug", "ringmta_egress::session=debug"),
             ("kumodx=trace", "kumodx=trace"),
         ] {
             let wanted = EnvFilter::try_new(wanted).unwrap().to_string();
