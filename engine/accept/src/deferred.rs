@@ -33,9 +33,13 @@ pub async fn run(shard: Rc<Shard>) {
     loop {
         shard.queues.to_ask.pushed().await;
         while let Some(queue) = shard.queues.to_ask.pop() {
-            if queue.injecting.get() < DEFERRED_INJECT_TASKS && !queue.waiting.borrow().is_empty() {
+            queue.asked.set(false);
+            // Those that ask already take what comes as well.
+            let free = DEFERRED_INJECT_TASKS.saturating_sub(queue.injecting.get());
+            let waiting = queue.waiting.borrow().len();
+            for _ in 0..free.min(waiting) {
                 queue.injecting.set(queue.injecting.get() + 1);
-                io::spawn(inject_all(shard.clone(), queue));
+                io::spawn(inject_all(shard.clone(), queue.clone()));
             }
         }
     }

@@ -50,6 +50,8 @@ pub struct ScheduledQueue {
     pub parts: QueueName,
     /// Its messages wait for policy's first word on them.
     pub deferred_inject: bool,
+    /// It stands in the list of queues that policy is to be asked about.
+    pub asked: Cell<bool>,
     /// Tasks that ask it.
     pub injecting: Cell<usize>,
     /// Configuration in force.

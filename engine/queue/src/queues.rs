@@ -125,7 +125,9 @@ impl Queues {
 
     /// Has policy asked about what waits in `queue`: mail that was acknowledged before policy saw it.
     pub fn ask_policy(&self, queue: &Rc<ScheduledQueue>) {
-        self.to_ask.push(queue.clone());
+        if !queue.asked.replace(true) {
+            self.to_ask.push(queue.clone());
+        }
     }
 
     /// Lets `item` wait until `due_millis` in memory; the journal is not told.

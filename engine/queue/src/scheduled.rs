@@ -42,6 +42,7 @@ impl ScheduledQueue {
             name: name.into(),
             parts: QueueName::parse(name),
             deferred_inject: name == DEFERRED_QUEUE,
+            asked: Cell::new(false),
             injecting: Cell::new(0),
             config: RefCell::default(),
             route: RefCell::default(),

@@ -3,7 +3,9 @@
 
 use crate::sim::exec::{Event, EventKey, Node, Stuck, Task, TaskWaker, TURN_NANOS_MAX};
 use crate::sim::world::{current, here, World};
+use std::cell::Cell;
 use std::future::Future;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -139,6 +141,25 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Runs `work` to its end on a machine of its own.
+    ///
+    /// # Errors
+    /// As [`World::run_until`].
+    pub fn complete(
+        &self,
+        limit: Duration,
+        turns: u64,
+        work: impl Future<Output = ()> + 'static,
+    ) -> Result<(), Stuck> {
+        let ended = Rc::new(Cell::new(false));
+        let end = ended.clone();
+        self.spawn_on(self.exec.new_node(), async move {
+            work.await;
+            end.set(true);
+        });
+        self.run_until(limit, turns, || ended.get())
     }
 
     /// Lets things happen for `time`.

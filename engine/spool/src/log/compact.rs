@@ -180,7 +180,6 @@ mod tests {
     use ringmta_io::sim::World;
     use ringmta_mail::{EnvelopeAddress, Message, Meta};
     use ringmta_smtp::ids::IdSource;
-    use std::cell::Cell;
 
     const MESSAGES: usize = 1000;
 
@@ -237,14 +236,6 @@ mod tests {
     fn space_follows_what_waits() {
         let world = World::new(1, false);
         let _entered = world.enter();
-        let node = world.exec.new_node();
-        let ended = Rc::new(Cell::new(false));
-        let end = ended.clone();
-        world.spawn_on(node, async move {
-            few_of_many().await;
-            end.set(true);
-        });
-        let limit = Duration::from_secs(3600);
-        world.run_until(limit, 10_000_000, || ended.get()).unwrap();
+        world.complete(Duration::from_secs(3600), 10_000_000, few_of_many()).unwrap();
     }
 }

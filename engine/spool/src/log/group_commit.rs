@@ -262,13 +262,6 @@ mod tests {
     fn a_store_that_is_given_up_is_no_message() {
         let world = World::new(1, false);
         let _entered = world.enter();
-        let node = world.exec.new_node();
-        let ended = Rc::new(Cell::new(false));
-        let end = ended.clone();
-        world.spawn_on(node, async move {
-            given_up().await;
-            end.set(true);
-        });
-        world.run_until(Duration::from_secs(60), 1_000_000, || ended.get()).unwrap();
+        world.complete(Duration::from_secs(60), 1_000_000, given_up()).unwrap();
     }
 }
