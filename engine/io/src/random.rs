@@ -13,7 +13,7 @@ pub fn unguessable_u64() -> u64 {
         return sim::here().rng.next();
     }
     let mut bytes = [0; 8];
-    match ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes) {
+    match aws_lc_rs::rand::fill(&mut bytes) {
         Ok(()) => u64::from_ne_bytes(bytes),
         // getrandom(2) fails on no kernel that has io_uring; a number is needed all the same.
         Err(_) => entropy(),

@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// A server configuration from PEM texts.
@@ -129,7 +129,7 @@ pub fn client_config_of(
     suites: Vec<SupportedCipherSuite>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
 ) -> Result<Arc<ClientConfig>, String> {
-    let mut crypto = rustls::crypto::ring::default_provider();
+    let mut crypto = rustls::crypto::aws_lc_rs::default_provider();
     if !suites.is_empty() {
         crypto.cipher_suites = suites;
     }

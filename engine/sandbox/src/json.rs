@@ -139,7 +139,7 @@ fn with_checksums(message: &Stored) -> (Vec<Value>, Vec<Value>) {
 }
 
 fn attachment(part: &Part, bytes: &[u8]) -> Value {
-    let sha = |algorithm| hex(ring::digest::digest(algorithm, bytes).as_ref());
+    let sha = |algorithm| hex(aws_lc_rs::digest::digest(algorithm, bytes).as_ref());
     json!({
         "PartID": part.id,
         "FileName": part.file_name,
@@ -148,8 +148,8 @@ fn attachment(part: &Part, bytes: &[u8]) -> Value {
         "Size": part.size,
         "Checksums": {
             "MD5": hex(&md5::compute(bytes).0),
-            "SHA1": sha(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY),
-            "SHA256": sha(&ring::digest::SHA256),
+            "SHA1": sha(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY),
+            "SHA256": sha(&aws_lc_rs::digest::SHA256),
         },
     })
 }

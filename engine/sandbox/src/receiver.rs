@@ -4,7 +4,7 @@
 use crate::limits::{RECEIVER_BYTES, RECEIVER_EVENTS, RECEIVER_TYPES};
 use crate::web::Page;
 use futures::future::LocalBoxFuture;
-use ring::digest::{digest, SHA256};
+use aws_lc_rs::digest::{digest, SHA256};
 use ringmta_http::header::RETRY_AFTER;
 use ringmta_http::{Method, Query, Request, Response, StatusCode};
 use ringmta_io::mono_nanos;

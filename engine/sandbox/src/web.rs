@@ -30,7 +30,7 @@ impl Page {
         let hash = |open: &str, close: &str| {
             let inner = html.split_once(open).and_then(|(_, rest)| rest.split_once(close));
             let inner = inner.map_or("", |(inner, _)| inner);
-            let digest = ring::digest::digest(&ring::digest::SHA256, inner.as_bytes());
+            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inner.as_bytes());
             format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(digest))
         };
         let policy = format!(

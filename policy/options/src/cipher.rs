@@ -9,7 +9,7 @@ use crate::suggest;
 /// # Errors
 /// An unknown name, with the nearest known one, or a list that leaves nothing.
 pub fn cipher_suites(names: &[String]) -> Result<Vec<SupportedCipherSuite>, String> {
-    let all = rustls::crypto::ring::ALL_CIPHER_SUITES;
+    let all = rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES;
     if names.is_empty() {
         return Ok(all.to_vec());
     }
@@ -31,7 +31,7 @@ mod tests {
         let names = |list: &[&str]| list.iter().map(|n| n.to_string()).collect::<Vec<_>>();
         assert_eq!(
             cipher_suites(&[]).unwrap().len(),
-            rustls::crypto::ring::ALL_CIPHER_SUITES.len()
+            rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.len()
         );
         let two = ["TLS13_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"];
         let found = cipher_suites(&names(&two)).unwrap();

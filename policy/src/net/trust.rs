@@ -40,14 +40,28 @@ pub fn roots() -> Arc<RootCertStore> {
 }
 
 /// The same for an HTTP client.
-pub fn http_roots() -> ureq::tls::RootCerts {
+fn http_roots() -> ureq::tls::RootCerts {
     let none = || ureq::tls::RootCerts::Specific(Arc::default());
     trust().map_or_else(|_| none(), |trust| trust.http.clone())
 }
 
 /// The settings of an HTTP client that believes them.
 pub fn http_tls() -> ureq::tls::TlsConfig {
-    ureq::tls::TlsConfig::builder().root_certs(http_roots()).build()
+    http_tls_with(false)
+}
+
+/// The same; with `any_certificate` a server may show whatever it likes.
+pub(crate) fn http_tls_with(any_certificate: bool) -> ureq::tls::TlsConfig {
+    ureq::tls::TlsConfig::builder()
+        .root_certs(http_roots())
+        .disable_verification(any_certificate)
+        .unversioned_rustls_crypto_provider(crypto())
+        .build()
+}
+
+/// The cryptography below TLS, for every client of policies.
+pub(crate) fn crypto() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// The same as PEM; `None`: those built in.

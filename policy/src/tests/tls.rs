@@ -56,7 +56,7 @@ fn server_config(dir: &Path) -> Arc<ServerConfig> {
     let certs = |file: &str| -> Vec<_> {
         CertificateDer::pem_slice_iter(&pem(file)).map(|c| c.unwrap()).collect()
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(certs("ca.pem").remove(0)).unwrap();
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());

@@ -52,10 +52,7 @@ struct ClientObject(Rc<RefCell<Option<Arc<Client>>>>);
 
 fn build(params: ClientParams) -> Client {
     let any_cert = params.accept_invalid_certs || params.danger_accept_invalid_certs;
-    let tls = ureq::tls::TlsConfig::builder()
-        .root_certs(crate::net::trust::http_roots())
-        .disable_verification(any_cert)
-        .build();
+    let tls = crate::net::trust::http_tls_with(any_cert);
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(params.timeout))
