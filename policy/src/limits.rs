@@ -12,6 +12,8 @@ pub const HOOK_EVERY_INSTRUCTIONS: u32 = 10_000;
 pub const MAX_SLICE_INSTRUCTIONS: u64 = 1_000_000_000;
 /// Wall time one handler may run without waiting: every other session of the shard stands still meanwhile.
 pub const MAX_SLICE_TIME: Duration = Duration::from_secs(2);
+/// Steps that a Lua pattern may take at worst to be given to Lua's own matcher, which nothing interrupts: about 20 ms.
+pub const PATTERN_STEPS_UNWATCHED: u64 = 1 << 22;
 /// Turns in a row in which a handler may yield without waiting for anything; none has a reason to.
 pub const MAX_SPINS: u32 = 10_000;
 /// Memory one VM may take. Beyond it the handler that asks for more gets an error; without a limit the process would end where

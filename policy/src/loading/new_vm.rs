@@ -21,6 +21,7 @@ use crate::process::shared::Shared;
 use crate::vm::context::{Ctx, Mode, Phase};
 use crate::vm::error::PolicyError;
 use crate::vm::machine::Vm;
+use crate::vm::patterns;
 
 /// Counts the VMs of the process.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -52,6 +53,7 @@ impl Vm {
         // A script has nobody else to keep waiting.
         if mode != Mode::Script {
             ctx.slice.install(&lua)?;
+            patterns::install(&lua, &ctx.slice)?;
         }
         let module = kumo_module(&lua, &ctx)?;
         lua.register_module("kumo", module)?;

@@ -22,6 +22,9 @@ pub(crate) struct Slice {
     place: RefCell<String>,
 }
 
+/// What a policy sees of it, if it catches the error.
+pub(crate) const TOO_LONG: &str = "the handler ran too long without waiting";
+
 /// The handler used up its budget. Holds where it was stopped, as `file:line`; empty when unknown.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overrun(pub String);
@@ -38,12 +41,7 @@ impl Slice {
     fn tick(&self, debug: &Debug<'_>) -> mlua::Result<VmState> {
         let n = self.instructions.get() + HOOK_EVERY_INSTRUCTIONS as u64;
         self.instructions.set(n);
-        let started = self.started.get().unwrap_or_else(|| {
-            let now = Instant::now();
-            self.started.set(Some(now));
-            now
-        });
-        if n < MAX_SLICE_INSTRUCTIONS && started.elapsed() < MAX_SLICE_TIME {
+        if n < MAX_SLICE_INSTRUCTIONS && self.has_time() {
             return Ok(VmState::Continue);
         }
         // A yield cannot be caught by the policy, but inside a C function (sort, gsub) or a coroutine of the policy's own it
@@ -56,8 +54,34 @@ impl Slice {
         if overruns.is_multiple_of(2) {
             Ok(VmState::Yield)
         } else {
-            Err(mlua::Error::runtime("the handler ran too long without waiting"))
+            Err(mlua::Error::runtime(TOO_LONG))
         }
+    }
+
+    /// Whether the handler's time is not up yet; it runs from the first time that is asked.
+    fn has_time(&self) -> bool {
+        let started = self.started.get().unwrap_or_else(|| {
+            let now = Instant::now();
+            self.started.set(Some(now));
+            now
+        });
+        started.elapsed() < MAX_SLICE_TIME
+    }
+
+    /// For a function that works for long by itself, where the VM's own watch does not look: whether it may go on. If not it
+    /// must fail, and the handler is stopped.
+    pub fn may_go_on(&self, lua: &Lua) -> bool {
+        if self.has_time() {
+            return true;
+        }
+        if self.overruns.get() == 0 {
+            self.overruns.set(1);
+            // The first that is no function of ours.
+            let places = (1..LEVELS_TO_POLICY).filter_map(|level| lua.inspect_stack(level, place));
+            *self.place.borrow_mut() =
+                places.into_iter().find(|at| !at.is_empty()).unwrap_or_default();
+        }
+        false
     }
 
     /// Puts the watch on a VM; coroutines made later inherit it.
@@ -129,10 +153,13 @@ impl Spin {
     }
 }
 
+/// Functions of ours that may lie between a policy and a native one.
+const LEVELS_TO_POLICY: usize = 6;
+
 fn place(debug: &Debug<'_>) -> String {
     let source = debug.source();
     match (source.short_src, debug.current_line()) {
-        (Some(file), Some(line)) => format!("{file}:{line}"),
+        (Some(file), Some(line)) if file != "string" => format!("{file}:{line}"),
         _ => String::new(),
     }
 }
