@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Every crate of the engine and the policy, lowest first, with the crates it may name. What is not listed is forbidden.
-const LAYERS: [(&str, &str, &[&str]); 15] = [
+const LAYERS: [(&str, &str, &[&str]); 16] = [
     ("io", "engine/io", &[]),
     ("mail", "policy/mail", &[]),
     ("options", "policy/options", &["mail"]),
-    ("policy", "policy", &["mail", "options"]),
+    ("suffixes", "policy/suffixes", &[]),
+    ("policy", "policy", &["mail", "options", "suffixes"]),
     ("http", "engine/http", &["io", "mail", "policy"]),
     ("smtp", "engine/smtp", &["io", "mail", "options"]),
     ("spool", "engine/spool", &["io", "mail"]),

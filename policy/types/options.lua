@@ -26,6 +26,8 @@
 ---@field allow_xclient? boolean Offer XCLIENT: whoever may use it says on whose behalf it speaks (ADDR, PORT, DESTADDR, DESTPORT). Set it in `peer` for the front ends alone. Default: false.
 ---@field require_proxy_protocol? boolean Expect a HAProxy PROXY header (version 1 or 2) on every connection, and take the client it names for the client. A connection without one is closed. Default: false.
 ---@field proxy_hosts? string[] Peers whose PROXY header is believed; connections of others are closed. Every peer's when absent.
+---@field per_peer? any What one client address (of IPv6 its /64) may do, over all its connections. Default: {"max_connection_rate":null,"max_connections":null,"max_message_rate":null,"max_rejection_rate":null}.
+---@field per_network? any What one client network (its /24, of IPv6 its /48) may do, over all its connections. Default: {"max_connection_rate":null,"max_connections":null,"max_message_rate":null,"max_rejection_rate":null}.
 ---@field peer? table<string, any> Other options for some client networks. Default: {}.
 ---@field via? table<string, any> Other options for some local addresses; applied after `peer`. Default: {}.
 ---@field meta? table<string, any> Metadata every connection starts with. Default: {}.

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // A check ends what runs it.
 
 pub mod address;
+pub mod certificate;
 pub mod command;
 pub mod conversation;
 pub mod dns_answer;
@@ -21,13 +22,14 @@ pub mod segment;
 pub mod sender_auth;
 pub mod session;
 pub mod template;
+pub mod websocket;
 pub mod xclient;
 
 /// A target: takes any bytes, and panics when something does not hold of them.
 pub type Check = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Check); 18] = [
+pub const TARGETS: [(&str, Check); 20] = [
     ("record", record::check),
     ("journal", journal::check),
     ("segment", segment::check),
@@ -46,4 +48,6 @@ pub const TARGETS: [(&str, Check); 18] = [
     ("dns_answer", dns_answer::check),
     ("mta_sts", mta_sts::check),
     ("sender_auth", sender_auth::check),
+    ("certificate", certificate::check),
+    ("websocket", websocket::check),
 ];

@@ -71,5 +71,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("dns_answer", super::dns_answer::seeds()),
         ("mta_sts", super::mta_sts::seeds()),
         ("sender_auth", super::sender_auth::seeds()),
+        ("certificate", super::certificate::seeds()),
+        ("websocket", super::websocket::seeds()),
     ]
 }

@@ -25,11 +25,15 @@ kumo.on('smtp_server_message_received', function(msg, conn)
   local spf = kumo.spf.check_host('src.test', conn, msg:sender() and msg:sender().email)
   known(spf.result)
   assert(words[spf.disposition], spf.disposition)
+  -- A From that cannot be read is an error of the policy's.
+  local readable, dmarc = pcall(kumo.dmarc.check_msg, msg, signatures, nil, spf.result)
+  if readable then known(dmarc.result) end
 end)
 "#;
 
-/// Ten signatures, fifty ARC sets with two keys each, and SPF: ten terms, of which each may have ten hosts.
-const QUESTIONS: usize = 10 + 2 * 50 + 2 + 10 + 10 * 10;
+/// Ten signatures, fifty ARC sets with two keys each, SPF: ten terms, of which each may have ten hosts, and DMARC: the
+/// author's domain and its organization's.
+const QUESTIONS: usize = 10 + 2 * 50 + 2 + 10 + 10 * 10 + 2;
 
 /// The texts that every name has, and how often was asked.
 struct Zone(Rc<(RefCell<Vec<String>>, Cell<usize>)>);
@@ -134,5 +138,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         with("v=spf1 a:%{d2}/24//64 mx exists:%{ir}.%{l1r-}.%{v}.x.test ptr ~all", mail),
         with("v=spf1 include:%{o} redirect=%{S}.test exp=x", mail),
         with(&format!("v=spf1 exists:{} -all", "%{s}.".repeat(400)), mail),
+        with(
+            "v=DMARC1; p=quarantine; sp=reject; adkim=s; aspf=r; pct=50; rua=mailto:d@src.test",
+            mail,
+        ),
+        with("v=DMARC1; p=none", "From: A <a@mail.src.test>, b@other.test\r\n\r\n"),
     ]
 }

@@ -13,6 +13,8 @@ pub const DATA_TOTAL_SECS: u64 = 3600;
 pub const STAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Received headers in a message before it is taken for a loop (RFC 5321 6.3 asks for >= 100).
 pub const RECEIVED_HEADERS_MAX: usize = 100;
+/// Largest header of a message, bytes: what policies, signatures and records read again and again. Exim's default.
+pub const HEADER_BYTES_MAX: usize = 1024 * 1024;
 /// A shard with this many more sessions than the emptiest one hands new sockets over.
 pub const ACCEPT_IMBALANCE_MAX: u64 = 8;
 /// Recipients of one HTTP injection request.

@@ -5,7 +5,7 @@ use crate::limits::ACCEPT_IMBALANCE_MAX;
 use crate::serve;
 use ringmta_io::sockets::Sockets;
 use ringmta_io::stream::Accepted;
-use ringmta_io::{self as io, Listener};
+use ringmta_io::{self as io, Conn, Listener};
 use ringmta_shard::mesh::Letter;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::reply::Refusal;
@@ -68,7 +68,7 @@ pub fn serve_socket(shard: &Rc<Shard>, socket: Accepted, listener: usize) {
     if open >= most || shard.context.stopping.get() {
         shard.metrics.sessions_denied.inc();
         let refusal = if open >= most { Refusal::TooManyConnections } else { Refusal::Stopping };
-        return io::spawn(serve::turn_away(stream, refusal));
+        return io::spawn(serve::turn_away(Conn::Plain(stream), refusal));
     }
     shard.session_count(listener, 1);
     let shard = shard.clone();

@@ -96,6 +96,9 @@ async fn prepare<'s>(
     {
         return Err(Answer::Refuse(Refusal::Loop.reply()));
     }
+    if header_too_large(&transaction.body) {
+        return Err(Answer::Refuse(Refusal::HeaderTooLarge.reply()));
+    }
     let mut maker = match Maker::new(shard, source, transaction).await {
         Ok(maker) => maker,
         Err(error) => return Err(refuse(&error)),
@@ -124,6 +127,12 @@ async fn prepare<'s>(
         Some(refusal) => Err(refusal),
         None => Ok(out),
     }
+}
+
+/// Whether a message's header is beyond [`limits::HEADER_BYTES_MAX`].
+pub fn header_too_large(message: &[u8]) -> bool {
+    message.len() > limits::HEADER_BYTES_MAX
+        && HeaderBlock::new(message).end() > limits::HEADER_BYTES_MAX
 }
 
 /// Asks policy about one message of a transaction. Whether it is to be stored; a report that is only logged is not.

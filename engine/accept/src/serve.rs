@@ -3,6 +3,7 @@
 
 use crate::limits;
 use crate::origin::ClientSession;
+use crate::peer_limits;
 use crate::receive;
 use crate::receive::refuse;
 use crate::relay;
@@ -47,6 +48,8 @@ struct Served {
     xclient: bool,
     /// Recipients of this transaction that take nothing but reports.
     reports_only: Vec<EnvelopeAddress>,
+    /// The peer's limit of refusals is used up: the session is to end.
+    over: Option<Refusal>,
     out: Vec<u8>,
 }
 
@@ -75,6 +78,13 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
             }
         }
     }
+    let _counted = match peer_limits::admit(&shard, &options, ends.0.ip()) {
+        Ok(counted) => counted,
+        Err(refusal) => {
+            shard.metrics.sessions_denied.inc();
+            return turn_away(conn, refusal).await;
+        }
+    };
     let meta = session_meta(&options, ends.0, ends.1);
     if ends != (peer, local) {
         meta.set("orig_received_from", peer.to_string());
@@ -93,6 +103,7 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
         session_id,
         xclient: options.allow_xclient,
         reports_only: Vec::new(),
+        over: None,
         out: Vec::with_capacity(256),
         options,
         shard,
@@ -140,10 +151,9 @@ async fn read_until(
 }
 
 /// Turns a client away without a session.
-pub async fn turn_away(stream: Stream, refusal: Refusal) {
+pub async fn turn_away(mut conn: Conn, refusal: Refusal) {
     let mut out = Vec::new();
     refusal.reply().render(&mut out);
-    let mut conn = Conn::Plain(stream);
     let _ = deadline(Duration::from_secs(1), conn.write_all(&out)).await;
 }
 
@@ -227,6 +237,10 @@ impl Served {
                         continue;
                     }
                     self.flush(session, conn).await?;
+                    if let Some(refusal) = self.over.take() {
+                        session.end(refusal);
+                        continue;
+                    }
                     if !self.read(session, conn, input, &mut clock, &mut stop).await? {
                         return Ok(());
                     }
@@ -313,6 +327,10 @@ impl Served {
             if reply.is_refusal() {
                 let sender = sender.as_ref().map_or("", EnvelopeAddress::email);
                 self.record_rejection(&reply, command, &name, (sender, &recipients));
+            }
+            if reply.code >= 500 {
+                let over = peer_limits::refused(&self.shard, &self.options, self.peer.ip());
+                self.over = self.over.or(over);
             }
             reply.render(&mut self.out);
         }
@@ -457,6 +475,10 @@ impl Served {
             Ask::Xclient(claim) => self.speak_for(claim).await,
             Ask::Mail(address) => {
                 self.reports_only.clear();
+                let fits = peer_limits::message(&self.shard, &self.options, self.peer.ip());
+                if let Err(refusal) = fits {
+                    return Ok(Answer::Refuse(refusal.reply()));
+                }
                 policy.mail_from(&address, &self.meta).await?
             }
             Ask::Rcpt(address) => {

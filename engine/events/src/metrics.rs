@@ -64,6 +64,8 @@ pub struct Metrics {
     pub sessions_total: Counter,
     /// Sessions turned away at the limit.
     pub sessions_denied: Counter,
+    /// Connections, messages and sessions refused by a limit per peer or network.
+    pub peers_limited: Counter,
     /// Commands refused.
     pub rejections: Counter,
     /// Wrong passwords given over SMTP.
@@ -94,6 +96,7 @@ impl Default for Metrics {
             sessions: Counter::default(),
             sessions_total: Counter::default(),
             sessions_denied: Counter::default(),
+            peers_limited: Counter::default(),
             rejections: Counter::default(),
             auth_failures_smtp: Counter::default(),
             auth_failures_http: Counter::default(),
@@ -176,6 +179,7 @@ impl Metrics {
         sum.count("total_messages_received", "http_listener", self.received_http.get());
         sum.count("total_connection_count", "esmtp_listener", self.sessions_total.get());
         sum.count("total_connections_denied", "esmtp_listener", self.sessions_denied.get());
+        sum.count("peer_limit_refusals", "esmtp_listener", self.peers_limited.get());
         sum.count("smtp_server_rejections", "esmtp_listener", self.rejections.get());
         sum.count("auth_failures", "esmtp_listener", self.auth_failures_smtp.get());
         sum.count("auth_failures", "http_listener", self.auth_failures_http.get());
@@ -411,6 +415,7 @@ fn help(name: &str) -> &'static str {
         "total_messages_fail" => "recipients that failed for good, by service",
         "total_connection_count" => "connections ever made, by service",
         "total_connections_denied" => "connections turned away at a limit, by service",
+        "peer_limit_refusals" => "connections, messages and sessions refused by a limit per peer",
         "smtp_server_rejections" => "commands refused, by service",
         "auth_failures" => "wrong passwords, by service",
         "auth_held_off" => {

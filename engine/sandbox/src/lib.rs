@@ -22,7 +22,7 @@ pub mod receiver;
 mod search;
 mod send;
 pub mod server;
-mod socket;
+pub mod socket;
 pub mod store;
 mod view;
 mod web;

@@ -53,19 +53,24 @@ fn handshake_key(request: &Request) -> Option<&str> {
 /// The proof that we read the key (RFC 6455 section 4.2.2).
 fn accept(key: &str) -> String {
     let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let sha = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    let sha =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
     base64::engine::general_purpose::STANDARD.encode(sha)
+}
+
+/// What a client may send: hardly anything, for it has nothing to say.
+pub fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .max_message_size(Some(limits::SANDBOX_SOCKET_MESSAGE_BYTES))
+        .max_frame_size(Some(limits::SANDBOX_SOCKET_MESSAGE_BYTES))
 }
 
 /// Sends what happens until one side ends it, or the client is too slow or gone.
 async fn talk(upgraded: Upgraded, store: &Store, inbox: &Inbox) -> Result<(), Error> {
-    let config = WebSocketConfig::default()
-        .max_message_size(Some(limits::SANDBOX_SOCKET_MESSAGE_BYTES))
-        .max_frame_size(Some(limits::SANDBOX_SOCKET_MESSAGE_BYTES));
     let early = upgraded.early.to_vec();
     let role = Role::Server;
     let mut socket =
-        WebSocketStream::from_partially_read(upgraded.conn, early, role, Some(config)).await;
+        WebSocketStream::from_partially_read(upgraded.conn, early, role, Some(config())).await;
     let mut heard = mono_nanos();
     let mut stats_sent = send_stats(&mut socket, store).await?;
     let mut stats_due = false;

@@ -5,6 +5,7 @@ use crate::listener_tls::ListenerTls;
 use crate::mesh::Inbox;
 use ringmta_policy::{InitConfig, Shared};
 use ringmta_queue::quota::lease::Registry;
+use ringmta_smtp::server::peers::Peers;
 use ringmta_spool::log::partition::SpoolPaths;
 use rustls::ClientConfig;
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ pub struct Process {
     pub sessions: Vec<AtomicU64>,
     /// Open SMTP sessions of each ESMTP listener, by its index, on all shards.
     pub listener_sessions: Vec<AtomicU64>,
+    /// What peers have open and have done at them.
+    pub peers: Peers,
     /// TLS of each ESMTP listener, by its index.
     pub smtp_tls: Vec<Option<Arc<ListenerTls>>>,
     /// TLS of each HTTP listener, by its index.

@@ -31,6 +31,10 @@ pub const AUTH_GUESSES_PER_PEER: usize = 20;
 pub const AUTH_GUESS_REFILL_SECS: u64 = 15;
 /// Peers whose wrong passwords a shard remembers: 65,536 take some megabytes.
 pub const AUTH_GUESS_PEERS_MAX: usize = 65_536;
+/// Counts of peers that are known at once, for limits per peer: 2 MB.
+pub const PEERS_TABLE: usize = 65_536;
+/// Places of the table in which a count may lie.
+pub const PEERS_NEAR: usize = 8;
 /// Largest message a segment can hold with its envelope and metadata.
 pub const MESSAGE_BYTES_MAX: usize = 50 * 1024 * 1024;
 /// Reply lines a next hop may send for one command.

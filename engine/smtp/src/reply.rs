@@ -73,6 +73,12 @@ pub enum Refusal {
     TooManyMessages,
     /// Too many sessions.
     TooManyConnections,
+    /// Too many sessions of this peer or its network, or begun too fast.
+    TooManyOfPeer,
+    /// Messages of this peer or its network come too fast.
+    TooFast,
+    /// Too much of this peer or its network has been refused lately.
+    TooManyRefused,
     /// Too many protocol errors.
     TooManyErrors,
     /// Too many wrong passwords on this connection, or from this peer.
@@ -93,6 +99,8 @@ pub enum Refusal {
     RelayDenied,
     /// STARTTLS that cannot be had.
     TlsUnavailable,
+    /// A message with too large a header.
+    HeaderTooLarge,
     /// A message that has passed too many hops.
     Loop,
     /// A handler failed: our fault, not the sender's.
@@ -135,6 +143,13 @@ impl Refusal {
             Refusal::TooManyRecipients => (452, "4.5.3 Too many recipients"),
             Refusal::TooManyMessages => (421, "4.5.3 Too many messages on this connection"),
             Refusal::TooManyConnections => (421, "4.3.2 Too many connections, try again later"),
+            Refusal::TooManyOfPeer => {
+                (421, "4.7.0 Too many connections from your address, try again later")
+            }
+            Refusal::TooFast => (450, "4.7.1 Too much mail from your address, try again later"),
+            Refusal::TooManyRefused => {
+                (421, "4.7.0 Too much from your address was refused, try again later")
+            }
             Refusal::TooManyErrors => (421, "4.7.0 Too many errors, closing connection"),
             Refusal::TooManyGuesses => (421, "4.7.0 Too many failed authentications, try later"),
             Refusal::AuthNeedsTls => (524, "5.7.11 AUTH needs TLS: use STARTTLS first"),
@@ -146,6 +161,7 @@ impl Refusal {
             Refusal::RelayDenied => (550, "5.7.1 Relaying not permitted"),
             Refusal::TlsUnavailable => (454, "4.7.0 TLS not available"),
             Refusal::Loop => (554, "5.4.6 Too many hops: mail loop"),
+            Refusal::HeaderTooLarge => (552, "5.3.4 Message header exceeds 1 MB"),
             Refusal::PolicyFailed => (451, "4.3.0 Policy failed, try again later"),
             Refusal::SpoolFailed => (451, "4.3.0 Message could not be stored, try again later"),
             Refusal::SpoolFull => (452, "4.3.1 Insufficient system storage, try again later"),

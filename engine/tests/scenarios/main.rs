@@ -24,6 +24,7 @@ mod mta_sts;
 mod mx_hosts;
 mod next_hops;
 mod operators;
+mod peer_limits;
 mod peers;
 mod policy;
 mod privileges;

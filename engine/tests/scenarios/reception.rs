@@ -195,6 +195,20 @@ fn guessing_over_http_ends() {
 }
 
 #[test]
+fn a_header_has_a_size_of_its_own() {
+    let engine = Site::new().start(1);
+    let field = format!("X-Long: {}\r\n", "x".repeat(900));
+    let (large, most) = (field.repeat(1200), field.repeat(1100));
+    let mut client = engine.greeted();
+    let mut submit = |header: &str| {
+        let data = format!("{header}\r\nbody\r\n");
+        client.transaction("a@src.test", &["u@dst.test"], data.as_bytes())
+    };
+    assert_eq!(submit(&large).codes(), "552 5.3.4");
+    assert_eq!(submit(&most).code, 250);
+}
+
+#[test]
 fn each_listener_has_its_own_limit() {
     let mut site = Site::new();
     site.init = "kumo.start_esmtp_listener { listen = '127.0.0.1:0', max_connections = 1 }".into();

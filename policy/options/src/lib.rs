@@ -56,7 +56,7 @@ pub use http_listener::HttpListener;
 pub use init::InitConfig;
 pub use key_source::KeySource;
 pub use listener::{
-    listen_address, EsmtpListener, JsonMap, ListenerDomain, Overrides, TraceHeaders,
+    listen_address, EsmtpListener, JsonMap, ListenerDomain, Overrides, PeerLimits, TraceHeaders,
 };
 pub use logs::{
     HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, RECORD_TYPES,

@@ -10,6 +10,7 @@ use crate::enums::{BatchHandling, LineEndings, ReportHandling};
 use crate::key_source::KeySource;
 use crate::option_table;
 use crate::plain::Plain;
+use crate::rate::Throttle;
 use crate::table::{Notes, OptionTable, Support};
 use crate::value::{wrong, OptionValue};
 
@@ -62,6 +63,10 @@ option_table! {
         require_proxy_protocol: bool = false,
         /// Peers whose PROXY header is believed; connections of others are closed. Every peer's when absent.
         proxy_hosts: Option<CidrSet> = None,
+        /// What one client address (of IPv6 its /64) may do, over all its connections.
+        per_peer: PeerLimits = PeerLimits::default(),
+        /// What one client network (its /24, of IPv6 its /48) may do, over all its connections.
+        per_network: PeerLimits = PeerLimits::default(),
         /// Other options for some client networks.
         peer: CidrMap<Overrides> = CidrMap::default(),
         /// Other options for some local addresses; applied after `peer`.
@@ -163,6 +168,30 @@ impl OptionValue for TraceHeaders {
     const TYPE: &'static str = "a table of trace header options";
     fn parse(v: &Plain, notes: &mut Notes) -> Result<TraceHeaders, String> {
         <TraceHeaders as OptionTable>::parse(v, notes)
+    }
+    fn to_plain(&self) -> Plain {
+        self.fields()
+    }
+}
+
+option_table! {
+    /// What a client address or network may do at a listener. Nothing is limited unless it is set.
+    pub struct PeerLimits for "per_peer" {
+        /// Connections open at once; more are answered 421 4.7.0.
+        max_connections: Option<usize> = None,
+        /// Connections begun, such as `"60/min"`; more are answered 421 4.7.0.
+        max_connection_rate: Option<Throttle> = None,
+        /// Messages begun; more are answered 450 4.7.1 at MAIL.
+        max_message_rate: Option<Throttle> = None,
+        /// Commands and messages refused for good (5xx); whoever has more is answered 421 4.7.0, and turned away for a while.
+        max_rejection_rate: Option<Throttle> = None,
+    }
+}
+
+impl OptionValue for PeerLimits {
+    const TYPE: &'static str = "a table of limits";
+    fn parse(v: &Plain, notes: &mut Notes) -> Result<PeerLimits, String> {
+        <PeerLimits as OptionTable>::parse(v, notes)
     }
     fn to_plain(&self) -> Plain {
         self.fields()

@@ -18,6 +18,7 @@ use crate::limits::{
     INJECT_BATCH_BYTES, INJECT_BATCH_MESSAGES, INJECT_RATE_WAIT_MAX, INJECT_RECIPIENTS_MAX,
     INJECT_SLICE_MS, TRACE_HEADER_NAME_BYTES,
 };
+use crate::receive::header_too_large;
 use crate::room::no_room;
 use crate::store::store_each;
 use ringmta_http::{Request, Response, StatusCode};
@@ -203,6 +204,9 @@ impl<'i> Job<'i> {
         };
         if body.len() > MESSAGE_BYTES_MAX {
             return Err("content: the message is too large".into());
+        }
+        if header_too_large(&body) {
+            return Err("content: the message's header is larger than 1 MB".into());
         }
         if let Some(line) = too_long(&body) {
             return Err(format!("content: line {line} is longer than 998 bytes"));

@@ -15,7 +15,7 @@ pub(crate) struct Verdict {
 
 /// The registrable part of a domain.
 fn organizational(domain: &str) -> &str {
-    psl::domain_str(domain).unwrap_or(domain)
+    ringmta_suffixes::domain(domain).unwrap_or(domain)
 }
 
 /// The record at a name; `Ok(None)` when there is none.

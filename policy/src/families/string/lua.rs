@@ -87,11 +87,11 @@ pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
     def(lua, &t, "ends_with", |_, (s, p): (String, String)| Ok(s.ends_with(&p)))?;
     def(lua, &t, "psl_domain", |_, s: String| {
         let name = s.trim_end_matches('.').to_ascii_lowercase();
-        Ok(psl::domain_str(&name).map(str::to_owned))
+        Ok(ringmta_suffixes::domain(&name).map(str::to_owned))
     })?;
     def(lua, &t, "psl_suffix", |_, s: String| {
         let name = s.trim_end_matches('.').to_ascii_lowercase();
-        Ok(psl::suffix_str(&name).map(str::to_owned))
+        Ok(ringmta_suffixes::suffix(&name).map(str::to_owned))
     })?;
     super::template::register(lua, &t)?;
     kumo.set("string", t)
