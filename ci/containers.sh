@@ -73,7 +73,7 @@ PYTHON
 image() {
   if [ -z "$from_source" ]; then
     mkdir -p local/built
-    strip --strip-debug -o local/built/ringmta "$bin/ringmta"
+    strip -o local/built/ringmta "$bin/ringmta"
     export RINGMTA_BUILDER=$base RINGMTA_BINARY=local/built/ringmta
   fi
   in_local docker compose build > "$scratch/build.out" 2>&1 || { tail -n 20 "$scratch/build.out"; fail 'the image cannot be built'; }
@@ -106,7 +106,7 @@ words() {
 }
 
 rights() {
-  [ "$(docker top kumomta-smtp -eo uid | tail -1 | tr -d ' ')" != 0 ] || fail 'it runs as root'
+  [ "$(docker top kumomta-smtp -eo pid,uid | awk 'NR == 2 { print $2 }')" -gt 0 ] || fail 'it runs as root'
   ! docker exec kumomta-smtp touch /x 2> /dev/null || fail 'the root file system can be written'
   ! docker exec kumomta-smtp unshare -U true 2> /dev/null || fail 'calls beyond the profile are allowed'
   ! docker inspect -f '{{json .HostConfig.PortBindings}}' kumomta-smtp reloop-mailpit | grep -q '"HostIp":"\(0.0.0.0\|\)"' || fail 'published beyond loopback'

@@ -36,6 +36,7 @@ mod sandbox_http;
 mod sandbox_smtp;
 mod scheduling;
 mod secrets;
+mod service;
 mod smtp_in;
 mod sources;
 mod spool_damage;

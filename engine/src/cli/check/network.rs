@@ -129,8 +129,14 @@ fn names(report: &mut Report, args: &CheckArgs) {
         report.warn("PTR", found, "name that one with --address to have it looked at");
         return;
     }
-    let forward = addresses(&helo);
-    match forward.contains(&address) {
+    if helo.contains('.') {
+        leads_to(report, &helo, address);
+    }
+    ptr(report, address, &helo);
+}
+
+fn leads_to(report: &mut Report, helo: &str, address: IpAddr) {
+    match addresses(helo).contains(&address) {
         true => report.fine("EHLO name", format!("{helo} leads to {address}")),
         false => report.warn(
             "EHLO name",
@@ -141,7 +147,6 @@ fn names(report: &mut Report, args: &CheckArgs) {
             ),
         ),
     }
-    ptr(report, address, &helo);
 }
 
 fn ptr(report: &mut Report, address: IpAddr, helo: &str) {
