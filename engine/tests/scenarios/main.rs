@@ -6,6 +6,7 @@ mod sandbox_support;
 mod support;
 
 mod bad_input;
+mod book;
 mod client_certificates;
 mod confinement;
 mod deferred_queue;
