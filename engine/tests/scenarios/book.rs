@@ -168,3 +168,15 @@ fn every_page_is_in_the_table_of_contents() {
         assert!(name == "SUMMARY.md" || summary.contains(&format!("]({name})")), "{name}");
     }
 }
+
+#[test]
+fn every_generated_page_is_in_the_reference() {
+    let included: String = pages(&book().join("reference"))
+        .iter()
+        .map(|p| std::fs::read_to_string(p).unwrap())
+        .collect();
+    for page in pages(&book().join("../../policy/reference")) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(name == "README.md" || included.contains(&format!("/{name}}}}}")), "{name}");
+    }
+}
