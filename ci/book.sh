@@ -6,7 +6,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 tools=${CARGO_TARGET_DIR:-target}/tools
 PATH=$tools/bin:$PATH
 command -v mdbook > /dev/null || cargo install --quiet --locked --root "$tools" mdbook
-mdbook build docs
+said=$(mdbook build docs 2>&1) || { echo "$said"; exit 1; }
+# A page that cannot be included is an error for it, but no reason to fail.
+if grep -E 'ERROR|WARN' <<< "$said"; then exit 1; fi
 # Links within the book lead somewhere.
 python3 - target/book << 'PYTHON'
 import pathlib, re, sys

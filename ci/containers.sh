@@ -41,7 +41,7 @@ ports_are_free() {
 
 # The receiver of events on the host: what it is sent, a line each, the key in front.
 receiver() {
-  python3 - "$scratch/events" << 'PYTHON' &
+  python3 - "$scratch/events" 2> "$scratch/receiver.out" << 'PYTHON' &
 import http.server, sys
 class Receiver(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
@@ -141,7 +141,8 @@ inbox_has_at_least() { [ "$(inbox)" -ge "$1" ]; }
 
 kill_under_load() {
   local gateway port=$((20000 + RANDOM % 10000)) round
-  gateway=$(docker network inspect -f '{{(index .IPAM.Config 0).Gateway}}' bridge)
+  gateway=$(docker inspect -f '{{range .NetworkSettings.Networks}}{{.Gateway}}{{end}}' kumomta-smtp)
+  [ -n "$gateway" ] || fail 'the network of the containers has no gateway'
   "$bin/loadgen" sink --listen "0.0.0.0:$port" --ledger "$scratch/got" > "$scratch/sink.out" 2>&1 & helpers+=($!)
   RINGMTA_SANDBOX=$gateway:$port in_local docker compose up -d kumomta-smtp > /dev/null 2>&1
   wait_for 60 'a healthy kumomta-smtp' healthy kumomta-smtp

@@ -94,13 +94,19 @@ docker_down() {
   exit "$status"
 }
 
-# The base image, made here where it is not there yet.
+# The base image, made here where it is not there yet; kept beside the build's output for the next engine.
 base_image() {
   ! docker image inspect "$base" > /dev/null 2>&1 || return 0
-  local debootstrap; debootstrap=$(command -v debootstrap || echo /usr/sbin/debootstrap)
-  "$debootstrap" --variant=minbase bookworm "$scratch/root" > "$scratch/debootstrap.out" 2>&1 ||
-    skip "debootstrap: $(tail -1 "$scratch/debootstrap.out")"
-  rm -rf "$scratch"/root/var/cache/apt/archives/*.deb "$scratch"/root/var/lib/apt/lists/*
-  tar -C "$scratch/root" -c . | docker import - "$base" > /dev/null
-  rm -rf "$scratch/root"
+  local debootstrap kept=${CARGO_TARGET_DIR:-target}/base-image.tar
+  if [ ! -s "$kept" ]; then
+    debootstrap=$(command -v debootstrap || echo /usr/sbin/debootstrap)
+    "$debootstrap" --variant=minbase bookworm "$scratch/root" > "$scratch/debootstrap.out" 2>&1 ||
+      skip "debootstrap: $(tail -1 "$scratch/debootstrap.out")"
+    rm -rf "$scratch"/root/var/cache/apt/archives/*.deb "$scratch"/root/var/lib/apt/lists/*
+    mkdir -p "$(dirname "$kept")"
+    tar -C "$scratch/root" -cf "$kept.new" .
+    mv "$kept.new" "$kept"
+    rm -rf "$scratch/root"
+  fi
+  docker import "$kept" "$base" > /dev/null
 }
