@@ -19,9 +19,13 @@ done
 bin=${CAMPAIGN_BIN:-${CARGO_TARGET_DIR:-target}/debug}
 bin=$(realpath "$bin")
 image_mb_max=60
+begun=''
+# Volumes of its own: nobody's mail is touched.
+export COMPOSE_PROJECT_NAME=ringmta-ci-$$
 
 trouble() { docker logs kumomta-smtp 2>&1 | tail -n 20; }
 clean() {
+  [ -n "$begun" ] || return 0
   (cd local && docker compose down -v --timeout 5)
   rm -rf local/built
 }
@@ -70,6 +74,18 @@ with smtplib.SMTP('localhost', 25, timeout=30) as smtp:
 PYTHON
 }
 
+# The image the plain Dockerfile builds in: where it cannot be pulled, of this machine's toolchain.
+rust_image() {
+  local image=rust:1-slim-bookworm sysroot container part
+  ! docker image inspect "$image" > /dev/null 2>&1 || return 0
+  ! docker pull -q "$image" > /dev/null 2>&1 || return 0
+  sysroot=$(rustc --print sysroot)
+  container=$(docker create "$base")
+  for part in bin lib libexec; do docker cp -q "$sysroot/$part" "$container:/usr/local/" 2> /dev/null || docker cp "$sysroot/$part" "$container:/usr/local/" > /dev/null; done
+  docker commit "$container" "$image" > /dev/null
+  docker rm "$container" > /dev/null
+}
+
 image() {
   if [ -z "$from_source" ]; then
     mkdir -p local/built
@@ -80,8 +96,7 @@ image() {
   local size
   size=$((($(docker image inspect -f '{{.Size}}' ringmta:local) - $(docker image inspect -f '{{.Size}}' "$base")) / 1000000))
   ok "image built: $size MB beyond its base"
-  # A program built to be debugged is larger.
-  [ -z "$from_source" ] || [ "$size" -le "$image_mb_max" ] || fail "the image has more than $image_mb_max MB beyond its base"
+  [ "$size" -le "$image_mb_max" ] || fail "the image has more than $image_mb_max MB beyond its base"
 }
 
 words() {
@@ -173,7 +188,9 @@ kubernetes() {
 [ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || fail "no ringmta and loadgen in $bin: cargo build -p ringmta -p loadgen"
 docker_up
 ports_are_free
+begun=yes
 base_image
+[ -z "$from_source" ] || rust_image
 image
 receiver
 words

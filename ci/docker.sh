@@ -22,15 +22,17 @@ wait_for() {
   done
 }
 
+program() { command -v "$1" > /dev/null || [ -x "/usr/sbin/$1" ]; }
+
 install_docker() {
-  local missing=() package
-  for package in docker.io docker-compose debootstrap iptables; do
-    dpkg -s "$package" > /dev/null 2>&1 || missing+=("$package")
-  done
+  local missing=()
+  { command -v docker > /dev/null && { docker info > /dev/null 2>&1 || program dockerd; }; } || missing+=(docker.io iptables)
+  docker compose version > /dev/null 2>&1 || program docker-compose || missing+=(docker-compose)
+  program debootstrap || missing+=(debootstrap)
   [ ${#missing[@]} -gt 0 ] || return 0
   [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || skip "not installed: ${missing[*]}"
   # Later releases have the client in a package of its own.
-  ! apt-cache show docker-cli > /dev/null 2>&1 || missing+=(docker-cli)
+  [[ " ${missing[*]} " != *' docker.io '* ]] || ! apt-cache show docker-cli > /dev/null 2>&1 || missing+=(docker-cli)
   # No service is wanted: the engine is started below, with what this machine allows.
   if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d

@@ -6,9 +6,9 @@
 
 bin=$(realpath "${CAMPAIGN_BIN:-${CARGO_TARGET_DIR:-target}/debug}")
 exposure_max=3
-names=(ringmta-package ringmta-systemd)
+names=("ringmta-package-$$" "ringmta-systemd-$$")
 clean() { docker rm -f "${names[@]}"; }
-trouble() { docker exec ringmta-systemd journalctl -u ringmta --no-pager 2> /dev/null | tail -n 20; }
+trouble() { docker exec "${names[1]}" journalctl -u ringmta --no-pager 2> /dev/null | tail -n 20; }
 inside() { docker exec "$where" "$@"; }
 here() { docker exec -i "$where" sh -euc "$1"; }
 state() { inside systemctl show -P "$1" ringmta; }
@@ -52,7 +52,7 @@ nothing_left() {
 }
 
 fresh_container() {
-  where=ringmta-package
+  where=${names[0]}
   # Docker's own profile forbids io_uring, ours forbids apt.
   docker run -d --name "$where" --security-opt seccomp=unconfined "$base" sleep infinity > /dev/null
   install_package 1.0
@@ -79,7 +79,7 @@ fresh_container() {
 }
 
 systemd_container() {
-  where=ringmta-systemd
+  where=${names[1]}
   mkdir -p "$scratch/systemd"
   printf 'FROM %s\nRUN apt-get update -qq && apt-get install -y -qq --no-install-recommends systemd systemd-sysv && rm -rf /var/lib/apt/lists/*\n%s\n%s\n' \
     "$base" 'STOPSIGNAL SIGRTMIN+3' 'CMD ["/lib/systemd/systemd"]' > "$scratch/systemd/Dockerfile"

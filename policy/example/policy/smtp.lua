@@ -94,6 +94,9 @@ local function take_label(msg, header, key)
   end
 end
 
+-- A constants.lua of before there was a site.lua has none.
+local domains = constants.domains or {}
+
 local function sign_with(msg, domain, selector, key)
   msg:dkim_sign(kumo.dkim.rsa_sha256_signer {
     domain = domain,
@@ -105,7 +108,7 @@ end
 
 local function sign(msg)
   local has_key = constants.dkim_key and constants.dkim_key ~= ''
-  if not has_key and next(constants.domains) == nil then
+  if not has_key and next(domains) == nil then
     return
   end
   local from = msg:from_header()
@@ -113,7 +116,7 @@ local function sign(msg)
     kumo.reject(552, '5.6.0 the message has no valid From header')
   end
   local domain = from and string.lower(from.list[1].domain)
-  local own = constants.domains[domain or '']
+  local own = domains[domain or '']
   if own then
     sign_with(msg, domain, own.selector, own.key)
   elseif has_key then

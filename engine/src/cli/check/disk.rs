@@ -1,6 +1,6 @@
 //! The disk that is to hold the spool: can it be written to, as the engine writes, how fast, and is a flush one.
 
-use super::Report;
+use super::report::Report;
 use crate::cli::args::CheckArgs;
 use ringmta_io::system;
 use ringmta_policy::InitConfig;

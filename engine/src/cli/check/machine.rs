@@ -1,6 +1,6 @@
 //! Kernel, limits, rights, clock, listeners.
 
-use super::Report;
+use super::report::Report;
 use crate::{confine, start};
 use ringmta_io::privileges::User;
 use ringmta_io::{ring, system};

@@ -1,18 +1,19 @@
 //! `ringmta check`: this machine and its place in the network, looked at line by line: what is fine, what is not, what to do.
 //!
 //! [`machine`] kernel, limits, rights, clock, listeners · [`disk`] of the spool · [`network`] DNS, port 25, names · [`records`] of
-//! the domains that mail is sent for.
+//! the domains that mail is sent for · [`report`] the lines.
 
 mod disk;
 mod machine;
 mod network;
 mod records;
+mod report;
 
 use crate::cli::args::CheckArgs;
 use crate::start::StartHost;
+use report::Report;
 use ringmta_policy::validate;
 use ringmta_policy::InitConfig;
-use std::fmt::Display;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -53,32 +54,5 @@ fn policy(args: &CheckArgs, report: &mut Report) -> Option<InitConfig> {
             report.bad("policy", why, "name its init.lua with --policy");
             None
         }
-    }
-}
-
-/// Lines, said as they are found, and how many of each kind.
-#[derive(Default)]
-pub(super) struct Report {
-    fine: usize,
-    odd: usize,
-    bad: usize,
-}
-
-impl Report {
-    fn fine(&mut self, what: &str, found: impl Display) {
-        self.fine += 1;
-        say!("ok    {what}: {found}");
-    }
-
-    /// Mail can be sent, but worse than it could be, or it cannot be told.
-    fn warn(&mut self, what: &str, found: impl Display, cure: impl Display) {
-        self.odd += 1;
-        say!("LOOK  {what}: {found}\n        -> {cure}");
-    }
-
-    /// Stands in the way of mail.
-    fn bad(&mut self, what: &str, found: impl Display, cure: impl Display) {
-        self.bad += 1;
-        say!("BAD   {what}: {found}\n        -> {cure}");
     }
 }

@@ -1,6 +1,6 @@
 //! DNS, the way out by port 25, and what this host is called.
 
-use super::Report;
+use super::report::Report;
 use crate::cli::args::CheckArgs;
 use ringmta_egress::questions::ask_blocking;
 use ringmta_policy::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy};

@@ -1,7 +1,7 @@
 //! SPF, DKIM and DMARC records of the domains that mail is sent for.
 
 use super::network::ask;
-use super::Report;
+use super::report::Report;
 use crate::cli::args::CheckArgs;
 use ringmta_policy::{DnsFailure, DnsKind};
 
