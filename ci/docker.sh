@@ -102,13 +102,13 @@ base_image() {
   local debootstrap kept=${CARGO_TARGET_DIR:-target}/base-image.tar
   if [ ! -s "$kept" ]; then
     debootstrap=$(command -v debootstrap || echo /usr/sbin/debootstrap)
-    "$debootstrap" --variant=minbase bookworm "$scratch/root" > "$scratch/debootstrap.out" 2>&1 ||
+    "$debootstrap" --variant=minbase bookworm "$scratch/rootfs" > "$scratch/debootstrap.out" 2>&1 ||
       skip "debootstrap: $(tail -1 "$scratch/debootstrap.out")"
-    rm -rf "$scratch"/root/var/cache/apt/archives/*.deb "$scratch"/root/var/lib/apt/lists/*
+    rm -rf "$scratch"/rootfs/var/cache/apt/archives/*.deb "$scratch"/rootfs/var/lib/apt/lists/*
     mkdir -p "$(dirname "$kept")"
-    tar -C "$scratch/root" -cf "$kept.new" .
+    tar -C "$scratch/rootfs" -cf "$kept.new" .
     mv "$kept.new" "$kept"
-    rm -rf "$scratch/root"
+    rm -rf "$scratch/rootfs"
   fi
   docker import "$kept" "$base" > /dev/null
 }

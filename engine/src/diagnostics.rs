@@ -86,7 +86,7 @@ pub fn set_filter(filter: &str) -> Result<(), String> {
 /// What the executor says of buffers it could not lock in memory is no reason to do anything: it works without, and
 /// kernels since 5.12 do not count them. `filter` can still ask for it by name.
 fn quiet(filter: &str) -> String {
-    format!("glommio::sys::uring=error,{filter}")
+    format!("glommio=error,{filter}")
 }
 
 /// The targets of other daemons of this kind mean the engine here.
