@@ -34,7 +34,7 @@ build() {
   [ "$folder" != dev ] || folder=debug
   mkdir -p "$tree" && git archive HEAD | tar -x -C "$tree"
   # Neither the place of the sources nor that of the crates is in what is built.
-  local flags="--remap-path-prefix=$tree=/ringmta --remap-path-prefix=$home=/cargo -Cdebuginfo=0"
+  local flags="--remap-path-prefix=$tree=/ringmta --remap-path-prefix=$home=/cargo"
   (cd "$tree" && RUSTFLAGS=$flags CFLAGS="-ffile-prefix-map=$tree=/ringmta -ffile-prefix-map=$home=/cargo" \
     CARGO_INCREMENTAL=0 cargo build --quiet --locked --profile "$profile" -p ringmta "${features[@]}" --target-dir "$tree/target")
   archive "$tree" "$tree/target/$folder/ringmta" "$work/$1.out"
