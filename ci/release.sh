@@ -67,12 +67,16 @@ fi
 rm -rf "$out" && mkdir -p "$out"
 cp "$work"/first.out/* "$out/"
 
-# Everything that is linked in, with versions, licences and checksums, as CycloneDX has it.
-tools=target/tools
-[ -x "$tools/bin/cargo-cyclonedx" ] || cargo install --quiet --locked --root "$tools" cargo-cyclonedx
-PATH=$PWD/$tools/bin:$PATH cargo cyclonedx --quiet --format json --manifest-path engine/Cargo.toml --override-filename sbom --target "$(rustc -vV | sed -n 's/^host: //p')"
-mv engine/sbom.json "$out/$name.cdx.json"
-find . -name sbom.json -not -path './target/*' -delete
+# Everything that is linked in, with versions, licences and checksums, as CycloneDX has it; of the commit, in a place of its own.
+sbom() {
+  local tools=$PWD/target/tools tree=$work/sbom
+  [ -x "$tools/bin/cargo-cyclonedx" ] || cargo install --quiet --locked --root "$tools" cargo-cyclonedx
+  mkdir -p "$tree" && git archive HEAD | tar -x -C "$tree"
+  (cd "$tree" && PATH=$tools/bin:$PATH cargo cyclonedx --quiet --format json --manifest-path engine/Cargo.toml \
+    --override-filename sbom --target "$(rustc -vV | sed -n 's/^host: //p')" "${features[@]}")
+  sed "s,file://$tree,file:///ringmta,g" "$tree/engine/sbom.json" > "$out/$name.cdx.json"
+}
+sbom
 
 since=$(git describe --tags --abbrev=0 HEAD^ 2> /dev/null || true)
 { echo "# ringmta $version ($commit)"; echo; git log --no-merges --format='- %s' ${since:+"$since.."}HEAD; } > "$out/CHANGES.md"
