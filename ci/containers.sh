@@ -31,7 +31,8 @@ clean() {
 }
 in_local() { (cd local && "$@"); }
 healthy() { [ "$(docker inspect -f '{{.State.Health.Status}}' "$1")" = healthy ]; }
-logs_have() { docker logs kumomta-smtp 2>&1 | grep -qE "$1"; }
+# No pipes into `grep -q`: it ends at the first match, and whoever still writes fails by that.
+logs_have() { docker logs kumomta-smtp > "$scratch/logs" 2>&1; grep -qE "$1" "$scratch/logs"; }
 inbox() { curl -fsS http://localhost:8025/api/v1/messages?limit=1 | tr -d ' ' | grep -o '"total":[0-9]*' | cut -d: -f2; }
 inbox_has() { [ "$(inbox)" = "$1" ]; }
 
@@ -115,8 +116,8 @@ words() {
   wait_for 20 'the events at the receiver' event reloop Delivery
   event reloop Reception || fail 'no Reception event'
   ok "webhook: $(wc -l < "$scratch/events") events with the key"
-  curl -fsS http://localhost:8020/metrics | grep -q '^message_count' || fail 'no metrics at 8020'
-  curl -fsS http://localhost:8025/ | grep -qi '<html' || fail 'no page at 8025'
+  curl -fsS http://localhost:8020/metrics > "$scratch/metrics" && grep -q '^message_count' "$scratch/metrics" || fail 'no metrics at 8020'
+  curl -fsS http://localhost:8025/ > "$scratch/page" && grep -qi '<html' "$scratch/page" || fail 'no page at 8025'
   ok 'metrics at http://localhost:8020/metrics, the inbox at http://localhost:8025/'
 }
 

@@ -98,9 +98,8 @@ docker_down() {
 
 # The base image, made here where it is not there yet; kept beside the build's output for the next engine.
 base_image() {
-  ! docker image inspect "$base" > /dev/null 2>&1 || return 0
   local debootstrap kept=${CARGO_TARGET_DIR:-target}/base-image.tar
-  if [ ! -s "$kept" ]; then
+  if [ ! -s "$kept" ] && ! docker image inspect "$base" > /dev/null 2>&1; then
     debootstrap=$(command -v debootstrap || echo /usr/sbin/debootstrap)
     "$debootstrap" --variant=minbase bookworm "$scratch/rootfs" > "$scratch/debootstrap.out" 2>&1 ||
       skip "debootstrap: $(tail -1 "$scratch/debootstrap.out")"
@@ -110,5 +109,7 @@ base_image() {
     mv "$kept.new" "$kept"
     rm -rf "$scratch/rootfs"
   fi
-  docker import "$kept" "$base" > /dev/null
+  docker image inspect "$base" > /dev/null 2>&1 || docker import "$kept" "$base" > /dev/null
+  docker run --rm "$base" apt-get update -qq > "$scratch/first.out" 2>&1 ||
+    skip "containers cannot run here, or have no way out: $(tail -1 "$scratch/first.out")"
 }
