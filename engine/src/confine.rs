@@ -71,6 +71,12 @@ pub fn apply(wanted: &Confinement, init: &InitConfig, spool: &SpoolPaths) -> Res
     Ok(())
 }
 
+/// Whether this kernel can confine; tried on a thread that ends at once.
+pub fn is_possible() -> bool {
+    let tried = std::thread::spawn(|| restrict(&[]));
+    matches!(tried.join(), Ok(Ok(status)) if status != RulesetStatus::NotEnforced)
+}
+
 /// The folders that may be written to, none of them twice.
 fn writable(wanted: &Confinement, init: &InitConfig, spool: &SpoolPaths) -> Vec<PathBuf> {
     let logs = log_folders(init).map(Path::to_path_buf);

@@ -16,7 +16,7 @@ static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// `KUMOD_LOG` is no filter.
 pub fn start(default: &str) -> Result<(), String> {
     let asked = std::env::var("KUMOD_LOG").ok().filter(|text| !text.is_empty());
-    let filter = parse(asked.as_deref().unwrap_or(default))
+    let filter = parse(&quiet(asked.as_deref().unwrap_or(default)))
         .map_err(|why| format!("the environment's KUMOD_LOG: {why}"))?;
     let (filter, handle) = reload::Layer::new(filter);
     let stderr = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(|| OneLine);
@@ -75,12 +75,18 @@ fn one_line(event: &[u8], colours: bool) -> Cow<'_, [u8]> {
 /// # Errors
 /// It is no filter.
 pub fn set_filter(filter: &str) -> Result<(), String> {
-    let parsed = parse(filter)?;
+    let parsed = parse(&quiet(filter))?;
     match FILTER.get() {
         Some(handle) => handle.reload(parsed).map_err(|error| error.to_string()),
         // A simulation, or a test: nothing is said.
         None => Ok(()),
     }
+}
+
+/// What the executor says of buffers it could not lock in memory is no reason to do anything: it works without, and
+/// kernels since 5.12 do not count them. `filter` can still ask for it by name.
+fn quiet(filter: &str) -> String {
+    format!("glommio=error,{filter}")
 }
 
 /// The targets of other daemons of this kind mean the engine here.

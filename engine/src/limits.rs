@@ -16,6 +16,8 @@ pub const LIST_MAX: usize = 10_000;
 pub const MESH_ANSWER_SECS: u64 = 5;
 /// Longest a reload waits for a shard to load the policy: it does nothing else meanwhile.
 pub const RELOAD_SECS: u64 = 60;
+/// How often, within the time a service manager's watchdog waits, it is told that all shards answer.
+pub const WATCHDOG_TIMES: u32 = 3;
 /// Pause before a letter is sent again to a shard whose box is full.
 pub const MESH_RETRY_MS: u64 = 10;
 /// How often the self check looks again at what may be about to change.

@@ -2,7 +2,9 @@
 
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
-use ringmta::cli::{ctl, dev, prove, run, script, spool, validate};
+use ringmta::cli::{
+    check, ctl, dev, healthcheck, init, print, prove, run, script, spool, validate,
+};
 use ringmta::diagnostics;
 use std::process::ExitCode;
 
@@ -20,7 +22,11 @@ fn main() -> ExitCode {
     };
     // Diagnostics go to stderr; what is asked for goes to stdout. A check tells all it finds there.
     let default = match (&cli.command, &cli.script) {
-        (Some(Command::Test(_) | Command::Spool(_)), _) => "off",
+        (Some(Command::Test(_) | Command::Spool(_) | Command::Check(_) | Command::Init(_)), _) => {
+            "off"
+        }
+        (Some(Command::Run(args)), _) if args.show_events => "info,event=debug",
+        (None, None) if cli.run.show_events => "info,event=debug",
         (_, Some(_)) => "warn",
         _ if to_validate.is_some() => "off",
         _ => "info",
@@ -45,6 +51,10 @@ fn main() -> ExitCode {
         Some(Command::Sandbox(args)) => dev::sandbox(args),
         Some(Command::Validate(_)) => return ExitCode::SUCCESS,
         Some(Command::Test(args)) => return prove::prove(args),
+        Some(Command::Check(args)) => return check::check(args),
+        Some(Command::Init(args)) => init::init(args),
+        Some(Command::Healthcheck(args)) => healthcheck::healthcheck(args),
+        Some(Command::Print(what)) => print::print(what),
         Some(Command::Ctl(args)) => ctl::ctl(args),
         Some(Command::Spool(args)) => return spool::spool(args),
     };

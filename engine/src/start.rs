@@ -148,7 +148,11 @@ fn confine_threads(confinement: &Confinement, process: &Process) -> Result<(), S
     Ok(())
 }
 
-fn check_ring() -> Result<(), String> {
+/// Whether rings can be made here; the error names cause and cure.
+///
+/// # Errors
+/// That line.
+pub(crate) fn check_ring() -> Result<(), String> {
     ring::probe().map_err(|error| {
         let disabled = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
         let cure = match (disabled.as_deref().map(str::trim), error.raw_os_error()) {
@@ -157,7 +161,8 @@ fn check_ring() -> Result<(), String> {
                 "raise the locked-memory limit (`ulimit -l`, systemd LimitMEMLOCK=infinity)"
             }
             (_, Some(libc::EPERM | libc::EACCES)) => {
-                "the container's seccomp profile forbids io_uring: allow io_uring_setup, \
+                "the container's seccomp profile forbids io_uring: use local/seccomp.json of ringmta \
+                 (docker run --security-opt seccomp=seccomp.json), or allow io_uring_setup, \
                  io_uring_enter and io_uring_register"
             }
             (_, Some(libc::ENOSYS)) => "the kernel has no io_uring: use Linux 5.13 or later",
@@ -202,7 +207,8 @@ fn spool_paths(init: &InitConfig, relaxed: bool) -> Result<SpoolPaths, String> {
     Ok(SpoolPaths::new(find("data")?, find("meta")?, !relaxed))
 }
 
-fn hostname() -> String {
+/// Name of this host, as the kernel has it.
+pub(crate) fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| name.trim().to_string())
         .ok()

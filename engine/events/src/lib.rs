@@ -5,7 +5,7 @@
 //! - [`hook`] one hook, `hook_run` its tasks, `hook_send` one request, `hook_connections` those it keeps; [`window`] its
 //!   events that are under way · [`backoff`] when it may send · [`dead_letters`] events nobody takes
 //! - [`context`] what every part of a shard may need to know of it, [`policy_cell`] its policy
-//! - [`observe`] what whoever watches a simulated world is told
+//! - [`observe`] what whoever watches a simulated world is told · `spoken` events as lines for people
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -26,6 +26,7 @@ pub mod policy_cell;
 pub mod position;
 pub mod record;
 pub mod sinks;
+mod spoken;
 pub mod window;
 
 pub use context::Context;

@@ -7,6 +7,7 @@ use crate::log_file as segment;
 use crate::log_file::Series;
 use crate::observe;
 use crate::record::{Extras, Kind, Record};
+use crate::spoken;
 use ringmta_io::{self as io};
 use ringmta_mail::{EnvelopeAddress, Message, Meta};
 use ringmta_options::classify::UNCATEGORIZED;
@@ -78,11 +79,13 @@ impl Events {
         self.logs.iter().any(|log| log.select.wants(kind.name()))
             || self.hooks.iter().any(|hook| hook.select.wants(kind.name()))
             || observe::observed()
+            || spoken::is_wanted()
     }
 
     /// Tells an event to everyone who wants it. `message` gives metadata and headers.
     pub fn record(self: &Rc<Self>, record: &Record<'_>, message: Option<&Message>) {
         observe::tell(&observe::Note::Event { shard: self.context.index, record });
+        spoken::say(record);
         let now = io::unix_nanos();
         let kind = record.kind.name();
         let response = record.response;

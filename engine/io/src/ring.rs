@@ -86,11 +86,16 @@ fn prefer_batches() {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &none) };
 }
 
+/// Entries of the ring that is made to see whether one can be.
+const PROBE_ENTRIES: u32 = 4;
+
 /// Makes and drops a ring, to learn at start whether this machine allows io_uring.
 ///
 /// # Errors
 /// The reason it does not.
 pub fn probe() -> io::Result<()> {
+    // By the bare call first: the executor panics where it is forbidden, and tells no cause.
+    io_uring::IoUring::new(PROBE_ENTRIES).map(drop)?;
     let handle = run_shard("probe", None, || async {})?;
     match handle.join() {
         Ok(result) => result,

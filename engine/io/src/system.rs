@@ -50,6 +50,16 @@ pub fn is_locked(path: &Path) -> bool {
     !taken && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock
 }
 
+/// Whether the kernel's clock is held right by a time service.
+pub fn is_clock_disciplined() -> bool {
+    // SAFETY: timex is plain data, valid when zeroed; without modes the call only fills it in.
+    unsafe {
+        let mut state: libc::timex = std::mem::zeroed();
+        let code = libc::adjtimex(&mut state);
+        code != -1 && code != libc::TIME_ERROR && state.status & libc::STA_UNSYNC == 0
+    }
+}
+
 /// This process's limits: (open files, locked memory bytes), soft values.
 pub fn rlimits() -> (u64, u64) {
     // SAFETY: rlimit is plain data filled in by the call.

@@ -10,7 +10,7 @@ use ringmta_io::stream::Accepted;
 use ringmta_queue::order_counts::Bounced;
 use ringmta_queue::orders::Order;
 use ringmta_queue::quota::lease;
-use std::sync::Arc;
+use std::sync::{mpsc, Arc};
 use std::task::Poll;
 
 /// Something another shard, or the main thread, sends a shard.
@@ -47,6 +47,8 @@ pub enum Letter {
     Take(oneshot::Sender<()>),
     /// Forget the policy that was kept aside.
     Drop,
+    /// Say that you are alive, to the thread that keeps watch.
+    Alive(mpsc::Sender<()>),
     /// Stop.
     Stop,
 }

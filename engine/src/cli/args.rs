@@ -1,12 +1,17 @@
 //! What may be written on the command line.
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// Version, and what it was made of.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("RINGMTA_BUILD"), ")");
+
 /// A durable, policy-driven outbound mail engine: one shard per core on io_uring.
 #[derive(Parser, Debug)]
-#[command(name = "ringmta", version, args_conflicts_with_subcommands = true)]
+#[command(name = "ringmta", version = VERSION, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// What to do; without it, `run`.
     #[command(subcommand)]
@@ -38,6 +43,14 @@ pub enum Command {
     Validate(ValidateArgs),
     /// Run the tests of a policy tree: files whose name ends in _test.lua.
     Test(TestArgs),
+    /// Look at this machine and its place in the network: what an engine here needs, line by line, each with what to do.
+    ///
+    /// Exit code: 0 when mail can be sent from here, 1 when something stands in the way, 2 for wrong arguments.
+    Check(Box<CheckArgs>),
+    /// Write a policy tree to start from, with DKIM keys and a login of its own, and check it.
+    Init(InitArgs),
+    /// Ask once whether a running engine is well, for container engines: exit code 0 or 1.
+    Healthcheck(HealthcheckArgs),
     /// Ask a running engine, or give it orders, over its HTTP API.
     Ctl(CtlArgs),
     /// Look at a spool without an engine; nothing is written to it.
@@ -45,13 +58,21 @@ pub enum Command {
     /// Exit code: 0 when all is well, 1 when damage was found (or no such message), 2 when the spool
     /// cannot be read.
     Spool(SpoolArgs),
+    /// Completions and manual pages, for packages.
+    #[command(subcommand, hide = true)]
+    Print(Print),
 }
 
 /// Arguments of `run`.
 #[derive(Args, Debug, Clone, Default)]
 pub struct RunArgs {
     /// Policy file.
-    #[arg(long, value_name = "FILE", default_value = "/opt/kumomta/etc/policy/init.lua")]
+    #[arg(
+        long,
+        env = "RINGMTA_POLICY",
+        value_name = "FILE",
+        default_value = "/opt/kumomta/etc/policy/init.lua"
+    )]
     pub policy: PathBuf,
     /// Shards; one per core unless given.
     #[arg(long, value_name = "N")]
@@ -71,6 +92,10 @@ pub struct RunArgs {
     /// clients are told to come back (452, 503). A quarter of what the process may use unless given.
     #[arg(long, value_name = "SIZE", value_parser = ringmta_io::receiving::parse_size)]
     pub receive_memory: Option<usize>,
+    /// Say each event of a message on stderr, in a readable line; in production the log files are for that. KUMOD_LOG, where it is
+    /// set, decides instead (`info,event=debug`).
+    #[arg(long)]
+    pub show_events: bool,
     /// Let the engine run programs and write files anywhere its user may, for policies that need that.
     #[arg(long)]
     pub no_confine: bool,
@@ -148,6 +173,92 @@ pub struct TestArgs {
     /// Also print what passed.
     #[arg(long, short)]
     pub verbose: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Args, Debug, Default)]
+pub struct CheckArgs {
+    /// Policy whose folders and listeners are looked at too; the machine alone unless given.
+    #[arg(long, env = "RINGMTA_POLICY", value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Folder on the disk that is to hold the spool, when there is no policy yet.
+    #[arg(long, value_name = "DIR", conflicts_with = "policy")]
+    pub spool: Option<PathBuf>,
+    /// Domain that mail is sent for: its SPF, DKIM and DMARC records are looked at; may be repeated.
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Vec<String>,
+    /// DKIM selector of these domains.
+    #[arg(long, default_value = "default")]
+    pub selector: String,
+    /// Name said in EHLO; this host's name unless given.
+    #[arg(long, value_name = "NAME")]
+    pub helo: Option<String>,
+    /// Address that mail leaves from, as others see it; what this host sends from unless given.
+    #[arg(long, value_name = "IP")]
+    pub address: Option<IpAddr>,
+    /// Domain to whose mail servers port 25 is tried; its greeting is read, no mail is sent.
+    #[arg(long, value_name = "DOMAIN", default_value = "gmail.com")]
+    pub to: String,
+    /// Ask nobody: the machine alone.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Args, Debug, Default)]
+pub struct InitArgs {
+    /// Folder to write; it must not be there yet, or be empty.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Domain that mail is sent for; each gets a DKIM key. May be repeated. Asked for on a terminal.
+    #[arg(long, value_name = "DOMAIN")]
+    pub domain: Vec<String>,
+    /// DKIM selector of the keys.
+    #[arg(long, default_value = "ringmta")]
+    pub selector: String,
+    /// Server that takes all mail, HOST or HOST:PORT; unless given each domain's own mail servers do.
+    #[arg(long, value_name = "HOST")]
+    pub smart_host: Option<String>,
+    /// URL that events are posted to; none unless given.
+    #[arg(long, value_name = "URL")]
+    pub webhook: Option<String>,
+    /// User the engine will run as: keys are made readable for its group (as root).
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+}
+
+/// Arguments of `healthcheck`.
+#[derive(Args, Debug)]
+pub struct HealthcheckArgs {
+    /// What to ask: an engine's liveness, or `/readyz` of an inbox.
+    #[arg(
+        long,
+        env = "RINGMTA_HEALTH_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8000/api/check-liveness/v1"
+    )]
+    pub url: String,
+    /// Any answer is good enough: an engine that takes no mail just now (a full disk) is not to be killed.
+    #[arg(long)]
+    pub alive: bool,
+    /// Longest wait, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    pub timeout: u64,
+}
+
+/// What to print.
+#[derive(Subcommand, Debug)]
+pub enum Print {
+    /// Completions for a shell, on stdout.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Manual pages, one per subcommand, into a folder.
+    Man {
+        /// The folder.
+        dir: PathBuf,
+    },
 }
 
 /// Arguments of `ctl`.

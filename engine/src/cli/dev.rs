@@ -4,6 +4,8 @@
 use crate::cli::args::{DevArgs, SandboxArgs};
 use crate::cli::monitor::Monitor;
 use crate::cli::run;
+use crate::cli::supervisor::Supervisor;
+use crate::cli::tree::TREE;
 use crate::start;
 use crate::start::Options;
 use futures::channel::oneshot;
@@ -16,15 +18,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-
-/// The shipped policy tree, as in `policy/example`.
-const TREE: [(&str, &str); 5] = [
-    ("init.lua", include_str!("../../../policy/example/init.lua")),
-    ("policy/constants.lua", include_str!("../../../policy/example/policy/constants.lua")),
-    ("policy/smtp.lua", include_str!("../../../policy/example/policy/smtp.lua")),
-    ("policy/queue.lua", include_str!("../../../policy/example/policy/queue.lua")),
-    ("policy/webhooks.lua", include_str!("../../../policy/example/policy/webhooks.lua")),
-];
 
 /// Runs the whole of it until it is told to stop.
 ///
@@ -61,7 +54,7 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
         run::announce(&engine);
         let is_shipped = args.policy.is_none();
         welcome(&engine.sockets, &bound, &dir, is_shipped);
-        run::wait(engine, signals);
+        run::wait(engine, signals, &Supervisor::of_environment());
     });
     drop(stop);
     let _ = thread.join();
@@ -285,7 +278,7 @@ mod tests {
     fn edits_of_the_tree_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let init = write_tree(dir.path()).unwrap();
-        let (smtp, queue) = (dir.path().join("policy-tree/policy/smtp.lua"), TREE[3]);
+        let (smtp, queue) = (dir.path().join("policy-tree/policy/smtp.lua"), TREE[4]);
         std::fs::write(&smtp, "-- mine").unwrap();
         // As an older version had it, and wrote it.
         let old = dir.path().join("policy-tree").join(queue.0);
@@ -301,6 +294,6 @@ mod tests {
         }
         std::fs::remove_file(&smtp).unwrap();
         write_tree(dir.path()).unwrap();
-        assert_eq!(std::fs::read_to_string(&smtp).unwrap(), TREE[2].1, "removed, it comes back");
+        assert_eq!(std::fs::read_to_string(&smtp).unwrap(), TREE[3].1, "removed, it comes back");
     }
 }

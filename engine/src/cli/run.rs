@@ -2,6 +2,7 @@
 
 use crate::cli::args::RunArgs;
 use crate::cli::monitor::Monitor;
+use crate::cli::supervisor::Supervisor;
 use crate::confine::Confinement;
 use crate::start;
 use crate::start::{Engine, Options};
@@ -35,11 +36,13 @@ pub fn run(args: &RunArgs) -> Result<(), String> {
         receive_memory: args.receive_memory,
         confinement: Confinement { is_wanted: !args.no_confine, may_write: args.may_write.clone() },
     };
+    let supervisor = Supervisor::of_environment();
     let monitor = Monitor::new(&args.policy);
     let engine = start::start(&options)?;
     monitor.start(&engine);
     announce(&engine);
-    wait(engine, signals);
+    supervisor.watch(&engine.process)?;
+    wait(engine, signals, &supervisor);
     Ok(())
 }
 
@@ -63,16 +66,20 @@ pub fn announce(engine: &Engine) {
 }
 
 /// Waits for the signal to stop, reloading at SIGHUP, then stops.
-pub fn wait(mut engine: Engine, mut signals: Signals) {
+pub fn wait(mut engine: Engine, mut signals: Signals, supervisor: &Supervisor) {
+    supervisor.ready();
     for signal in signals.forever() {
         if signal == SIGHUP {
+            supervisor.reloading();
             match engine.reload() {
                 Ok(()) => tracing::info!("policy reloaded"),
                 Err(why) => tracing::error!("policy not reloaded, the old one stays: {why}"),
             }
+            supervisor.ready();
             continue;
         }
         eprintln!("stopping");
+        supervisor.stopping();
         engine.stop();
         return;
     }

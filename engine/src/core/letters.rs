@@ -74,6 +74,7 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
             let _ = answer.send(());
         }
         Letter::Drop => shard.context.policy.prepare(None),
+        Letter::Alive(answer) => drop(answer.send(())),
         Letter::Stop => core.stop_seen.set(true),
     }
 }

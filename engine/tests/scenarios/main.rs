@@ -6,6 +6,7 @@ mod sandbox_support;
 mod support;
 
 mod bad_input;
+mod book;
 mod client_certificates;
 mod confinement;
 mod deferred_queue;
@@ -37,6 +38,7 @@ mod sandbox_http;
 mod sandbox_smtp;
 mod scheduling;
 mod secrets;
+mod service;
 mod smtp_in;
 mod sources;
 mod spool_damage;

@@ -1,4 +1,6 @@
--- Values the other files use. What depends on the installation is read from the environment.
+-- Values the other files use. What depends on the installation is in policy/site.lua or read from the environment.
+local site = require 'policy.site'
+
 local function env(name, default)
   local value = os.getenv(name)
   if value == nil then
@@ -44,7 +46,7 @@ local constants = {
   campaign_header = 'X-Campaign',
 
   -- Event callbacks. An empty URL turns them off.
-  webhook_url = env('KUMOMTA_WEBHOOK_URL', 'http://host.docker.internal:8021'),
+  webhook_url = env('KUMOMTA_WEBHOOK_URL', site.webhook_url or 'http://host.docker.internal:8021'),
   webhook_key = env('X_KUMOMTA_KEY', 'reloop'),
   webhook_batch = tonumber(env('KUMOMTA_WEBHOOK_BATCH', '1')) or 1,
 
@@ -56,7 +58,11 @@ local constants = {
   max_retry_interval = development and '5s' or '1h',
   max_age = development and '1h' or '3 days',
 
-  -- DKIM: both must be set for mail to be signed.
+  -- Where mail goes in production when not to each domain's own servers.
+  smart_host = site.smart_host,
+
+  -- DKIM: domains with a key of their own, and one key for all others.
+  domains = site.domains,
   dkim_key = env('RINGMTA_DKIM_KEY', nil),
   dkim_selector = env('RINGMTA_DKIM_SELECTOR', 'default'),
   -- The signing domain; the domain of the From header when it is not set.

@@ -10,6 +10,8 @@ kumo.on('get_queue_config', function(domain, tenant, campaign, routing_domain)
   }
   if constants.development then
     config.protocol = { smtp = { mx_list = { constants.sandbox } } }
+  elseif constants.smart_host then
+    config.protocol = { smtp = { mx_list = { constants.smart_host } } }
   end
   return kumo.make_queue_config(config)
 end)

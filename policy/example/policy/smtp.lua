@@ -94,24 +94,34 @@ local function take_label(msg, header, key)
   end
 end
 
-local function sign(msg)
-  if not constants.dkim_key or constants.dkim_key == '' then
-    return
-  end
-  local domain = constants.dkim_domain
-  if not domain then
-    local from = msg:from_header()
-    if not from then
-      kumo.reject(552, '5.6.0 the message has no valid From header')
-    end
-    domain = from.list[1].domain
-  end
+-- A constants.lua of before there was a site.lua has none.
+local domains = constants.domains or {}
+
+local function sign_with(msg, domain, selector, key)
   msg:dkim_sign(kumo.dkim.rsa_sha256_signer {
     domain = domain,
-    selector = constants.dkim_selector,
+    selector = selector,
     headers = constants.dkim_headers,
-    key = constants.dkim_key,
+    key = key,
   })
+end
+
+local function sign(msg)
+  local has_key = constants.dkim_key and constants.dkim_key ~= ''
+  if not has_key and next(domains) == nil then
+    return
+  end
+  local from = msg:from_header()
+  if not from and not constants.dkim_domain then
+    kumo.reject(552, '5.6.0 the message has no valid From header')
+  end
+  local domain = from and string.lower(from.list[1].domain)
+  local own = domains[domain or '']
+  if own then
+    sign_with(msg, domain, own.selector, own.key)
+  elseif has_key then
+    sign_with(msg, constants.dkim_domain or domain, constants.dkim_selector, constants.dkim_key)
+  end
 end
 
 local function accept(msg)

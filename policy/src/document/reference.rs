@@ -10,9 +10,9 @@ use crate::event_table::EVENTS;
 
 const NOTE: &str = "<!-- Generated from the option tables: do not edit. -->\n\n";
 
-/// File name of a table's page.
+/// File name of a table's page: links and the book take no names with spaces.
 fn file(t: &TableDef) -> String {
-    format!("{}.md", t.call.trim_start_matches("kumo."))
+    format!("{}.md", t.call.trim_start_matches("kumo.").replace(' ', "_"))
 }
 
 pub(super) fn pages() -> Vec<(PathBuf, String)> {

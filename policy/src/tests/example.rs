@@ -290,7 +290,7 @@ fn the_shipped_tests_pass() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("example");
     let policy = crate::proving::policy_of(&folder).unwrap();
     let files = crate::proving::find(&folder).unwrap();
-    assert_eq!(files.len(), 2);
+    assert_eq!(files.len(), 3);
     for file in files {
         let outcome = crate::proving::run(&policy, &file);
         assert_eq!(outcome.failures(), 0, "{outcome:?}");

@@ -1,0 +1,109 @@
+//! SPF, DKIM and DMARC records of the domains that mail is sent for.
+
+use super::network::ask;
+use super::report::Report;
+use crate::cli::args::CheckArgs;
+use ringmta_policy::{DnsFailure, DnsKind};
+
+pub(super) fn look(report: &mut Report, args: &CheckArgs) {
+    if args.domain.is_empty() {
+        let cure = "name the domains mail is sent for with --domain";
+        report.warn("SPF, DKIM, DMARC", "not looked at", cure);
+    }
+    for domain in &args.domain {
+        spf(report, domain);
+        dkim(report, domain, &args.selector);
+        dmarc(report, domain);
+    }
+}
+
+/// TXT records of `name` that begin with `version`; the failure is one of DNS itself.
+fn texts(name: &str, version: &str) -> Result<Vec<String>, String> {
+    match ask(name, DnsKind::Txt) {
+        Ok(answer) => Ok(of_version(answer.texts, version)),
+        Err(DnsFailure::Failed(why)) => Err(why),
+        Err(DnsFailure::NoSuchName | DnsFailure::NoData) => Ok(Vec::new()),
+    }
+}
+
+/// The version stands alone, or in front of the next tag.
+fn of_version(texts: Vec<String>, version: &str) -> Vec<String> {
+    let fits = |text: &String| {
+        let rest = text.get(..version.len()).filter(|start| start.eq_ignore_ascii_case(version));
+        let next = text.get(version.len()..).and_then(|rest| rest.chars().next());
+        rest.is_some() && next.is_none_or(|c| c == ' ' || c == ';')
+    };
+    texts.into_iter().filter(fits).collect()
+}
+
+fn spf(report: &mut Report, domain: &str) {
+    let what = format!("SPF of {domain}");
+    match texts(domain, "v=spf1").as_deref() {
+        Ok([one]) => report.fine(&what, one),
+        Ok([]) => report.bad(
+            &what,
+            "there is none: large receivers refuse or hide such mail",
+            format!("publish {domain}. IN TXT \"v=spf1 ip4:ADDRESS-OF-THIS-HOST -all\""),
+        ),
+        Ok(many) => report.bad(
+            &what,
+            format!("there are {}: then none counts (RFC 7208 section 4.5)", many.len()),
+            "make one of them",
+        ),
+        Err(why) => report.warn(&what, why, "ask again later"),
+    }
+}
+
+fn dkim(report: &mut Report, domain: &str, selector: &str) {
+    let name = format!("{selector}._domainkey.{domain}");
+    let what = format!("DKIM of {domain}");
+    // The version may be left out (RFC 6376 section 3.6.1).
+    match ask(&name, DnsKind::Txt) {
+        Ok(answer) => match answer.texts.iter().find_map(|text| public_key(text)) {
+            Some("") => {
+                report.bad(&what, format!("{name}: this key was withdrawn"), "publish the new one")
+            }
+            Some(_) => report.fine(&what, format!("{name} holds a key")),
+            None => report.bad(&what, format!("{name} holds no key (p=)"), "publish it again"),
+        },
+        Err(DnsFailure::Failed(why)) => report.warn(&what, why, "ask again later"),
+        Err(why) => report.bad(
+            &what,
+            format!("{name}: {why}"),
+            "publish the record that `ringmta init` has printed, or name another with --selector",
+        ),
+    }
+}
+
+/// What stands behind `p=`, without white space at its ends.
+fn public_key(record: &str) -> Option<&str> {
+    record.split(';').find_map(|tag| tag.trim().strip_prefix("p=")).map(str::trim)
+}
+
+fn dmarc(report: &mut Report, domain: &str) {
+    let what = format!("DMARC of {domain}");
+    match texts(&format!("_dmarc.{domain}"), "v=DMARC1").as_deref() {
+        Ok([one]) => report.fine(&what, one),
+        Ok([]) => report.warn(
+            &what,
+            "there is none (nor was one of a domain above it looked for): large receivers ask for one",
+            format!("publish _dmarc.{domain}. IN TXT \"v=DMARC1; p=none\""),
+        ),
+        Ok(_) => report.bad(&what, "there is more than one: then none counts", "leave one"),
+        Err(why) => report.warn(&what, why, "ask again later"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_told_apart() {
+        let texts = ["v=spf1 -all", "v=spf10 -all", "V=SPF1", "other"].map(String::from);
+        assert_eq!(of_version(texts.into(), "v=spf1"), ["v=spf1 -all", "V=SPF1"]);
+        assert_eq!(public_key("v=DKIM1; k=rsa; p=abc "), Some("abc"));
+        assert_eq!(public_key("v=DKIM1; p="), Some(""));
+        assert_eq!(public_key("v=spf1 -all"), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! What a service manager, a container engine and an operator in front of a new machine meet.
+
+use crate::support::{message, wait, wait_some, Sink, Site};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+fn ringmta(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+    command.args(args).env_remove("RINGMTA_POLICY").env_remove("KUMOD_LOG").output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat()
+}
+
+/// The service manager's end: what it is told, a message at a time.
+fn heard(socket: &UnixDatagram) -> Option<String> {
+    let mut room = [0; 256];
+    let length = socket.recv(&mut room).ok()?;
+    Some(String::from_utf8_lossy(&room[..length]).into())
+}
+
+#[test]
+fn a_service_manager_hears_of_every_step() {
+    let mut site = Site::new();
+    let path = site.dir().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    site.env.push(("NOTIFY_SOCKET".into(), path.display().to_string()));
+    site.env.push(("WATCHDOG_USEC".into(), "600000".into()));
+    let next = |wanted: &str| {
+        wait_some(wanted, || heard(&socket).filter(|state| state.starts_with(wanted)))
+    };
+    let engine = site.start(2);
+    next("READY=1");
+    next("WATCHDOG=1");
+    engine.signal("HUP");
+    next("RELOADING=1\nMONOTONIC_USEC=");
+    next("READY=1");
+    engine.signal("TERM");
+    next("STOPPING=1");
+}
+
+#[test]
+fn a_shard_that_hangs_is_told_of_by_silence() {
+    let mut site = Site::new();
+    let path = site.dir().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    site.env.push(("NOTIFY_SOCKET".into(), path.display().to_string()));
+    site.env.push(("WATCHDOG_USEC".into(), "300000".into()));
+    // A program is waited for on the shard's own thread.
+    site.args.push("--no-confine".into());
+    site.extra = "kumo.on('smtp_server_ehlo', function() os.execute 'sleep 2' end)".into();
+    let engine = site.start(1);
+    wait("a sign of life", || heard(&socket).is_some_and(|state| state == "WATCHDOG=1"));
+    let mut client = TcpStream::connect(engine.smtp).unwrap();
+    assert!(client.read(&mut [0; 256]).unwrap() > 0, "a banner");
+    client.write_all(b"EHLO client.test\r\n").unwrap();
+    engine.wait_says("watchdog: 1 shards do not answer");
+    wait("a sign of life", || heard(&socket).is_some_and(|state| state == "WATCHDOG=1"));
+}
+
+#[test]
+fn a_healthcheck_tells_well_from_ill() {
+    let site = Site::new();
+    let engine = site.start(1);
+    let url = engine.url("/api/check-liveness/v1");
+    assert!(ringmta(&["healthcheck", "--url", &url]).status.success());
+    let odd = engine.url("/nothing/here");
+    let told = ringmta(&["healthcheck", "--url", &odd]);
+    assert!(text(&told).contains("404"), "{}", text(&told));
+    assert_eq!(told.status.code(), Some(1));
+    assert!(ringmta(&["healthcheck", "--alive", "--url", &odd]).status.success());
+    engine.terminate();
+    let told = ringmta(&["healthcheck", "--url", &url]);
+    assert!(text(&told).contains("does it run"), "{}", text(&told));
+}
+
+#[test]
+fn events_are_readable_lines_when_asked_for() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.args.push("--show-events".into());
+    let engine = site.start(1);
+    let id = engine.accept("a@src.example", &["u@dst.example"], &message("hello")).remove(0);
+    engine.wait_says(&format!("event: Reception {id} from <a@src.example> to <u@dst.example>, "));
+    engine.wait_says(&format!("event: Delivery {id} from <a@src.example> to <u@dst.example>, by "));
+    site.args.pop();
+    engine.terminate();
+    let engine = site.start(1);
+    engine.accept("a@src.example", &["u@dst.example"], &message("hello"));
+    engine.wait_empty();
+    assert!(!engine.says("event: "), "nobody has asked");
+}
+
+#[test]
+fn a_tree_to_start_from_is_run() {
+    let site = Site::new();
+    let tree = site.dir().join("tree");
+    let folder = tree.display().to_string();
+    let made =
+        ringmta(&["init", &folder, "--domain", "src.example", "--smart-host", "127.0.0.1:9"]);
+    assert!(made.status.success(), "{}", text(&made));
+    assert!(text(&made).contains("ringmta._domainkey.src.example. IN TXT \"v=DKIM1; k=rsa; p="));
+    assert!(ringmta(&["test", &folder]).status.success());
+    let policy = tree.join("init.lua").display().to_string();
+    let checked = ringmta(&["validate", "--strict", "--policy", &policy]);
+    assert!(checked.status.success(), "{}", text(&checked));
+    let again = ringmta(&["init", &folder]);
+    assert!(text(&again).contains("is not empty"), "{}", text(&again));
+}
+
+#[test]
+fn a_check_says_what_is_in_the_way() {
+    let site = Site::new();
+    let engine = site.start(1);
+    let folder = site.dir().display().to_string();
+    let told = ringmta(&["check", "--offline", "--spool", &folder]);
+    let lines = text(&told);
+    for line in ["ok    io_uring: ", "ok    kernel: ", "LOOK  network: not looked at", " fine, "] {
+        assert!(lines.contains(line), "{line:?} in {lines}");
+    }
+    assert!(lines.contains("a durable write of 4096 bytes takes "), "{lines}");
+    let taken = site.dir().join("taken.lua");
+    let policy = site_policy(&taken, engine.smtp.port());
+    let told = ringmta(&["check", "--offline", "--policy", &policy]);
+    assert!(text(&told).contains("another program has it"), "{}", text(&told));
+    assert_eq!(told.status.code(), Some(1));
+}
+
+/// A policy that listens where another program does.
+fn site_policy(file: &Path, port: u16) -> String {
+    let folder = file.parent().unwrap().display();
+    let lua = format!(
+        "local kumo = require 'kumo'
+kumo.on('init', function()
+  kumo.define_spool {{ name = 'data', path = '{folder}/s/data' }}
+  kumo.define_spool {{ name = 'meta', path = '{folder}/s/meta' }}
+  kumo.start_esmtp_listener {{ listen = '127.0.0.1:{port}' }}
+end)"
+    );
+    std::fs::write(file, lua).unwrap();
+    file.display().to_string()
+}
