@@ -3,7 +3,8 @@
 //! - [`stage`] what this stage has · [`start`] its tasks
 //! - [`routing`] where the mail of a queue goes · [`resolve`], [`questions`] DNS · [`hosts`] of a file · [`mta_sts`] what a
 //!   domain demands of its hosts
-//! - [`dispatch`] the one place where a connection is opened · [`connect`] how · [`client_tls`], [`proxy`], [`wire`] over what
+//! - [`dispatch`] the one place where a connection is opened · [`connect`] how · [`client_tls`], [`proxy`], [`wire`] over what ·
+//!   [`words`] why not
 //! - [`next`] the next message of a connection · [`session`] its transactions · [`lua`] mail that a policy's own connection
 //!   takes · [`outcome`] what becomes of a message
 #![forbid(unsafe_code)]
@@ -26,5 +27,6 @@ pub mod session;
 pub mod stage;
 pub mod start;
 pub mod wire;
+pub mod words;
 
 pub use stage::Egress;

@@ -44,3 +44,4 @@ mod spool_versions;
 mod stalls;
 mod tenants;
 mod webhooks;
+mod wordings;
