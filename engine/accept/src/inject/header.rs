@@ -101,7 +101,8 @@ pub fn phrase(name: &str) -> String {
     if !name.is_ascii() || name.bytes().any(|b| b < b' ' || b == 0x7f) || name.contains("=?") {
         return words(name);
     }
-    if name.bytes().all(atom) {
+    // Blanks between atoms count once (RFC 5322 section 3.2.2).
+    if name.bytes().all(atom) && !name.contains("  ") {
         return name.to_string();
     }
     quoted(name)
