@@ -83,6 +83,14 @@ pub fn set_filter(filter: &str) -> Result<(), String> {
     }
 }
 
+/// Whether a filter could be set.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    parse(filter).map(drop)
+}
+
 /// The targets of other daemons of this kind mean the engine here.
 fn parse(filter: &str) -> Result<EnvFilter, String> {
     let targets = filter.split(',').map(|directive| {

@@ -6,7 +6,7 @@
 //! - [`dispatch`] the one place where a connection is opened · [`connect`] how · [`client_tls`], [`proxy`], [`wire`] over what ·
 //!   [`words`] why not
 //! - [`next`] the next message of a connection · [`session`] its transactions · [`lua`] mail that a policy's own connection
-//!   takes · [`outcome`] what becomes of a message
+//!   takes · [`maildir`] mail for folders of this host · [`outcome`] what becomes of a message
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -16,6 +16,7 @@ pub mod dispatch;
 pub mod hosts;
 pub mod limits;
 pub mod lua;
+pub mod maildir;
 pub mod mta_sts;
 pub mod next;
 pub mod outcome;

@@ -19,14 +19,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Runs one connection of the policy from its making to its close.
-pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases) {
+pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, constructor: &str) {
     let policy = shard.policy();
-    let constructor = ready.constructor.clone().unwrap_or_default();
     // Each scheduled queue has connections of its own: they are made for its domain, tenant and campaign.
     let parts = ringmta_policy::QueueName::parse(&ready.plan.borrow().site);
     let (tenant, campaign) = (parts.tenant.as_deref(), parts.campaign.as_deref());
     let limit = Duration::from_secs(limits::LUA_DELIVERY_SECS);
-    let opened = policy.open_connection(&constructor, &parts.domain, tenant, campaign);
+    let opened = policy.open_connection(constructor, &parts.domain, tenant, campaign);
     let connection = match deadline(limit, opened).await {
         Ok(Ok(connection)) => connection,
         // Whatever it says: without a connection nobody has seen the message.

@@ -22,6 +22,7 @@ mod injection;
 mod limits;
 mod listener_certificates;
 mod log_lines;
+mod maildir;
 mod mta_sts;
 mod mx_hosts;
 mod next_hops;

@@ -63,7 +63,7 @@ pub use logs::{
 };
 pub use mta_sts::{StsMode, StsPolicy};
 pub use plain::Plain;
-pub use protocol::{LuaProtocol, MxEntry, Protocol};
+pub use protocol::{LuaProtocol, MaildirProtocol, MxEntry, Protocol};
 pub use queue::QueueConfig;
 pub use rate::{Limit, Throttle};
 pub use resolver::{NameServer, NamedResolverConfig, ResolverConfig, ResolverOptions};

@@ -32,6 +32,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<EgressPool>("EgressPoolOptions"),
         table::<PoolEntry>("PoolEntryOptions"),
         table::<LuaProtocol>("LuaProtocolOptions"),
+        table::<MaildirProtocol>("MaildirProtocolOptions"),
         table::<TraceHeaders>("TraceHeaderOptions"),
         table::<ListenerDomain>("ListenerDomainOptions"),
         table::<DkimSigner>("DkimSignerOptions"),

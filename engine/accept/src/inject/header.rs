@@ -274,7 +274,9 @@ mod tests {
     #[test]
     fn file_names_come_back_as_they_were() {
         let long = "Prüfbericht ".repeat(20) + ".pdf";
-        for name in ["a.bin", "=?utf-8?q?x?=", "a \"b\" \\c.txt", "größe.pdf", &long, &"x".repeat(300)] {
+        for name in
+            ["a.bin", "=?utf-8?q?x?=", "a \"b\" \\c.txt", "größe.pdf", &long, &"x".repeat(300)]
+        {
             let value = format!("attachment{}", parameter("filename", name));
             let mut raw = String::from("Content-Type: a/b\r\n");
             push(&mut raw, "Content-Disposition", &value).unwrap();

@@ -10,6 +10,7 @@ use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
     EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy, StsMode,
 };
+use ringmta_queue::carrier::Carrier;
 use ringmta_queue::model::ReadyQueue;
 use ringmta_queue::model::{Route, ScheduledQueue};
 use ringmta_queue::plan::Plan;
@@ -135,7 +136,7 @@ async fn find(
     *queue.config.borrow_mut() = config.clone();
     queue.epoch.set(epoch);
     let pool = &config.egress_pool;
-    let (plan, constructor) = match find_plan(egress, queue, &config).await {
+    let (plan, carrier) = match find_plan(egress, queue, &config).await {
         Ok(found) => found,
         Err(Unplanned::Refused(refusal)) => return Err(refusal),
         Err(Unplanned::Unresolved(plan::Unresolved { response, site, why })) => {
@@ -147,7 +148,7 @@ async fn find(
     let plan = Rc::new(plan);
     let mut entries = Vec::new();
     for (weight, source) in sources(policy, pool).await? {
-        let target = Target { queue, pool, plan: &plan, constructor: &constructor };
+        let target = Target { queue, pool, plan: &plan, carrier: &carrier };
         let ready = ready_queue(egress, policy, &target, source).await?;
         entries.push((weight, ready));
     }
@@ -185,10 +186,10 @@ async fn find_plan(
     egress: &Rc<Egress>,
     queue: &ScheduledQueue,
     config: &QueueConfig,
-) -> Result<(Plan, Option<String>), Unplanned> {
+) -> Result<(Plan, Carrier), Unplanned> {
     match &config.protocol {
         Protocol::Smtp { mx_list, .. } if !mx_list.is_empty() => {
-            Ok((plan::from_list(mx_list), None))
+            Ok((plan::from_list(mx_list), Carrier::Smtp))
         }
         Protocol::Smtp { .. } => {
             let domain = queue.parts.delivery_domain();
@@ -199,19 +200,23 @@ async fn find_plan(
                 plan.sts = policy.filter(|policy| policy.mode == StsMode::Enforce);
             }
             keep_permitted(&queue.name, domain, &mut plan).map_err(Unplanned::Refused)?;
-            Ok((plan, None))
+            Ok((plan, Carrier::Smtp))
         }
+        // Each scheduled queue for itself: no host is shared.
         Protocol::Lua { constructor, .. } => {
-            let site = queue.name.to_string();
-            Ok((
-                Plan { site, hosts: Vec::new(), fixed: true, sts: None },
-                Some(constructor.clone()),
-            ))
+            Ok((without_hosts(queue), Carrier::Lua(constructor.as_str().into())))
         }
-        Protocol::Maildir { .. } | Protocol::Xfer { .. } => {
+        Protocol::Maildir(maildir) => {
+            Ok((without_hosts(queue), Carrier::Maildir(Rc::new(maildir.clone()))))
+        }
+        Protocol::Xfer { .. } => {
             Err(Response::internal(451, "this delivery protocol is not supported").into())
         }
     }
+}
+
+fn without_hosts(queue: &ScheduledQueue) -> Plan {
+    Plan { site: queue.name.to_string(), hosts: Vec::new(), fixed: true, sts: None }
 }
 
 /// Leaves the plan the hosts that the domain's MTA-STS policy names (RFC 8461 section 5).
@@ -274,7 +279,7 @@ struct Target<'a> {
     queue: &'a ScheduledQueue,
     pool: &'a str,
     plan: &'a Rc<Plan>,
-    constructor: &'a Option<String>,
+    carrier: &'a Carrier,
 }
 
 async fn ready_queue(
@@ -284,11 +289,7 @@ async fn ready_queue(
     source: EgressSource,
 ) -> Result<Rc<ReadyQueue>, Response> {
     let routing_domain = target.queue.parts.delivery_domain();
-    let protocol = match target.constructor {
-        Some(constructor) => format!("lua:{constructor}"),
-        None => "smtp_client".to_string(),
-    };
-    let site = format!("{}->{}@{protocol}", source.name, target.plan.site);
+    let site = format!("{}->{}@{}", source.name, target.plan.site, target.carrier.name());
     // Domains that demand different things of the same hosts never share a connection.
     let name = match &target.plan.sts {
         Some(policy) => format!("{site}+mta-sts:{}", policy.digest()),
@@ -320,6 +321,7 @@ async fn ready_queue(
         }
         *ready.plan.borrow_mut() = target.plan.clone();
         *ready.source.borrow_mut() = source;
+        *ready.carrier.borrow_mut() = target.carrier.clone();
         return Ok(ready);
     }
     let ready = Rc::new(ReadyQueue::new(
@@ -327,7 +329,7 @@ async fn ready_queue(
         &site,
         target.pool,
         routing_domain,
-        target.constructor.clone(),
+        target.carrier.clone(),
         source,
         target.plan.clone(),
         path,
