@@ -215,6 +215,12 @@
 ---@field min_batch_size? integer Fewer are sent only after `max_batch_latency`. Default: 1.
 ---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 0.
 
+---Options of `protocol`.
+---@class kumo.MaildirProtocolOptions
+---@field maildir_path string Folder of the Maildir, an absolute path; a template, filled in for each recipient. It is made when it is not there.
+---@field dir_mode? integer Mode of folders that are made, a number (`tonumber('775', 8)`); 0700 unless given.
+---@field file_mode? integer Mode of the files, a number; 0600 unless given.
+
 ---Options of `trace_headers`.
 ---@class kumo.TraceHeaderOptions
 ---@field received_header? boolean Add a Received header. Default: true.

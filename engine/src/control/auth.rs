@@ -1,12 +1,15 @@
 //! Who may use the HTTP interface: a trusted host, or one whose credentials policy takes.
 
+use crate::limits;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use ringmta_http::{Request, Response, StatusCode};
-use ringmta_io::mono_nanos;
+use ringmta_io::{deadline, mono_nanos};
+use ringmta_policy::access::{http_resources, TRUSTED_GROUP};
 use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
 use ringmta_shard::state::Shard;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a path asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,53 +30,106 @@ pub async fn check(
     access: Access,
     request: &Request,
 ) -> Result<AuthInfo, Response> {
+    let by_rules = shard.policy().decides_access();
     let mut info = AuthInfo { peer_address: Some(request.peer.ip()), ..AuthInfo::default() };
     if listener.trusted_hosts.contains(request.peer.ip()) {
-        info.groups.push("kumomta:http-listener-trusted-ip".into());
+        info.groups.push(TRUSTED_GROUP.into());
     }
-    let Access::Door(door) = access else { return Ok(info) };
-    if !listener.serves.contains(&door) {
+    let door = match access {
+        Access::Door(door) => Some(door),
+        Access::Open if by_rules => None,
+        Access::Open => return Ok(info),
+    };
+    if let Some(door) = door.filter(|door| !listener.serves.contains(door)) {
         let text = format!("this listener does not serve {}\n", door.as_str());
         return Err(Response::text(StatusCode::NOT_FOUND, text));
     }
-    let trusted = listener.hosts_of(door).contains(request.peer.ip());
-    let mut given = request.headers.get_all("authorization").iter();
-    if let Some(header) = given.next() {
-        // Of two, a proxy in front may have looked at the other.
-        let header = header.to_str().ok().filter(|_| given.next().is_none());
-        let Some(header) = header else {
-            return Err(Response::text(
-                StatusCode::BAD_REQUEST,
-                "Malformed or unsupported Authorization header\n",
-            ));
-        };
-        let peer = request.peer.ip();
-        if let Some(wait) = shard.guesses.held(peer, mono_nanos()) {
-            shard.metrics.auth_held.inc();
-            let text = "too many wrong passwords from this address\n";
-            let seconds = (wait.as_secs() + 1).to_string();
-            return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
-                .header(ringmta_http::header::RETRY_AFTER, &seconds));
-        }
-        // Credentials that are given must be right, whoever gives them.
-        return match authenticate(shard, header).await {
-            Some(found) if trusted || listener.opens_to(door, &found.groups) => Ok(AuthInfo {
-                peer_address: info.peer_address,
-                groups: [info.groups, found.groups].concat(),
-                ..found
-            }),
-            Some(_) => Err(Response::text(StatusCode::FORBIDDEN, "not allowed\n")),
-            None => {
-                shard.metrics.auth_failures_http.inc();
-                shard.guesses.wrong(peer, mono_nanos());
-                Err(unauthorized("bad credentials\n"))
+    // Credentials that are given must be right, whoever gives them.
+    let found = credentials(shard, request).await?;
+    let is_named = found.is_some();
+    let found = found.unwrap_or_default();
+    let is_open = door.is_some_and(|door| {
+        let trusted = listener.hosts_of(door).contains(request.peer.ip());
+        trusted || is_named && listener.opens_to(door, &found.groups)
+    });
+    info.identities = found.identities;
+    info.groups.extend(found.groups);
+    match door {
+        _ if by_rules => rules(shard, &info, is_open, request).await.map(|()| info),
+        None => Ok(info),
+        Some(_) if is_open => Ok(info),
+        Some(_) if is_named => Err(Response::text(StatusCode::FORBIDDEN, "not allowed\n")),
+        Some(door) => Err(closed(listener, door)),
+    }
+}
+
+/// Decides by the policy's own rules. Those that are built in take whoever the listener opens the door to for trusted.
+async fn rules(
+    shard: &Rc<Shard>,
+    who: &AuthInfo,
+    is_open: bool,
+    request: &Request,
+) -> Result<(), Response> {
+    let mut as_built_in = who.clone();
+    as_built_in.groups.retain(|group| group != TRUSTED_GROUP);
+    if is_open {
+        as_built_in.groups.push(TRUSTED_GROUP.into());
+    }
+    let names = http_resources(&request.local.to_string(), &request.path);
+    let method = request.method.as_str();
+    let policy = shard.policy();
+    let asked = policy.access(&names, who, &as_built_in, method);
+    let limit = Duration::from_secs(limits::ACCESS_RULES_SECS);
+    match deadline(limit, asked).await {
+        Ok(Ok(access)) if access.allow => Ok(()),
+        Ok(Ok(_)) => {
+            let name = names.first().map_or("", String::as_str);
+            let ip = request.peer.ip();
+            let id = match who.identities.is_empty() {
+                true => "<Unauthenticated>".to_string(),
+                false => format!("id=[{}]", who.identities.join(", ")),
+            };
+            let text = format!("{id}@ ip={ip} not permitted {method} on {name}\n");
+            match who.identities.is_empty() {
+                true => Err(unauthorized(&text)),
+                false => Err(Response::text(StatusCode::FORBIDDEN, text)),
             }
-        };
+        }
+        // (It was logged where it happened.)
+        Ok(Err(_)) | Err(_) => {
+            Err(Response::text(StatusCode::INTERNAL_SERVER_ERROR, "try again later\n"))
+        }
     }
-    if trusted {
-        return Ok(info);
+}
+
+/// Who the credentials of a request say it is of; `None` when it has none.
+async fn credentials(shard: &Rc<Shard>, request: &Request) -> Result<Option<AuthInfo>, Response> {
+    let mut given = request.headers.get_all("authorization").iter();
+    let Some(header) = given.next() else { return Ok(None) };
+    // Of two, a proxy in front may have looked at the other.
+    let header = header.to_str().ok().filter(|_| given.next().is_none());
+    let Some(header) = header else {
+        return Err(Response::text(
+            StatusCode::BAD_REQUEST,
+            "Malformed or unsupported Authorization header\n",
+        ));
+    };
+    let peer = request.peer.ip();
+    if let Some(wait) = shard.guesses.held(peer, mono_nanos()) {
+        shard.metrics.auth_held.inc();
+        let text = "too many wrong passwords from this address\n";
+        let seconds = (wait.as_secs() + 1).to_string();
+        return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+            .header(ringmta_http::header::RETRY_AFTER, &seconds));
     }
-    Err(closed(listener, door))
+    match authenticate(shard, header).await {
+        Some(found) => Ok(Some(found)),
+        None => {
+            shard.metrics.auth_failures_http.inc();
+            shard.guesses.wrong(peer, mono_nanos());
+            Err(unauthorized("bad credentials\n"))
+        }
+    }
 }
 
 /// What a stranger at a door is told who has shown no credentials.

@@ -46,5 +46,6 @@ mod spool_recovery;
 mod spool_versions;
 mod stalls;
 mod tenants;
+mod validate;
 mod webhooks;
 mod wordings;

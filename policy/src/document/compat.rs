@@ -199,7 +199,6 @@ fn lookup(lua: &Lua, family: &str) -> Box<dyn Fn(&str) -> bool> {
 
 fn why_absent(family: &str) -> &'static str {
     match family {
-        "kumo.aaa" => "access is by trusted address or credentials",
         _ => "not written yet",
     }
 }

@@ -274,10 +274,9 @@ fn aliases(tokens: &[(usize, Token)]) -> HashMap<String, String> {
         if let Some((module, _)) = argument(&tokens[n + 3..]) {
             let known = module == "kumo" || module.starts_with("policy-extras.");
             // `require('x').y` is not the module.
-            let whole = tokens.get(n + 4..n + 8).is_none_or(|rest| {
-                !rest.iter().take(3).any(|(_, t)| matches!(t, Token::Sign('.' | ':')))
-            });
-            if known && whole {
+            let behind = if matches!(tokens[n + 3].1, Token::Text(_)) { n + 4 } else { n + 6 };
+            let part = matches!(tokens.get(behind), Some((_, Token::Sign('.' | ':'))));
+            if known && !part {
                 out.insert(alias.clone(), module.to_owned());
             }
         }
