@@ -74,28 +74,40 @@ function kumo.on(event, handler) end
 
 kumo.aaa = {}
 
-function kumo.aaa.configure_acct_log(...) end
+function kumo.aaa.aaa.configure_acct_log(...) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.load_acl_map(...) end
+---Rules for many resources, of a TOML file or another key source; `map:get(resource)` gives a resource's list or nil.
+---@param source any
+---@return any
+function kumo.aaa.load_acl_map(source) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.make_access_control_list(...) end
+---Rules for one resource, for `get_acl_definition`: `{ criteria = ..., privilege = 'GET', access = 'Allow' }` each.
+---@param rules table[]
+---@return any
+function kumo.aaa.make_access_control_list(rules) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.make_http_url_resource(...) end
+---What `query_resource_access` is asked about: a URL of the listener at this address.
+---@param local_addr string
+---@param url string
+---@return any
+function kumo.aaa.make_http_url_resource(local_addr, url) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.query_resource_access(...) end
+---Whether somebody may do something: `{ allow, rule, resource }`.
+---@param resource any
+---@param auth_info any
+---@param privilege string
+---@return table
+function kumo.aaa.query_resource_access(resource, auth_info, privilege) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.set_acl_cache_ttl(...) end
+---How long the answers of `get_acl_definition` are remembered; 5 minutes unless set.
+---@param ttl any
+function kumo.aaa.set_acl_cache_ttl(ttl) end
 
----@deprecated Not supported: access is by trusted address or credentials.
 function kumo.aaa.set_check_cache_ttl(...) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.set_fall_back_to_acl_map(...) end
+---Whether the rules that are built in hold where `get_acl_definition` gives none.
+---@param falls_back boolean
+function kumo.aaa.set_fall_back_to_acl_map(falls_back) end
 
 kumo.amqp = {}
 

@@ -69,6 +69,20 @@
 ---@field min_free_space? integer|string Free space below which new mail is refused. Default: "10%".
 ---@field min_free_inodes? integer|string Free inodes below which new mail is refused. Default: "10%".
 
+---Options of `kumo.aaa.configure_acct_log`.
+---@class kumo.AccountingLogOptions
+---@field log_dir string Folder.
+---@field max_file_size? integer Uncompressed bytes after which a segment is closed. Default: 1000000000.
+---@field max_segment_duration? number|string Age at which a segment is closed, even when nothing is written (duration); a day unless given.
+---@field compression_level? integer zstd level; 0 = its default. Default: 0.
+---@field back_pressure? integer Records that may wait to be written. Default: 128000. No effect: what waits is bounded by its bytes.
+---@field min_free_space? integer|string Free space below which new mail is refused. Default: "10%".
+---@field min_free_inodes? integer|string Free inodes below which new mail is refused. Default: "10%".
+---@field log_authz_allow? boolean Log requests that were let in. Default: true.
+---@field log_authz_deny? boolean Log requests that were not. Default: true.
+---@field log_authn_ok? boolean Log credentials that were right. Default: true.
+---@field log_authn_fail? boolean Log credentials that were wrong. Default: true.
+
 ---Options of `per_record`.
 ---@class kumo.RecordOptions
 ---@field enable? boolean Write records of this type. Default: true.

@@ -34,5 +34,11 @@ pub const ANSWERS_MAX: usize = 200_000;
 pub const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Time between two warnings that answers are forgotten early.
 pub const ANSWERS_TOLD_SECS: u64 = 3600;
+/// Bytes of accounting records that wait for the disk; more are lost, and that is said.
+pub const ACCOUNTING_PENDING_BYTES: usize = 8 * 1024 * 1024;
+/// Age at which a segment of the accounting log is closed unless the policy says otherwise.
+pub const ACCOUNTING_SEGMENT_SECS: u64 = 24 * 3600;
+/// Time between two writes of the accounting log.
+pub const ACCOUNTING_WRITE_MS: u64 = 250;
 /// Findings of one kind that the self check of a shard tells.
 pub const SELF_CHECK_TOLD_MAX: usize = 20;

@@ -7,6 +7,7 @@ use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io::{deadline, mono_nanos};
 use ringmta_policy::access::{http_resources, TRUSTED_GROUP};
 use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
+use ringmta_shard::accounting::Attempt;
 use ringmta_shard::state::Shard;
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub async fn check(
     access: Access,
     request: &Request,
 ) -> Result<AuthInfo, Response> {
-    let by_rules = shard.policy().decides_access();
+    let by_rules = shard.policy().decides_access() || shard.accounting.is_some();
     let mut info = AuthInfo { peer_address: Some(request.peer.ip()), ..AuthInfo::default() };
     if listener.trusted_hosts.contains(request.peer.ip()) {
         info.groups.push(TRUSTED_GROUP.into());
@@ -54,8 +55,14 @@ pub async fn check(
     });
     info.identities = found.identities;
     info.groups.extend(found.groups);
+    if by_rules {
+        let asked = Asked { request, who: &info, is_open, is_free: door.is_none() };
+        let answer = rules(shard, &asked).await?;
+        if let Some(allowed) = answer {
+            return if allowed { Ok(info) } else { Err(not_permitted(&asked)) };
+        }
+    }
     match door {
-        _ if by_rules => rules(shard, &info, is_open, request).await.map(|()| info),
         None => Ok(info),
         Some(_) if is_open => Ok(info),
         Some(_) if is_named => Err(Response::text(StatusCode::FORBIDDEN, "not allowed\n")),
@@ -63,42 +70,70 @@ pub async fn check(
     }
 }
 
-/// Decides by the policy's own rules. Those that are built in take whoever the listener opens the door to for trusted.
-async fn rules(
-    shard: &Rc<Shard>,
-    who: &AuthInfo,
+/// A request that is to be decided about.
+struct Asked<'a> {
+    request: &'a Request,
+    who: &'a AuthInfo,
+    /// The listener opens its door.
     is_open: bool,
-    request: &Request,
-) -> Result<(), Response> {
+    /// There is no door.
+    is_free: bool,
+}
+
+impl Asked<'_> {
+    fn names(&self) -> Vec<String> {
+        http_resources(&self.request.local.to_string(), &self.request.path)
+    }
+}
+
+fn not_permitted(asked: &Asked<'_>) -> Response {
+    let names = asked.names();
+    let (name, ip) = (names.first().map_or("", String::as_str), asked.request.peer.ip());
+    let id = match asked.who.identities.is_empty() {
+        true => "<Unauthenticated>".to_string(),
+        false => format!("id=[{}]", asked.who.identities.join(", ")),
+    };
+    let method = &asked.request.method;
+    let text = format!("{id}@ ip={ip} not permitted {method} on {name}\n");
+    match asked.who.identities.is_empty() {
+        true => unauthorized(&text),
+        false => Response::text(StatusCode::FORBIDDEN, text),
+    }
+}
+
+/// What the policy's own rules say, when it has some; noted in the accounting log, when there is one. Rules that are built
+/// in take whoever the listener opens the door to for trusted.
+async fn rules(shard: &Rc<Shard>, asked: &Asked<'_>) -> Result<Option<bool>, Response> {
+    let who = asked.who;
     let mut as_built_in = who.clone();
     as_built_in.groups.retain(|group| group != TRUSTED_GROUP);
-    if is_open {
+    if asked.is_open {
         as_built_in.groups.push(TRUSTED_GROUP.into());
     }
-    let names = http_resources(&request.local.to_string(), &request.path);
-    let method = request.method.as_str();
+    let names = asked.names();
+    let method = asked.request.method.as_str();
     let policy = shard.policy();
-    let asked = policy.access(&names, who, &as_built_in, method);
+    let decided = policy.access(&names, who, &as_built_in, method);
     let limit = Duration::from_secs(limits::ACCESS_RULES_SECS);
-    match deadline(limit, asked).await {
-        Ok(Ok(access)) if access.allow => Ok(()),
-        Ok(Ok(_)) => {
-            let name = names.first().map_or("", String::as_str);
-            let ip = request.peer.ip();
-            let id = match who.identities.is_empty() {
-                true => "<Unauthenticated>".to_string(),
-                false => format!("id=[{}]", who.identities.join(", ")),
-            };
-            let text = format!("{id}@ ip={ip} not permitted {method} on {name}\n");
-            match who.identities.is_empty() {
-                true => Err(unauthorized(&text)),
-                false => Err(Response::text(StatusCode::FORBIDDEN, text)),
-            }
-        }
-        // (It was logged where it happened.)
-        Ok(Err(_)) | Err(_) => {
-            Err(Response::text(StatusCode::INTERNAL_SERVER_ERROR, "try again later\n"))
-        }
+    // (A failure was logged where it happened.)
+    let Ok(Ok(access)) = deadline(limit, decided).await else {
+        return Err(Response::text(StatusCode::INTERNAL_SERVER_ERROR, "try again later\n"));
+    };
+    let decides = policy.decides_access();
+    let allowed = if decides { access.allow } else { asked.is_open || asked.is_free };
+    if let (Some(accounting), Some(target)) = (&shard.accounting, names.first()) {
+        let context = context_of(asked.request);
+        accounting.authorization(target, method, (&access, allowed), (who, context));
+    }
+    Ok(decides.then_some(allowed))
+}
+
+/// How a request's credentials are called in the accounting log.
+fn context_of(request: &Request) -> &'static str {
+    let scheme = request.header("authorization").and_then(|header| header.split(' ').next());
+    match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => "BearerToken",
+        _ => "HttpBasicAuth",
     }
 }
 
@@ -122,7 +157,15 @@ async fn credentials(shard: &Rc<Shard>, request: &Request) -> Result<Option<Auth
         return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
             .header(ringmta_http::header::RETRY_AFTER, &seconds));
     }
-    match authenticate(shard, header).await {
+    let found = authenticate(shard, header).await;
+    if let Some(accounting) = &shard.accounting {
+        let identity = name_of(header);
+        let attempt = Attempt { identity: &identity, context: context_of(request) };
+        let info = found.clone().unwrap_or_default();
+        let info = AuthInfo { peer_address: Some(peer), ..info };
+        accounting.authentication(&attempt, found.is_some(), &info);
+    }
+    match found {
         Some(found) => Ok(Some(found)),
         None => {
             shard.metrics.auth_failures_http.inc();
@@ -158,6 +201,14 @@ fn unauthorized(text: &str) -> Response {
     let challenge = "Basic realm=\"ringmta\"";
     Response::text(StatusCode::UNAUTHORIZED, text)
         .header(ringmta_http::header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The name in a header with credentials; a token has none.
+fn name_of(header: &str) -> String {
+    let basic = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+    let decoded = basic.and_then(|(_, value)| STANDARD.decode(value.trim()).ok());
+    let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    text.split_once(':').map_or_else(String::new, |(user, _)| user.to_string())
 }
 
 async fn authenticate(shard: &Rc<Shard>, header: &str) -> Option<AuthInfo> {

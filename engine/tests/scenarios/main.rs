@@ -5,6 +5,7 @@
 mod sandbox_support;
 mod support;
 
+mod access;
 mod bad_input;
 mod client_certificates;
 mod confinement;

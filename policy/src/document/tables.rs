@@ -23,6 +23,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<HttpListener>("HttpListenerOptions"),
         table::<Spool>("SpoolOptions"),
         table::<LocalLogs>("LocalLogsOptions"),
+        table::<AccountingLog>("AccountingLogOptions"),
         table::<RecordParams>("RecordOptions"),
         table::<LogHook>("LogHookOptions"),
         table::<HttpLogHook>("HttpLogHookOptions"),

@@ -111,10 +111,7 @@ pub(crate) const FUNCTIONS: &[FnDef] = &[
 ];
 
 pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
-    let aaa = match kumo.get::<Option<Table>>("aaa")? {
-        Some(aaa) => aaa,
-        None => lua.create_table()?,
-    };
+    let aaa: Table = kumo.get("aaa")?;
     def(lua, &aaa, "make_access_control_list", |_, rules: Value| {
         let list = AccessList::read(&to_json(&rules)?);
         let failed = |why| Error::runtime(format!("kumo.aaa.make_access_control_list: {why}"));
@@ -138,7 +135,7 @@ pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         Ok(())
     })?;
     lua.set_app_data(walk::Known::default());
-    kumo.set("aaa", aaa)
+    Ok(())
 }
 
 async fn load_map(lua: Lua, source: Value) -> Result<MapObject> {

@@ -42,7 +42,7 @@ fn constructor<T: OptionTable>(
         let typed: T = checked(lua, &ctx, &prepare(to_plain(&v)?))?.unwrap_or_default();
         Ok(OptionObject(Arc::new(Made::new(typed))))
     })?;
-    kumo.set(name, f)
+    kumo.set(name.rsplit('.').next().unwrap_or(name), f)
 }
 
 fn at_init<T: OptionTable>(
@@ -99,6 +99,14 @@ pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         c.local_logs.push(t);
         Ok(())
     })?;
+    let aaa = lua.create_table()?;
+    at_init::<AccountingLog>(lua, &aaa, ctx, "aaa.configure_acct_log", |c, t| {
+        match c.accounting_log.replace(t) {
+            Some(_) => Err("it was called before".into()),
+            None => Ok(()),
+        }
+    })?;
+    kumo.set("aaa", aaa)?;
     at_init::<LogHook>(lua, kumo, ctx, "configure_log_hook", |c, t| {
         unique(&mut c.log_hooks, t, "log hook", |h| h.name.clone())
     })?;
