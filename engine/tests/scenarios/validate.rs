@@ -37,7 +37,7 @@ fn what_a_start_refuses_validate_refuses() {
     let filter = "kumo.set_diagnostic_log_filter 'kumod=sillylevel'";
     for (site, word) in [
         (site(one_spool), "no spool `meta`"),
-        (init(bad_pem), "ESMTP listener 127.0.0.1:0"),
+        (init(bad_pem), "ESMTP listener 127.0.0.1:"),
         (init(filter), "set_diagnostic_log_filter"),
     ] {
         let output = validate(&site, &[]);

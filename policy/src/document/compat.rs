@@ -172,7 +172,7 @@ fn entries(lua: &Lua, shown: &Tags) -> Vec<Entry> {
                 (Some(why), _) => (State::Refused, why),
                 (_, Some(why)) => (State::NoEffect, why),
                 _ if has(name) => (State::Same, ""),
-                _ => (State::Absent, why_absent(&family)),
+                _ => (State::Absent, WHY_ABSENT),
             };
             let note = note.to_owned();
             let shown = shown.get(&whole).cloned().unwrap_or_default();
@@ -197,11 +197,8 @@ fn lookup(lua: &Lua, family: &str) -> Box<dyn Fn(&str) -> bool> {
     })
 }
 
-fn why_absent(family: &str) -> &'static str {
-    match family {
-        _ => "not written yet",
-    }
-}
+/// What is said of an entry that is not there.
+const WHY_ABSENT: &str = "not written yet";
 
 /// The checks that show an entry, by the entry's whole name: files that say `check('name name', ...)` in Lua or
 /// `// shows: name name` in Rust.

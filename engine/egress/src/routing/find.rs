@@ -40,7 +40,7 @@ struct NoRoute {
     /// What stands in for a peer's response.
     response: Response,
     /// The ready queue that mail would have left by, as far as it is known.
-    via: Option<Via>,
+    via: Option<Box<Via>>,
     /// What is behind it, for operators, where the response does not tell; may be empty.
     why: String,
     /// The route known so far must not be used any more.
@@ -74,7 +74,7 @@ async fn refresh(egress: &Rc<Egress>, queue: &Rc<ScheduledQueue>) {
             *queue.last_trouble.borrow_mut() = why;
             if queue.route.borrow().is_none() || response.is_permanent() || is_forbidden {
                 *queue.route.borrow_mut() = None;
-                return unsent::fail_waiting(&egress.shard, queue, response, via);
+                return unsent::fail_waiting(&egress.shard, queue, response, via.map(|via| *via));
             }
         }
     }
@@ -142,6 +142,7 @@ async fn find(
         Err(Unplanned::Unresolved(plan::Unresolved { response, site, why })) => {
             let sources = sources(policy, pool).await?;
             let via = sources.first().map(|(_, source)| never_left(pool, &source.name, &site));
+            let via = via.map(Box::new);
             return Err(NoRoute { response, via, why, is_forbidden: false });
         }
     };

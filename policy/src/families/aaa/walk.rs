@@ -21,7 +21,9 @@ pub(crate) const NAMES_MAX: usize = 64;
 
 /// What the policy has said of resources, until when: monotonic nanoseconds.
 #[derive(Default)]
-pub(crate) struct Known(RefCell<HashMap<String, (u64, Option<Arc<Rules>>)>>);
+pub(crate) struct Known(RefCell<HashMap<String, Remembered>>);
+
+type Remembered = (u64, Option<Arc<Rules>>);
 
 /// Decides whether `who` may do `privilege` to what has these names. Where the policy has no rules for a name, and lets the
 /// ones hold that are built in, those are asked about `as_built_in`.

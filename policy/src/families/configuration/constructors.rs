@@ -42,7 +42,7 @@ fn constructor<T: OptionTable>(
         let typed: T = checked(lua, &ctx, &prepare(to_plain(&v)?))?.unwrap_or_default();
         Ok(OptionObject(Arc::new(Made::new(typed))))
     })?;
-    kumo.set(name.rsplit('.').next().unwrap_or(name), f)
+    kumo.set(name, f)
 }
 
 fn at_init<T: OptionTable>(
@@ -59,7 +59,7 @@ fn at_init<T: OptionTable>(
         store(&mut ctx.init.borrow_mut(), typed)
             .map_err(|e| mlua::Error::runtime(format!("kumo.{name}: {e}")))
     })?;
-    kumo.set(name, f)
+    kumo.set(name.rsplit('.').next().unwrap_or(name), f)
 }
 
 fn unique<T>(
