@@ -33,10 +33,9 @@ const OTHER_EVENTS: [(&str, &str); 5] = [
 ];
 
 /// Events that have a definition, so that handlers are taken, but no moment in the engine yet.
-const NOT_FIRED: [(&str, &str); 4] = [
+const NOT_FIRED: [(&str, &str); 3] = [
     ("rebind_message", "there is no rebind order yet"),
     ("xfer_message_received", "messages stay on the node that accepted them"),
-    ("get_acl_definition", "access is by trusted address or credentials"),
     ("shutdown_logging", "logs are closed by the engine"),
 ];
 
