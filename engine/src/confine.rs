@@ -95,10 +95,12 @@ fn writable(wanted: &Confinement, init: &InitConfig, spool: &SpoolPaths) -> Vec<
 
 /// The folders of log files.
 pub fn log_folders(init: &InitConfig) -> impl Iterator<Item = &Path> {
-    init.local_logs.iter().flat_map(|log| {
+    let accounting = init.accounting_log.iter().map(|log| log.log_dir.as_path());
+    let local = init.local_logs.iter().flat_map(|log| {
         let special = log.per_record.values().filter_map(|record| record.log_dir.as_deref());
         special.chain([log.log_dir.as_path()])
-    })
+    });
+    local.chain(accounting)
 }
 
 fn restrict(folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {

@@ -89,6 +89,14 @@ fn quiet(filter: &str) -> String {
     format!("glommio=error,{filter}")
 }
 
+/// Whether a filter could be set.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    parse(filter).map(drop)
+}
+
 /// The targets of other daemons of this kind mean the engine here.
 fn parse(filter: &str) -> Result<EnvFilter, String> {
     let targets = filter.split(',').map(|directive| {

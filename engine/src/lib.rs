@@ -22,3 +22,4 @@ pub mod diagnostics;
 pub mod folders;
 pub mod limits;
 pub mod start;
+pub mod start_checks;

@@ -30,3 +30,5 @@ pub const MONITOR_MS: u64 = 5000;
 pub const MONITOR_SETTLE_MS: u64 = 500;
 /// How often they are looked at until they stay as they are.
 pub const MONITOR_SETTLE_TRIES: usize = 20;
+/// Longest a policy may take over who may use a path of the HTTP interface.
+pub const ACCESS_RULES_SECS: u64 = 30;

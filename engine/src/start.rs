@@ -19,6 +19,7 @@ use ringmta_io::{memory, ring, system, tls, ReservedPort};
 use ringmta_policy::{
     DnsQuestion, DnsResult, Host, InitConfig, Message, MessageId, Mode, Policy, Shared,
 };
+use ringmta_shard::answers::Answers;
 use ringmta_shard::listener_tls::ListenerTls;
 use ringmta_shard::mesh::{Inbox, Letter};
 use ringmta_shard::process::Process;
@@ -116,6 +117,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         tls_verify: tls::client_config(Some(ringmta_policy::trust::roots()))?,
         tls_any: tls::client_config(None)?,
         http_agent: mta_sts::fetch::agent(),
+        answers: Answers::new(&spool.meta),
         ready: false.into(),
         auth_in_clear: options.auth_in_clear,
         spool,

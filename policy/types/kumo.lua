@@ -13,89 +13,102 @@ local kumo = {}
 ---only in script mode.
 ---@overload fun(event: 'main', handler: fun(...: any): any)
 ---per message found in the spool at start.
----@overload fun(event: 'spool_message_enumerated', handler: fun(msg: any): any)
+---@overload fun(event: 'spool_message_enumerated', handler: fun(msg: kumo.Message): any)
 ---before loggers close.
 ---@overload fun(event: 'shutdown_logging', handler: fun(): any)
 ---per connection, before it is accepted.
----@overload fun(event: 'smtp_server_get_dynamic_parameters', handler: fun(listener: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_get_dynamic_parameters', handler: fun(listener: string, conn_meta: kumo.ConnMeta): any)
 ---before the greeting.
----@overload fun(event: 'smtp_server_connection_accepted', handler: fun(conn_meta: any): any)
+---@overload fun(event: 'smtp_server_connection_accepted', handler: fun(conn_meta: kumo.ConnMeta): any)
 ---EHLO and HELO.
----@overload fun(event: 'smtp_server_ehlo', handler: fun(domain: any, conn_meta: any, extensions: any): any)
+---@overload fun(event: 'smtp_server_ehlo', handler: fun(domain: string, conn_meta: kumo.ConnMeta, extensions: any): any)
 ---AUTH PLAIN.
----@overload fun(event: 'smtp_server_auth_plain', handler: fun(authz: any, authc: any, password: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_auth_plain', handler: fun(authz: string, authc: string, password: string, conn_meta: kumo.ConnMeta): any)
 ---who may relay to or from a domain.
----@overload fun(event: 'get_listener_domain', handler: fun(domain: any, listener: any, conn_meta: any): any)
+---@overload fun(event: 'get_listener_domain', handler: fun(domain: string, listener: string, conn_meta: kumo.ConnMeta): any)
 ---MAIL FROM.
----@overload fun(event: 'smtp_server_mail_from', handler: fun(sender: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_mail_from', handler: fun(sender: kumo.EnvelopeAddress, conn_meta: kumo.ConnMeta): any)
 ---RCPT TO.
----@overload fun(event: 'smtp_server_rcpt_to', handler: fun(recipient: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_rcpt_to', handler: fun(recipient: kumo.EnvelopeAddress, conn_meta: kumo.ConnMeta): any)
 ---once per transaction, after DATA.
----@overload fun(event: 'smtp_server_data', handler: fun(msg: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_data', handler: fun(msg: kumo.Message, conn_meta: kumo.ConnMeta): any)
 ---how recipients are grouped into messages.
----@overload fun(event: 'smtp_server_split_transaction', handler: fun(msg: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_split_transaction', handler: fun(msg: kumo.Message, conn_meta: kumo.ConnMeta): any)
 ---per resulting message.
----@overload fun(event: 'smtp_server_message_received', handler: fun(msg: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_message_received', handler: fun(msg: kumo.Message, conn_meta: kumo.ConnMeta): any)
 ---instead of the former with deferred_queue.
----@overload fun(event: 'smtp_server_message_deferred_inject', handler: fun(msg: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_message_deferred_inject', handler: fun(msg: kumo.Message, conn_meta: kumo.ConnMeta): any)
 ---before every reply.
----@overload fun(event: 'smtp_server_rewrite_response', handler: fun(status: any, text: any, command: any, conn_meta: any): any)
+---@overload fun(event: 'smtp_server_rewrite_response', handler: fun(status: any, text: any, command: any, conn_meta: kumo.ConnMeta): any)
 ---HTTP Basic credentials.
----@overload fun(event: 'http_server_validate_auth_basic', handler: fun(user: any, password: any): any)
+---@overload fun(event: 'http_server_validate_auth_basic', handler: fun(user: string, password: string): any)
 ---HTTP bearer credentials.
----@overload fun(event: 'http_server_validate_auth_bearer', handler: fun(token: any): any)
+---@overload fun(event: 'http_server_validate_auth_bearer', handler: fun(token: string): any)
 ---per message made by the injection API.
----@overload fun(event: 'http_message_generated', handler: fun(msg: any, auth_info: any): any)
+---@overload fun(event: 'http_message_generated', handler: fun(msg: kumo.Message, auth_info: kumo.AuthInfo): any)
 ---authorisation checks.
----@overload fun(event: 'get_acl_definition', handler: fun(resource: any): any)
+---@overload fun(event: 'get_acl_definition', handler: fun(resource: string): any)
 ---how a scheduled queue behaves.
----@overload fun(event: 'get_queue_config', handler: fun(domain: any, tenant: any, campaign: any, routing_domain: any): any)
+---@overload fun(event: 'get_queue_config', handler: fun(domain: string, tenant: string|nil, campaign: string|nil, routing_domain: string|nil): any)
 ---the sources of a pool.
----@overload fun(event: 'get_egress_pool', handler: fun(name: any): any)
+---@overload fun(event: 'get_egress_pool', handler: fun(name: string): any)
 ---one source.
----@overload fun(event: 'get_egress_source', handler: fun(name: any): any)
+---@overload fun(event: 'get_egress_source', handler: fun(name: string): any)
 ---how connections to a site behave.
----@overload fun(event: 'get_egress_path_config', handler: fun(routing_domain: any, source: any, site: any): any)
+---@overload fun(event: 'get_egress_path_config', handler: fun(routing_domain: string, source: string, site: string): any)
 ---a message is about to become ready.
----@overload fun(event: 'throttle_insert_ready_queue', handler: fun(msg: any): any)
+---@overload fun(event: 'throttle_insert_ready_queue', handler: fun(msg: kumo.Message): any)
 ---a message goes back to its queue.
----@overload fun(event: 'requeue_message', handler: fun(msg: any, response: any, context: any, increment_attempts: any, delay: any): any)
+---@overload fun(event: 'requeue_message', handler: fun(msg: kumo.Message, response: any, context: any, increment_attempts: any, delay: any): any)
 ---a message is moved by an operator.
----@overload fun(event: 'rebind_message', handler: fun(msg: any, data: any): any)
+---@overload fun(event: 'rebind_message', handler: fun(msg: kumo.Message, data: any): any)
 ---a response came from the next hop.
----@overload fun(event: 'smtp_client_rewrite_delivery_status', handler: fun(response: any, domain: any, tenant: any, campaign: any, routing_domain: any): any)
+---@overload fun(event: 'smtp_client_rewrite_delivery_status', handler: fun(response: any, domain: string, tenant: string|nil, campaign: string|nil, routing_domain: string|nil): any)
 ---a message came from another node.
----@overload fun(event: 'xfer_message_received', handler: fun(msg: any, auth_info: any): any)
+---@overload fun(event: 'xfer_message_received', handler: fun(msg: kumo.Message, auth_info: kumo.AuthInfo): any)
 ---whether a log hook gets a record.
----@overload fun(event: 'should_enqueue_log_record', handler: fun(msg: any, hook: any): any)
+---@overload fun(event: 'should_enqueue_log_record', handler: fun(msg: kumo.Message, hook: string): any)
 ---@param event string
 ---@param handler function
 function kumo.on(event, handler) end
 
 kumo.aaa = {}
 
-function kumo.aaa.configure_acct_log(...) end
+---@param options kumo.AccountingLogOptions
+function kumo.aaa.configure_acct_log(options) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.load_acl_map(...) end
+---Rules for many resources, of a TOML file or another key source; `map:get(resource)` gives a resource's list or nil.
+---@param source any
+---@return any
+function kumo.aaa.load_acl_map(source) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.make_access_control_list(...) end
+---Rules for one resource, for `get_acl_definition`: `{ criteria = ..., privilege = 'GET', access = 'Allow' }` each.
+---@param rules table[]
+---@return any
+function kumo.aaa.make_access_control_list(rules) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.make_http_url_resource(...) end
+---What `query_resource_access` is asked about: a URL of the listener at this address.
+---@param local_addr string
+---@param url string
+---@return any
+function kumo.aaa.make_http_url_resource(local_addr, url) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.query_resource_access(...) end
+---Whether somebody may do something: `{ allow, rule, resource }`.
+---@param resource any
+---@param auth_info any
+---@param privilege string
+---@return table
+function kumo.aaa.query_resource_access(resource, auth_info, privilege) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.set_acl_cache_ttl(...) end
+---How long the answers of `get_acl_definition` are remembered; 5 minutes unless set.
+---@param ttl any
+function kumo.aaa.set_acl_cache_ttl(ttl) end
 
----@deprecated Not supported: access is by trusted address or credentials.
 function kumo.aaa.set_check_cache_ttl(...) end
 
----@deprecated Not supported: access is by trusted address or credentials.
-function kumo.aaa.set_fall_back_to_acl_map(...) end
+---Whether the rules that are built in hold where `get_acl_definition` gives none.
+---@param falls_back boolean
+function kumo.aaa.set_fall_back_to_acl_map(falls_back) end
 
 kumo.amqp = {}
 
@@ -163,7 +176,7 @@ kumo.api.inject = {}
 
 ---The messages of such a request, not injected.
 ---@param request table
----@return any[]
+---@return kumo.Message[]
 function kumo.api.inject.build_v1(request) end
 
 ---Injects mail, as `POST /api/inject/v1` does.
@@ -682,7 +695,7 @@ function kumo.http.build_url(base, params) end
 function kumo.http.connect_websocket(url) end
 
 ---Queues such a message; done when it is durable.
----@param msg any
+---@param msg kumo.Message
 function kumo.inject_message(msg) end
 
 ---Asks the policy's own handler.
@@ -779,7 +792,7 @@ function kumo.make_listener_domain(options) end
 ---@param sender any
 ---@param recipient any
 ---@param body string
----@return any
+---@return kumo.Message
 function kumo.make_message(sender, recipient, body) end
 
 ---@param options kumo.QueueOptions
@@ -788,7 +801,7 @@ function kumo.make_queue_config(options) end
 ---A rate shared by all of that name.
 ---@param name string
 ---@param rate string
----@return any
+---@return kumo.Throttle
 function kumo.make_throttle(name, rate) end
 
 ---The function with its results remembered, for all VMs.

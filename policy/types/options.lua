@@ -71,6 +71,20 @@
 ---@field min_free_space? integer|string Free space below which new mail is refused. Default: "10%".
 ---@field min_free_inodes? integer|string Free inodes below which new mail is refused. Default: "10%".
 
+---Options of `kumo.aaa.configure_acct_log`.
+---@class kumo.AccountingLogOptions
+---@field log_dir string Folder.
+---@field max_file_size? integer Uncompressed bytes after which a segment is closed. Default: 1000000000.
+---@field max_segment_duration? number|string Age at which a segment is closed, even when nothing is written (duration); a day unless given.
+---@field compression_level? integer zstd level; 0 = its default. Default: 0.
+---@field back_pressure? integer Records that may wait to be written. Default: 128000. No effect: what waits is bounded by its bytes.
+---@field min_free_space? integer|string Free space below which new mail is refused. Default: "10%".
+---@field min_free_inodes? integer|string Free inodes below which new mail is refused. Default: "10%".
+---@field log_authz_allow? boolean Log requests that were let in. Default: true.
+---@field log_authz_deny? boolean Log requests that were not. Default: true.
+---@field log_authn_ok? boolean Log credentials that were right. Default: true.
+---@field log_authn_fail? boolean Log credentials that were wrong. Default: true.
+
 ---Options of `per_record`.
 ---@class kumo.RecordOptions
 ---@field enable? boolean Write records of this type. Default: true.
@@ -216,6 +230,12 @@
 ---@field batch_size? integer Messages per `send_batch`. Default: 1.
 ---@field min_batch_size? integer Fewer are sent only after `max_batch_latency`. Default: 1.
 ---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 0.
+
+---Options of `protocol`.
+---@class kumo.MaildirProtocolOptions
+---@field maildir_path string Folder of the Maildir, an absolute path; a template, filled in for each recipient. It is made when it is not there.
+---@field dir_mode? integer Mode of folders that are made, a number (`tonumber('775', 8)`); 0700 unless given.
+---@field file_mode? integer Mode of the files, a number; 0600 unless given.
 
 ---Options of `trace_headers`.
 ---@class kumo.TraceHeaderOptions

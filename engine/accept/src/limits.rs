@@ -25,6 +25,8 @@ pub const INJECT_BATCH_MESSAGES: usize = 500;
 pub const INJECT_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// How long an HTTP injection makes messages before the shard's other tasks get a turn, milliseconds.
 pub const INJECT_SLICE_MS: u64 = 5;
+/// Longest key of a request that may be repeated: room for several UUIDs.
+pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Longest name of the header that traces reports: it leaves room on its line.
 pub const TRACE_HEADER_NAME_BYTES: usize = 64;
 /// Longest a recipient of an HTTP injection waits for the policy's rate limit; beyond it the recipient is refused.

@@ -56,7 +56,10 @@ type Watched = (PathBuf, MinFree, MinFree);
 fn watched(init: &InitConfig) -> Vec<Watched> {
     let spools = init.spools.iter().map(|s| (s.path.clone(), s.min_free_space, s.min_free_inodes));
     let logs = init.local_logs.iter();
-    spools.chain(logs.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes))).collect()
+    let logs = logs.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes));
+    let accounting = init.accounting_log.iter();
+    let accounting = accounting.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes));
+    spools.chain(logs).chain(accounting).collect()
 }
 
 fn what_is_short((path, space, inodes): &Watched) -> Option<String> {

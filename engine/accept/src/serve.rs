@@ -16,6 +16,7 @@ use ringmta_io::{self as io, deadline, mono_nanos, tls, Conn, Stream};
 use ringmta_policy::{
     AuthInfo, ConnMeta, EnvelopeAddress, EsmtpListener, LineEndings, Policy, PolicyError,
 };
+use ringmta_shard::accounting::Attempt;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::proxy_header as proxy_protocol;
 use ringmta_smtp::reply::{Refusal, Reply};
@@ -522,7 +523,9 @@ impl Served {
             self.shard.metrics.auth_held.inc();
             return Ok(Answer::Refuse(Refusal::TooManyGuesses.reply()));
         }
-        match self.policy.auth_plain(authz, authc, password, &self.meta).await? {
+        let found = self.policy.auth_plain(authz, authc, password, &self.meta).await?;
+        self.account(authc, found.as_ref());
+        match found {
             Some(mut info) => {
                 info.peer_address = Some(self.peer.ip());
                 self.meta.set_auth_info(info);
@@ -536,6 +539,15 @@ impl Served {
                 Ok(Answer::Refuse(Refusal::AuthFailed.reply()))
             }
         }
+    }
+
+    /// Notes in the accounting log what came of credentials.
+    fn account(&self, identity: &str, found: Option<&AuthInfo>) {
+        let Some(accounting) = &self.shard.accounting else { return };
+        let attempt = Attempt { identity, context: "SmtpAuthPlainAuthentication" };
+        let info = found.cloned().unwrap_or_default();
+        let info = AuthInfo { peer_address: Some(self.peer.ip()), ..info };
+        accounting.authentication(&attempt, found.is_some(), &info);
     }
 
     async fn receive(

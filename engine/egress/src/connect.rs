@@ -7,6 +7,7 @@ use crate::proxy::{At, Connected, Failure, Stage};
 use crate::routing::mx::shuffle_equals;
 use crate::stage::Egress;
 use crate::wire::Wire;
+use crate::words;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use futures::future::join_all;
@@ -61,14 +62,23 @@ struct Candidate {
     addr: SocketAddr,
 }
 
+/// Why no connection was opened.
+pub enum Unopened {
+    /// There is no host to try: this holds for all that waits. Permanent when the site can never be reached under this
+    /// policy.
+    NoHost(Response),
+    /// No host took us: what each of them said or did, word for word.
+    NoneTookUs(Response),
+}
+
 /// Connects to the first host of the site that takes us.
 ///
 /// # Errors
-/// A response that stands for all of them: permanent when the site can never be reached under
-/// this policy, else transient, with what each host said or did word for word.
-pub async fn open(egress: &Rc<Egress>, ready: &ReadyQueue) -> Result<Opened, Response> {
+/// A response that stands for all of them.
+pub async fn open(egress: &Rc<Egress>, ready: &ReadyQueue) -> Result<Opened, Unopened> {
     let path = effective_path(ready);
-    let mut candidates = candidates(egress, ready, &path).await?;
+    let candidates = candidates(egress, ready, &path).await;
+    let mut candidates = candidates.map_err(Unopened::NoHost)?;
     // Stable: otherwise in the order of preference.
     candidates.sort_by_key(|candidate| ready.dead_hosts.has(candidate.addr));
     let mut failures = Vec::new();
@@ -79,11 +89,10 @@ pub async fn open(egress: &Rc<Egress>, ready: &ReadyQueue) -> Result<Opened, Res
                 return Ok(opened);
             }
             // Another host of the site may well take us, whatever this one says (RFC 5321 section 5.1).
-            Err(why) => failures.push(why),
+            Err(failure) => failures.push((failure.cause, failure.why)),
         }
     }
-    let text = format!("failed to connect to any candidate hosts: {}", failures.join(", "));
-    Err(Response::internal(400, text))
+    Err(Unopened::NoneTookUs(Response::internal(400, words::no_host(&failures))))
 }
 
 /// The path, with what the domain demands by MTA-STS: TLS to a host that proves its name, and never
@@ -105,17 +114,13 @@ async fn candidates(
         let plan = ready.plan.borrow();
         (plan.hosts.clone(), plan.fixed)
     };
-    if path.enable_mta_sts {
-        hosts = allowed(ready, hosts)?;
-    }
     if !fixed {
         shuffle_equals(&mut hosts);
     }
     let default_port = ready.source.borrow().remote_port.unwrap_or(path.smtp_port);
     let found = join_all(hosts.iter().map(|host| addresses(egress, path, host))).await;
-    let mut list = Vec::new();
-    let mut prohibited = None;
-    let (mut skipped, mut any) = (false, false);
+    let (mut list, mut out_of_reach) = (Vec::new(), Vec::new());
+    let (mut prohibited, mut skipped) = (None, false);
     for (host, found) in hosts.iter().zip(found) {
         let mut found = found.unwrap_or_else(|why| {
             *ready.last_trouble.borrow_mut() = format!("{}: {why}", host.name);
@@ -123,30 +128,30 @@ async fn candidates(
         });
         rotate(&mut found);
         for ip in found {
-            any = true;
             if path.prohibited_hosts.contains(ip) {
                 prohibited.get_or_insert_with(|| format!("{}./{ip}", host.name));
             } else if path.skip_hosts.contains(ip) {
                 skipped = true;
-            } else if fits_source(ready, ip) {
+            } else {
                 let addr = SocketAddr::new(ip, host.port.unwrap_or(default_port));
+                let fits = fits_source(ready, ip);
+                let list = if fits { &mut list } else { &mut out_of_reach };
                 list.push(Candidate { host: host.name.clone(), addr });
             }
         }
     }
+    // Those that the source cannot reach say so when there is no other.
+    if list.is_empty() {
+        list = out_of_reach;
+    }
     if !list.is_empty() {
         return Ok(list);
     }
-    Err(no_candidate(path, prohibited, skipped, any))
+    Err(no_candidate(path, prohibited, skipped))
 }
 
 /// Why no host is left to try.
-fn no_candidate(
-    path: &EgressPath,
-    prohibited: Option<String>,
-    skipped: bool,
-    any: bool,
-) -> Response {
+fn no_candidate(path: &EgressPath, prohibited: Option<String>, skipped: bool) -> Response {
     let of = |code, enhanced, content| Response { code, enhanced, content, command: None };
     if let Some(host) = prohibited {
         let list = path.prohibited_hosts.to_string();
@@ -156,10 +161,6 @@ fn no_candidate(
     let unresolved = Some((4, 4, 4));
     if skipped {
         let text = "MX consisted solely of hosts on the skip_hosts list";
-        return Response { enhanced: unresolved, ..Response::internal(451, text) };
-    }
-    if any {
-        let text = "no host has an address of the family that the source can reach";
         return Response { enhanced: unresolved, ..Response::internal(451, text) };
     }
     of(451, unresolved, "MX didn't resolve to any hosts".into())
@@ -191,26 +192,6 @@ fn rotate(addresses: &mut [IpAddr]) {
     }
 }
 
-/// The hosts that the domain's MTA-STS policy names.
-fn allowed(ready: &ReadyQueue, hosts: Vec<PlanHost>) -> Result<Vec<PlanHost>, Response> {
-    let plan = ready.plan.borrow();
-    let Some(policy) = &plan.sts else { return Ok(hosts) };
-    let names: Vec<String> = hosts.iter().map(|host| host.name.clone()).collect();
-    let hosts: Vec<_> = hosts.into_iter().filter(|host| policy.names(&host.name)).collect();
-    if !hosts.is_empty() {
-        return Ok(hosts);
-    }
-    let domain = &ready.routing_domain;
-    let dotted: Vec<String> = names.iter().map(|name| format!("{name}.")).collect();
-    let text = format!(
-        "failed to resolve queue {domain}: MTA-STS enforce policy for {domain} permits none of its MX hosts \
-         {dotted:?}; allowed mx patterns: {:?}. The destination is undeliverable until its MTA-STS policy is \
-         corrected.",
-        policy.hosts
-    );
-    Err(Response { code: 451, enhanced: Some((4, 4, 4)), content: text, command: None })
-}
-
 /// A source bound to one family cannot reach the other.
 fn fits_source(ready: &ReadyQueue, ip: IpAddr) -> bool {
     proxy::leaves_from(&ready.source.borrow()).is_none_or(|from| from.is_ipv4() == ip.is_ipv4())
@@ -221,7 +202,7 @@ async fn open_one(
     ready: &ReadyQueue,
     path: &EgressPath,
     to: &Candidate,
-) -> Result<Opened, String> {
+) -> Result<Opened, Failure> {
     let in_clear =
         path.enable_tls == EnableTls::Disabled || ready.tls_broken_until.get() > mono_nanos();
     let (why, certificate) = match attempt(egress, ready, path, to, in_clear).await {
@@ -234,14 +215,15 @@ async fn open_one(
     // Mail whose policy does not demand TLS is not held up by a peer's broken TLS (RFC 7435 section 3). A
     // certificate that does not verify is what `Opportunistic`, unlike `OpportunisticInsecure`, refuses.
     if !is_opportunistic(path) || certificate && !told_to {
-        return Err(why);
+        return Err(why.into());
     }
     tracing::info!("{}: TLS with {} failed ({why}), going on in clear", ready.name, to.host);
     if let Some(remember) = remember {
         ready.tls_broken_until.set(mono_nanos() + remember.as_nanos() as u64);
     }
     attempt(egress, ready, path, to, true).await.map_err(|failed| match failed {
-        Failed::Tls { why, .. } | Failed::Other(why) => why,
+        Failed::Tls { why, .. } => why.into(),
+        Failed::Other(failure) => failure,
     })
 }
 
@@ -257,25 +239,25 @@ enum Failed {
         /// It was the certificate that failed.
         certificate: bool,
     },
-    Other(String),
+    Other(Failure),
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Failed {
+        Failed::Other(failure)
+    }
 }
 
 impl From<String> for Failed {
     fn from(why: String) -> Failed {
-        Failed::Other(why)
+        Failed::Other(why.into())
     }
 }
 
 impl Candidate {
     /// As the reference names a host it speaks to.
     fn resolved(&self) -> String {
-        let dot = if self.host.parse::<IpAddr>().is_ok() { "" } else { "." };
-        let (name, addr) = (&self.host, self.addr);
-        let ip = addr.ip();
-        format!(
-            "ResolvedAddress {{ name: \"{name}{dot}\", addr: {ip}, is_secure: false }}:{}",
-            addr.port()
-        )
+        format!("{}:{}", words::resolved_address(&self.host, self.addr.ip()), self.addr.port())
     }
 }
 
@@ -323,29 +305,31 @@ async fn connect(
     ready: &ReadyQueue,
     path: &EgressPath,
     to: &Candidate,
-) -> Result<(Wire, Option<SocketAddr>, Proxied), String> {
-    let failed = |why: String| {
+) -> Result<(Wire, Option<SocketAddr>, Proxied), Failure> {
+    let failed = |failure: Failure| {
         ready.dead_hosts.note(to.addr);
-        format!("connect to {} and read initial banner: {why}", to.addr)
+        let why = format!("connect to {} and read initial banner: {}", to.addr, failure.why);
+        Failure { why, ..failure }
     };
     let source = ready.source.borrow().clone();
     let stage = Stage::new(At::NextHop);
     let connecting = proxy::connect(egress, &source, to.addr, &stage);
     let connected = deadline(path.connect_timeout, connecting).await;
-    let connected = connected.unwrap_or_else(|_| Err(Failure::late(path.connect_timeout, &stage)));
+    let late = || Failure::late(to.addr, path.connect_timeout, &stage);
+    let connected = connected.unwrap_or_else(|_| Err(late()));
     let Connected { stream, local, proxy } = connected.map_err(|failure| {
-        if let Some(fault) = failure.fault {
+        if let Some(fault) = failure.cause.fault() {
             ready.note_fault(fault);
         }
-        failed(format!("failed to connect to {} None: {}", to.addr, failure.why))
+        failed(failure)
     })?;
     ready.stats.connections.set(ready.stats.connections.get() + 1);
     let mut wire = Wire::new(Conn::Plain(stream));
     let limit = path.banner_timeout;
     match wire.reply(limit).await {
         Ok(banner) if banner.is_success() => Ok((wire, local, proxy)),
-        Ok(banner) => Err(failed(rejected(&banner))),
-        Err(why) => Err(failed(format!("reading banner: {}", why.words(limit, "NONE")))),
+        Ok(banner) => Err(failed(rejected(&banner).into())),
+        Err(why) => Err(failed(format!("reading banner: {}", why.words(limit, "cmd=NONE")).into())),
     }
 }
 
@@ -381,7 +365,7 @@ async fn greet(
 /// Says one command and gives the answer, or the words for what broke.
 async fn said(wire: &mut Wire, command: &str, limit: Duration) -> Result<Response, String> {
     let answer = wire.command(&format!("{command}\r\n"), limit).await;
-    answer.map_err(|why| why.words(limit, command))
+    answer.map_err(|why| why.words(limit, &format!("cmd={command}")))
 }
 
 /// A connection after STARTTLS.
@@ -433,7 +417,7 @@ async fn authenticate(
 ) -> Result<(), Failed> {
     let Some(user) = &path.smtp_auth_plain_username else { return Ok(()) };
     let to = to.resolved();
-    let deny = |text: String| Failed::Other(text);
+    let deny = |text: String| Failed::Other(text.into());
     let verified = matches!(path.enable_tls, EnableTls::Required | EnableTls::Opportunistic);
     if !under_tls && !path.allow_smtp_auth_plain_without_tls {
         let text = format!("TLS is not enabled and AUTH PLAIN is required. Skipping ({to})");
@@ -467,7 +451,7 @@ async fn authenticate(
         Ok(()) => wire.reply(limit).await,
         Err(why) => Err(why),
     };
-    let mut answer = answer.map_err(|why| failed(why.words(limit, "AUTH PLAIN")))?;
+    let mut answer = answer.map_err(|why| failed(why.words(limit, "cmd=AUTH PLAIN")))?;
     if answer.code == 235 {
         return Ok(());
     }

@@ -3,8 +3,9 @@
 use crate::limits;
 use crate::next;
 use crate::stage::Egress;
-use crate::{lua, session};
+use crate::{lua, maildir, session};
 use ringmta_io::{self as io, mono_nanos};
+use ringmta_queue::carrier::Carrier;
 use ringmta_queue::model::ReadyQueue;
 use ringmta_shard::flow;
 use ringmta_shard::leases::{self, Leases};
@@ -60,10 +61,15 @@ fn open(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>) {
     ready.connections.set(connections + 1);
     let (egress, ready) = (egress.clone(), ready.clone());
     io::spawn(async move {
-        if ready.constructor.is_some() {
-            lua::run(&egress.shard, &ready, &leases).await;
-        } else {
-            session::run(&egress, &ready, &leases).await;
+        let carrier = ready.carrier.borrow().clone();
+        match &carrier {
+            Carrier::Smtp => session::run(&egress, &ready, &leases).await,
+            Carrier::Lua(constructor) => {
+                lua::run(&egress.shard, &ready, &leases, constructor).await;
+            }
+            Carrier::Maildir(maildir) => {
+                maildir::run(&egress.shard, &ready, &leases, maildir).await;
+            }
         }
         closed(&egress.shard, &ready, leases);
     });

@@ -3,9 +3,10 @@
 //! - [`stage`] what this stage has · [`start`] its tasks
 //! - [`routing`] where the mail of a queue goes · [`resolve`], [`questions`] DNS · [`hosts`] of a file · [`mta_sts`] what a
 //!   domain demands of its hosts
-//! - [`dispatch`] the one place where a connection is opened · [`connect`] how · [`client_tls`], [`proxy`], [`wire`] over what
+//! - [`dispatch`] the one place where a connection is opened · [`connect`] how · [`client_tls`], [`proxy`], [`wire`] over what ·
+//!   [`words`] why not
 //! - [`next`] the next message of a connection · [`session`] its transactions · [`lua`] mail that a policy's own connection
-//!   takes · [`outcome`] what becomes of a message
+//!   takes · [`maildir`] mail for folders of this host · [`outcome`] what becomes of a message
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -15,6 +16,7 @@ pub mod dispatch;
 pub mod hosts;
 pub mod limits;
 pub mod lua;
+pub mod maildir;
 pub mod mta_sts;
 pub mod next;
 pub mod outcome;
@@ -26,5 +28,6 @@ pub mod session;
 pub mod stage;
 pub mod start;
 pub mod wire;
+pub mod words;
 
 pub use stage::Egress;

@@ -65,3 +65,7 @@ pub const CONNECT_PAUSE_MIN_MS: u64 = 10;
 pub const CONNECT_PAUSE_MAX_MS: u64 = 1000;
 /// Pause between two connections to a site whose mail was delayed as a whole.
 pub const SITE_DOWN_PAUSE_SECS: u64 = 16;
+/// Longest a helper thread may take to write a message into a Maildir.
+pub const MAILDIR_WRITE_SECS: u64 = 60;
+/// Time until a message whose Maildir could not be written is tried again.
+pub const MAILDIR_RETRY_SECS: u64 = 60;

@@ -3,6 +3,7 @@
 use crate::limits;
 use crate::next;
 use crate::outcome;
+use crate::words::{self, Cause};
 use ringmta_io::deadline;
 use ringmta_policy::PolicyError;
 use ringmta_queue::model::ReadyQueue;
@@ -11,32 +12,36 @@ use ringmta_shard::ending;
 use ringmta_shard::leases::Leases;
 use ringmta_shard::retry;
 use ringmta_shard::state::Shard;
-use ringmta_smtp::response::{enhanced_code, Response};
+use ringmta_smtp::response::Response;
 use ringmta_smtp::via::Via;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Runs one connection of the policy from its making to its close.
-pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases) {
+pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, constructor: &str) {
     let policy = shard.policy();
-    let constructor = ready.constructor.clone().unwrap_or_default();
-    let parts = ringmta_policy::QueueName::parse(&ready.routing_domain);
+    // Each scheduled queue has connections of its own: they are made for its domain, tenant and campaign.
+    let parts = ringmta_policy::QueueName::parse(&ready.plan.borrow().site);
+    let (tenant, campaign) = (parts.tenant.as_deref(), parts.campaign.as_deref());
     let limit = Duration::from_secs(limits::LUA_DELIVERY_SECS);
-    let opened = policy.open_connection(&constructor, &parts.domain, None, None);
+    let opened = policy.open_connection(constructor, &parts.domain, tenant, campaign);
     let connection = match deadline(limit, opened).await {
         Ok(Ok(connection)) => connection,
+        // Whatever it says: without a connection nobody has seen the message.
         Ok(Err(error)) => {
-            let response = failure(&error);
-            return outcome::connection_failed(shard, ready, response).await;
+            return outcome::connection_failed(shard, ready, no_connection(&one_line(&error)))
         }
         Err(_) => {
-            let response = Response::internal(451, format!("{constructor} took over {limit:?}"));
-            return outcome::connection_failed(shard, ready, response).await;
+            let why = format!("{constructor} took over {limit:?}");
+            return outcome::connection_failed(shard, ready, no_connection(&why));
         }
     };
     let _open = ready.opened();
     let mut via = ready.via(ringmta_smtp::ids::random_uuid());
     via.protocol = "Lua";
+    via.host = format!("Lua via {constructor}");
+    via.peer = Some(SocketAddr::from(([0, 0, 0, 0], 0)));
     let most = ready.path().max_deliveries_per_connection;
     let mut sent = 0;
     while sent < most && !shard.context.stopping.get() {
@@ -55,7 +60,7 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases) {
         let result = deadline(limit, connection.send(&message)).await;
         let Ok(result) = result else {
             // Nobody knows what its object is doing now.
-            let response = Response::internal(451, format!("send took longer than {limit:?}"));
+            let response = broken(&format!("send took longer than {limit:?}"));
             defer(shard, &via, delivery, &response).await;
             break;
         };
@@ -68,7 +73,9 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases) {
 
 async fn defer(shard: &Rc<Shard>, via: &Via, delivery: Delivery, response: &Response) {
     let recipients = delivery.message.recipients();
-    outcome::transient(shard, via, &delivery, &recipients, response);
+    let peer = via.peer.filter(|_| !response.is_internal());
+    let via = Via { peer, ..via.clone() };
+    outcome::transient(shard, &via, &delivery, &recipients, response);
     retry::retry(shard, delivery, recipients, response).await;
 }
 
@@ -97,15 +104,27 @@ async fn settle(
     }
 }
 
+/// What a failed `send` comes to. A rejection is the answer of the far side, its text as it is.
 fn failure(error: &PolicyError) -> Response {
     match error.rejection() {
-        Some(rejection) => {
-            let (enhanced, text) = match enhanced_code(&rejection.text) {
-                Some((code, len)) => (Some(code), rejection.text[len..].trim_start()),
-                None => (None, rejection.text.as_str()),
-            };
-            Response { code: rejection.code, enhanced, content: text.into(), command: None }
-        }
-        None => Response::internal(451, error),
+        Some(rejection) => Response {
+            code: rejection.code,
+            content: rejection.text.clone(),
+            ..Response::default()
+        },
+        None => broken(&one_line(error)),
     }
+}
+
+/// Nobody has answered for the message.
+fn broken(why: &str) -> Response {
+    Response::internal(400, format!("error in deliver_message: sender:send method failed: {why}"))
+}
+
+fn no_connection(why: &str) -> Response {
+    Response::internal(400, words::no_host(&[(Cause::Other, why.to_string())]))
+}
+
+fn one_line(error: &PolicyError) -> String {
+    error.to_string().replace('\n', " ")
 }

@@ -1,6 +1,6 @@
 //! What becomes of a message a peer has answered for: delivered, tried again, failed. The one place
-//! that turns an answer into records, counters and the message's next state. What no peer has seen is
-//! in [`undelivered`].
+//! that turns an answer into records, counters and the message's next state. What no peer has seen ends in
+//! `shard/unsent.rs`.
 
 use crate::limits;
 use crate::next;
@@ -77,9 +77,8 @@ fn record(
 
 /// No connection to the site could be opened. The one message that was to leave first has had its
 /// attempt, unless other connections are open: then the site merely has enough of us. All that wait
-/// are delayed only after `consecutive_connection_failures_before_delay` failures in a row, or when no
-/// host of the site may ever be spoken to.
-pub async fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: Response) {
+/// are delayed only after `consecutive_connection_failures_before_delay` failures in a row.
+pub fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: Response) {
     let failures = ready.failures.get().saturating_add(1);
     ready.failures.set(failures);
     *ready.last_trouble.borrow_mut() = response.content.clone();
@@ -88,14 +87,11 @@ pub async fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, respon
     let most = ready.path().consecutive_connection_failures_before_delay;
     let is_down = failures as usize > most;
     let pause = if is_down { SITE_DOWN_PAUSE } else { pause_after(failures) };
-    if ready.established.get() > 0 && !response.is_permanent() {
+    if ready.established.get() > 0 {
         ready.connect_after.set(mono_nanos() + pause.as_nanos() as u64);
         return;
     }
     let via = ready.via(ringmta_smtp::ids::random_uuid());
-    if response.is_permanent() {
-        return fail_all(shard, ready, via, response);
-    }
     // New mail need not knock at a closed door each time.
     next::block(shard, ready, pause);
     if ready.is_held() {
@@ -104,7 +100,7 @@ pub async fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, respon
     let first = ready.items.borrow_mut().pop_front();
     if let Some(item) = first {
         let context = AFTER_ATTEMPT;
-        let failed = Failed { response, via: Some(via.clone()), context };
+        let failed = Failed { response, via: Some(via.clone()), was_ready: true, context };
         shard.queues.end(item, Task::Fail(Rc::new(failed)));
     }
     if ready.suspended_for().is_some() {
@@ -122,6 +118,22 @@ pub async fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, respon
     }
 }
 
+/// There is no host to try: none has an address, or none may be spoken to. That holds for all that wait, so each of them
+/// has had its attempt; unless connections are open, for then there was a host a moment ago.
+pub fn no_host(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: Response) {
+    *ready.last_trouble.borrow_mut() = response.content.clone();
+    ready.last_used.set(mono_nanos());
+    if ready.established.get() > 0 && !response.is_permanent() {
+        let pause = pause_after(1).as_nanos() as u64;
+        return ready.connect_after.set(mono_nanos() + pause);
+    }
+    if ready.is_held() {
+        return;
+    }
+    let via = Via { protocol: "", ..ready.via(ringmta_smtp::ids::random_uuid()) };
+    fail_all(shard, ready, via, response);
+}
+
 /// Time until the next connection to a site of which it is known that it is down.
 const SITE_DOWN_PAUSE: Duration = Duration::from_secs(limits::SITE_DOWN_PAUSE_SECS);
 
@@ -132,7 +144,7 @@ fn pause_after(failures: u32) -> Duration {
 }
 
 fn fail_all(shard: &Rc<Shard>, ready: &ReadyQueue, via: Via, response: Response) {
-    let failed = Failed { response, via: Some(via), context: AFTER_ATTEMPT };
+    let failed = Failed { response, via: Some(via), was_ready: true, context: AFTER_ATTEMPT };
     let failed = Rc::new(failed);
     let waiting = std::mem::take(&mut *ready.items.borrow_mut());
     for item in waiting {

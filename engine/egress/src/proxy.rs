@@ -5,9 +5,9 @@
 //! on the same connection.
 
 use crate::stage::Egress;
+use crate::words::{self, Cause};
 use ringmta_io::{Conn, Stream};
 use ringmta_policy::{EgressSource, IpLookupStrategy};
-use ringmta_queue::quota::health::Fault;
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -32,24 +32,27 @@ pub struct Failure {
     /// In words; with the proxy's address when it was the proxy.
     pub why: String,
     /// What it says about the source.
-    pub fault: Option<Fault>,
+    pub cause: Cause,
 }
 
 impl Failure {
     fn of_proxy(why: String) -> Failure {
-        Failure { why, fault: Some(Fault::Proxy) }
+        Failure { why, cause: Cause::Proxy }
     }
 
-    /// No connection came about in time.
-    pub fn late(limit: Duration, stage: &Stage) -> Failure {
-        let fault = (stage.get() == At::Proxy).then_some(Fault::Proxy);
-        Failure { why: format!("no answer within {limit:?}"), fault }
+    /// No connection to `to` came about in time.
+    pub fn late(to: SocketAddr, limit: Duration, stage: &Stage) -> Failure {
+        let why = format!("no answer within {limit:?}");
+        match stage.get() {
+            At::Proxy => Failure::of_proxy(format!("the proxy on the way to {to}: {why}")),
+            At::NextHop => words::not_connected(to, "None", &why).into(),
+        }
     }
 }
 
 impl From<String> for Failure {
     fn from(why: String) -> Failure {
-        Failure { why, fault: None }
+        Failure { why, cause: Cause::Other }
     }
 }
 
@@ -78,15 +81,20 @@ pub async fn connect(
     let socks = source.socks5_proxy_server.as_ref().zip(source.socks5_proxy_source_address);
     let ha = source.ha_proxy_server.as_ref().zip(source.ha_proxy_source_address);
     let plain = || Failure::from("not a plain connection".to_string());
+    if let Some(why) = words::of_another_family(source, to) {
+        return Err(why.into());
+    }
     match (socks, ha) {
         (Some((server, from)), _) => {
             let credentials = credentials(egress, source).await?;
             stage.set(At::Proxy);
-            let (stream, proxy) = reach(egress, source, server).await?;
+            let secret = credentials.is_some();
+            let as_socks = |proxy| words::socks5(proxy, from, to, secret);
+            let (stream, proxy) = reach(egress, source, server, &as_socks).await?;
             let mut conn = Conn::Plain(stream);
-            let failed = |why: String| format!("SOCKS5 proxy {proxy}: {why}");
-            let bound = socks5_bind(&mut conn, credentials, from).await;
-            let bound = bound.map_err(|why| Failure::of_proxy(failed(why)))?;
+            let failed = |why: String| words::no_handshake(proxy, &as_socks(proxy), &why);
+            let bound = socks5_bind(&mut conn, credentials, from, &as_socks(proxy)).await;
+            let bound = bound.map_err(|failure| Failure { why: failed(failure.why), ..failure })?;
             stage.set(At::NextHop);
             let local = socks5_connect(&mut conn, to).await.map_err(failed)?;
             // Which of the two a server fills in is up to it.
@@ -98,28 +106,40 @@ pub async fn connect(
         (None, Some((server, from))) => {
             let header = ha_header(from, to)?;
             stage.set(At::Proxy);
-            let (stream, proxy) = reach(egress, source, server).await?;
+            let as_ha = |proxy| words::haproxy(proxy, from, to);
+            let (stream, proxy) = reach(egress, source, server, &as_ha).await?;
             let mut conn = Conn::Plain(stream);
             let sent = conn.write_all(&header).await;
-            sent.map_err(|error| Failure::of_proxy(format!("HAProxy {proxy}: {error}")))?;
+            let failed = |why: String| words::no_handshake(proxy, &as_ha(proxy), &why);
+            sent.map_err(|error| Failure::of_proxy(failed(error.to_string())))?;
             let Conn::Plain(stream) = conn else { return Err(plain()) };
             let local = Some(SocketAddr::new(from, 0));
             Ok(Connected { stream, local, proxy: Some(("haproxy", proxy)) })
         }
         (None, None) => {
             let connected = Stream::connect(to, source.source_address).await;
-            let stream = connected.map_err(|error| of_address(source, &error))?;
+            let stream = connected.map_err(|error| of_address(source, to, "None", &error))?;
             let local = stream.local_addr().ok();
             Ok(Connected { stream, local, proxy: None })
         }
     }
 }
 
-/// A failed connect; without the source's address on this host it is the source's fault.
-fn of_address(source: &EgressSource, error: &std::io::Error) -> Failure {
+/// A failed connect to `to`; without the source's address on this host it is the source's fault.
+fn of_address(
+    source: &EgressSource,
+    to: SocketAddr,
+    proxy: &str,
+    error: &std::io::Error,
+) -> Failure {
     let missing = error.kind() == std::io::ErrorKind::AddrNotAvailable;
-    let fault = (missing && source.source_address.is_some()).then_some(Fault::Unplumbed);
-    Failure { why: error.to_string(), fault }
+    match source.source_address.filter(|_| missing) {
+        Some(from) => Failure {
+            why: words::not_bound(from, &source.name, to, proxy, error),
+            cause: Cause::Unplumbed,
+        },
+        None => words::not_connected(to, proxy, error).into(),
+    }
 }
 
 /// Connects to the first address of a proxy that answers.
@@ -127,6 +147,7 @@ async fn reach(
     egress: &Egress,
     source: &EgressSource,
     server: &str,
+    described: &dyn Fn(SocketAddr) -> String,
 ) -> Result<(Stream, SocketAddr), Failure> {
     let addresses = match server.parse::<SocketAddr>() {
         Ok(addr) => vec![addr],
@@ -140,19 +161,21 @@ async fn reach(
         }
     };
     let mut failures = Vec::new();
-    let mut fault = Fault::Proxy;
+    let mut cause = Cause::Proxy;
     for addr in addresses {
         let from = source.source_address.filter(|from| from.is_ipv4() == addr.is_ipv4());
         match Stream::connect(addr, from).await {
             Ok(stream) => return Ok((stream, addr)),
             Err(error) => {
-                let failure = of_address(source, &error);
-                fault = failure.fault.unwrap_or(fault);
-                failures.push(format!("proxy {addr}: {}", failure.why));
+                let failure = of_address(source, addr, &described(addr), &error);
+                if failure.cause == Cause::Unplumbed {
+                    cause = Cause::Unplumbed;
+                }
+                failures.push(failure.why);
             }
         }
     }
-    Err(Failure { why: failures.join("; "), fault: Some(fault) })
+    Err(Failure { why: failures.join(", "), cause })
 }
 
 async fn credentials(
@@ -182,7 +205,29 @@ async fn socks5_bind(
     conn: &mut Conn,
     credentials: Option<(Vec<u8>, Vec<u8>)>,
     from: IpAddr,
-) -> Result<SocketAddr, String> {
+    described: &str,
+) -> Result<SocketAddr, Failure> {
+    socks5_login(conn, credentials).await.map_err(Failure::of_proxy)?;
+    let sent = send(conn, &request(BIND, SocketAddr::new(from, 0))).await;
+    sent.map_err(Failure::of_proxy)?;
+    match reply(conn).await {
+        Ok(bound) => Ok(bound),
+        Err(Unbound::Refused(status)) => Err(Failure {
+            why: format!(
+                "The proxy server failed to bind {from} via {described}: {}",
+                words::socks5_status(status)
+            ),
+            cause: Cause::UnplumbedAtProxy,
+        }),
+        Err(Unbound::Broken(why)) => Err(Failure::of_proxy(why)),
+    }
+}
+
+/// The client's side, up to where the proxy knows who asks.
+async fn socks5_login(
+    conn: &mut Conn,
+    credentials: Option<(Vec<u8>, Vec<u8>)>,
+) -> Result<(), String> {
     let hello: &[u8] = match credentials {
         Some(_) => &[SOCKS_VERSION, 2, NO_AUTH, USER_PASSWORD],
         None => &[SOCKS_VERSION, 1, NO_AUTH],
@@ -201,17 +246,33 @@ async fn socks5_bind(
                 return Err("user or password refused".into());
             }
         }
-        ([SOCKS_VERSION, _], _) => return Err("no common way to authenticate".into()),
+        ([SOCKS_VERSION, method], _) => return Err(words::socks5_method(method)),
         _ => return Err("does not speak SOCKS5".into()),
     }
-    send(conn, &request(BIND, SocketAddr::new(from, 0))).await?;
-    reply(conn).await.map_err(|why| format!("bind to {from}: {why}"))
+    Ok(())
 }
 
 /// The rest: the proxy connects. The address it connects from.
 async fn socks5_connect(conn: &mut Conn, to: SocketAddr) -> Result<SocketAddr, String> {
     send(conn, &request(CONNECT, to)).await?;
-    reply(conn).await.map_err(|why| format!("connect to {to}: {why}"))
+    reply(conn).await.map_err(|why| match why {
+        Unbound::Refused(status) => words::socks5_status(status),
+        Unbound::Broken(why) => why,
+    })
+}
+
+/// Why a proxy did not do what it was asked for.
+enum Unbound {
+    /// It says so, with this status.
+    Refused(u8),
+    /// It gave no answer that can be read.
+    Broken(String),
+}
+
+impl From<String> for Unbound {
+    fn from(why: String) -> Unbound {
+        Unbound::Broken(why)
+    }
 }
 
 fn request(command: u8, addr: SocketAddr) -> Vec<u8> {
@@ -231,10 +292,10 @@ fn request(command: u8, addr: SocketAddr) -> Vec<u8> {
 }
 
 /// Reads a reply and not a byte more: what follows is the next hop's.
-async fn reply(conn: &mut Conn) -> Result<SocketAddr, String> {
+async fn reply(conn: &mut Conn) -> Result<SocketAddr, Unbound> {
     let [version, status, _, kind] = read::<4>(conn).await?;
     if version != SOCKS_VERSION {
-        return Err("does not speak SOCKS5".into());
+        return Err(Unbound::Broken("does not speak SOCKS5".into()));
     }
     let ip = match kind {
         1 => IpAddr::V4(Ipv4Addr::from(read::<4>(conn).await?)),
@@ -246,22 +307,12 @@ async fn reply(conn: &mut Conn) -> Result<SocketAddr, String> {
             }
             IpAddr::V4(Ipv4Addr::UNSPECIFIED)
         }
-        _ => return Err("malformed reply".into()),
+        _ => return Err(Unbound::Broken("malformed reply".into())),
     };
     let port = u16::from_be_bytes(read::<2>(conn).await?);
     match status {
         0 => Ok(SocketAddr::new(ip, port)),
-        status => Err(match status {
-            1 => "general failure".into(),
-            2 => "not allowed".into(),
-            3 => "network unreachable".into(),
-            4 => "host unreachable".into(),
-            5 => "connection refused".into(),
-            6 => "time-out".into(),
-            7 => "command not supported".into(),
-            8 => "address type not supported".into(),
-            other => format!("failure {other}"),
-        }),
+        status => Err(Unbound::Refused(status)),
     }
 }
 

@@ -6,12 +6,13 @@
 //! bytes, each under its deadline, and hands on what became of whom.
 
 use crate::connect;
-use crate::connect::Opened;
+use crate::connect::{Opened, Unopened};
 use crate::limits;
 use crate::next;
 use crate::outcome;
 use crate::stage::Egress;
 use crate::wire::{Unasked, Wire};
+use crate::words;
 use ringmta_policy::{EgressPath, EnvelopeAddress};
 use ringmta_queue::model::ReadyQueue;
 use ringmta_shard::delivery::Delivery;
@@ -34,7 +35,10 @@ pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, leases: &Leases) {
     let shard = &egress.shard;
     let opened = match connect::open(egress, ready).await {
         Ok(opened) => opened,
-        Err(response) => return outcome::connection_failed(shard, ready, response).await,
+        Err(Unopened::NoHost(response)) => return outcome::no_host(shard, ready, response),
+        Err(Unopened::NoneTookUs(response)) => {
+            return outcome::connection_failed(shard, ready, response)
+        }
     };
     let _open = ready.opened();
     shard.metrics.egress_connections.inc();
@@ -261,11 +265,14 @@ impl<'a> Session<'a> {
     fn broke(&self, t: &mut Transaction, why: Broken, limit: Duration) {
         let ask = t.talk.awaited();
         let command = t.talk.command(ask);
-        let words = why.words(limit, command.trim_end());
         let response = if matches!(why, Broken::Late(_)) {
-            let text = format!("failed to send message to {}: {words}", self.ready.name);
+            let peer = self.via.peer.map(|peer| words::resolved_address(&self.via.host, peer.ip()));
+            let peer = peer.map_or_else(|| "None".to_string(), |peer| format!("Some({peer})"));
+            let words = why.words(limit, &words::command(&command));
+            let text = format!("failed to send message to {} {peer}: {words}", self.ready.name);
             Response { enhanced: Some((4, 4, 2)), ..Response::internal(421, text) }
         } else {
+            let words = why.words(limit, &format!("cmd={}", command.trim_end()));
             Response::internal(400, format!("failed to send message: {words}"))
         };
         t.talk.broken(why, response);

@@ -47,6 +47,7 @@ struct Open {
 /// One series of segments: a folder and a suffix.
 pub struct Series {
     dir: PathBuf,
+    prefix: &'static str,
     suffix: String,
     level: i32,
     max_bytes: u64,
@@ -71,6 +72,7 @@ impl Series {
         beneath::make_folders(dir)?;
         Ok(Series {
             dir: dir.to_path_buf(),
+            prefix: "",
             suffix: suffix.to_string(),
             level,
             max_bytes,
@@ -78,6 +80,11 @@ impl Series {
             header: header.to_string(),
             open: None,
         })
+    }
+
+    /// The same, with names that begin so.
+    pub fn with_prefix(self, prefix: &'static str) -> Series {
+        Series { prefix, ..self }
     }
 
     /// Writes `lines` (whole lines) and closes the segment when it is full or old. Blocking: not
@@ -118,7 +125,8 @@ impl Series {
     fn start(&self, now_nanos: u64) -> std::io::Result<Open> {
         let mut stamp = now_nanos;
         loop {
-            let path = self.dir.join(format!("{}{}", segment_name(stamp), self.suffix));
+            let path =
+                self.dir.join(format!("{}{}{}", self.prefix, segment_name(stamp), self.suffix));
             if being_written().contains(&path) {
                 stamp += 1;
                 continue;
@@ -180,6 +188,7 @@ fn is_not_ours(error: &std::io::Error) -> bool {
 
 fn is_segment(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
+    let name = name.strip_prefix("acct-").unwrap_or(name);
     name.len() > 15
         && name.as_bytes()[..8].iter().all(u8::is_ascii_digit)
         && name.as_bytes()[8] == b'-'

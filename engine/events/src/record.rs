@@ -249,7 +249,11 @@ impl<'a> Record<'a> {
                 json.raw("{\"name\":");
                 json.text(name);
                 json.raw(",\"addr\":\"");
-                json.show(addr);
+                // What is reached by no port has none.
+                match addr.port() {
+                    0 => json.show(addr.ip()),
+                    _ => json.show(addr),
+                }
                 json.raw("\"}");
             }
             (None, Some(client)) => {

@@ -11,7 +11,7 @@
 //! - Disk: [`file`] files for direct I/O, `direct` those of the real world · [`plain`] files of small appends · [`fs`] names and
 //!   folders · [`beneath`] small files of a folder, no link followed
 //! - Process: [`privileges`] whom it runs as · [`system`] what the operating system says · [`memory`] given back
-//! - [`hash`] maps whose order can be repeated · [`limits`]
+//! - [`hash`] digests, and maps whose order can be repeated · [`limits`]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod beneath;
@@ -45,7 +45,7 @@ mod uring;
 pub mod wheel;
 
 pub use file::{Block, File};
-pub use hash::{Map, Set};
+pub use hash::{sha256, Map, Set};
 pub use listener::ReservedPort;
 pub use pump::stalls;
 pub use random::{random_u64, unguessable_u64};

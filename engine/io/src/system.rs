@@ -60,6 +60,15 @@ pub fn is_clock_disciplined() -> bool {
     }
 }
 
+/// Whether this user may make files in the folder `path`.
+///
+/// # Errors
+/// Why not.
+pub fn may_write(path: &Path) -> io::Result<()> {
+    use rustix::fs::{access, Access};
+    Ok(access(path, Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
 /// This process's limits: (open files, locked memory bytes), soft values.
 pub fn rlimits() -> (u64, u64) {
     // SAFETY: rlimit is plain data filled in by the call.

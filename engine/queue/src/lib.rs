@@ -7,7 +7,8 @@
 //! of a task ([`hand`]).
 //!
 //! - [`queues`] all queues of a shard and the lists of work ([`work`]) between its stages
-//! - [`model`] what queues are made of · [`route`] the choice of a source · [`overflow`] the line in front of a ready queue that is full · [`plan`] the hosts of a site · [`dead_hosts`] those that
+//! - [`model`] what queues are made of · [`route`] the choice of a source · [`overflow`] the line in front of a ready queue that is full · [`plan`] the hosts of a site · [`carrier`] who takes
+//!   its mail · [`dead_hosts`] those that
 //!   did not answer · [`tls_cache`] TLS of a path
 //! - [`retry`] when to try again · [`windows`] when messages may be tried at all · [`budget`] bodies in memory
 //! - [`orders`] what operators have ordered, [`order_log`] makes it durable, [`order_counts`] how much of it was done
@@ -16,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod budget;
+pub mod carrier;
 pub mod dead_hosts;
 pub mod hand;
 pub mod limits;

@@ -2,6 +2,7 @@
 //! messages: the types refer to each other, so they stand together here. What they do is in `scheduled`, `route`, `ready`
 //! and `overflow`.
 
+use crate::carrier::Carrier;
 use crate::dead_hosts::DeadHosts;
 use crate::plan::Plan;
 use crate::quota::health::Health;
@@ -116,8 +117,8 @@ pub struct ReadyQueue {
     pub path: RefCell<Rc<EgressPath>>,
     /// When policy was asked for it: monotonic nanoseconds, configuration epoch.
     pub path_asked: Cell<(u64, u64)>,
-    /// For mail that a policy's own connection object takes: the event that makes it.
-    pub constructor: Option<String>,
+    /// Who takes its mail.
+    pub carrier: RefCell<Carrier>,
     /// Messages, oldest first.
     pub items: RefCell<VecDeque<Item>>,
     /// Scheduled queues that have more for it than it had room for.

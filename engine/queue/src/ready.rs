@@ -1,5 +1,6 @@
 //! A ready queue: messages that may leave now, from one source to one site.
 
+use crate::carrier::Carrier;
 use crate::dead_hosts::DeadHosts;
 use crate::model::Item;
 use crate::model::Notify;
@@ -39,7 +40,7 @@ impl ReadyQueue {
         site: &str,
         pool: &str,
         routing_domain: &str,
-        constructor: Option<String>,
+        carrier: Carrier,
         source: Rc<EgressSource>,
         plan: Rc<Plan>,
         path: Rc<EgressPath>,
@@ -61,7 +62,7 @@ impl ReadyQueue {
             plan: RefCell::new(plan),
             path: RefCell::new(path.clone()),
             path_asked: Cell::default(),
-            constructor,
+            carrier: RefCell::new(carrier),
             items: RefCell::default(),
             overflow: RefCell::default(),
             kicks: Cell::new(0),
@@ -422,7 +423,17 @@ mod tests {
         let plan = Plan { site: "d.test".into(), hosts: Vec::new(), fixed: true, sts: None };
         let source = Rc::new(EgressSource { name: "s".into(), ..EgressSource::default() });
         let (plan, path) = (Rc::new(plan), Rc::new(path));
-        ReadyQueue::new("q".into(), "site", "pool", "d.test", None, source, plan, path, registry)
+        ReadyQueue::new(
+            "q".into(),
+            "site",
+            "pool",
+            "d.test",
+            Carrier::Smtp,
+            source,
+            plan,
+            path,
+            registry,
+        )
     }
 
     #[test]

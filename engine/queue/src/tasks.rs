@@ -35,8 +35,10 @@ pub struct Held {
 pub struct Failed {
     /// What its record says.
     pub response: Response,
-    /// Over which ready queue, when it had come that far.
+    /// Over which ready queue, as far as that is known.
     pub via: Option<Via>,
+    /// It had come into a ready queue: a hold of its scheduled queue was told before.
+    pub was_ready: bool,
     /// What `requeue_message` is told about it.
     pub context: &'static [&'static str],
 }

@@ -43,13 +43,14 @@ pub fn lying(shard: &Rc<Shard>, item: Item) -> Option<Item> {
 
 /// All ready queues of a message are held; `ready` is the first of them to be free.
 pub fn without_source(shard: &Rc<Shard>, item: Item, ready: String) {
-    let text = format!(
-        "no sources for {} pool=`{}` are eligible for selection at this time",
-        item.queue.name,
-        item.queue.config.borrow().egress_pool
-    );
-    let held = Held { response: not_now(text), via: None, ready: Some(ready) };
+    let response = no_sources(&item.queue.name, &item.queue.config.borrow().egress_pool);
+    let held = Held { response, via: None, ready: Some(ready) };
     shard.queues.end(item, Task::Hold(Rc::new(held)));
+}
+
+/// None of the sources of a pool can be used.
+pub fn no_sources(queue: &str, pool: &str) -> Response {
+    not_now(format!("no sources for {queue} pool=`{pool}` are eligible for selection at this time"))
 }
 
 fn not_now(text: String) -> Response {

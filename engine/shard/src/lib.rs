@@ -5,12 +5,15 @@
 //!   [`places`] where it lies · [`timers`] what time does
 //! - [`delivery`] a message in the hand of a delivery · [`retry`] tried again · [`unsent`] what no peer has seen ·
 //!   [`work`] the list of those · [`ending`] how it ends
+//! - [`answers`] what injections with a key were answered · [`accounting`] who was let in
 //! - [`leases`] what a connection holds of limits · [`order_counts`] what bounces have failed, kept · [`listener_tls`],
 //!   [`certificates`] TLS of listeners · [`check`] whether everything is where it belongs
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod accounting;
 pub mod admit;
+pub mod answers;
 pub mod certificates;
 pub mod check;
 pub mod delivery;

@@ -26,5 +26,19 @@ pub const DELIVERY_HANDLER_SECS: u64 = 120;
 pub const STOP_GRACE_MS: u64 = 4000;
 /// Waiting requests in a shard's mesh inbox before senders are refused.
 pub const MESH_INBOX_MAX: usize = 65_536;
+/// How long the answer of an injection that carries a key is known: longer than any caller repeats one.
+pub const ANSWERS_KEEP_SECS: u64 = 24 * 3600;
+/// Answers that are known at most: two a second for a day, each some 200 bytes of memory beside its text.
+pub const ANSWERS_MAX: usize = 200_000;
+/// Bytes of their texts at most; the file may have twice as many.
+pub const ANSWERS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Time between two warnings that answers are forgotten early.
+pub const ANSWERS_TOLD_SECS: u64 = 3600;
+/// Bytes of accounting records that wait for the disk; more are lost, and that is said.
+pub const ACCOUNTING_PENDING_BYTES: usize = 8 * 1024 * 1024;
+/// Age at which a segment of the accounting log is closed unless the policy says otherwise.
+pub const ACCOUNTING_SEGMENT_SECS: u64 = 24 * 3600;
+/// Time between two writes of the accounting log.
+pub const ACCOUNTING_WRITE_MS: u64 = 250;
 /// Findings of one kind that the self check of a shard tells.
 pub const SELF_CHECK_TOLD_MAX: usize = 20;

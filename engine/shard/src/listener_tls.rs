@@ -89,8 +89,9 @@ impl ListenerTls {
     }
 
     fn load(policy: &Policy, sources: Sources) -> Result<Arc<ListenerTls>, String> {
-        let read = block_on(sources.read(policy))?;
-        let config = sources.config(&read)?;
+        let told = |why| format!("{}: {why}", sources.listener);
+        let read = block_on(sources.read(policy)).map_err(told)?;
+        let config = sources.config(&read).map_err(told)?;
         Ok(Arc::new(ListenerTls {
             sources,
             in_force: Arc::new(ServerTls::new(config)),

@@ -1,6 +1,7 @@
 //! What the shards of one process share: configuration fixed at start, limits, letter boxes.
 //! Nothing here is touched per message.
 
+use crate::answers::Answers;
 use crate::listener_tls::ListenerTls;
 use crate::mesh::Inbox;
 use ringmta_policy::{InitConfig, Shared};
@@ -48,6 +49,8 @@ pub struct Process {
     pub tls_any: Arc<ClientConfig>,
     /// For the engine's own HTTP requests, on the helper pool.
     pub http_agent: ureq::Agent,
+    /// What injections that carry a key were answered.
+    pub answers: Arc<Answers>,
     /// Every shard is up and the listeners are open.
     pub ready: AtomicBool,
     /// AUTH may be used without TLS (`dev`, or asked for by the environment).

@@ -52,11 +52,23 @@ pub async fn retry_each(
     answers: Vec<Answer>,
     context: &[&str],
 ) {
+    retry_in(shard, delivery, answers, context, None).await;
+}
+
+/// The same; where `wait` is given it counts in place of the queue's schedule, unless policy says otherwise.
+pub async fn retry_in(
+    shard: &Rc<Shard>,
+    delivery: Delivery,
+    answers: Vec<Answer>,
+    context: &[&str],
+    wait: Option<Duration>,
+) {
     let Delivery { mut item, message, hand: _hand } = delivery;
     item.attempts = item.attempts.saturating_add(1);
     message.set_num_attempts(item.attempts);
     narrow(&message, &answers);
     let (answers, delay) = requeue(shard, &item, &message, answers, context).await;
+    let delay = delay.or(wait.map(|wait| wait.as_millis() as u64));
     if answers.is_empty() {
         return finish(shard, item);
     }

@@ -1,6 +1,7 @@
 //! State of one core: what all stages may use. Everything here is owned by one thread; nothing is locked, and nothing is
 //! started.
 
+use crate::accounting::Accounting;
 use crate::listener_tls::Renewals;
 use crate::mesh::Letter;
 use crate::process::Process;
@@ -33,6 +34,8 @@ pub struct Shard {
     pub queues: Queues,
     /// Where its events go.
     pub events: Rc<Events>,
+    /// Where it is kept who was let in.
+    pub accounting: Option<Rc<Accounting>>,
     /// Its counters.
     pub metrics: Metrics,
     /// Who has given wrong passwords.

@@ -83,9 +83,16 @@ pub async fn hold(shard: &Rc<Shard>, mut item: Item, held: &Held) {
     flow::submit(shard, item);
 }
 
-/// No route could be found for what waits in `queue`.
-pub fn fail_waiting(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>, response: Response) {
-    let failed = Rc::new(Failed { response, via: None, context: NOT_INSERTED });
+/// No route could be found for what waits in `queue`; `via` when it is known how it would have left, which makes it a
+/// failed attempt like any other.
+pub fn fail_waiting(
+    shard: &Rc<Shard>,
+    queue: &Rc<ScheduledQueue>,
+    response: Response,
+    via: Option<Via>,
+) {
+    let context = if via.is_some() { retry::AFTER_ATTEMPT } else { NOT_INSERTED };
+    let failed = Rc::new(Failed { response, via, was_ready: false, context });
     let waiting = std::mem::take(&mut *queue.waiting.borrow_mut());
     for item in waiting {
         shard.queues.end(item, Task::Fail(failed.clone()));
@@ -95,18 +102,21 @@ pub fn fail_waiting(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>, response: Res
 /// One attempt of one message has failed before any peer saw it.
 pub async fn attempt_failed(shard: &Rc<Shard>, item: Item, hand: Hand, failed: &Failed) {
     // What an operator has stopped is charged no attempt; it may be that it has not been told yet.
-    let came_far = failed.via.is_some();
-    let free = if came_far { admit::lying(shard, item) } else { admit::arriving(shard, item) };
+    let free =
+        if failed.was_ready { admit::lying(shard, item) } else { admit::arriving(shard, item) };
     let Some(item) = free else { return };
     let Some((item, message)) = ending::message_of(shard, item).await else { return };
-    let Failed { response, via, context } = failed;
+    let Failed { response, via, was_ready, context } = failed;
     let recipients = message.recipients();
     if response.is_permanent() {
         return ending::fail(shard, Kind::Bounce, item, &message, response, via.as_ref());
     }
-    let site = via.as_ref().map_or("", |via| &via.site);
+    // Of a site that never was there is no series.
+    let site = via.as_ref().filter(|_| *was_ready).map_or("", |via| &via.site);
     shard.metrics.transfail(site, recipients.len(), via.as_ref().and_then(Via::path));
-    *item.queue.last_trouble.borrow_mut() = response.content.clone();
+    if *was_ready {
+        *item.queue.last_trouble.borrow_mut() = response.content.clone();
+    }
     if shard.events.wants(Kind::TransientFailure) {
         let kind = Kind::TransientFailure;
         let mut record = Record::of_message(kind, &message, &item.queue.name, response);

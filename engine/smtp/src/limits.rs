@@ -4,8 +4,10 @@
 /// A session's receive buffer while it only exchanges commands: 10,000 idle sessions must stay
 /// small.
 pub const COMMAND_BUFFER_BYTES: usize = 4 * 1024;
-/// Longest command line, CRLF included (RFC 5321 4.5.3.1.4 asks for 512; extensions add to it).
+/// Longest command line that a policy may allow, CRLF not counted.
 pub const COMMAND_LINE_BYTES: usize = 2048;
+/// Length of a command line that is taken whatever a policy says (RFC 5321 section 4.5.3.1.4, with what extensions add).
+pub const COMMAND_LINE_BYTES_MIN: usize = 600;
 /// Longest AUTH response line (RFC 4954 section 4 asks for 12,288).
 pub const AUTH_LINE_BYTES: usize = 12_288;
 /// A receive buffer grown for DATA is given back when it is larger than this and idle.

@@ -6,6 +6,9 @@ use ringmta_io::sim::planted::{is_planted, Bug};
 /// An enhanced status code (RFC 3463).
 pub type Enhanced = (u8, u16, u16);
 
+/// What our own replies begin with.
+const INTERNAL: &str = "KumoMTA internal: ";
+
 /// One reply, or one made by ourselves in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Response {
@@ -22,7 +25,12 @@ pub struct Response {
 impl Response {
     /// A reply of our own about a delivery; marked so that automation can tell it from a peer's.
     pub fn internal(code: u16, text: impl std::fmt::Display) -> Response {
-        Response { code, content: format!("KumoMTA internal: {text}"), ..Response::default() }
+        Response { code, content: format!("{INTERNAL}{text}"), ..Response::default() }
+    }
+
+    /// Whether it is a reply of our own, made in place of a peer's.
+    pub fn is_internal(&self) -> bool {
+        self.content.starts_with(INTERNAL)
     }
 
     /// 2yz: the only kind that completes a command (RFC 5321 section 4.2.1).

@@ -2,7 +2,9 @@
 //! everything that is wrong with it.
 
 use crate::start::StartHost;
-use ringmta_policy::validate::{check, Grade, Report};
+use crate::start_checks;
+use ringmta_policy::validate::{check, Finding, Grade, Report};
+use ringmta_policy::{Policy, Shared};
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -18,7 +20,10 @@ const USAGE: u8 = 2;
 /// `strict` a warning is as bad as an error.
 pub fn validate(file: &Path, json: bool, strict: bool) -> ExitCode {
     let report = match check(file, Rc::new(StartHost)) {
-        Ok(report) => report,
+        Ok(mut report) => {
+            add_start(&mut report);
+            report
+        }
         Err(why) => {
             eprintln!("ringmta: {why}");
             return ExitCode::from(USAGE);
@@ -37,6 +42,18 @@ pub fn validate(file: &Path, json: bool, strict: bool) -> ExitCode {
     }
     let is_bad = report.count(Grade::Error) > 0 || (strict && report.count(Grade::Warning) > 0);
     ExitCode::from(if is_bad { BAD } else { GOOD })
+}
+
+/// Adds what a start would refuse. Where `init` has failed it has not been seen what it asks for.
+fn add_start(report: &mut Report) {
+    if report.count(Grade::Error) > 0 {
+        return;
+    }
+    let empty = Policy::empty(Shared::new(1), Rc::new(StartHost));
+    let refusals = start_checks::look(&report.init, &empty);
+    for (grade, texts) in [(Grade::Error, refusals.everywhere), (Grade::Warning, refusals.here)] {
+        report.findings.extend(texts.iter().map(|text| Finding::new(grade, text)));
+    }
 }
 
 /// What a start with this policy would open.

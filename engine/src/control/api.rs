@@ -86,7 +86,7 @@ async fn handle(shard: &Rc<Shard>, mut request: Request) -> Response {
     match (request.method.clone(), path.as_str()) {
         (Method::GET, "") => Response::text(StatusCode::OK, "ringmta\n"),
         (Method::GET, "/api/check-liveness/v1") => liveness(shard),
-        (Method::POST, "/api/inject/v1") => inject::inject(shard, &caller, &request).await,
+        (Method::POST, "/api/inject/v1") => inject::inject(shard, &caller, request).await,
         (Method::GET, "/metrics") => {
             let sum = ask::metrics(&shard.process).await;
             let text = sum.prometheus(request.query.get("prefix").unwrap_or(""));

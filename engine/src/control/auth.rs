@@ -1,12 +1,16 @@
 //! Who may use the HTTP interface: a trusted host, or one whose credentials policy takes.
 
+use crate::limits;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use ringmta_http::{Request, Response, StatusCode};
-use ringmta_io::mono_nanos;
+use ringmta_io::{deadline, mono_nanos};
+use ringmta_policy::access::{http_resources, TRUSTED_GROUP};
 use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
+use ringmta_shard::accounting::Attempt;
 use ringmta_shard::state::Shard;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// What a path asks of its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,53 +31,148 @@ pub async fn check(
     access: Access,
     request: &Request,
 ) -> Result<AuthInfo, Response> {
+    let by_rules = shard.policy().decides_access() || shard.accounting.is_some();
     let mut info = AuthInfo { peer_address: Some(request.peer.ip()), ..AuthInfo::default() };
     if listener.trusted_hosts.contains(request.peer.ip()) {
-        info.groups.push("kumomta:http-listener-trusted-ip".into());
+        info.groups.push(TRUSTED_GROUP.into());
     }
-    let Access::Door(door) = access else { return Ok(info) };
-    if !listener.serves.contains(&door) {
+    let door = match access {
+        Access::Door(door) => Some(door),
+        Access::Open if by_rules => None,
+        Access::Open => return Ok(info),
+    };
+    if let Some(door) = door.filter(|door| !listener.serves.contains(door)) {
         let text = format!("this listener does not serve {}\n", door.as_str());
         return Err(Response::text(StatusCode::NOT_FOUND, text));
     }
-    let trusted = listener.hosts_of(door).contains(request.peer.ip());
-    let mut given = request.headers.get_all("authorization").iter();
-    if let Some(header) = given.next() {
-        // Of two, a proxy in front may have looked at the other.
-        let header = header.to_str().ok().filter(|_| given.next().is_none());
-        let Some(header) = header else {
-            return Err(Response::text(
-                StatusCode::BAD_REQUEST,
-                "Malformed or unsupported Authorization header\n",
-            ));
-        };
-        let peer = request.peer.ip();
-        if let Some(wait) = shard.guesses.held(peer, mono_nanos()) {
-            shard.metrics.auth_held.inc();
-            let text = "too many wrong passwords from this address\n";
-            let seconds = (wait.as_secs() + 1).to_string();
-            return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
-                .header(ringmta_http::header::RETRY_AFTER, &seconds));
+    // Credentials that are given must be right, whoever gives them.
+    let found = credentials(shard, request).await?;
+    let is_named = found.is_some();
+    let found = found.unwrap_or_default();
+    let is_open = door.is_some_and(|door| {
+        let trusted = listener.hosts_of(door).contains(request.peer.ip());
+        trusted || is_named && listener.opens_to(door, &found.groups)
+    });
+    info.identities = found.identities;
+    info.groups.extend(found.groups);
+    if by_rules {
+        let asked = Asked { request, who: &info, is_open, is_free: door.is_none() };
+        let answer = rules(shard, &asked).await?;
+        if let Some(allowed) = answer {
+            return if allowed { Ok(info) } else { Err(not_permitted(&asked)) };
         }
-        // Credentials that are given must be right, whoever gives them.
-        return match authenticate(shard, header).await {
-            Some(found) if trusted || listener.opens_to(door, &found.groups) => Ok(AuthInfo {
-                peer_address: info.peer_address,
-                groups: [info.groups, found.groups].concat(),
-                ..found
-            }),
-            Some(_) => Err(Response::text(StatusCode::FORBIDDEN, "not allowed\n")),
-            None => {
-                shard.metrics.auth_failures_http.inc();
-                shard.guesses.wrong(peer, mono_nanos());
-                Err(unauthorized("bad credentials\n"))
-            }
-        };
     }
-    if trusted {
-        return Ok(info);
+    match door {
+        None => Ok(info),
+        Some(_) if is_open => Ok(info),
+        Some(_) if is_named => Err(Response::text(StatusCode::FORBIDDEN, "not allowed\n")),
+        Some(door) => Err(closed(listener, door)),
     }
-    Err(closed(listener, door))
+}
+
+/// A request that is to be decided about.
+struct Asked<'a> {
+    request: &'a Request,
+    who: &'a AuthInfo,
+    /// The listener opens its door.
+    is_open: bool,
+    /// There is no door.
+    is_free: bool,
+}
+
+impl Asked<'_> {
+    fn names(&self) -> Vec<String> {
+        http_resources(&self.request.local.to_string(), &self.request.path)
+    }
+}
+
+fn not_permitted(asked: &Asked<'_>) -> Response {
+    let names = asked.names();
+    let (name, ip) = (names.first().map_or("", String::as_str), asked.request.peer.ip());
+    let id = match asked.who.identities.is_empty() {
+        true => "<Unauthenticated>".to_string(),
+        false => format!("id=[{}]", asked.who.identities.join(", ")),
+    };
+    let method = &asked.request.method;
+    let text = format!("{id}@ ip={ip} not permitted {method} on {name}\n");
+    match asked.who.identities.is_empty() {
+        true => unauthorized(&text),
+        false => Response::text(StatusCode::FORBIDDEN, text),
+    }
+}
+
+/// What the policy's own rules say, when it has some; noted in the accounting log, when there is one. Rules that are built
+/// in take whoever the listener opens the door to for trusted.
+async fn rules(shard: &Rc<Shard>, asked: &Asked<'_>) -> Result<Option<bool>, Response> {
+    let who = asked.who;
+    let mut as_built_in = who.clone();
+    as_built_in.groups.retain(|group| group != TRUSTED_GROUP);
+    if asked.is_open {
+        as_built_in.groups.push(TRUSTED_GROUP.into());
+    }
+    let names = asked.names();
+    let method = asked.request.method.as_str();
+    let policy = shard.policy();
+    let decided = policy.access(&names, who, &as_built_in, method);
+    let limit = Duration::from_secs(limits::ACCESS_RULES_SECS);
+    // (A failure was logged where it happened.)
+    let Ok(Ok(access)) = deadline(limit, decided).await else {
+        return Err(Response::text(StatusCode::INTERNAL_SERVER_ERROR, "try again later\n"));
+    };
+    let decides = policy.decides_access();
+    let allowed = if decides { access.allow } else { asked.is_open || asked.is_free };
+    if let (Some(accounting), Some(target)) = (&shard.accounting, names.first()) {
+        let context = context_of(asked.request);
+        accounting.authorization(target, method, (&access, allowed), (who, context));
+    }
+    Ok(decides.then_some(allowed))
+}
+
+/// How a request's credentials are called in the accounting log.
+fn context_of(request: &Request) -> &'static str {
+    let scheme = request.header("authorization").and_then(|header| header.split(' ').next());
+    match scheme {
+        Some(scheme) if scheme.eq_ignore_ascii_case("bearer") => "BearerToken",
+        _ => "HttpBasicAuth",
+    }
+}
+
+/// Who the credentials of a request say it is of; `None` when it has none.
+async fn credentials(shard: &Rc<Shard>, request: &Request) -> Result<Option<AuthInfo>, Response> {
+    let mut given = request.headers.get_all("authorization").iter();
+    let Some(header) = given.next() else { return Ok(None) };
+    // Of two, a proxy in front may have looked at the other.
+    let header = header.to_str().ok().filter(|_| given.next().is_none());
+    let Some(header) = header else {
+        return Err(Response::text(
+            StatusCode::BAD_REQUEST,
+            "Malformed or unsupported Authorization header\n",
+        ));
+    };
+    let peer = request.peer.ip();
+    if let Some(wait) = shard.guesses.held(peer, mono_nanos()) {
+        shard.metrics.auth_held.inc();
+        let text = "too many wrong passwords from this address\n";
+        let seconds = (wait.as_secs() + 1).to_string();
+        return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+            .header(ringmta_http::header::RETRY_AFTER, &seconds));
+    }
+    let found = authenticate(shard, header).await;
+    if let Some(accounting) = &shard.accounting {
+        let identity = name_of(header);
+        let attempt = Attempt { identity: &identity, context: context_of(request) };
+        let info = found.clone().unwrap_or_default();
+        let info = AuthInfo { peer_address: Some(peer), ..info };
+        accounting.authentication(&attempt, found.is_some(), &info);
+    }
+    match found {
+        Some(found) => Ok(Some(found)),
+        None => {
+            shard.metrics.auth_failures_http.inc();
+            shard.guesses.wrong(peer, mono_nanos());
+            Err(unauthorized("bad credentials\n"))
+        }
+    }
 }
 
 /// What a stranger at a door is told who has shown no credentials.
@@ -102,6 +201,14 @@ fn unauthorized(text: &str) -> Response {
     let challenge = "Basic realm=\"ringmta\"";
     Response::text(StatusCode::UNAUTHORIZED, text)
         .header(ringmta_http::header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The name in a header with credentials; a token has none.
+fn name_of(header: &str) -> String {
+    let basic = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+    let decoded = basic.and_then(|(_, value)| STANDARD.decode(value.trim()).ok());
+    let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    text.split_once(':').map_or_else(String::new, |(user, _)| user.to_string())
 }
 
 async fn authenticate(shard: &Rc<Shard>, header: &str) -> Option<AuthInfo> {

@@ -126,7 +126,7 @@ fn ready_json(queue: &ReadyQueue) -> Value {
         "mx": {"site_name": plan.site, "hosts": hosts},
         "egress_source": queue.source_name(),
         "egress_pool": queue.pool,
-        "protocol": if queue.constructor.is_some() { "lua" } else { "smtp_client" },
+        "protocol": queue.carrier.borrow().kind(),
         "state": {
             "ready_count": queue.len(),
             "connection_count": queue.connections.get(),

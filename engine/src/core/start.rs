@@ -17,6 +17,7 @@ use ringmta_io::stopping::Stopping;
 use ringmta_policy::Policy;
 use ringmta_queue::budget::BodyBudget;
 use ringmta_queue::{order_log, Queues};
+use ringmta_shard::accounting::{self, Accounting};
 use ringmta_shard::listener_tls::Renewals;
 use ringmta_shard::{entry, order_counts, timers, work, Process, Shard};
 use ringmta_smtp::ids::IdSource;
@@ -114,6 +115,8 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
     let hooks = hooks::open(&process, index)?;
     let events = Events::new(&context, &process.node_id, &process.init.local_logs, hooks)?
         .with_classifier(process.init.bounce_classifier.clone());
+    let accounting = process.init.accounting_log.as_ref().map(Accounting::open).transpose()?;
+    let accounting = accounting.map(Rc::new);
     let shard = Rc::new(Shard {
         index,
         context,
@@ -122,6 +125,7 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
         spool,
         queues: Queues::within(BodyBudget::of(&process.init, shards)),
         events: Rc::new(events),
+        accounting,
         metrics: Metrics::default(),
         guesses: Guesses::of(shards),
         process,
@@ -166,6 +170,9 @@ fn spawn_tasks(core: &Rc<Core>) {
     io::spawn(timers::run_sweeper(shard.clone()));
     io::spawn(work::run(shard.clone()));
     io::spawn(run_logs(shard.events.clone()));
+    if let Some(accounting) = &shard.accounting {
+        io::spawn(accounting::run(accounting.clone()));
+    }
     ringmta_accept::start::start(shard);
     ringmta_egress::start::start(&core.egress);
     for hook in shard.events.hooks() {

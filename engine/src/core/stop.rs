@@ -36,6 +36,9 @@ pub(super) async fn stop(core: &Rc<Core>) {
         // A filter that hangs keeps no log from being closed.
         let _ = io::deadline(Duration::from_millis(500), shard.events.filtered()).await;
         shard.events.write_logs(true).await;
+        if let Some(accounting) = &shard.accounting {
+            accounting.write(true).await;
+        }
         order_counts::keep(shard, true).await;
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {

@@ -140,10 +140,10 @@ fn a_socks5_server_that_is_not_as_it_should_be() {
     });
     let closing = proxy(|_, _| None);
     for (proxy, why) in [
-        (&no_auth, "no common way to authenticate"),
-        (&refusing, "bind to 127.0.0.1: not allowed"),
+        (&no_auth, "incompatible SOCKS5 authentication NoAcceptableMethod"),
+        (&refusing, "SocksV5Response { status: ConnectionNotAllowed"),
         (&other, "SOCKS5"),
-        (&closing, "SOCKS5"),
+        (&closing, "failed to perform proxy handshake with "),
     ] {
         let mut site = Site::to(sink.addr);
         let options = format!(

@@ -569,3 +569,13 @@ fn many_clients_that_come_and_go() {
         engine.metric("connection_count{service=\"esmtp_listener\"}") == 0.0
     });
 }
+
+#[test]
+fn a_command_is_no_longer_than_any_line() {
+    let engine = Site::new().start(1);
+    let mut client = engine.greeted();
+    let line = |bytes: usize| format!("NOOP {}", "x".repeat(bytes - 5));
+    client.expect(250, &line(998));
+    assert!(client.expect(500, &line(999)).text().starts_with("5.2.3 "));
+    client.expect(250, "NOOP");
+}

@@ -231,13 +231,66 @@ check('kumo.apply_supplemental_trace_header', function()
   local v = kumo.serde.json_parse(kumo.encode.base64_decode((m:get_first_named_header_value('X-KumoRef'):gsub('%s', ''))))
   eq(v, { ['_@_'] = '\\_/', recipient = 'u@ok.example', tenant = 't' })
 end)
-check('kumo.xfer.get_xfer_target kumo.xfer.cancel_xfer kumo.aaa.make_access_control_list kumo.aaa.configure_acct_log', function()
+check('kumo.xfer.get_xfer_target kumo.xfer.cancel_xfer', function()
   eq(kumo.xfer.get_xfer_target(message()), nil)
   kumo.xfer.cancel_xfer(message())
-  fails('not supported', kumo.aaa.make_access_control_list, {})
-  eq(kumo.aaa.configure_acct_log { log_dir = DIR }, nil)
   fails('kumo.make_egress_source', kumo.define_egress_source, { name = 'x' })
   fails('kumo.make_egress_pool', kumo.define_egress_pool, { name = 'x' })
+end)
+check_init('kumo.aaa.configure_acct_log', function()
+  kumo.aaa.configure_acct_log { log_dir = DIR, log_authn_ok = false }
+  fails('called before', kumo.aaa.configure_acct_log, { log_dir = DIR })
+end)
+local GROUP = 'kumomta:http-listener-trusted-ip'
+check('kumo.aaa.make_access_control_list kumo.aaa.load_acl_map kumo.aaa.make_http_url_resource kumo.aaa.query_resource_access kumo.aaa.set_acl_cache_ttl kumo.aaa.set_check_cache_ttl kumo.aaa.set_fall_back_to_acl_map', function()
+  local map = kumo.aaa.load_acl_map { key_data = [=[
+[[acl."http_listener/*/api/admin/baz"]]
+allow = true
+privileges = ["GET"]
+criteria.AllOf = [ {Identity = {Group = "admins"}}, {Identity = {Machine = "10.0.0.1"}} ]
+]=] }
+  eq(map:get 'http_listener/*', nil)
+  local asked = {}
+  kumo.on('get_acl_definition', function(resource)
+    table.insert(asked, resource)
+    if resource == 'http_listener/*/api/inject' then
+      return kumo.aaa.make_access_control_list {
+        { criteria = { Identity = { Individual = 'eve' } }, privilege = 'POST', access = 'Deny' },
+      }
+    end
+    return map:get(resource)
+  end)
+  local function may(path, who, privilege)
+    local resource = kumo.aaa.make_http_url_resource('127.0.0.1:8080', 'https://localhost' .. path)
+    return kumo.aaa.query_resource_access(resource, who, privilege)
+  end
+  local admin = { identities = { 'bob' }, groups = { 'admins' }, peer_address = '10.0.0.1' }
+  local found = may('/api/admin/baz/v1', admin, 'GET')
+  eq(found.allow, true)
+  eq(found.resource, 'http_listener/*/api/admin/baz')
+  eq(found.rule.access, 'Allow')
+  eq(found.rule.privilege, 'GET')
+  eq(asked, {
+    'http_listener/127.0.0.1:8080/api/admin/baz/v1', 'http_listener/127.0.0.1:8080/api/admin/baz',
+    'http_listener/127.0.0.1:8080/api/admin', 'http_listener/127.0.0.1:8080/api', 'http_listener/127.0.0.1:8080',
+    'http_listener/*/api/admin/baz/v1', 'http_listener/*/api/admin/baz',
+  })
+  admin.peer_address = '10.0.0.2'
+  eq(may('/api/admin/baz/v1', admin, 'GET').allow, false)
+  -- Where the policy has no rules those that are built in hold; where it has, they do not.
+  eq(may('/api/admin/suspend/v1', { groups = { GROUP } }, 'POST').allow, true)
+  eq(may('/api/admin/suspend/v1', admin, 'POST').allow, false)
+  eq(may('/api/inject/v1', { identities = { 'eve' } }, 'POST').rule.access, 'Deny')
+  eq(may('/api/inject/v1', { groups = { GROUP } }, 'POST').allow, false)
+  kumo.aaa.set_fall_back_to_acl_map(false)
+  eq(may('/metrics', { groups = { GROUP } }, 'GET').allow, false)
+  kumo.aaa.set_fall_back_to_acl_map(true)
+  eq(may('/metrics', { groups = { GROUP } }, 'GET').allow, true)
+  kumo.aaa.set_acl_cache_ttl '1 minute'
+  fails('duration', kumo.aaa.set_acl_cache_ttl, 'soon')
+  kumo.aaa.set_check_cache_ttl '1 minute'
+  fails('missing field `criteria`', kumo.aaa.make_access_control_list, { { privilege = 'GET', access = 'Allow' } })
+  fails('did you mean `acl`', kumo.aaa.load_acl_map, { key_data = '[[acls.x]]' })
 end)
 check_init('kumo.get_memory_low_thresh', function()
   kumo.set_memory_soft_limit(1000)

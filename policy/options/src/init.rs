@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::classify::ClassifierRules;
 use crate::http_listener::HttpListener;
 use crate::listener::EsmtpListener;
-use crate::logs::{HttpLogHook, LocalLogs, LogHook};
+use crate::logs::{AccountingLog, HttpLogHook, LocalLogs, LogHook};
 use crate::spool::Spool;
 
 /// The outcome of `pre_init` and `init`.
@@ -20,6 +20,8 @@ pub struct InitConfig {
     pub spools: Vec<Spool>,
     /// Log files.
     pub local_logs: Vec<LocalLogs>,
+    /// Who was let in.
+    pub accounting_log: Option<AccountingLog>,
     /// Lua log hooks; names are unique.
     pub log_hooks: Vec<LogHook>,
     /// HTTP log hooks served by the engine; names are unique.

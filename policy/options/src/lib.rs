@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod access;
 pub mod ceilings;
 mod cidr;
 mod cipher;
@@ -59,11 +60,12 @@ pub use listener::{
     listen_address, EsmtpListener, JsonMap, ListenerDomain, Overrides, PeerLimits, TraceHeaders,
 };
 pub use logs::{
-    HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, RECORD_TYPES,
+    AccountingLog, HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams,
+    RECORD_TYPES,
 };
 pub use mta_sts::{StsMode, StsPolicy};
 pub use plain::Plain;
-pub use protocol::{LuaProtocol, MxEntry, Protocol};
+pub use protocol::{LuaProtocol, MaildirProtocol, MxEntry, Protocol};
 pub use queue::QueueConfig;
 pub use rate::{Limit, Throttle};
 pub use resolver::{NameServer, NamedResolverConfig, ResolverConfig, ResolverOptions};

@@ -42,6 +42,34 @@ option_table! {
 }
 
 option_table! {
+    /// Who has authenticated, and who was let in where: zstd-compressed JSON lines.
+    pub struct AccountingLog for "kumo.aaa.configure_acct_log" {
+        /// Folder.
+        log_dir: PathBuf = PathBuf::new(); Support::Required,
+        /// Uncompressed bytes after which a segment is closed.
+        max_file_size: u64 = 1_000_000_000,
+        /// Age at which a segment is closed, even when nothing is written (duration); a day unless given.
+        max_segment_duration: Option<Duration> = None,
+        /// zstd level; 0 = its default.
+        compression_level: u32 = 0,
+        /// Records that may wait to be written.
+        back_pressure: usize = 128_000; Support::NoEffect("what waits is bounded by its bytes"),
+        /// Free space below which new mail is refused.
+        min_free_space: MinFree = MinFree::Percent(10.0),
+        /// Free inodes below which new mail is refused.
+        min_free_inodes: MinFree = MinFree::Percent(10.0),
+        /// Log requests that were let in.
+        log_authz_allow: bool = true,
+        /// Log requests that were not.
+        log_authz_deny: bool = true,
+        /// Log credentials that were right.
+        log_authn_ok: bool = true,
+        /// Log credentials that were wrong.
+        log_authn_fail: bool = true,
+    }
+}
+
+option_table! {
     /// Records handed to the policy's Lua.
     pub struct LogHook for "kumo.configure_log_hook" {
         /// Its name; the policy recognises the hook by it.

@@ -1,7 +1,6 @@
 //! The `protocol` option of a queue: SMTP, Maildir, Lua.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::egress_path::EgressPath;
@@ -21,11 +20,8 @@ pub enum Protocol {
         /// Treat the list as if it had been looked up with DNSSEC.
         treat_mx_list_as_secure: bool,
     },
-    /// Into a Maildir; refused by this version.
-    Maildir {
-        /// Folder, may be a template.
-        path: PathBuf,
-    },
+    /// Into a Maildir.
+    Maildir(MaildirProtocol),
     /// To a connection object made by the policy.
     Lua {
         /// Event that makes the connection.
@@ -143,7 +139,7 @@ impl OptionValue for Protocol {
             "smtp" if fields.len() == 1 => parse_smtp(inner, notes),
             "custom_lua" if fields.len() == 1 => parse_lua(inner, notes),
             "maildir_path" | "dir_mode" | "file_mode" => {
-                Err("delivery to a Maildir is not supported by this version of ringmta".into())
+                MaildirProtocol::parse(v, notes).and_then(check_maildir)
             }
             "xfer" => {
                 Err("transfer to another node is not supported by this version of ringmta".into())
@@ -165,7 +161,14 @@ impl OptionValue for Protocol {
                 }
                 Plain::map([("smtp", Plain::map(inner))])
             }
-            Protocol::Maildir { path } => Plain::map([("maildir_path", path.to_plain())]),
+            Protocol::Maildir(maildir) => {
+                let modes = [("dir_mode", maildir.dir_mode), ("file_mode", maildir.file_mode)];
+                let modes = modes.into_iter().filter_map(|(name, mode)| Some((name, mode?)));
+                let path = [("maildir_path", maildir.maildir_path.to_plain())];
+                Plain::map(
+                    path.into_iter().chain(modes.map(|(name, mode)| (name, mode.to_plain()))),
+                )
+            }
             Protocol::Lua { constructor, batch_size, min_batch_size, max_batch_latency } => {
                 let inner = [
                     ("constructor", constructor.to_plain()),
@@ -224,6 +227,34 @@ option_table! {
     }
 }
 
+option_table! {
+    /// The protocol that puts mail into Maildirs.
+    pub struct MaildirProtocol for "protocol" {
+        /// Folder of the Maildir, an absolute path; a template, filled in for each recipient. It is made when it is not there.
+        maildir_path: String = String::new(); Support::Required,
+        /// Mode of folders that are made, a number (`tonumber('775', 8)`); 0700 unless given.
+        dir_mode: Option<u32> = None,
+        /// Mode of the files, a number; 0600 unless given.
+        file_mode: Option<u32> = None,
+    }
+}
+
+/// Checks what the table alone does not.
+fn check_maildir(maildir: MaildirProtocol) -> Result<Protocol, String> {
+    let MaildirProtocol { maildir_path, dir_mode, file_mode } = &maildir;
+    if !maildir_path.starts_with('/') {
+        return Err(format!(
+            "`maildir_path`: invalid value: string {maildir_path:?}, expected an absolute path"
+        ));
+    }
+    for (name, mode) in [("dir_mode", dir_mode), ("file_mode", file_mode)] {
+        if mode.is_some_and(|mode| mode > 0o7777) {
+            return Err(format!("`{name}`: expected a mode of at most tonumber('7777', 8)"));
+        }
+    }
+    Ok(Protocol::Maildir(maildir))
+}
+
 fn parse_lua(v: &Plain, notes: &mut Notes) -> Result<Protocol, String> {
     let t = LuaProtocol::parse(v, notes)?;
     Ok(Protocol::Lua {
@@ -274,6 +305,24 @@ mod tests {
         assert_eq!(n.warnings.len(), 2);
         assert!(n.warnings[0].contains("use `ehlo_domain` of make_egress_source"));
         assert!(n.warnings[1].contains("use `enable_tls` of make_egress_path"));
+    }
+
+    #[test]
+    fn maildirs() {
+        let mut n = Notes::default();
+        let path = ("maildir_path", Plain::str("/m/{{ local_part }}"));
+        let v = Plain::map([path.clone(), ("file_mode", Plain::Int(0o664))]);
+        let Ok(Protocol::Maildir(maildir)) = Protocol::parse(&v, &mut n) else { panic!() };
+        assert_eq!((maildir.dir_mode, maildir.file_mode), (None, Some(0o664)));
+        assert_eq!(Protocol::Maildir(maildir).to_plain(), v);
+        let wrong = |v: Plain| Protocol::parse(&v, &mut Notes::default()).unwrap_err();
+        let relative = Plain::map([("maildir_path", Plain::str("m"))]);
+        assert!(wrong(relative).contains("expected an absolute path"));
+        let mode = Plain::map([path.clone(), ("dir_mode", Plain::Int(0o20000))]);
+        assert!(wrong(mode).contains("`dir_mode`"));
+        assert!(wrong(Plain::map([("dir_mode", Plain::Int(7))])).contains("maildir_path"));
+        let other = Plain::map([path, ("owner", Plain::str("x"))]);
+        assert!(wrong(other).contains("owner"));
     }
 
     #[test]

@@ -33,10 +33,9 @@ const OTHER_EVENTS: [(&str, &str); 5] = [
 ];
 
 /// Events that have a definition, so that handlers are taken, but no moment in the engine yet.
-const NOT_FIRED: [(&str, &str); 4] = [
+const NOT_FIRED: [(&str, &str); 3] = [
     ("rebind_message", "there is no rebind order yet"),
     ("xfer_message_received", "messages stay on the node that accepted them"),
-    ("get_acl_definition", "access is by trusted address or credentials"),
     ("shutdown_logging", "logs are closed by the engine"),
 ];
 
@@ -172,7 +171,7 @@ fn entries(lua: &Lua, shown: &Tags) -> Vec<Entry> {
                 (Some(why), _) => (State::Refused, why),
                 (_, Some(why)) => (State::NoEffect, why),
                 _ if has(name) => (State::Same, ""),
-                _ => (State::Absent, why_absent(&family)),
+                _ => (State::Absent, WHY_ABSENT),
             };
             let note = note.to_owned();
             let shown = shown.get(&whole).cloned().unwrap_or_default();
@@ -197,12 +196,8 @@ fn lookup(lua: &Lua, family: &str) -> Box<dyn Fn(&str) -> bool> {
     })
 }
 
-fn why_absent(family: &str) -> &'static str {
-    match family {
-        "kumo.aaa" => "access is by trusted address or credentials",
-        _ => "not written yet",
-    }
-}
+/// What is said of an entry that is not there.
+const WHY_ABSENT: &str = "not written yet";
 
 /// The checks that show an entry, by the entry's whole name: files that say `check('name name', ...)` in Lua or
 /// `// shows: name name` in Rust.

@@ -46,7 +46,7 @@ pub(super) fn kumo() -> Result<String, String> {
     for e in EVENTS {
         let args = e.args.split(", ").filter(|a| !a.is_empty()).map(|a| match a {
             "..." => "...: any".to_owned(),
-            a => format!("{a}: any"),
+            a => format!("{a}: {}", type_of(e.name, a)),
         });
         let args: Vec<String> = args.collect();
         let _ = writeln!(
@@ -63,6 +63,25 @@ pub(super) fn kumo() -> Result<String, String> {
     module_functions("kumo", &module, &mut out);
     out.push_str("return kumo\n");
     Ok(out)
+}
+
+/// The type of an event's argument, by its name: those of one name are of one kind.
+fn type_of(event: &str, arg: &str) -> &'static str {
+    match arg {
+        "msg" => "kumo.Message",
+        "conn_meta" => "kumo.ConnMeta",
+        "auth_info" => "kumo.AuthInfo",
+        "sender" => "kumo.EnvelopeAddress",
+        "recipient" if event == "smtp_server_rcpt_to" => "kumo.EnvelopeAddress",
+        "domain" | "name" | "source" | "site" | "user" | "password" | "token" | "authz"
+        | "authc" | "resource" | "hook" | "listener" => "string",
+        // May be nil.
+        "tenant" | "campaign" | "routing_domain" if event != "get_egress_path_config" => {
+            "string|nil"
+        }
+        "routing_domain" => "string",
+        _ => "any",
+    }
 }
 
 fn module_functions(path: &str, t: &Table, out: &mut String) {

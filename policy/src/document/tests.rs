@@ -14,7 +14,7 @@ fn checks_show_every_entry_that_real_policies_use() {
 #[test]
 fn annotations_are_well_formed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("types");
-    let files = ["kumo.lua", "options.lua"];
+    let files = ["kumo.lua", "options.lua", "objects.lua"];
     let texts = files.map(|f| std::fs::read_to_string(folder.join(f)).unwrap());
     let whole = texts.concat();
     let classes: Vec<&str> = whole.lines().filter_map(|l| l.strip_prefix("---@class ")).collect();
@@ -36,6 +36,29 @@ fn annotations_are_well_formed() {
             }
         }
     }
+}
+
+/// Every method and field of the objects that handlers get has its annotation.
+#[test]
+fn objects_are_annotated() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let types = std::fs::read_to_string(root.join("types/objects.lua")).unwrap();
+    let surface = std::fs::read_to_string(root.join("contract/surface.txt")).unwrap();
+    let mut seen = 0;
+    for object in ["Message", "EnvelopeAddress", "AddressHeader", "ConnMeta", "Throttle"] {
+        let family = surface.split(&format!("[{object}]\n")).nth(1).unwrap();
+        let family = family.split("\n[").next().unwrap();
+        let lines = family.lines().filter(|line| !line.starts_with('!'));
+        let class = types.split(&format!("---@class kumo.{object}\n")).nth(1).unwrap();
+        let class = class.split("---@class").next().unwrap();
+        for name in lines.flat_map(|line| line.split_whitespace().skip(1)) {
+            let method = format!("function {object}:{name}(");
+            let field = format!("---@field {name} ");
+            assert!(class.contains(&method) || class.contains(&field), "{object}: {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
 }
 
 /// The committed files are what `cargo run -p ringmta-policy --example generate` would write; with RINGMTA_GENERATE set,

@@ -234,12 +234,14 @@ impl LuaConnection {
     async fn call(&self, f: &Function, arg: impl mlua::IntoLua) -> Result<String> {
         let r: Value = self.vm.call(&self.name, f.clone(), (self.object.clone(), arg)).await?;
         match &r {
-            Value::Nil => Ok(String::new()),
             Value::String(s) => Ok(s.to_string_lossy()),
+            Value::Integer(n) => Ok(n.to_string()),
+            Value::Number(n) => Ok(n.to_string()),
+            // Of one that returns nothing nobody can say that it has delivered anything.
             other => Err(self.vm.bad_result(
                 &self.name,
                 format!(
-                    "the connection returned a {}, expected the text of a response",
+                    "error converting Lua {} to String (expected string or number)",
                     other.type_name()
                 ),
             )),

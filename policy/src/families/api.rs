@@ -83,7 +83,7 @@ pub(crate) const FUNCTIONS: &[FnDef] = &[
     FnDef::new(
         "kumo.api.inject.build_v1",
         "request: table",
-        "any[]",
+        "kumo.Message[]",
         "The messages of such a request, not injected.",
     ),
     FnDef::new("kumo.prometheus_metrics", "", "table", "The metrics."),

@@ -5,6 +5,7 @@ use crate::vm::declared::FnDef;
 
 /// The functions that families declare, by family.
 pub(crate) const DECLARED: &[&[FnDef]] = &[
+    aaa::lua::FUNCTIONS,
     amqp::lua::FUNCTIONS,
     api::FUNCTIONS,
     auth::lua::FUNCTIONS,

@@ -16,12 +16,12 @@ pub(crate) const FUNCTIONS: &[FnDef] = &[
     FnDef::new(
         "kumo.make_message",
         "sender: any, recipient: any, body: string",
-        "any",
+        "kumo.Message",
         "A message of the policy's own.",
     ),
     FnDef::new(
         "kumo.inject_message",
-        "msg: any",
+        "msg: kumo.Message",
         "",
         "Queues such a message; done when it is durable.",
     ),

@@ -1,6 +1,7 @@
 //! The functions of `kumo`, one file or folder per family. In a folder, `lua` is what a policy sees and `client` is what does it;
 //! [`register`] puts all into a VM.
 
+pub(crate) mod aaa;
 pub(crate) mod amqp;
 pub(crate) mod api;
 pub(crate) mod auth;

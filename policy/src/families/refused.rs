@@ -9,13 +9,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
         "configure_log_disposition_hook",
         "records are told after they are durable; use configure_log_hook",
     ),
-    ("aaa.load_acl_map", NO_AAA),
-    ("aaa.make_access_control_list", NO_AAA),
-    ("aaa.make_http_url_resource", NO_AAA),
-    ("aaa.query_resource_access", NO_AAA),
-    ("aaa.set_acl_cache_ttl", NO_AAA),
-    ("aaa.set_check_cache_ttl", NO_AAA),
-    ("aaa.set_fall_back_to_acl_map", NO_AAA),
     (
         "define_egress_source",
         "the event `get_egress_source` gives each source: have its handler return kumo.make_egress_source { name = ... }",
@@ -34,7 +27,6 @@ const NOT_BUILT_IN: &[(&str, &str)] = &[
     ("kafka.build_producer", "it is built in with `cargo build --release --features kafka`"),
 ];
 
-const NO_AAA: &str = "access is by trusted address or credentials";
 const NO_XFER: &str = "messages stay on the node that accepted them";
 
 /// Modules of other daemons, with what they have.

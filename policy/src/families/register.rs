@@ -14,6 +14,7 @@ pub(crate) fn kumo_module(lua: &Lua, ctx: &Rc<Ctx>) -> Result<Table> {
     core::register(lua, &kumo, ctx)?;
     configuration::constructors::register(lua, &kumo, ctx)?;
     configuration::tuning::register(lua, &kumo, ctx)?;
+    aaa::lua::register(lua, &kumo, ctx)?;
     memoize::register(lua, &kumo, ctx)?;
     throttle::register(lua, &kumo, ctx)?;
     serde::register(lua, &kumo)?;

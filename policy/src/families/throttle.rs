@@ -149,7 +149,7 @@ impl UserData for ThrottleObject {
 pub(crate) const FUNCTIONS: &[FnDef] = &[FnDef::new(
     "kumo.make_throttle",
     "name: string, rate: string",
-    "any",
+    "kumo.Throttle",
     "A rate shared by all of that name.",
 )];
 

@@ -11,6 +11,7 @@ use super::named_objects::NamedObjects;
 use crate::dns::resolvers::Resolvers;
 use crate::dns::zones::Zones;
 use crate::limits::MAX_LATENCY_LABELS;
+use crate::process::access::AccessSettings;
 use crate::process::helpers::Helpers;
 use crate::process::memo::MemoStore;
 use ringmta_options::StsPolicy;
@@ -26,6 +27,8 @@ pub struct Shared {
     sts_policies: RwLock<Option<Arc<HashMap<String, StsPolicy>>>>,
     latencies: Mutex<BTreeMap<String, Latency>>,
     recipient_rate: RwLock<Option<Throttle>>,
+    /// How access lists are gone about.
+    pub access: AccessSettings,
     /// Resolvers by their names.
     pub(crate) resolvers: Resolvers,
     /// Queues, counters and pools by their names.
@@ -60,6 +63,7 @@ impl Shared {
             sts_policies: RwLock::default(),
             latencies: Mutex::default(),
             recipient_rate: RwLock::default(),
+            access: AccessSettings::default(),
             resolvers: Resolvers::default(),
             named: NamedObjects::default(),
         })

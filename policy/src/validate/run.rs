@@ -28,18 +28,19 @@ pub(super) fn run(file: &Path, host: Rc<dyn Host>) -> Result<Report, String> {
     let mut report = Report::default();
     // A bare VM knows what exists even when the policy does not load.
     let bare = Policy::empty(shared.clone(), host.clone());
-    let mut scan = Scan::new(&bare.vm.lua);
-    scan.tree(file);
-    report.files = scan.files;
-    report.findings.append(&mut scan.findings);
     match Policy::load(file, shared.clone(), host, Mode::Validate) {
         Ok(policy) => {
             fire(&policy, &mut report);
+            // What a tree of files of its own has is known to the VM that has loaded them.
+            scan(&bare, &policy, file, &mut report);
             report.events = policy.handled_events();
             report.findings.append(&mut policy.vm.ctx.problems.borrow_mut());
             report.said.append(&mut policy.vm.ctx.said.borrow_mut());
         }
-        Err(e) => report.findings.push(error(&e)),
+        Err(e) => {
+            scan(&bare, &bare, file, &mut report);
+            report.findings.push(error(&e));
+        }
     }
     for text in shared.warnings() {
         // The scan says the same of events, with their places.
@@ -48,6 +49,14 @@ pub(super) fn run(file: &Path, host: Rc<dyn Host>) -> Result<Report, String> {
         }
     }
     Ok(report)
+}
+
+/// Looks at the names the sources use: `bare` has all that the host provides, `loaded` what the tree has loaded.
+fn scan(bare: &Policy, loaded: &Policy, file: &Path, report: &mut Report) {
+    let mut scan = Scan::new(&bare.vm.lua, &loaded.vm.lua);
+    scan.tree(file);
+    report.files = scan.files;
+    report.findings.append(&mut scan.findings);
 }
 
 fn error(e: &PolicyError) -> Finding {
@@ -68,12 +77,6 @@ fn fire(policy: &Policy, report: &mut Report) {
         Ok(init) => {
             keys(&init, report);
             addresses(&init, report);
-            if !init.spools.iter().any(|s| s.name == "data") {
-                report.findings.push(Finding::new(
-                    Grade::Warning,
-                    "`init` defines no spool `data`: call kumo.define_spool",
-                ));
-            }
             report.init = init;
         }
         Err(e) => report.findings.push(error(&e)),

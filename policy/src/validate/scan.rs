@@ -9,6 +9,7 @@ use ringmta_options::suggest;
 use super::lex::{tokens, Token};
 use crate::event_table;
 use crate::families::refused;
+use crate::loading::extras::SHARE;
 use crate::vm::finding::{Finding, Grade};
 
 /// Where modules are looked for, beside the folder of the policy.
@@ -22,21 +23,34 @@ const IN_BINARY: [&str; 3] =
     ["policy-extras/shaping.toml", "community/shaping.toml", "bounce_classifier/iana.toml"];
 
 pub(super) struct Scan<'a> {
-    pub lua: &'a Lua,
+    /// Has all that the host provides.
+    lua: &'a Lua,
+    /// Has the modules that the tree has loaded.
+    loaded: &'a Lua,
     pub findings: Vec<Finding>,
     pub files: usize,
+    /// Where the policy lies.
+    folder: PathBuf,
     /// Handlers of events that use only the last one: where they were registered.
     handlers: HashMap<String, Vec<(String, usize)>>,
 }
 
 impl<'a> Scan<'a> {
-    pub fn new(lua: &'a Lua) -> Scan<'a> {
-        Scan { lua, findings: Vec::new(), files: 0, handlers: HashMap::new() }
+    pub fn new(lua: &'a Lua, loaded: &'a Lua) -> Scan<'a> {
+        Scan {
+            lua,
+            loaded,
+            findings: Vec::new(),
+            files: 0,
+            folder: PathBuf::new(),
+            handlers: HashMap::new(),
+        }
     }
 
     /// Scans a file and all files it requires.
     pub fn tree(&mut self, policy: &Path) {
         let folder = policy.parent().map(Path::to_owned).unwrap_or_default();
+        self.folder.clone_from(&folder);
         let mut seen = BTreeSet::new();
         let mut waiting = VecDeque::from([policy.to_owned()]);
         while let Some(path) = waiting.pop_front() {
@@ -84,7 +98,11 @@ impl<'a> Scan<'a> {
                             self.event(name, at, event);
                         }
                     }
-                    self.path(name, *line, module, first, &path);
+                    let behind = tokens.get(at + 1 + 2 * path.len()).map(|(_, token)| token);
+                    let is_called = matches!(behind, Some(Token::Sign('(' | '{') | Token::Text(_)));
+                    // Asking whether it is there is no mistake that stops anything.
+                    let grade = if is_called { Grade::Error } else { Grade::Warning };
+                    self.path((name, *line), module, first, &path, grade);
                 }
                 // Of a path that is put together this is a part.
                 Token::Text(text) if !is_joined(tokens, at) => self.data_file(name, *line, text),
@@ -94,17 +112,44 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// A module as the policy has it: the one it has loaded, else what the host provides under that name. A module of the
+    /// tree that was not loaded is not known.
+    fn module(&self, name: &str) -> Option<Table> {
+        let package: Table = self.loaded.globals().get("package").ok()?;
+        let loaded: Table = package.get("loaded").ok()?;
+        match loaded.get(name) {
+            Ok(Value::Table(table)) => return Some(table),
+            Ok(Value::Nil) => {}
+            _ => return None,
+        }
+        if matches!(find(&self.folder, name), Found::File(_)) {
+            return None;
+        }
+        let require: mlua::Function = self.lua.globals().get("require").ok()?;
+        match require.call(name) {
+            Ok(Value::Table(table)) => Some(table),
+            _ => None,
+        }
+    }
+
     /// Whether a path such as `kumo.dns.lookup_mx` exists.
-    fn path(&mut self, file: &str, line: usize, module: &str, shown: &str, path: &[&str]) {
-        let Ok(require) = self.lua.globals().get::<mlua::Function>("require") else { return };
-        let Ok(Value::Table(mut table)) = require.call::<Value>(module) else { return };
+    fn path(
+        &mut self,
+        (file, line): (&str, usize),
+        module: &str,
+        shown: &str,
+        path: &[&str],
+        grade: Grade,
+    ) {
+        let Some(mut table) = self.module(module) else { return };
         for (depth, part) in path.iter().enumerate() {
             let whole = || format!("{shown}.{}", path[..=depth].join("."));
             if let Some(why) = refused::why_here(&format!("{module}.{}", path[..=depth].join(".")))
             {
+                // Where it is called it is an error of that call; here it may stand in what is never run.
                 let text =
                     format!("{} is not supported by this version of ringmta: {why}", whole());
-                return self.findings.push(Finding::at(file, line, Grade::Error, text));
+                return self.findings.push(Finding::at(file, line, Grade::Warning, text));
             }
             match table.get::<Value>(*part) {
                 Ok(Value::Table(inner)) => table = inner,
@@ -113,7 +158,7 @@ impl<'a> Scan<'a> {
                         .map(|k| format!("; did you mean `{k}`?"))
                         .unwrap_or_default();
                     let text = format!("{} does not exist{hint}", whole());
-                    return self.findings.push(Finding::at(file, line, Grade::Error, text));
+                    return self.findings.push(Finding::at(file, line, grade, text));
                 }
                 _ => return,
             }
@@ -229,10 +274,9 @@ fn aliases(tokens: &[(usize, Token)]) -> HashMap<String, String> {
         if let Some((module, _)) = argument(&tokens[n + 3..]) {
             let known = module == "kumo" || module.starts_with("policy-extras.");
             // `require('x').y` is not the module.
-            let whole = tokens.get(n + 4..n + 8).is_none_or(|rest| {
-                !rest.iter().take(3).any(|(_, t)| matches!(t, Token::Sign('.' | ':')))
-            });
-            if known && whole {
+            let behind = if matches!(tokens[n + 3].1, Token::Text(_)) { n + 4 } else { n + 6 };
+            let part = matches!(tokens.get(behind), Some((_, Token::Sign('.' | ':'))));
+            if known && !part {
                 out.insert(alias.clone(), module.to_owned());
             }
         }
@@ -249,8 +293,11 @@ enum Found {
 fn find(folder: &Path, module: &str) -> Found {
     let relative = module.replace('.', "/");
     let inner = folder.join("policy");
-    let places = [folder, &inner].into_iter().chain(PLACES.iter().map(Path::new));
-    for place in places {
+    // What KumoMTA has installed under the name of a helper of ours is not loaded.
+    let is_ours = crate::loading::extras::has(module);
+    let installed = PLACES.iter().map(Path::new);
+    let installed = installed.filter(|place| !is_ours || *place != Path::new(SHARE));
+    for place in [folder, &inner].into_iter().chain(installed) {
         for name in [format!("{relative}.lua"), format!("{relative}/init.lua")] {
             let path = place.join(name);
             if path.is_file() {

@@ -82,6 +82,45 @@ fn a_policy_may_ask_whether_an_option_is_known() {
 }
 
 #[test]
+fn what_is_never_called_refuses_nobody() {
+    let report = findings(&format!(
+        "kumo.on('init', function() {SPOOL}
+           if kumo.no_such_module then error('is there') end
+         end)
+         local function never() kumo.xfer.xfer() end"
+    ));
+    assert_eq!(report.count(crate::validate::Grade::Error), 0, "{}", report.text());
+    assert_eq!(report.findings.len(), 2, "{}", report.text());
+    let report = findings(&format!(
+        "kumo.on('init', function() {SPOOL} end)
+         local function never() kumo.no_such_function() end"
+    ));
+    assert_eq!(report.count(crate::validate::Grade::Error), 1, "{}", report.text());
+    let report = findings(&format!("kumo.on('init', function() {SPOOL} kumo.xfer.xfer() end)"));
+    assert_eq!(report.count(crate::validate::Grade::Error), 1, "{}", report.text());
+}
+
+/// Names are checked against the module that is loaded: a tree's own, not the one in the binary.
+#[test]
+fn helpers_of_the_tree_are_looked_at_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("policy-extras")).unwrap();
+    let helper = "return { mine = function() end }";
+    std::fs::write(dir.path().join("policy-extras/queue.lua"), helper).unwrap();
+    let file = dir.path().join("init.lua");
+    let text = format!(
+        "local kumo = require 'kumo'
+         local queue = require 'policy-extras.queue'
+         kumo.on('init', function() {SPOOL} queue.mine() end)
+         local function never() queue.setup() end"
+    );
+    std::fs::write(&file, text).unwrap();
+    let report = check(&file, Rc::new(HostHandle(FakeHost::new()))).unwrap();
+    let texts: Vec<_> = report.findings.iter().map(|f| f.text.as_str()).collect();
+    assert_eq!(texts, ["queue.setup does not exist"]);
+}
+
+#[test]
 fn what_the_policy_says_is_told() {
     let report = findings(&format!(
         "kumo.on('init', function() {SPOOL} print('a', 1) end)

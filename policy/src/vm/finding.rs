@@ -26,7 +26,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding; a place at the start of the text (`file:12: ...`) becomes its place.
-    pub(crate) fn new(grade: Grade, text: &str) -> Finding {
+    pub fn new(grade: Grade, text: &str) -> Finding {
         let mut parts = text.splitn(3, ':');
         let (file, line, rest) = (parts.next(), parts.next(), parts.next());
         if let (Some(file), Some(line), Some(rest)) = (file, line, rest) {

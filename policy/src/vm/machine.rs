@@ -1,5 +1,6 @@
 //! One Lua VM: how handlers are found and run.
 
+use std::future::Future;
 use std::rc::{Rc, Weak};
 
 use mlua::{FromLuaMulti, Function, IntoLua, IntoLuaMulti, Lua, MultiValue, Value};
@@ -44,7 +45,16 @@ impl Vm {
         f: Function,
         args: impl IntoLuaMulti,
     ) -> Result<R, PolicyError> {
-        match self.ctx.slice.watch(f.call_async::<R>(args)).await {
+        self.watch(event, f.call_async::<R>(args)).await
+    }
+
+    /// Runs work that calls handlers, under the budget. Failures are logged here, once.
+    pub async fn watch<R>(
+        &self,
+        event: &str,
+        work: impl Future<Output = mlua::Result<R>>,
+    ) -> Result<R, PolicyError> {
+        match self.ctx.slice.watch(work).await {
             Ok(Ok(r)) => Ok(r),
             Ok(Err(e)) => Err(self.report(event, &e)),
             Err(Overrun(place)) => {

@@ -1,8 +1,9 @@
 //! The way from a request's bytes to messages without a shard, for the fuzz targets.
 
 use crate::inject::fill::Filler;
+use crate::inject::parts;
 use crate::inject::request::{Content, Injection};
-use crate::inject::{parts, too_long, trace_options};
+use crate::inject::work::{too_long, trace_options};
 
 /// Recipients of one request that are looked at.
 const RECIPIENTS: usize = 3;

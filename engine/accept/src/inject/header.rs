@@ -101,7 +101,8 @@ pub fn phrase(name: &str) -> String {
     if !name.is_ascii() || name.bytes().any(|b| b < b' ' || b == 0x7f) || name.contains("=?") {
         return words(name);
     }
-    if name.bytes().all(atom) {
+    // Blanks between atoms count once (RFC 5322 section 3.2.2).
+    if name.bytes().all(atom) && !name.contains("  ") {
         return name.to_string();
     }
     quoted(name)
@@ -187,10 +188,10 @@ fn unquoted(name: &str) -> String {
 }
 
 /// A parameter of Content-Type or Content-Disposition, with the semicolon in front: quoted, or in the form of RFC 2231
-/// where it is long or not ASCII.
+/// where it is long, not ASCII, or would be taken for an encoded word, which many readers look for in quotes too.
 pub fn parameter(name: &str, value: &str) -> String {
     const PIECE: usize = 45;
-    let plain = value.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let plain = value.bytes().all(|b| matches!(b, b' '..=b'~')) && !value.contains("=?");
     if plain && value.len() <= PIECE {
         return format!("; {name}={}", quoted(value));
     }
@@ -273,7 +274,9 @@ mod tests {
     #[test]
     fn file_names_come_back_as_they_were() {
         let long = "Prüfbericht ".repeat(20) + ".pdf";
-        for name in ["a.bin", "a \"b\" \\c.txt", "größe.pdf", &long, &"x".repeat(300)] {
+        for name in
+            ["a.bin", "=?utf-8?q?x?=", "a \"b\" \\c.txt", "größe.pdf", &long, &"x".repeat(300)]
+        {
             let value = format!("attachment{}", parameter("filename", name));
             let mut raw = String::from("Content-Type: a/b\r\n");
             push(&mut raw, "Content-Disposition", &value).unwrap();

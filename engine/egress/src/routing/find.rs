@@ -10,12 +10,15 @@ use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
     EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy, StsMode,
 };
+use ringmta_queue::carrier::Carrier;
 use ringmta_queue::model::ReadyQueue;
 use ringmta_queue::model::{Route, ScheduledQueue};
 use ringmta_queue::plan::Plan;
+use ringmta_shard::admit;
 use ringmta_shard::flow;
 use ringmta_shard::unsent;
 use ringmta_smtp::response::Response;
+use ringmta_smtp::via::Via;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,6 +32,24 @@ pub async fn run(egress: Rc<Egress>) {
             let egress = egress.clone();
             io::spawn(async move { refresh(&egress, &queue).await });
         }
+    }
+}
+
+/// Why there is no route.
+struct NoRoute {
+    /// What stands in for a peer's response.
+    response: Response,
+    /// The ready queue that mail would have left by, as far as it is known.
+    via: Option<Box<Via>>,
+    /// What is behind it, for operators, where the response does not tell; may be empty.
+    why: String,
+    /// The route known so far must not be used any more.
+    is_forbidden: bool,
+}
+
+impl From<Response> for NoRoute {
+    fn from(response: Response) -> NoRoute {
+        NoRoute { response, via: None, why: String::new(), is_forbidden: false }
     }
 }
 
@@ -46,13 +67,14 @@ async fn refresh(egress: &Rc<Egress>, queue: &Rc<ScheduledQueue>) {
             queue.fresh_until.set(if in_force { until } else { 0 });
             *queue.route.borrow_mut() = Some(Rc::new(route));
         }
-        Err(response) => {
+        Err(NoRoute { response, via, why, is_forbidden }) => {
             // Known ready queues go on; without any, what waits is charged an attempt.
             queue.fresh_until.set(mono_nanos() + 1_000_000_000);
-            *queue.last_trouble.borrow_mut() = response.content.clone();
-            if queue.route.borrow().is_none() || response.is_permanent() {
+            let why = if why.is_empty() { response.content.clone() } else { why };
+            *queue.last_trouble.borrow_mut() = why;
+            if queue.route.borrow().is_none() || response.is_permanent() || is_forbidden {
                 *queue.route.borrow_mut() = None;
-                return unsent::fail_waiting(&egress.shard, queue, response);
+                return unsent::fail_waiting(&egress.shard, queue, response, via.map(|via| *via));
             }
         }
     }
@@ -65,7 +87,7 @@ async fn refresh(egress: &Rc<Egress>, queue: &Rc<ScheduledQueue>) {
 async fn find_in_force(
     egress: &Rc<Egress>,
     queue: &Rc<ScheduledQueue>,
-) -> (Result<Route, Response>, bool) {
+) -> (Result<Route, NoRoute>, bool) {
     let limit = Duration::from_secs(limits::ROUTE_SECS);
     let mut tries = 0;
     loop {
@@ -77,7 +99,7 @@ async fn find_in_force(
             Err(_) => {
                 let text = format!("the route of {} was not found within {limit:?}", queue.name);
                 tracing::error!("{text}");
-                Err(Response::internal(451, text))
+                Err(Response::internal(451, text).into())
             }
         };
         queue.serial.set(serial);
@@ -94,7 +116,7 @@ async fn find(
     queue: &Rc<ScheduledQueue>,
     policy: &Policy,
     epoch: u64,
-) -> Result<Route, Response> {
+) -> Result<Route, NoRoute> {
     let parts = &queue.parts;
     let known = queue.config();
     let config = if known.refresh_strategy == RefreshStrategy::Epoch && queue.epoch.get() == epoch {
@@ -113,51 +135,112 @@ async fn find(
     };
     *queue.config.borrow_mut() = config.clone();
     queue.epoch.set(epoch);
-    let (plan, constructor) = find_plan(egress, queue, &config).await?;
+    let pool = &config.egress_pool;
+    let (plan, carrier) = match find_plan(egress, queue, &config).await {
+        Ok(found) => found,
+        Err(Unplanned::Refused(refusal)) => return Err(refusal),
+        Err(Unplanned::Unresolved(plan::Unresolved { response, site, why })) => {
+            let sources = sources(policy, pool).await?;
+            let via = sources.first().map(|(_, source)| never_left(pool, &source.name, &site));
+            let via = via.map(Box::new);
+            return Err(NoRoute { response, via, why, is_forbidden: false });
+        }
+    };
     let plan = Rc::new(plan);
     let mut entries = Vec::new();
-    for (weight, source) in sources(policy, &config.egress_pool).await? {
-        let target =
-            Target { queue, pool: &config.egress_pool, plan: &plan, constructor: &constructor };
+    for (weight, source) in sources(policy, pool).await? {
+        let target = Target { queue, pool, plan: &plan, carrier: &carrier };
         let ready = ready_queue(egress, policy, &target, source).await?;
         entries.push((weight, ready));
     }
     if entries.is_empty() {
-        let pool = &config.egress_pool;
-        return Err(Response::internal(451, format!("egress pool `{pool}` has no usable source")));
+        return Err(admit::no_sources(&queue.name, pool).into());
     }
     Ok(Route::new(entries))
+}
+
+/// An attempt that ended before there was anybody to speak to.
+fn never_left(pool: &str, source: &str, site: &str) -> Via {
+    Via {
+        pool: pool.to_string(),
+        source: source.to_string(),
+        session_id: ringmta_smtp::ids::random_uuid(),
+        ..Via::of_queue(&format!("{source}->{site}@smtp_client"))
+    }
+}
+
+/// Why there are no hosts.
+enum Unplanned {
+    /// There is none.
+    Unresolved(plan::Unresolved),
+    /// None may be used.
+    Refused(NoRoute),
+}
+
+impl From<Response> for Unplanned {
+    fn from(response: Response) -> Unplanned {
+        Unplanned::Refused(response.into())
+    }
 }
 
 async fn find_plan(
     egress: &Rc<Egress>,
     queue: &ScheduledQueue,
     config: &QueueConfig,
-) -> Result<(Plan, Option<String>), Response> {
+) -> Result<(Plan, Carrier), Unplanned> {
     match &config.protocol {
         Protocol::Smtp { mx_list, .. } if !mx_list.is_empty() => {
-            Ok((plan::from_list(mx_list), None))
+            Ok((plan::from_list(mx_list), Carrier::Smtp))
         }
         Protocol::Smtp { .. } => {
             let domain = queue.parts.delivery_domain();
-            let mut plan = plan::from_dns(&egress.resolver, domain).await?;
+            let plan = plan::from_dns(&egress.resolver, domain).await;
+            let mut plan = plan.map_err(Unplanned::Unresolved)?;
             if let Some(name) = plan::domain_name(domain) {
                 let policy = mta_sts::find::find(egress, name).await;
                 plan.sts = policy.filter(|policy| policy.mode == StsMode::Enforce);
             }
-            Ok((plan, None))
+            keep_permitted(&queue.name, domain, &mut plan).map_err(Unplanned::Refused)?;
+            Ok((plan, Carrier::Smtp))
         }
+        // Each scheduled queue for itself: no host is shared.
         Protocol::Lua { constructor, .. } => {
-            let site = queue.parts.domain.clone();
-            Ok((
-                Plan { site, hosts: Vec::new(), fixed: true, sts: None },
-                Some(constructor.clone()),
-            ))
+            Ok((without_hosts(queue), Carrier::Lua(constructor.as_str().into())))
         }
-        Protocol::Maildir { .. } | Protocol::Xfer { .. } => {
-            Err(Response::internal(451, "this delivery protocol is not supported"))
+        Protocol::Maildir(maildir) => {
+            Ok((without_hosts(queue), Carrier::Maildir(Rc::new(maildir.clone()))))
+        }
+        Protocol::Xfer { .. } => {
+            Err(Response::internal(451, "this delivery protocol is not supported").into())
         }
     }
+}
+
+fn without_hosts(queue: &ScheduledQueue) -> Plan {
+    Plan { site: queue.name.to_string(), hosts: Vec::new(), fixed: true, sts: None }
+}
+
+/// Leaves the plan the hosts that the domain's MTA-STS policy names (RFC 8461 section 5).
+fn keep_permitted(queue: &str, domain: &str, plan: &mut Plan) -> Result<(), NoRoute> {
+    let Some(policy) = plan.sts.clone() else { return Ok(()) };
+    let (hosts, others): (Vec<_>, Vec<_>) = std::mem::take(&mut plan.hosts)
+        .into_iter()
+        .partition(|host| policy.names(host.name.trim_end_matches('.')));
+    plan.hosts = hosts;
+    if !plan.hosts.is_empty() {
+        return Ok(());
+    }
+    let dotted: Vec<String> =
+        others.iter().map(|host| format!("{}.", host.name.trim_end_matches('.'))).collect();
+    let text = format!(
+        "failed to resolve queue {queue}: MTA-STS enforce policy for {domain} permits none of its MX hosts \
+         {dotted:?}; allowed mx patterns: {:?}. The destination is undeliverable until its MTA-STS policy is \
+         corrected.",
+        policy.hosts
+    );
+    let response = Response { code: 451, enhanced: Some((4, 4, 4)), content: text, command: None };
+    // Of what was known so far nobody can say whether the domain still wants it.
+    Err(NoRoute { is_forbidden: true, ..response.into() })
 }
 
 async fn sources(policy: &Policy, pool: &str) -> Result<Vec<(u32, EgressSource)>, Response> {
@@ -197,7 +280,7 @@ struct Target<'a> {
     queue: &'a ScheduledQueue,
     pool: &'a str,
     plan: &'a Rc<Plan>,
-    constructor: &'a Option<String>,
+    carrier: &'a Carrier,
 }
 
 async fn ready_queue(
@@ -207,11 +290,7 @@ async fn ready_queue(
     source: EgressSource,
 ) -> Result<Rc<ReadyQueue>, Response> {
     let routing_domain = target.queue.parts.delivery_domain();
-    let protocol = match target.constructor {
-        Some(constructor) => format!("lua:{constructor}"),
-        None => "smtp_client".to_string(),
-    };
-    let site = format!("{}->{}@{protocol}", source.name, target.plan.site);
+    let site = format!("{}->{}@{}", source.name, target.plan.site, target.carrier.name());
     // Domains that demand different things of the same hosts never share a connection.
     let name = match &target.plan.sts {
         Some(policy) => format!("{site}+mta-sts:{}", policy.digest()),
@@ -243,6 +322,7 @@ async fn ready_queue(
         }
         *ready.plan.borrow_mut() = target.plan.clone();
         *ready.source.borrow_mut() = source;
+        *ready.carrier.borrow_mut() = target.carrier.clone();
         return Ok(ready);
     }
     let ready = Rc::new(ReadyQueue::new(
@@ -250,7 +330,7 @@ async fn ready_queue(
         &site,
         target.pool,
         routing_domain,
-        target.constructor.clone(),
+        target.carrier.clone(),
         source,
         target.plan.clone(),
         path,

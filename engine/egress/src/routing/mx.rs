@@ -26,16 +26,18 @@ pub fn from_list(list: &[MxEntry]) -> Plan {
 /// A plan from the DNS for `domain` (which may carry a port or be an address literal).
 ///
 /// # Errors
-/// The response that stands in for the peer's: 5xx when the domain can never get mail, 4xx when
-/// it may later.
-pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Response> {
+/// What stands in for the peer's response: 5xx when the domain can never get mail, 4xx when it may later.
+pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Unresolved> {
     let (domain, port) = split_port(domain);
     let domain = domain.strip_suffix('.').unwrap_or(domain);
     let host = |name: String, preference| PlanHost { name, addr: None, port, preference };
     let plan = |site: String, hosts| Plan { site, hosts, fixed: false, sts: None };
     if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
-        let addr = literal_address(literal)
-            .ok_or_else(|| Response::internal(500, format!("bad address literal [{literal}]")))?;
+        let addr = literal_address(literal).ok_or_else(|| Unresolved {
+            response: said(501, (5, 1, 3), &format!("bad address literal [{literal}]")),
+            site: String::new(),
+            why: String::new(),
+        })?;
         let name = addr.to_string();
         let host = PlanHost { addr: Some(addr), ..host(name.clone(), 0) };
         return Ok(plan(with_port(name, port), vec![host]));
@@ -43,7 +45,8 @@ pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Respons
     match resolver.mx(domain).await {
         Ok(list) if list.iter().all(|(_, name)| name.is_empty() || name == ".") => {
             // A null MX (RFC 7505): the domain says it takes no mail.
-            Err(said(556, (5, 1, 10), "Recipient address has a null MX"))
+            let response = said(556, (5, 1, 10), "Recipient address has a null MX");
+            Err(Unresolved { response, site: String::new(), why: String::new() })
         }
         Ok(mut list) => {
             // Sorted by preference and name: the same hosts, and so the same site, each time.
@@ -59,12 +62,23 @@ pub async fn from_dns(resolver: &Resolver, domain: &str) -> Result<Plan, Respons
             Ok(plan(with_port(domain.to_string(), port), vec![host(domain.to_string(), 0)]))
         }
         // A name may come into being, or back: as the reference, tried until the message expires.
-        Err(DnsError::NoSuchName) => Err(said(451, (4, 4, 4), "MX didn't resolve to any hosts")),
-        Err(error) => Err(Response {
-            enhanced: Some((4, 4, 3)),
-            ..Response::internal(451, format!("MX of {domain}: {error}"))
+        Err(error) => Err(Unresolved {
+            response: said(451, (4, 4, 4), "MX didn't resolve to any hosts"),
+            site: with_port(domain.to_string(), port),
+            why: format!("MX of {domain}: {error}"),
         }),
     }
+}
+
+/// A domain without hosts.
+#[derive(Debug)]
+pub struct Unresolved {
+    /// What stands in for a peer's response.
+    pub response: Response,
+    /// Name of the site, as records tell it.
+    pub site: String,
+    /// What the DNS said, for operators; may be empty.
+    pub why: String,
 }
 
 fn said(code: u16, enhanced: (u8, u16, u16), text: &str) -> Response {

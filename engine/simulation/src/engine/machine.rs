@@ -14,6 +14,7 @@ use ringmta_io::tls;
 use ringmta_policy::Shared;
 use ringmta_queue::model::Item;
 use ringmta_queue::quota::lease::Registry;
+use ringmta_shard::answers::Answers;
 use ringmta_shard::mesh::{Inbox, Letter};
 use ringmta_shard::process::Process;
 use ringmta_shard::state::Shard;
@@ -209,6 +210,7 @@ fn process(
         tls_verify: any.clone(),
         tls_any: any,
         http_agent,
+        answers: Answers::new(&stage.paths.meta),
         ready: true.into(),
         auth_in_clear: false,
         spool: stage.paths.clone(),

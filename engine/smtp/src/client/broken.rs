@@ -22,11 +22,11 @@ impl std::fmt::Display for Broken {
 }
 
 impl Broken {
-    /// As records tell it when the answer to `command` was waited for, in the reference's words.
+    /// As records tell it when the answer to `command`, given as `cmd=EHLO x`, was waited for, in the reference's words.
     pub fn words(&self, limit: Duration, command: &str) -> String {
         match self {
-            Broken::Lost(what) => format!("Error {what} reading response to cmd={command}"),
-            Broken::Late(_) => format!("Timed Out waiting {limit:?} for response to cmd={command}"),
+            Broken::Lost(what) => format!("Error {what} reading response to {command}"),
+            Broken::Late(_) => format!("Timed Out waiting {limit:?} for response to {command}"),
             Broken::Wrong(what) => format!("Malformed Response: {what}"),
         }
     }

@@ -343,7 +343,11 @@ impl Session {
     fn next_line(&mut self, input: &mut RecvBuf) -> Line {
         let limit = match self.state {
             State::Auth(_) => limits::AUTH_LINE_BYTES,
-            _ => limits::COMMAND_LINE_BYTES.max(self.params.line_max.min(998)),
+            // What holds for lines of data holds for commands, unless it is shorter than any client expects.
+            _ => self
+                .params
+                .line_max
+                .clamp(limits::COMMAND_LINE_BYTES_MIN, limits::COMMAND_LINE_BYTES),
         };
         let bytes = input.bytes();
         let Some(end) = memchr::memchr(b'\n', bytes) else {

@@ -59,7 +59,7 @@ fn at_init<T: OptionTable>(
         store(&mut ctx.init.borrow_mut(), typed)
             .map_err(|e| mlua::Error::runtime(format!("kumo.{name}: {e}")))
     })?;
-    kumo.set(name, f)
+    kumo.set(name.rsplit('.').next().unwrap_or(name), f)
 }
 
 fn unique<T>(
@@ -99,6 +99,14 @@ pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         c.local_logs.push(t);
         Ok(())
     })?;
+    let aaa = lua.create_table()?;
+    at_init::<AccountingLog>(lua, &aaa, ctx, "aaa.configure_acct_log", |c, t| {
+        match c.accounting_log.replace(t) {
+            Some(_) => Err("it was called before".into()),
+            None => Ok(()),
+        }
+    })?;
+    kumo.set("aaa", aaa)?;
     at_init::<LogHook>(lua, kumo, ctx, "configure_log_hook", |c, t| {
         unique(&mut c.log_hooks, t, "log hook", |h| h.name.clone())
     })?;

@@ -36,8 +36,7 @@ const NO_EFFECT: &[(&str, &str)] = &[
 ];
 
 const SHARDS: &str = "ringmta runs one shard per core and has no thread pools";
-const NO_ACCT_LOG: &str =
-    "no log is kept of who was let in: logins stand in the metadata of receptions, refusals in their records";
+const NO_CHECK_CACHE: &str = "each request is decided anew, by rules that are remembered";
 const ONE_VM: &str = "each shard keeps one Lua VM";
 
 /// Why a call such as `kumo.set_smtpsrv_threads` does nothing here.
@@ -46,8 +45,8 @@ pub(crate) fn no_effect(path: &str) -> Option<&'static str> {
     if below == "dkim.set_signing_threads" {
         return Some("each shard signs its own mail");
     }
-    if below == "aaa.configure_acct_log" {
-        return Some(NO_ACCT_LOG);
+    if below == "aaa.set_check_cache_ttl" {
+        return Some(NO_CHECK_CACHE);
     }
     if below.strip_prefix("dns.").is_some_and(|n| NO_EFFECT_DNS.contains(&n)) {
         return Some("each shard resolves and caches on its own");
@@ -93,13 +92,13 @@ pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         c.shared.bump_epoch();
         Ok(())
     })?;
-    let aaa = lua.create_table()?;
+    let aaa: Table = kumo.get("aaa")?;
     let c = ctx.clone();
-    def(lua, &aaa, "configure_acct_log", move |_, _: Table| {
-        c.shared.warn_once(&format!("kumo.aaa.configure_acct_log has no effect: {NO_ACCT_LOG}"));
+    def(lua, &aaa, "set_check_cache_ttl", move |_, _: Value| {
+        let text = format!("kumo.aaa.set_check_cache_ttl has no effect: {NO_CHECK_CACHE}");
+        c.shared.warn_once(&text);
         Ok(())
     })?;
-    kumo.set("aaa", aaa)?;
     let c = ctx.clone();
     def(lua, kumo, "validation_failed", move |_, ()| {
         c.validation_failed.set(true);

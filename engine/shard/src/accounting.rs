@@ -1,0 +1,148 @@
+//! The accounting log (`kumo.aaa.configure_acct_log`): who has authenticated, and who was let in where, as JSON lines in
+//! segments of their own. No secret is in it: of credentials only the name.
+
+use crate::limits::{ACCOUNTING_PENDING_BYTES, ACCOUNTING_SEGMENT_SECS, ACCOUNTING_WRITE_MS};
+use ringmta_events::log_file::{finish_leftovers, off_shard, Series};
+use ringmta_io as io;
+use ringmta_policy::access::Access;
+use ringmta_policy::{AccountingLog, AuthInfo};
+use ringmta_smtp::dates::push_rfc3339;
+use serde_json::{json, Value};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// What the names of its segments begin with.
+const PREFIX: &str = "acct-";
+
+/// The log of one shard.
+pub struct Accounting {
+    options: AccountingLog,
+    /// Taken out while it is being written to.
+    series: RefCell<Option<Series>>,
+    pending: RefCell<Vec<u8>>,
+    /// Records that a disk which does not answer has cost, since it was last said.
+    lost: Cell<u64>,
+}
+
+/// Somebody who says who he is.
+pub struct Attempt<'a> {
+    /// The name he gives; may be empty.
+    pub identity: &'a str,
+    /// How he shows it.
+    pub context: &'static str,
+}
+
+impl Accounting {
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// Names the folder and the cause.
+    pub fn open(options: &AccountingLog) -> Result<Accounting, String> {
+        let dir = &options.log_dir;
+        let age =
+            options.max_segment_duration.unwrap_or(Duration::from_secs(ACCOUNTING_SEGMENT_SECS));
+        let level = options.compression_level as i32;
+        let series = finish_leftovers(dir)
+            .and_then(|()| Series::new(dir, "", level, options.max_file_size, age, ""))
+            .map_err(|error| format!("log_dir {}: {error}", dir.display()))?;
+        Ok(Accounting {
+            options: options.clone(),
+            series: RefCell::new(Some(series.with_prefix(PREFIX))),
+            pending: RefCell::default(),
+            lost: Cell::new(0),
+        })
+    }
+
+    /// Somebody has authenticated, or failed to; `info` is what is known of him now.
+    pub fn authentication(&self, attempt: &Attempt<'_>, success: bool, info: &AuthInfo) {
+        let wanted = if success { self.options.log_authn_ok } else { self.options.log_authn_fail };
+        if !wanted {
+            return;
+        }
+        self.add(json!({
+            "type": "Authentication",
+            "timestamp": now(),
+            "attempted_identity": { "identity": attempt.identity, "context": attempt.context },
+            "success": success,
+            "auth_info": about(info, attempt.context),
+        }));
+    }
+
+    /// Somebody was let in, or not: `access` says by which rule, `allowed` what came of it.
+    pub fn authorization(
+        &self,
+        target: &str,
+        privilege: &str,
+        (access, allowed): (&Access, bool),
+        (info, context): (&AuthInfo, &'static str),
+    ) {
+        let wanted =
+            if allowed { self.options.log_authz_allow } else { self.options.log_authz_deny };
+        if !wanted {
+            return;
+        }
+        let rule = access.rule.as_ref().map(|rule| rule.to_json());
+        self.add(json!({
+            "type": "Authorization",
+            "timestamp": now(),
+            "target_resource": target,
+            "privilege": privilege,
+            "access": if allowed { "Allow" } else { "Deny" },
+            "matching_resource": access.resource,
+            "rule": rule,
+            "auth_info": about(info, context),
+            "considered_resources": access.considered,
+        }));
+    }
+
+    fn add(&self, record: Value) {
+        let mut pending = self.pending.borrow_mut();
+        if pending.len() > ACCOUNTING_PENDING_BYTES {
+            return self.lost.set(self.lost.get() + 1);
+        }
+        pending.extend_from_slice(record.to_string().as_bytes());
+        pending.push(b'\n');
+    }
+
+    /// Writes what waits; with `close` the segment is ended, also one that is being written.
+    pub async fn write(&self, close: bool) {
+        while close && self.series.borrow().is_none() {
+            io::sleep(Duration::from_millis(1)).await;
+        }
+        let Some(series) = self.series.borrow_mut().take() else { return };
+        let lines = std::mem::take(&mut *self.pending.borrow_mut());
+        let (series, _, result) = off_shard(series, lines, close).await;
+        if let Err(error) = result {
+            tracing::error!("accounting log: {error}");
+        }
+        if self.lost.get() > 0 {
+            let lost = self.lost.replace(0);
+            tracing::error!("accounting log: {lost} records are lost, the disk is too slow");
+        }
+        *self.series.borrow_mut() = Some(series);
+    }
+}
+
+/// Writes now and then, for as long as the shard lives.
+pub async fn run(accounting: Rc<Accounting>) {
+    loop {
+        io::sleep(Duration::from_millis(ACCOUNTING_WRITE_MS)).await;
+        accounting.write(false).await;
+    }
+}
+
+fn now() -> String {
+    let mut text = Vec::new();
+    push_rfc3339(&mut text, io::unix_nanos());
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn about(info: &AuthInfo, context: &str) -> Value {
+    let identity = |name: &String| json!({ "identity": name, "context": context });
+    json!({
+        "peer_address": info.peer_address.map(|address| address.to_string()),
+        "identities": info.identities.iter().map(identity).collect::<Vec<_>>(),
+        "groups": info.groups,
+    })
+}

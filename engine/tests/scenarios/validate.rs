@@ -1,0 +1,72 @@
+//! `ringmta validate` says what a start would say: what the one refuses the other refuses.
+
+use crate::support::Site;
+use std::process::{Command, Output};
+
+fn validate(site: &Site, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+    command.args(["validate", "--policy"]).arg(site.policy_file()).args(more).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&[output.stdout.clone(), output.stderr.clone()].concat()).into_owned()
+}
+
+/// A site whose policy is this text, with `DIR` for its folder.
+fn site(policy: &str) -> Site {
+    let site = Site::new();
+    let dir = site.dir().display().to_string();
+    let text = format!("local kumo = require 'kumo'\n{}", policy.replace("DIR", &dir));
+    std::fs::write(site.policy_file(), text).unwrap();
+    site
+}
+
+const SPOOLS: &str = "kumo.define_spool { name = 'data', path = 'DIR/spool/data' }
+  kumo.define_spool { name = 'meta', path = 'DIR/spool/meta' }";
+
+fn init(more: &str) -> Site {
+    site(&format!("kumo.on('init', function()\n  {SPOOLS}\n  {more}\nend)"))
+}
+
+#[test]
+fn what_a_start_refuses_validate_refuses() {
+    let one_spool = "kumo.on('init', function()
+        kumo.define_spool { name = 'data', path = 'DIR/spool/data' } end)";
+    let bad_pem = "kumo.start_esmtp_listener { listen = '127.0.0.1:0',
+        tls_certificate = { key_data = 'junk' }, tls_private_key = { key_data = 'junk' } }";
+    let filter = "kumo.set_diagnostic_log_filter 'kumod=sillylevel'";
+    for (site, word) in [
+        (site(one_spool), "no spool `meta`"),
+        (init(bad_pem), "ESMTP listener 127.0.0.1:"),
+        (init(filter), "set_diagnostic_log_filter"),
+    ] {
+        let output = validate(&site, &[]);
+        assert_eq!(output.status.code(), Some(1), "{word}: {}", said(&output));
+        assert!(said(&output).contains(word), "{}", said(&output));
+        let mut engine = site.spawn(1);
+        assert_eq!(engine.wait_exit().code(), Some(1), "{word}");
+        assert!(engine.says(word), "{:?}", engine.stderr());
+    }
+}
+
+#[test]
+fn what_depends_on_the_machine_is_a_warning() {
+    let site = init("kumo.configure_local_logs { log_dir = 'DIR/policy.lua/log' }");
+    let output = validate(&site, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("policy.lua is not a folder"), "{}", said(&output));
+    assert_eq!(validate(&site, &["--strict"]).status.code(), Some(1));
+}
+
+#[test]
+fn what_runs_validate_passes() {
+    let site = init(
+        "kumo.start_http_listener { listen = '127.0.0.1:0' }
+  -- Whether it is there may be asked; what is never called stops nothing.
+  if kumo.no_such_module then error 'it is there' end
+  local function never() kumo.xfer.xfer() end",
+    );
+    let output = validate(&site, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    site.spawn(1).wait_says("initialization complete");
+}

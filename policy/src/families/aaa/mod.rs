@@ -1,0 +1,4 @@
+//! `kumo.aaa`: who may do what. [`walk`] asks for a resource's rules, [`lua`] is what a policy sees.
+
+pub(crate) mod lua;
+pub(crate) mod walk;
