@@ -6,12 +6,13 @@ use crate::limits;
 use crate::log_file as segment;
 use crate::log_file::Series;
 use crate::observe;
-use crate::record::{Extras, Kind, Record};
+use crate::record::{Extras, Kind, Record, LOG_RECORD};
 use ringmta_io::{self as io};
-use ringmta_mail::{EnvelopeAddress, Message, Meta};
+use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta};
 use ringmta_options::classify::UNCATEGORIZED;
 use ringmta_options::{ClassifierRules, LocalLogs, LogRecordSelect, ShardClassifier};
 use ringmta_policy::LogTemplate;
+use ringmta_smtp::response::Response;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -28,6 +29,8 @@ pub struct Events {
     classifier: Option<ShardClassifier>,
     /// Lines that wait for the policy's filter.
     filtering: Cell<usize>,
+    /// When it was last said that an event was not taken, monotonic nanoseconds; 0 is never.
+    trouble_nanos: Cell<u64>,
 }
 
 /// One `configure_local_logs`: a series per folder and suffix.
@@ -64,8 +67,9 @@ impl Events {
     ) -> Result<Events, String> {
         let (context, node_id) = (context.clone(), node_id.to_string());
         let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
-        let filtering = Cell::new(0);
-        Ok(Events { context, node_id, logs, hooks, classifier: None, filtering })
+        let (filtering, trouble_nanos) = (Cell::new(0), Cell::new(0));
+        let classifier = None;
+        Ok(Events { context, node_id, logs, hooks, classifier, filtering, trouble_nanos })
     }
 
     /// Sorts failures by these rules, when there are some.
@@ -82,7 +86,11 @@ impl Events {
 
     /// Tells an event to everyone who wants it. `message` gives metadata and headers.
     pub fn record(self: &Rc<Self>, record: &Record<'_>, message: Option<&Message>) {
-        observe::tell(&observe::Note::Event { shard: self.context.index, record });
+        // What becomes of a hook's message is for the log files: told to hooks, it would never end.
+        let is_told = record.reception_protocol.as_deref() == Some(LOG_RECORD);
+        if !is_told {
+            observe::tell(&observe::Note::Event { shard: self.context.index, record });
+        }
         let now = io::unix_nanos();
         let kind = record.kind.name();
         let response = record.response;
@@ -110,7 +118,7 @@ impl Events {
             let line = Line { json: line, kind, log: number, series: at };
             self.consider(line, || about(&self.context, record, message));
         }
-        for hook in self.hooks.iter().filter(|hook| hook.select.wants(kind)) {
+        for hook in self.hooks.iter().filter(|hook| !is_told && hook.select.wants(kind)) {
             let extras =
                 Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
             hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
@@ -170,6 +178,64 @@ impl Events {
     /// The hooks.
     pub fn hooks(&self) -> &[Rc<Hook>] {
         &self.hooks
+    }
+
+    /// The message of an event that is in a queue, by the number of its hook.
+    pub fn queued(&self, hook: u16, id: MessageId) -> Option<Message> {
+        self.hooks.get(usize::from(hook))?.queued(id)
+    }
+
+    /// Events that are in queues.
+    pub fn queued_count(&self) -> usize {
+        self.hooks.iter().map(|hook| hook.queued_count()).sum()
+    }
+
+    /// Nobody takes an event: it is set aside when it ends.
+    pub fn refused(&self, hook: u16, id: MessageId, why: &str) {
+        if let Some(hook) = self.hooks.get(usize::from(hook)) {
+            hook.refused(id, why);
+        }
+    }
+
+    /// The message of an event has left its queue for good.
+    pub fn ended(&self, hook: u16, id: MessageId) {
+        if let Some(hook) = self.hooks.get(usize::from(hook)) {
+            hook.ended(id);
+        }
+    }
+
+    /// An attempt at an event has failed, over the ready queue `ready`. Said now and then, for whoever reads diagnostics.
+    pub fn trouble(&self, ready: &str, why: &str) {
+        let now = io::mono_nanos();
+        let told = self.trouble_nanos.get();
+        if told == 0 || now >= told + limits::HOOK_TELL_SECS * 1_000_000_000 {
+            self.trouble_nanos.set(now);
+            tracing::warn!("events for {ready}: {why}; trying again in their queue's time");
+        }
+    }
+
+    /// An event whose attempt has failed goes to the end of its log, when many that came later have been told. False
+    /// when it may stay in its queue.
+    pub fn moves_back(&self, hook: u16, id: MessageId) -> bool {
+        self.hooks.get(usize::from(hook)).is_some_and(|hook| hook.moves_back(id))
+    }
+
+    /// A record for the log files of the events that were given up since the last.
+    fn tell_given_up(self: &Rc<Self>) {
+        for hook in &self.hooks {
+            let count = hook.take_given_up();
+            if count == 0 {
+                continue;
+            }
+            let content = format!(
+                "{count} events of hook {} were given up: too many waited for their receiver, or for too long",
+                hook.name
+            );
+            let response =
+                Response { code: 551, enhanced: Some((5, 4, 7)), content, command: None };
+            let queue = hook.own_queue();
+            self.record(&Record::of_no_message(Kind::Expiration, &queue, &response), None);
+        }
     }
 
     /// Whether lines wait to be written.
@@ -268,6 +334,7 @@ pub async fn run_logs(events: Rc<Events>) {
     let mut pause = QUIET;
     loop {
         io::sleep(pause).await;
+        events.tell_given_up();
         let busy = events.has_lines();
         events.write_logs(false).await;
         pause = if busy { BUSY } else { QUIET };

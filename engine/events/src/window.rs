@@ -4,7 +4,8 @@
 //! Events of one message are told in their order: as long as one is under way the later ones wait. Events of different
 //! messages overtake each other.
 
-use crate::limits::{HOOK_WINDOW_BYTES, HOOK_WINDOW_EVENTS};
+use crate::event_key;
+use crate::limits::HOOK_WINDOW_EVENTS;
 use crate::position::Position;
 use ringmta_io::Map;
 use std::collections::VecDeque;
@@ -26,10 +27,7 @@ pub struct Event {
 impl Event {
     /// When it happened, seconds since 1970; 0 when it does not say.
     pub fn timestamp(&self) -> u64 {
-        const FIELD: &str = "\"timestamp\":";
-        let Some(at) = self.line.find(FIELD) else { return 0 };
-        let digits = self.line[at + FIELD.len()..].bytes().take_while(u8::is_ascii_digit);
-        digits.fold(0, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+        event_key::timestamp(&self.line)
     }
 }
 
@@ -85,9 +83,19 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether more may be read.
-    pub fn has_room(&self) -> bool {
-        self.bytes < HOOK_WINDOW_BYTES && self.order.len() < HOOK_WINDOW_EVENTS
+    /// Whether more may be read, of which `bytes` may be in memory.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes < bytes && self.order.len() < HOOK_WINDOW_EVENTS
+    }
+
+    /// Whether an event may be told that was not told yet.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Events from the oldest that is not done to the newest that was read.
+    pub fn span(&self) -> usize {
+        self.order.len()
     }
 
     /// An event was read; `position` is the one behind it.

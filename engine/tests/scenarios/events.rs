@@ -292,6 +292,7 @@ local log_hooks = require 'policy-extras.log_hooks'
 log_hooks:new {{
   name = 'webhook',
   log_parameters = {{ meta = {{ 'tenant' }}, headers = {{ 'Subject' }} }},
+  queue_config = {{ retry_interval = '1s', max_retry_interval = '2s' }},
   constructor = function(domain, tenant, campaign)
     local client = kumo.http.build_client {{}}
     local connection = {{}}

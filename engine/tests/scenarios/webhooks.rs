@@ -14,6 +14,7 @@ fn lua_hook(receiver: &Receiver) -> String {
 local log_hooks = require 'policy-extras.log_hooks'
 log_hooks:new_json {{
   name = 'webhook', url = '{}', log_parameters = {{ headers = {{ 'Subject' }} }},
+  queue_config = {{ retry_interval = '1s', max_retry_interval = '2s' }},
 }}",
         receiver.url()
     )

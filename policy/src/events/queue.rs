@@ -124,13 +124,16 @@ impl Policy {
         Ok(!matches!(answer, Some(Value::Boolean(false))))
     }
 
-    /// `should_enqueue_log_record`: whether a hook gets the record in `msg`; yes when no handler has a say. `msg` carries the
-    /// record as metadata `log_record`, its JSON as the body, and `LogRecord` as `reception_protocol`.
-    pub async fn should_enqueue_log_record(&self, msg: &Message, hook: &str) -> Result<bool> {
+    /// `should_enqueue_log_record`: whether a hook gets the record in `msg`; `None` when no handler has a say. `msg` carries
+    /// the record as metadata `log_record`, its JSON as the body, and `LogRecord` as `reception_protocol`.
+    pub async fn should_enqueue_log_record(&self, msg: &Message, hook: &str) -> Result<Option<bool>> {
         const EVENT: &str = "should_enqueue_log_record";
         let lent = self.lend(EVENT, msg)?;
         let r = self.vm.chain(EVENT, (lent.object(), hook)).await?;
-        Ok(!matches!(Policy::first(r), Value::Boolean(false)))
+        Ok(match Policy::first(r) {
+            Value::Nil => None,
+            answer => Some(!matches!(answer, Value::Boolean(false))),
+        })
     }
 
     /// The filter event of a log file: whether it gets the record in `msg`; yes when there is no such handler.
