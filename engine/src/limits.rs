@@ -28,3 +28,5 @@ pub const MONITOR_MS: u64 = 5000;
 pub const MONITOR_SETTLE_MS: u64 = 500;
 /// How often they are looked at until they stay as they are.
 pub const MONITOR_SETTLE_TRIES: usize = 20;
+/// Longest an answer waits for the dead letters of a hook to be sent on their way anew, seconds; it goes on after that.
+pub const REPLAY_ANSWER_SECS: u64 = 20;

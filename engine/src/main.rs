@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
-use ringmta::cli::{ctl, dev, prove, run, script, spool, validate};
+use ringmta::cli::{ctl, dev, hooks, prove, run, script, spool, validate};
 use ringmta::diagnostics;
 use std::process::ExitCode;
 
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Some(Command::Validate(_)) => return ExitCode::SUCCESS,
         Some(Command::Test(args)) => return prove::prove(args),
         Some(Command::Ctl(args)) => ctl::ctl(args),
+        Some(Command::Hooks(args)) => hooks::hooks(args),
         Some(Command::Spool(args)) => return spool::spool(args),
     };
     finish(result)

@@ -10,7 +10,9 @@ pub fn start(shard: &Rc<Shard>) {
     io::spawn(room::watch_disk(shard.clone()));
     io::spawn(deferred::run(shard.clone()));
     for (number, hook) in shard.events.hooks().iter().enumerate() {
-        let Some(number) = u16::try_from(number).ok().filter(|_| hook.is_queued()) else { continue };
+        let Some(number) = u16::try_from(number).ok().filter(|_| hook.is_queued()) else {
+            continue;
+        };
         io::spawn(log_records::run(shard.clone(), number, hook.clone()));
     }
 }

@@ -85,11 +85,9 @@ struct Batching {
 impl Batching {
     fn of(config: &QueueConfig) -> Batching {
         match config.protocol {
-            Protocol::Lua { batch_size, min_batch_size, max_batch_latency, .. } => Batching {
-                most: batch_size,
-                fewest: min_batch_size,
-                patience: max_batch_latency,
-            },
+            Protocol::Lua { batch_size, min_batch_size, max_batch_latency, .. } => {
+                Batching { most: batch_size, fewest: min_batch_size, patience: max_batch_latency }
+            }
             _ => Batching { most: 1, fewest: 1, patience: Duration::ZERO },
         }
     }
@@ -217,8 +215,7 @@ fn leave_alone(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: &Response) {
 
 /// How long the receiver asks to be left alone, as far as it is believed.
 fn asked_pause(response: &Response) -> Option<Duration> {
-    const MOST: Duration =
-        Duration::from_millis(ringmta_events::limits::HOOK_RETRY_AFTER_MAX_MS);
+    const MOST: Duration = Duration::from_millis(ringmta_events::limits::HOOK_RETRY_AFTER_MAX_MS);
     retry_after::named_in(&response.content).map(|pause| pause.min(MOST))
 }
 

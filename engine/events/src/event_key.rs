@@ -47,9 +47,12 @@ mod tests {
 
     #[test]
     fn a_key_is_the_same_each_time_and_another_for_each_event() {
-        let line = |number: u32| format!("{{\"type\":\"Delivery\",\"timestamp\":1700000000,\"n\":{number}}}");
+        let line = |number: u32| {
+            format!("{{\"type\":\"Delivery\",\"timestamp\":1700000000,\"n\":{number}}}")
+        };
         assert_eq!(id(&line(1)), id(&line(1)));
-        let ids: std::collections::BTreeSet<_> = (0..1000).map(|n| id(&line(n)).to_string()).collect();
+        let ids: std::collections::BTreeSet<_> =
+            (0..1000).map(|n| id(&line(n)).to_string()).collect();
         assert_eq!(ids.len(), 1000);
         assert_eq!(id(&line(1)).created_unix_nanos() / 1_000_000_000, 1_700_000_000);
         assert_eq!(of_batch(&[line(1)]), id(&line(1)).to_string());

@@ -6,12 +6,13 @@
 //! ([`Backoff`]). What is refused for good is set aside ([`DeadLetters`]).
 
 use crate::backoff::Backoff;
+use crate::context::Context;
 use crate::dead_letters::DeadLetters;
 use crate::hook_log::HookLog;
 use crate::limits::{HOOK_FLUSH_GAP_MS, HOOK_READ_BYTES, HOOK_SETTLE_MS, HOOK_TELL_SECS};
 use crate::post::Poster;
 use crate::queued::Queued;
-use crate::window::{Batch, Batching, Event, Window};
+use crate::window::{self, Batch, Batching, Event, Window};
 use ringmta_io as io;
 use ringmta_options::{HttpLogHook, LogHook, LogRecordSelect};
 use ringmta_policy::LogTemplate;
@@ -154,6 +155,24 @@ impl Hook {
                 io::sleep(Duration::from_secs(1)).await;
             }
         }
+    }
+
+    /// Sends dead letters on their way anew, those named or all, of this shard and of those that are gone. How many.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub async fn replay(&self, context: &Context, ids: &[String]) -> std::io::Result<u64> {
+        let (index, shards) = (context.index, context.shards);
+        let of = |number: usize| number == index || number >= shards && number % shards == index;
+        let again = |events: Vec<String>| async move {
+            let now = io::unix_nanos() / 1_000_000_000;
+            for event in events {
+                let line = window::replayed(&event, now);
+                self.log.append(|out| out.extend_from_slice(line.as_bytes()));
+            }
+            self.log.flush().await;
+        };
+        self.dead_letters.take(of, ids, again).await
     }
 
     /// Keeps events that no receiver takes in a file, when the disk takes them.

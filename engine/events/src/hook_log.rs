@@ -5,9 +5,7 @@ use crate::event_files::{
     append_durably, count_lines, cut_torn_tail, lines_of, list, name, read_cursor, read_from,
     remove_segment, size_of, write_cursor,
 };
-use crate::limits::{
-    EVENT_SEGMENT_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_SEGMENTS,
-};
+use crate::limits::{EVENT_SEGMENT_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_SEGMENTS};
 use crate::position::Position;
 use ringmta_io::plain;
 use ringmta_io::plain::Plain;

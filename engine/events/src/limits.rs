@@ -12,6 +12,8 @@ pub const RECORD_HEADERS_MAX: usize = 256;
 pub const RECORD_HEADER_BYTES: usize = 64 * 1024;
 /// Log lines that wait for a `filter_event` at once; further ones are written unasked.
 pub const LOG_FILTERS_MAX: usize = 10_000;
+/// Longest a `log_disposition` event may take, seconds.
+pub const LOG_DISPOSITION_SECS: u64 = 60;
 /// Open log segments are cut at least this often when the policy sets no duration.
 pub const LOG_SEGMENT_SECS: u64 = 60;
 /// Hook retry: first pause.
@@ -67,3 +69,7 @@ pub const HOOK_FULL_MS: u64 = 60_000;
 pub const HOOK_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
 /// How often it is said at the most that events are given up, seconds.
 pub const HOOK_TELL_SECS: u64 = 10;
+/// How long an event that is sent on its way anew may wait for its receiver in a queue, seconds.
+pub const HOOK_REPLAY_SECS: u64 = 7 * 86_400;
+/// Dead letters that one answer shows.
+pub const HOOK_SHOWN_MAX: usize = 1000;

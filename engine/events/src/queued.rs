@@ -3,11 +3,11 @@
 
 use crate::event_key;
 use crate::hook::Hook;
-use crate::limits::{HOOK_QUEUED_BYTES, HOOK_SPAN_EVENTS};
+use crate::limits::{HOOK_QUEUED_BYTES, HOOK_REPLAY_SECS, HOOK_SPAN_EVENTS};
 use crate::observe;
 use crate::window::{Batching, Event};
 use ringmta_io::{self as io, Map};
-use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta};
+use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta, Scheduling};
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -65,7 +65,8 @@ impl Hook {
         let record: Value = serde_json::from_str(&event.line).unwrap_or_default();
         let id = event_key::id(&event.line);
         let key = self.select.key_of(record["type"].as_str().unwrap_or_default());
-        let rendered = self.templates.get(key).map(|template| template.render(event.line.as_bytes()));
+        let rendered =
+            self.templates.get(key).map(|template| template.render(event.line.as_bytes()));
         let mut text = match rendered {
             Some(Ok(text)) => text,
             Some(Err(why)) => {
@@ -85,7 +86,15 @@ impl Hook {
         let mut meta = record["meta"].as_object().cloned().unwrap_or_else(Meta::new);
         meta.insert("log_record".into(), record);
         meta.insert("reception_protocol".into(), crate::record::LOG_RECORD.into());
-        Message::new(id, sender, recipients, meta, Rc::new(text.into_bytes()))
+        let message = Message::new(id, sender, recipients, meta, Rc::new(text.into_bytes()));
+        if event.replayed > 0 {
+            // Its age counts from then, and its id tells when it happened.
+            let expires = (event.replayed + HOOK_REPLAY_SECS) * 1000;
+            let scheduling =
+                Scheduling { first_attempt: None, expires: Some(expires), window: None };
+            message.set_scheduling(Some(scheduling));
+        }
+        message
     }
 
     /// Keeps an event for as long as its message is in a queue. False when it is there already: it was written twice,
@@ -151,7 +160,7 @@ impl Hook {
         let Some(One { event, .. }) = self.queued.all.borrow_mut().remove(&id) else {
             return false;
         };
-        self.log.append(|out| out.extend_from_slice(event.line.as_bytes()));
+        self.log.append(|out| out.extend_from_slice(event.stored().as_bytes()));
         self.finish(&[event], &[]);
         true
     }

@@ -10,7 +10,9 @@ use crate::record::{Extras, Kind, Record, LOG_RECORD};
 use ringmta_io::{self as io};
 use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta};
 use ringmta_options::classify::UNCATEGORIZED;
-use ringmta_options::{ClassifierRules, LocalLogs, LogRecordSelect, ShardClassifier};
+use ringmta_options::{
+    ClassifierRules, LocalLogs, LogDispositionHook, LogRecordSelect, ShardClassifier,
+};
 use ringmta_policy::LogTemplate;
 use ringmta_smtp::response::Response;
 use std::cell::{Cell, RefCell};
@@ -25,12 +27,19 @@ pub struct Events {
     node_id: String,
     logs: Vec<Log>,
     hooks: Vec<Rc<Hook>>,
+    dispositions: Vec<Disposition>,
     /// Sorts failures, when the policy gave rules for it.
     classifier: Option<ShardClassifier>,
     /// Lines that wait for the policy's filter.
     filtering: Cell<usize>,
     /// When it was last said that an event was not taken, monotonic nanoseconds; 0 is never.
     trouble_nanos: Cell<u64>,
+}
+
+/// One `configure_log_disposition_hook`.
+struct Disposition {
+    select: LogRecordSelect,
+    event: String,
 }
 
 /// One `configure_local_logs`: a series per folder and suffix.
@@ -68,8 +77,17 @@ impl Events {
         let (context, node_id) = (context.clone(), node_id.to_string());
         let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
         let (filtering, trouble_nanos) = (Cell::new(0), Cell::new(0));
-        let classifier = None;
-        Ok(Events { context, node_id, logs, hooks, classifier, filtering, trouble_nanos })
+        let (classifier, dispositions) = (None, Vec::new());
+        Ok(Events {
+            context,
+            node_id,
+            logs,
+            hooks,
+            dispositions,
+            classifier,
+            filtering,
+            trouble_nanos,
+        })
     }
 
     /// Sorts failures by these rules, when there are some.
@@ -77,10 +95,18 @@ impl Events {
         Events { classifier: rules.map(ShardClassifier::new), ..self }
     }
 
+    /// Hands records to these events of the policy at once.
+    pub fn with_dispositions(self, hooks: &[LogDispositionHook]) -> Events {
+        let of =
+            |hook: &LogDispositionHook| Disposition { select: hook.select(), event: hook.event() };
+        Events { dispositions: hooks.iter().map(of).collect(), ..self }
+    }
+
     /// Whether anyone wants events of this type; asked before one is put together.
     pub fn wants(&self, kind: Kind) -> bool {
         self.logs.iter().any(|log| log.select.wants(kind.name()))
             || self.hooks.iter().any(|hook| hook.select.wants(kind.name()))
+            || self.dispositions.iter().any(|hook| hook.select.wants(kind.name()))
             || observe::observed()
     }
 
@@ -101,6 +127,7 @@ impl Events {
             }
             _ => UNCATEGORIZED,
         };
+        self.dispose(record, now, message, category);
         for (number, log) in self.logs.iter().enumerate() {
             if !log.select.wants(kind) {
                 continue;
@@ -122,6 +149,48 @@ impl Events {
             let extras =
                 Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
             hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
+        }
+    }
+
+    /// Hands a record to the events of the policy that get it at once, each a task that begins before this returns.
+    fn dispose(
+        self: &Rc<Self>,
+        record: &Record<'_>,
+        now: u64,
+        message: Option<&Message>,
+        category: &str,
+    ) {
+        let kind = record.kind.name();
+        for hook in self.dispositions.iter().filter(|hook| hook.select.wants(kind)) {
+            let policy = self.context.policy.current();
+            let is_too_much = self.filtering.get() >= limits::LOG_FILTERS_MAX;
+            if is_too_much || !policy.handles(&hook.event) {
+                continue;
+            }
+            let (meta, headers) = (&hook.select.meta, &hook.select.headers);
+            let mut json = Vec::new();
+            record.encode(
+                &mut json,
+                &self.node_id,
+                now,
+                message,
+                &Extras { meta, headers, category },
+            );
+            self.filtering.set(self.filtering.get() + 1);
+            let (events, event) = (self.clone(), hook.event.clone());
+            let message = about(&self.context, record, message);
+            io::spawn(async move {
+                let record = serde_json::from_slice(&json).unwrap_or_default();
+                let limit = Duration::from_secs(limits::LOG_DISPOSITION_SECS);
+                // A failure was logged where it happened; the message stays as it is.
+                if io::deadline(limit, policy.log_disposition(&event, &message, &record))
+                    .await
+                    .is_err()
+                {
+                    tracing::error!("{event} took longer than {limit:?}");
+                }
+                events.filtering.set(events.filtering.get() - 1);
+            });
         }
     }
 

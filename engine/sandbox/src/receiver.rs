@@ -3,8 +3,8 @@
 
 use crate::limits::{RECEIVER_BYTES, RECEIVER_EVENTS, RECEIVER_TYPES};
 use crate::web::Page;
-use futures::future::LocalBoxFuture;
 use aws_lc_rs::digest::{digest, SHA256};
+use futures::future::LocalBoxFuture;
 use ringmta_http::header::RETRY_AFTER;
 use ringmta_http::{Method, Query, Request, Response, StatusCode};
 use ringmta_io::mono_nanos;

@@ -3,7 +3,7 @@
 //! Layout: [`args`] what may be written · [`run`] the daemon · [`dev`] everything on one machine ·
 //! [`monitor`] the policy's files watched ·
 //! [`validate`] a policy checked · [`prove`] its own tests · [`script`] a policy as a program ·
-//! [`ctl`] operator commands over the HTTP API · [`spool`] a spool looked at without an engine.
+//! [`ctl`] operator commands over the HTTP API · [`hooks`] dead letters sent again · [`spool`] a spool looked at without an engine.
 
 /// Prints a line. Whoever reads it may have gone, as `head` does: then nothing is said any more, and the exit code
 /// stays what it would be.
@@ -25,6 +25,7 @@ macro_rules! say_on {
 pub mod args;
 pub mod ctl;
 pub mod dev;
+pub mod hooks;
 pub mod monitor;
 pub mod prove;
 pub mod run;

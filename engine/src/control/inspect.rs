@@ -1,5 +1,6 @@
 //! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
 
+use crate::control::hooks;
 use crate::limits::LIST_MAX;
 use ringmta_io::{mono_nanos, steady_millis, unix_nanos};
 use ringmta_policy::{MessageId, OptionTable};
@@ -7,8 +8,8 @@ use ringmta_queue::model::ReadyQueue;
 use ringmta_queue::model::{Item, Kept, ScheduledQueue};
 use ringmta_queue::orders::{About, Order};
 use ringmta_shard::check;
-use ringmta_shard::places;
 use ringmta_shard::mesh::Inspect;
+use ringmta_shard::places;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::dates::rfc3339;
 use serde_json::{json, Value};
@@ -25,6 +26,7 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
         Inspect::Ready(name) => ready(shard, &name),
         Inspect::Message(id, want_body) => message(shard, &id, want_body).await,
         Inspect::Queues => queues(shard),
+        Inspect::Hooks => hooks::of_shard(shard),
         Inspect::SelfCheck => json!(check::check(shard)),
     }
 }

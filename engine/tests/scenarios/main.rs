@@ -14,6 +14,7 @@ mod dns;
 mod doors;
 mod events;
 mod front_ends;
+mod hook_queues;
 mod http_api;
 mod idle;
 mod injection;

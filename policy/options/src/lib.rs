@@ -59,7 +59,8 @@ pub use listener::{
     listen_address, EsmtpListener, JsonMap, ListenerDomain, Overrides, TraceHeaders,
 };
 pub use logs::{
-    HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams, RECORD_TYPES,
+    HttpLogHook, LocalLogs, LogDispositionHook, LogHook, LogRecordSelect, Patterns, RecordParams,
+    RECORD_TYPES,
 };
 pub use mta_sts::{StsMode, StsPolicy};
 pub use plain::Plain;

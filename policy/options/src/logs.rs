@@ -70,6 +70,40 @@ option_table! {
 }
 
 option_table! {
+    /// Records handed to an event of the policy at once, with the message they are about: `log_disposition_<name>`.
+    pub struct LogDispositionHook for "kumo.configure_log_disposition_hook" check check {
+        /// Its name; the event is called after it.
+        name: String = String::new(); Support::Required,
+        /// Which record types: `enable`, by type or for `Any` other.
+        per_record: BTreeMap<String, RecordParams> = BTreeMap::new(),
+    }
+}
+
+impl LogDispositionHook {
+    fn check(&mut self, _: &mut Notes) -> Result<(), String> {
+        let plain = RecordParams::default();
+        for (kind, params) in &self.per_record {
+            if (RecordParams { enable: true, ..params.clone() }) != plain {
+                return Err(format!(
+                    "option `per_record`: {kind}: only `enable` has a meaning for an event"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which records.
+    pub fn select(&self) -> LogRecordSelect {
+        LogRecordSelect::new(&[], &[], &self.per_record)
+    }
+
+    /// The event it fires.
+    pub fn event(&self) -> String {
+        format!("log_disposition_{}", self.name)
+    }
+}
+
+option_table! {
     /// Records posted to a web address by the engine itself, as JSON arrays.
     pub struct HttpLogHook for "kumo.configure_http_log_hook" check check {
         /// Its name.
@@ -110,7 +144,9 @@ const BACKLOG_BYTES_MIN: u64 = 1024 * 1024;
 
 fn backlog(bytes: u64) -> Result<(), String> {
     match bytes < BACKLOG_BYTES_MIN {
-        true => Err(format!("option `max_backlog_bytes`: {bytes} is too few, expected at least {BACKLOG_BYTES_MIN}")),
+        true => Err(format!(
+            "option `max_backlog_bytes`: {bytes} is too few, expected at least {BACKLOG_BYTES_MIN}"
+        )),
         false => Ok(()),
     }
 }
@@ -128,7 +164,9 @@ impl HttpLogHook {
         }
         if !["none", "gzip"].contains(&self.compression.as_str()) {
             let given = &self.compression;
-            return Err(format!("option `compression`: invalid value: string {given:?}, expected `gzip` or `none`"));
+            return Err(format!(
+                "option `compression`: invalid value: string {given:?}, expected `gzip` or `none`"
+            ));
         }
         backlog(self.max_backlog_bytes)
     }

@@ -25,6 +25,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<LocalLogs>("LocalLogsOptions"),
         table::<RecordParams>("RecordOptions"),
         table::<LogHook>("LogHookOptions"),
+        table::<LogDispositionHook>("LogDispositionHookOptions"),
         table::<HttpLogHook>("HttpLogHookOptions"),
         table::<QueueConfig>("QueueOptions"),
         table::<EgressPath>("EgressPathOptions"),

@@ -5,10 +5,6 @@ use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 
 /// Path below the module `kumo`, and why.
 pub(crate) const REFUSED: &[(&str, &str)] = &[
-    (
-        "configure_log_disposition_hook",
-        "records are told after they are durable; use configure_log_hook",
-    ),
     ("aaa.load_acl_map", NO_AAA),
     ("aaa.make_access_control_list", NO_AAA),
     ("aaa.make_http_url_resource", NO_AAA),

@@ -203,7 +203,10 @@ fn the_webhook_posts_each_record_with_the_key() {
     });
     let (w, _) = tree(&[("KUMOMTA_WEBHOOK_URL", &url), ("X_KUMOMTA_KEY", "sesame")]);
     let record = message(b"{\"type\":\"Delivery\"}");
-    assert_eq!(block_on(w.policy.should_enqueue_log_record(&record, "webhook")).unwrap(), Some(true));
+    assert_eq!(
+        block_on(w.policy.should_enqueue_log_record(&record, "webhook")).unwrap(),
+        Some(true)
+    );
     let c =
         block_on(w.policy.open_connection("make.webhook.log_hook", "webhook.log_hook", None, None))
             .unwrap();
