@@ -8,13 +8,9 @@ use ringmta_mail::MessageId;
 pub fn id(line: &str) -> MessageId {
     let digest = digest(&SHA256, line.as_bytes());
     let bytes = digest.as_ref();
-    let word = |at: usize| u32::from_be_bytes([0, bytes[at], bytes[at + 1], bytes[at + 2]]);
     let node = [bytes[0] | 1, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]];
     let clock_sequence = u16::from_be_bytes([bytes[6], bytes[7]]);
-    // Within its second, in the ticks of 100 ns that ids count.
-    let ticks = u64::from(word(8)) % 10_000_000;
-    let nanos = timestamp(line).saturating_mul(1_000_000_000) + ticks * 100;
-    MessageId::new_v1(nanos, clock_sequence, node)
+    MessageId::new_v1(nanos(line), clock_sequence, node)
 }
 
 /// The key of several events that are told together.
@@ -31,6 +27,14 @@ pub fn of_batch(lines: &[String]) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// When an event happened, nanoseconds since 1970; 0 when it does not say.
+fn nanos(line: &str) -> u64 {
+    const FIELD: &str = "\"event_time\":\"";
+    let text = line.find(FIELD).and_then(|at| line[at + FIELD.len()..].split('"').next());
+    let exact = text.and_then(ringmta_mail::time::parse_rfc3339);
+    exact.unwrap_or_else(|| timestamp(line).saturating_mul(1_000_000_000))
 }
 
 /// When an event happened, seconds since 1970; 0 when it does not say.
@@ -54,7 +58,9 @@ mod tests {
         let ids: std::collections::BTreeSet<_> =
             (0..1000).map(|n| id(&line(n)).to_string()).collect();
         assert_eq!(ids.len(), 1000);
-        assert_eq!(id(&line(1)).created_unix_nanos() / 1_000_000_000, 1_700_000_000);
+        assert_eq!(id(&line(1)).created_unix_nanos(), 1_700_000_000_000_000_000);
+        let exact = "{\"timestamp\":5,\"event_time\":\"2023-11-14T22:13:20.000012300Z\"}";
+        assert_eq!(id(exact).created_unix_nanos(), 1_700_000_000_000_012_300);
         assert_eq!(of_batch(&[line(1)]), id(&line(1)).to_string());
         assert_eq!(of_batch(&[line(1), line(2)]).len(), 32);
         assert_ne!(of_batch(&[line(1), line(2)]), of_batch(&[line(2), line(1)]));

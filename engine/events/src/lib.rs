@@ -3,7 +3,7 @@
 //! - [`record`] one event as JSON · [`sinks`] what goes where · [`log_file`] zstd log files · [`metrics`] counters of a shard
 //! - [`hook_log`] the durable event log hooks read, `event_files` its files, [`position`] a place in it
 //! - [`hook`] one hook, `hook_run` its tasks; [`window`] its events that are under way · [`queued`] those that are messages
-//!   in queues · `post` a request of the engine's own, `signature` of whom it is · [`backoff`] when it may send ·
+//!   in queues, `hook_queue` what becomes of them · `post` a request of the engine's own, `signature` of whom it is · [`backoff`] when it may send ·
 //!   [`retry_after`] what its receiver asks for · [`dead_letters`] events nobody takes · [`event_key`] what tells one event
 //!   from another
 //! - [`context`] what every part of a shard may need to know of it, [`policy_cell`] its policy
@@ -18,6 +18,7 @@ mod event_files;
 pub mod event_key;
 pub mod hook;
 pub mod hook_log;
+mod hook_queue;
 pub mod hook_run;
 pub mod limits;
 pub mod log_file;

@@ -13,8 +13,8 @@ pub fn configured(shard: &Shard, parts: &QueueName, config: QueueConfig) -> Queu
         return config;
     };
     let by_name = format!("make.{}.log_hook", hook.name);
-    let is_plain = config.protocol == Protocol::default();
-    if hook.constructor.is_some() || is_plain && shard.policy().handles(&by_name) {
+    let names_one = matches!(config.protocol, Protocol::Lua { .. });
+    if hook.constructor.is_some() || !names_one && shard.policy().handles(&by_name) {
         return QueueConfig { protocol: protocol(hook, by_name), ..config };
     }
     config
