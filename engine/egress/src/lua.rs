@@ -28,7 +28,9 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases) {
     via.protocol = "Lua";
     let most = ready.path().max_deliveries_per_connection;
     let mut sent = 0;
-    while sent < most && !shard.context.stopping.get() {
+    // The object is of the policy that made it: one that is loaded anew makes its own.
+    let serial = shard.serial();
+    while sent < most && !shard.context.stopping.get() && shard.serial() == serial {
         if sent > 0 && leases.gives_way_busy(shard, ready, sent) {
             break;
         }

@@ -473,6 +473,13 @@ fn help(name: &str) -> &'static str {
         "policy_load_failed_total" => "loads of the policy that failed",
         "policy_load_microseconds_total" => "time shards did nothing but load the policy",
         "work_list_count" => "messages that are about to be failed, expired or held",
+        hook if hook.starts_with("log_hook_") => help_of_hook(hook),
+        _ => "see the reference",
+    }
+}
+
+fn help_of_hook(name: &str) -> &'static str {
+    match name {
         "log_hook_backlog_count" => "events a log hook has not taken yet",
         "log_hook_queued_count" => "events of a log hook that are messages in queues",
         "log_hook_backlog_bytes" => "bytes of the event log of a log hook",

@@ -15,6 +15,7 @@ mod doors;
 mod events;
 mod front_ends;
 mod hook_queues;
+mod hook_trees;
 mod http_api;
 mod idle;
 mod injection;
