@@ -39,6 +39,8 @@ pub struct Cell {
     pub dkim: bool,
     /// Post every event to a receiver, in batches.
     pub webhook: bool,
+    /// A receiver of the caller's own for every event, by its URL, and events per post.
+    pub receiver: Option<(String, u32)>,
     /// Share of messages the sink refuses for now, percent.
     pub tempfail: u32,
     /// Shards of ringmta.
@@ -55,6 +57,7 @@ impl Default for Cell {
             domains: 1,
             dkim: false,
             webhook: false,
+            receiver: None,
             tempfail: 0,
             shards: 2,
         }

@@ -195,9 +195,10 @@ fn ringmta(
     if relaxed {
         command.arg("--relaxed");
     }
-    let webhook = match cell.webhook {
-        true => format!("http://{}", webhook::start()?),
-        false => String::new(),
+    let (webhook, batch) = match (&cell.receiver, cell.webhook) {
+        (Some((url, batch)), _) => (url.clone(), *batch),
+        (None, true) => (format!("http://{}", webhook::start()?), 100),
+        (None, false) => (String::new(), 100),
     };
     command
         // The smallest policy, relay.lua, has names of its own.
@@ -213,7 +214,7 @@ fn ringmta(
         .env("RINGMTA_HTTP_LISTEN", http.to_string())
         .env("RINGMTA_SANDBOX", sink.to_string())
         .env("KUMOMTA_WEBHOOK_URL", webhook)
-        .env("KUMOMTA_WEBHOOK_BATCH", "100");
+        .env("KUMOMTA_WEBHOOK_BATCH", batch.to_string());
     if cell.dkim {
         let key = dir.join("dkim.pem");
         let made = Command::new("openssl").args(["genrsa", "-out"]).arg(&key).arg("2048").output();

@@ -32,3 +32,5 @@ pub const MONITOR_SETTLE_MS: u64 = 500;
 pub const MONITOR_SETTLE_TRIES: usize = 20;
 /// Longest a policy may take over who may use a path of the HTTP interface.
 pub const ACCESS_RULES_SECS: u64 = 30;
+/// Longest an answer waits for the dead letters of a hook to be sent on their way anew, seconds; it goes on after that.
+pub const REPLAY_ANSWER_SECS: u64 = 20;

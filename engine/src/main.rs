@@ -3,7 +3,7 @@
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
 use ringmta::cli::{
-    check, ctl, dev, healthcheck, init, print, prove, run, script, spool, validate,
+    check, ctl, dev, healthcheck, hooks, init, print, prove, run, script, spool, validate,
 };
 use ringmta::diagnostics;
 use std::process::ExitCode;
@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         Some(Command::Healthcheck(args)) => healthcheck::healthcheck(args),
         Some(Command::Print(what)) => print::print(what),
         Some(Command::Ctl(args)) => ctl::ctl(args),
+        Some(Command::Hooks(args)) => hooks::hooks(args),
         Some(Command::Spool(args)) => return spool::spool(args),
     };
     finish(result)

@@ -225,8 +225,8 @@ function kumo.configure_http_log_hook(options) end
 ---@param options kumo.LocalLogsOptions
 function kumo.configure_local_logs(options) end
 
----@deprecated Not supported: records are told after they are durable; use configure_log_hook.
-function kumo.configure_log_disposition_hook(...) end
+---@param options kumo.LogDispositionHookOptions
+function kumo.configure_log_disposition_hook(options) end
 
 ---@param options kumo.LogHookOptions
 function kumo.configure_log_hook(options) end

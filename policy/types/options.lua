@@ -101,10 +101,16 @@
 ---@field headers? any[] Headers to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.
 ---@field deferred_spool? boolean Keep log messages in memory. Default: false. No effect: hooks read the durable event log with a cursor.
----@field constructor? string Event that makes the connection records are sent over; `make.<name>` by default.
----@field batch_size? integer Records per `send_batch`. Default: 1.
+---@field constructor? string Event that makes the connection for records in the hook's own queue, `<name>.log_hook`, whatever protocol that queue's configuration names. Records are put there unless `should_enqueue_log_record` names another queue.
+---@field batch_size? integer Records per `send_batch` of that constructor. Default: 1.
 ---@field min_batch_size? integer Fewer are sent only after `max_batch_latency`. Default: 1.
 ---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 0.
+---@field max_backlog_bytes? integer Bytes of events that may wait for their receivers, over all shards; beyond it the oldest are given up. Default: 8589934592.
+
+---Options of `kumo.configure_log_disposition_hook`.
+---@class kumo.LogDispositionHookOptions
+---@field name string Its name; the event is called after it.
+---@field per_record? table<string, any> Which record types: `enable`, by type or for `Any` other. Default: {}.
 
 ---Options of `kumo.configure_http_log_hook`.
 ---@class kumo.HttpLogHookOptions
@@ -114,6 +120,11 @@
 ---@field batch_size? integer Records per request. Default: 100.
 ---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 1.
 ---@field timeout? number|string Deadline of one request (duration). Default: 60.
+---@field compression? string `gzip` compresses the bodies of requests; `none` does not. Default: "none".
+---@field signing_secret? string Secret that signs requests as Standard Webhooks has it (`webhook-signature`): `whsec_` and base64, or any text. What is signed is the JSON, compressed or not.
+---@field event_ids? boolean Put `event_id` into each record: the same each time an event is told, over restarts and replays. Default: false.
+---@field max_age? number|string Age at which an event that its receiver has not taken is given up (duration). Default: 604800.
+---@field max_backlog_bytes? integer Bytes of events that may wait for the receiver, over all shards; beyond it the oldest are given up. Default: 8589934592.
 ---@field meta? any[] Metadata to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field headers? any[] Headers of the message to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.

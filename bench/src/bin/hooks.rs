@@ -1,18 +1,23 @@
-//! How fast the shipped tree's webhook drains a backlog: events/s, with one event per POST and in batches, to a
-//! receiver that answers at once and to one that takes its time.
+//! What the shipped tree's webhook does and costs, with one event per POST and in batches, to a receiver that answers at
+//! once and to one that takes its time: events/s from a backlog; events/s while mail comes at full speed, and the CPU it
+//! adds to a message; the time from a delivery to its POST.
 //!
 //! ```text
-//! cargo build --release -p ringmta && cargo run --release -p ringmta-bench --bin hooks
+//! cargo build --release -p ringmta -p loadgen && cargo run --release -p ringmta-bench --bin hooks
 //! ```
 
 use anyhow::{bail, Context};
 use clap::Parser;
-use ringmta_bench::webhook;
+use hdrhistogram::Histogram;
+use ringmta_bench::cell::{Cell, Source};
+use ringmta_bench::engine::{Engine, Programs};
+use ringmta_bench::run::Site;
+use ringmta_bench::{proc, webhook};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest one run may take.
@@ -21,7 +26,7 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 #[derive(Parser)]
-#[command(about = "Events per second of the shipped webhook, from a backlog of events")]
+#[command(about = "What the shipped webhook does and costs: from a backlog, and while mail comes")]
 struct Args {
     /// The engine.
     #[arg(long, default_value = "target/release/ringmta")]
@@ -35,10 +40,146 @@ struct Args {
     /// Events of a run with one event per POST; batches get ten times as many.
     #[arg(long, default_value_t = 50_000)]
     events: usize,
+    /// Messages of a run with mail.
+    #[arg(long, default_value_t = 40_000)]
+    messages: u64,
+    /// Messages per second while latencies are measured.
+    #[arg(long, default_value_t = 400)]
+    rate: u32,
+    /// Leave out the backlog, or the mail.
+    #[arg(long, value_parser = ["backlog", "mail"])]
+    only: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    let is_wanted = |part: &str| args.only.as_ref().is_none_or(|only| only == part);
+    if is_wanted("backlog") {
+        backlog(&args)?;
+    }
+    if is_wanted("mail") {
+        with_mail(&args)?;
+    }
+    Ok(())
+}
+
+/// What a receiver has heard.
+#[derive(Default)]
+struct Heard {
+    events: AtomicUsize,
+    /// From the time of a Delivery's record to its POST, microseconds.
+    micros: Mutex<Option<Histogram<u64>>>,
+}
+
+impl Heard {
+    fn post(&self, body: &[u8]) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let text = String::from_utf8_lossy(body);
+        self.events.fetch_add(text.matches("{\"type\":\"").count(), Ordering::SeqCst);
+        let Ok(mut micros) = self.micros.lock() else { return };
+        let Some(histogram) = micros.as_mut() else { return };
+        for delivery in text.split("{\"type\":\"Delivery\"").skip(1) {
+            let field =
+                delivery.split("\"event_time\":\"").nth(1).and_then(|t| t.split('"').next());
+            let at = field.and_then(ringmta_policy::time::parse_rfc3339).unwrap_or_default();
+            let age = (now.as_nanos() as u64).saturating_sub(at) / 1000;
+            histogram.saturating_record(age);
+        }
+    }
+}
+
+/// CPU that a hook adds to a message, and how late its events are told.
+fn with_mail(args: &Args) -> anyhow::Result<()> {
+    let bin = args.engine.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let programs = Programs { bin, policy: args.policy.clone() };
+    println!(
+        "{:>8} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
+        "batch", "answer", "messages/s", "events/s", "us/message", "p50 ms", "p99 ms"
+    );
+    let bare = mail(args, &programs, None)?;
+    println!("{:>8} {:>12} {:>12.0} {:>12} {:>12.1}", "none", "", bare.messages, "", bare.micros);
+    for (batch, delay_ms) in [(1, 0), (1, 200), (100, 0), (100, 200)] {
+        let one = mail(args, &programs, Some((batch, Duration::from_millis(delay_ms))))?;
+        let added = one.micros - bare.micros;
+        println!(
+            "{batch:>8} {delay_ms:>9} ms {:>12.0} {:>12.0} {:>12} {:>12.1} {:>12.1}",
+            one.messages,
+            one.events,
+            format!("+{added:.1}"),
+            one.p50,
+            one.p99
+        );
+    }
+    Ok(())
+}
+
+/// What a run with mail came to.
+#[derive(Default)]
+struct Mail {
+    /// Delivered per second.
+    messages: f64,
+    /// Told per second, from the first message sent to the last event told.
+    events: f64,
+    /// CPU of the engine, microseconds per message.
+    micros: f64,
+    /// Milliseconds from a delivery to its POST, at the rate of `Args`.
+    p50: f64,
+    p99: f64,
+}
+
+fn mail(args: &Args, programs: &Programs, hook: Option<(u32, Duration)>) -> anyhow::Result<Mail> {
+    let heard = Arc::new(Heard::default());
+    let receiver = match hook {
+        Some((batch, delay)) => {
+            let heard = heard.clone();
+            let addr = webhook::start_with(move |body| {
+                heard.post(body);
+                if !delay.is_zero() {
+                    std::thread::sleep(delay);
+                }
+            })?;
+            Some((format!("http://{addr}"), batch))
+        }
+        None => None,
+    };
+    let cell =
+        Cell { source: Source::Loadgen, shards: args.shards as u32, receiver, ..Cell::default() };
+    let mut site = Site::start(&Engine::Ringmta { relaxed: false }, programs, &cell)?;
+    let before = proc::read(site.engine.pid);
+    let began = Instant::now();
+    let outcome = site.relay(programs, &cell, args.messages)?;
+    let all = if hook.is_some() { 2 * args.messages as usize } else { 0 };
+    let wait_for = |count: usize| {
+        while heard.events.load(Ordering::SeqCst) < count {
+            if began.elapsed() > RUN_TIMEOUT {
+                bail!("only {:?} of {count} events were told", heard.events);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    };
+    wait_for(all)?;
+    let mut mail = Mail {
+        messages: outcome.delivered,
+        events: all as f64 / began.elapsed().as_secs_f64(),
+        micros: proc::read(site.engine.pid).since(&before).cpu_us / args.messages as f64,
+        ..Mail::default()
+    };
+    if hook.is_some() {
+        *heard.micros.lock().map_err(|_| anyhow::anyhow!("a receiver has panicked"))? =
+            Some(Histogram::new_with_bounds(1, 600_000_000, 3)?);
+        site.latency(programs, &cell, f64::from(args.rate))?;
+        // Events that are still under way are few, and would be the latest.
+        let told = heard.events.load(Ordering::SeqCst);
+        wait_for(told.next_multiple_of(2))?;
+        let micros = heard.micros.lock().map_err(|_| anyhow::anyhow!("a receiver has panicked"))?;
+        let at = |q: f64| micros.as_ref().map_or(0.0, |h| h.value_at_quantile(q) as f64 / 1000.0);
+        (mail.p50, mail.p99) = (at(0.5), at(0.99));
+    }
+    Ok(mail)
+}
+
+fn backlog(args: &Args) -> anyhow::Result<()> {
     println!("{:>8} {:>12} {:>10} {:>10} {:>12}", "batch", "answer", "events", "POSTs", "events/s");
     for (batch, delay_ms, events) in [
         (1, 0, args.events),
@@ -46,7 +187,7 @@ fn main() -> anyhow::Result<()> {
         (100, 0, args.events * 10),
         (100, 200, args.events * 10),
     ] {
-        let (posts, seconds) = drain(&args, batch, Duration::from_millis(delay_ms), events)?;
+        let (posts, seconds) = drain(args, batch, Duration::from_millis(delay_ms), events)?;
         let rate = events as f64 / seconds;
         println!("{batch:>8} {delay_ms:>9} ms {events:>10} {posts:>10} {rate:>12.0}");
     }

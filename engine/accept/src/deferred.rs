@@ -11,7 +11,6 @@ use ringmta_shard::limits::DELIVERY_HANDLER_SECS;
 use ringmta_shard::state::Shard;
 use ringmta_shard::{ending, entry, places};
 use ringmta_smtp::response::Response;
-use ringmta_spool::log::load;
 use serde_json::Value;
 use std::rc::Rc;
 use std::time::Duration;
@@ -58,7 +57,7 @@ async fn inject_all(shard: Rc<Shard>, queue: Rc<ScheduledQueue>) {
 
 /// Asks policy about a message of the queue and sends it on its way.
 async fn inject(shard: &Rc<Shard>, mut item: Item) {
-    let message = match load::load(&shard.spool, item.at).await {
+    let message = match places::load(shard, item.at, item.id).await {
         Ok(message) => message,
         Err(why) => {
             tracing::error!("message {} cannot be read: {why}", item.id);

@@ -46,3 +46,7 @@ pub const DEFERRED_INJECT_RETRY_MS: u64 = 10_000;
 /// Wait for the disk to take a message before its client is told 451, seconds: as long as clients wait
 /// for the reply to the final dot (RFC 5321 section 4.5.3.2.6).
 pub const STORE_WAIT_SECS: u64 = 600;
+/// Events of a hook that a shard asks policy about at once, whether it wants them.
+pub const LOG_RECORD_ASKS: usize = 64;
+/// Longest such a question may take, seconds; then the event is set aside.
+pub const LOG_RECORD_ASK_SECS: u64 = 60;

@@ -35,7 +35,12 @@ fn open(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>) {
     let aggressive = ready.path.borrow().aggressive_connection_opening;
     let connections = ready.connections.get();
     // A new connection is opened for every few waiting messages, up to the limit: fewer, busier ones measured fastest.
-    let wanted = if aggressive { waiting } else { waiting.div_ceil(limits::READY_PER_CONNECTION) };
+    let per_connection = limits::READY_PER_CONNECTION.max(ready.sends.batch.get());
+    let wanted = if aggressive { waiting } else { waiting.div_ceil(per_connection) };
+    let wanted = match *ready.carrier.borrow() {
+        Carrier::Lua(_) => wanted.min(ready.sends.allowed()),
+        Carrier::Smtp | Carrier::Maildir(_) => wanted,
+    };
     if connections >= wanted || (connections > 0 && ready.connect_after.get() > mono_nanos()) {
         return;
     }

@@ -1,11 +1,13 @@
-//! Mail that a policy's own connection object takes (`protocol = { custom_lua = ... }`).
+//! Messages that a policy's own connection object takes (`protocol = { custom_lua = ... }`): mail, and events of hooks.
 
 use crate::limits;
 use crate::next;
 use crate::outcome;
 use crate::words::{self, Cause};
-use ringmta_io::deadline;
-use ringmta_policy::PolicyError;
+use ringmta_events::backoff::pause_of;
+use ringmta_events::retry_after;
+use ringmta_io::{self as io, deadline, mono_nanos};
+use ringmta_policy::{LuaConnection, Message, PolicyError, Protocol, QueueConfig};
 use ringmta_queue::model::ReadyQueue;
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::ending;
@@ -18,24 +20,14 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+const LIMIT: Duration = Duration::from_secs(limits::LUA_DELIVERY_SECS);
+
 /// Runs one connection of the policy from its making to its close.
 pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, constructor: &str) {
-    let policy = shard.policy();
-    // Each scheduled queue has connections of its own: they are made for its domain, tenant and campaign.
-    let parts = ringmta_policy::QueueName::parse(&ready.plan.borrow().site);
-    let (tenant, campaign) = (parts.tenant.as_deref(), parts.campaign.as_deref());
-    let limit = Duration::from_secs(limits::LUA_DELIVERY_SECS);
-    let opened = policy.open_connection(constructor, &parts.domain, tenant, campaign);
-    let connection = match deadline(limit, opened).await {
-        Ok(Ok(connection)) => connection,
+    let connection = match open(shard, ready, constructor).await {
+        Ok(connection) => connection,
         // Whatever it says: without a connection nobody has seen the message.
-        Ok(Err(error)) => {
-            return outcome::connection_failed(shard, ready, no_connection(&one_line(&error)))
-        }
-        Err(_) => {
-            let why = format!("{constructor} took over {limit:?}");
-            return outcome::connection_failed(shard, ready, no_connection(&why));
-        }
+        Err(why) => return outcome::connection_failed(shard, ready, no_connection(&why)),
     };
     let _open = ready.opened();
     let mut via = ready.via(ringmta_smtp::ids::random_uuid());
@@ -44,64 +36,212 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, con
     via.peer = Some(SocketAddr::from(([0, 0, 0, 0], 0)));
     let most = ready.path().max_deliveries_per_connection;
     let mut sent = 0;
-    while sent < most && !shard.context.stopping.get() {
+    // The object is of the policy that made it: one that is loaded anew makes its own.
+    let serial = shard.serial();
+    while sent < most && !shard.context.stopping.get() && shard.serial() == serial {
         if sent > 0 && leases.gives_way_busy(shard, ready, sent) {
             break;
         }
-        let Some(delivery) = next::next(shard, ready).await else {
-            let stays = !leases.gives_way_idle(shard, ready, sent);
+        let is_enough = ready.sends.is_enough();
+        let batch = match is_enough {
+            true => Vec::new(),
+            false => gather(shard, ready, most - sent, connection.has_batch()).await,
+        };
+        if batch.is_empty() {
+            let stays = is_enough || !leases.gives_way_idle(shard, ready, sent);
             if stays && ready.wait_idle(ready.path().idle_timeout).await {
                 continue;
             }
             break;
-        };
-        sent += 1;
-        let message = delivery.message.clone();
-        let result = deadline(limit, connection.send(&message)).await;
-        let Ok(result) = result else {
-            // Nobody knows what its object is doing now.
-            let response = broken(&format!("send took longer than {limit:?}"));
-            defer(shard, &via, delivery, &response).await;
+        }
+        sent += batch.len();
+        if !send(shard, ready, &via, &connection, batch).await {
             break;
-        };
-        settle(shard, &via, delivery, result).await;
+        }
     }
-    if deadline(limit, connection.close()).await.is_err() {
-        tracing::error!("{constructor}: close took longer than {limit:?}");
+    if deadline(LIMIT, connection.close()).await.is_err() {
+        tracing::error!("{constructor}: close took longer than {LIMIT:?}");
     }
 }
 
-async fn defer(shard: &Rc<Shard>, via: &Via, delivery: Delivery, response: &Response) {
+/// Makes a connection; else what the policy said, or why there is none. Each scheduled queue has connections of its own:
+/// they are made for its domain, tenant and campaign.
+async fn open(
+    shard: &Rc<Shard>,
+    ready: &Rc<ReadyQueue>,
+    constructor: &str,
+) -> Result<LuaConnection, String> {
+    let parts = ringmta_policy::QueueName::parse(&ready.plan.borrow().site);
+    let (tenant, campaign) = (parts.tenant.as_deref(), parts.campaign.as_deref());
+    let policy = shard.policy();
+    let opened = policy.open_connection(constructor, &parts.domain, tenant, campaign);
+    match deadline(LIMIT, opened).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(error)) => Err(one_line(&error)),
+        Err(_) => Err(format!("{constructor} took over {LIMIT:?}")),
+    }
+}
+
+/// How messages are put together.
+struct Batching {
+    most: usize,
+    fewest: usize,
+    patience: Duration,
+}
+
+impl Batching {
+    fn of(config: &QueueConfig) -> Batching {
+        match config.protocol {
+            Protocol::Lua { batch_size, min_batch_size, max_batch_latency, .. } => {
+                Batching { most: batch_size, fewest: min_batch_size, patience: max_batch_latency }
+            }
+            _ => Batching { most: 1, fewest: 1, patience: Duration::ZERO },
+        }
+    }
+}
+
+/// The messages that are sent next, `most` at the most: as many at once as their queue says, if the connection can.
+async fn gather(
+    shard: &Rc<Shard>,
+    ready: &Rc<ReadyQueue>,
+    most: usize,
+    has_batch: bool,
+) -> Vec<Delivery> {
+    let Some(first) = next::next(shard, ready).await else { return Vec::new() };
+    let how = Batching::of(&first.item.queue.config());
+    let most = if has_batch { how.most.min(most) } else { 1 };
+    let fewest = how.fewest.min(most);
+    ready.sends.batch.set(most);
+    let mut batch = vec![first];
+    let end = mono_nanos().saturating_add(how.patience.as_nanos() as u64);
+    while batch.len() < most {
+        if let Some(delivery) = next::next(shard, ready).await {
+            batch.push(delivery);
+            continue;
+        }
+        let left = Duration::from_nanos(end.saturating_sub(mono_nanos()));
+        if batch.len() >= fewest || left.is_zero() || shard.context.stopping.get() {
+            break;
+        }
+        ready.wait_idle(left).await;
+    }
+    batch
+}
+
+/// Sends a batch. False when nobody knows what the connection is doing now.
+async fn send(
+    shard: &Rc<Shard>,
+    ready: &Rc<ReadyQueue>,
+    via: &Via,
+    connection: &LuaConnection,
+    batch: Vec<Delivery>,
+) -> bool {
+    let messages: Vec<Message> = batch.iter().map(|delivery| delivery.message.clone()).collect();
+    let started = mono_nanos();
+    ready.sends.begin();
+    let sent = async {
+        match messages.as_slice() {
+            [one] => connection.send(one).await,
+            many => connection.send_batch(many).await,
+        }
+    };
+    let result = deadline(LIMIT, sent).await;
+    ready.sends.end(mono_nanos().saturating_sub(started));
+    let Ok(result) = result else {
+        let response = broken(&format!("send took longer than {LIMIT:?}"));
+        for delivery in batch {
+            defer(shard, ready, via, delivery, &response).await;
+        }
+        return false;
+    };
+    match result {
+        Ok(content) => {
+            let response = Response { code: 200, content, ..Response::default() };
+            delivered(shard, ready, via, batch, &response);
+            true
+        }
+        Err(error) => {
+            refused(shard, ready, via, batch, &failure(&error)).await;
+            true
+        }
+    }
+}
+
+fn delivered(
+    shard: &Rc<Shard>,
+    ready: &Rc<ReadyQueue>,
+    via: &Via,
+    batch: Vec<Delivery>,
+    response: &Response,
+) {
+    ready.sends.failures.set(0);
+    for delivery in batch {
+        let recipients = delivery.message.recipients();
+        outcome::delivered(shard, via, &delivery, &recipients, response);
+        ending::finish(shard, delivery.item);
+    }
+    // Those that waited until fewer were under way may go.
+    shard.queues.kick(ready);
+}
+
+async fn refused(
+    shard: &Rc<Shard>,
+    ready: &Rc<ReadyQueue>,
+    via: &Via,
+    batch: Vec<Delivery>,
+    response: &Response,
+) {
+    let is_event = batch.first().is_some_and(|delivery| delivery.item.is_event());
+    if response.is_permanent() {
+        ready.sends.failures.set(0);
+    } else if is_event {
+        leave_alone(shard, ready, response);
+    }
+    for delivery in batch {
+        if response.is_permanent() {
+            let recipients = delivery.message.recipients();
+            outcome::bounce(shard, via, &delivery, &recipients, response);
+            ending::finish(shard, delivery.item);
+        } else {
+            defer(shard, ready, via, delivery, response).await;
+        }
+    }
+    shard.queues.kick(ready);
+}
+
+/// A receiver of events that takes nothing gets pauses, which grow, and single tries until it is back; its own word on
+/// that counts.
+fn leave_alone(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: &Response) {
+    let failures = ready.sends.failures.get().saturating_add(1);
+    ready.sends.failures.set(failures);
+    let grown = ready.sends.is_failing().then(|| pause_of(failures - 1, io::random_u64()));
+    if let Some(pause) = asked_pause(response).or(grown) {
+        next::block(shard, ready, pause);
+    }
+}
+
+/// How long the receiver asks to be left alone, as far as it is believed.
+fn asked_pause(response: &Response) -> Option<Duration> {
+    const MOST: Duration = Duration::from_millis(ringmta_events::limits::HOOK_RETRY_AFTER_MAX_MS);
+    retry_after::named_in(&response.content).map(|pause| pause.min(MOST))
+}
+
+async fn defer(
+    shard: &Rc<Shard>,
+    ready: &Rc<ReadyQueue>,
+    via: &Via,
+    delivery: Delivery,
+    response: &Response,
+) {
     let recipients = delivery.message.recipients();
     let peer = via.peer.filter(|_| !response.is_internal());
     let via = Via { peer, ..via.clone() };
     outcome::transient(shard, &via, &delivery, &recipients, response);
-    retry::retry(shard, delivery, recipients, response).await;
-}
-
-async fn settle(
-    shard: &Rc<Shard>,
-    via: &Via,
-    delivery: Delivery,
-    result: Result<String, PolicyError>,
-) {
-    let recipients = delivery.message.recipients();
-    match result {
-        Ok(content) => {
-            let response = Response { code: 200, content, ..Response::default() };
-            outcome::delivered(shard, via, &delivery, &recipients, &response);
-            ending::finish(shard, delivery.item);
-        }
-        Err(error) => {
-            let response = failure(&error);
-            if response.is_permanent() {
-                outcome::bounce(shard, via, &delivery, &recipients, &response);
-                ending::finish(shard, delivery.item);
-            } else {
-                defer(shard, via, delivery, &response).await;
-            }
-        }
+    let asked = asked_pause(response).filter(|_| delivery.item.is_event());
+    if delivery.item.is_event() {
+        shard.events.trouble(&ready.name, &response.to_text());
     }
+    retry::retry_after(shard, delivery, recipients, response, asked).await;
 }
 
 /// What a failed `send` comes to. A rejection is the answer of the far side, its text as it is.

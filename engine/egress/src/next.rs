@@ -4,12 +4,11 @@
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos, steady_millis};
 use ringmta_queue::model::ReadyQueue;
-use ringmta_queue::model::{Item, Loaded};
+use ringmta_queue::model::{Item, Kept, Loaded};
 use ringmta_queue::tasks::Task;
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::state::Shard;
 use ringmta_shard::{admit, flow, leases, places};
-use ringmta_spool::log::load;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -48,8 +47,10 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
             return None;
         }
         if let Some(delivery) = with_body(shard, ready, item).await {
-            if is_planted(Bug::DoneBeforeDelivery) {
-                shard.spool.done(delivery.item.at);
+            if let (true, Kept::Record(at)) =
+                (is_planted(Bug::DoneBeforeDelivery), delivery.item.at)
+            {
+                shard.spool.done(at);
             }
             return Some(delivery);
         }
@@ -85,7 +86,7 @@ async fn with_body(shard: &Rc<Shard>, ready: &ReadyQueue, mut item: Item) -> Opt
             return Some(Delivery { item, message, hand });
         }
     }
-    match load::load(&shard.spool, item.at).await {
+    match places::load(shard, item.at, item.id).await {
         Ok(message) => {
             message.set_num_attempts(item.attempts);
             item.loaded = Some(Box::new(Loaded::new(message.clone(), &shard.queues.resident)));

@@ -10,6 +10,7 @@ use ringmta_policy::EnvelopeAddress;
 use ringmta_queue::model::ReadyQueue;
 use ringmta_queue::tasks::{Failed, Task};
 use ringmta_shard::delivery::Delivery;
+use ringmta_shard::ending;
 use ringmta_shard::flow;
 use ringmta_shard::retry::AFTER_ATTEMPT;
 use ringmta_shard::state::Shard;
@@ -26,7 +27,13 @@ pub fn delivered(
     recipients: &[EnvelopeAddress],
     response: &Response,
 ) {
-    shard.metrics.delivered(&via.site, recipients.len(), delivery.item.id, via.path());
+    match delivery.item.is_event() {
+        true => shard.metrics.told(&via.site, via.path()),
+        false => {
+            let id = delivery.item.id;
+            shard.metrics.delivered(&via.site, recipients.len(), id, via.path());
+        }
+    }
     record(shard, Kind::Delivery, via, delivery, recipients, response);
 }
 
@@ -53,6 +60,7 @@ pub fn bounce(
     response: &Response,
 ) {
     shard.metrics.failed(&via.site, recipients.len(), via.path());
+    ending::set_aside(shard, &delivery.item, response);
     record(shard, Kind::Bounce, via, delivery, recipients, response);
 }
 

@@ -1,22 +1,24 @@
 //! Hooks: readers of the event log that pass events on, each at least once, those of one message in their order.
 //!
-//! One task reads the log into the [`Window`], one writes down how far its events are taken (`hook_run`); each request is
-//! a task of its own (`hook_send`). What a receiver does not take is tried again with pauses ([`Backoff`]); what it refuses for
-//! good is set aside ([`DeadLetters`]).
+//! One task reads the log into the [`Window`], one writes down how far its events are taken (`hook_run`). The events of a
+//! hook of the policy become messages in queues ([`Queued`]), whose limits and retries they follow. Those of a hook of the
+//! engine are posted, each request a task of its own (`post`): what a receiver does not take is tried again with pauses
+//! ([`Backoff`]). What is refused for good is set aside ([`DeadLetters`]).
 
 use crate::backoff::Backoff;
+use crate::context::Context;
 use crate::dead_letters::DeadLetters;
-use crate::hook_connections::{agent, Connections};
 use crate::hook_log::HookLog;
-use crate::limits::{HOOK_SETTLE_MS, HOOK_TELL_SECS};
-use crate::window::{Batch, Batching, Event, Window};
+use crate::limits::{HOOK_FLUSH_GAP_MS, HOOK_READ_BYTES, HOOK_SETTLE_MS, HOOK_TELL_SECS};
+use crate::post::Poster;
+use crate::queued::Queued;
+use crate::window::{self, Batch, Batching, Event, Window};
 use ringmta_io as io;
 use ringmta_options::{HttpLogHook, LogHook, LogRecordSelect};
 use ringmta_policy::LogTemplate;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -32,8 +34,8 @@ pub struct Hook {
     pub(super) target: Target,
     /// Templates of the texts its messages carry, by record type or `Any`.
     pub(super) templates: BTreeMap<String, LogTemplate>,
-    /// Connection objects of the policy that wait for their next event.
-    pub(super) connections: Connections,
+    /// Events that are messages in queues.
+    pub queued: Queued,
     /// Events it was refused for good.
     pub dead_letters: DeadLetters,
     /// Events given up because they were too old.
@@ -47,6 +49,12 @@ pub struct Hook {
     /// While nothing succeeds, what is new and what has failed take turns.
     pub(super) is_turn_of_new: Cell<bool>,
     pub(super) committer: Cell<Option<Waker>>,
+    /// Waits for fewer questions to policy.
+    pub(super) asker: Cell<Option<Waker>>,
+    /// When the log was last made durable for it, monotonic nanoseconds.
+    flushed_nanos: Cell<Option<u64>>,
+    /// Of the events given up, those that have their record.
+    given_up: Cell<u64>,
     /// Losses not told yet, and when they were told last.
     pub(super) untold: Cell<u64>,
     pub(super) told_nanos: Cell<u64>,
@@ -54,10 +62,10 @@ pub struct Hook {
 
 /// Where a hook's events go.
 pub(super) enum Target {
-    /// The policy's own `send` or `send_batch`.
-    Lua(Box<LogHook>),
+    /// Into queues, as messages: the policy says which.
+    Queues(Box<LogHook>),
     /// Posted by the engine, over connections of its own.
-    Http(Arc<HttpLogHook>, ureq::Agent),
+    Http(Box<Poster>),
 }
 
 impl Hook {
@@ -65,14 +73,13 @@ impl Hook {
     pub fn lua(options: &LogHook, log: HookLog, dead_letters: PathBuf) -> Hook {
         let select = options.select();
         let templates = LogTemplate::of(&select);
-        let target = Target::Lua(Box::new(options.clone()));
+        let target = Target::Queues(Box::new(options.clone()));
         Hook { templates, ..Hook::new(&options.name, select, target, log, dead_letters) }
     }
 
     /// A hook of the engine.
     pub fn http(options: &HttpLogHook, log: HookLog, dead_letters: PathBuf) -> Hook {
-        let agent = agent(options.timeout);
-        let target = Target::Http(Arc::new(options.clone()), agent);
+        let target = Target::Http(Box::new(Poster::new(options)));
         Hook::new(&options.name, options.select(), target, log, dead_letters)
     }
 
@@ -89,7 +96,7 @@ impl Hook {
             log,
             target,
             templates: BTreeMap::new(),
-            connections: Connections::default(),
+            queued: Queued::default(),
             dead_letters: DeadLetters::new(dead_letters),
             too_old: Cell::new(0),
             window: RefCell::default(),
@@ -98,19 +105,96 @@ impl Hook {
             timer_nanos: Cell::new(0),
             is_turn_of_new: Cell::new(false),
             committer: Cell::new(None),
+            asker: Cell::new(None),
+            flushed_nanos: Cell::new(None),
+            given_up: Cell::new(0),
             untold: Cell::new(0),
             told_nanos: Cell::new(0),
         }
     }
 
-    fn batching(&self) -> Batching {
-        let (most, fewest, patience) = match &self.target {
-            Target::Lua(o) => (o.batch_size, o.min_batch_size, o.max_batch_latency),
-            Target::Http(o, _) => (o.batch_size, o.batch_size, o.max_batch_latency),
+    /// The options of a hook of the policy.
+    pub fn options(&self) -> Option<&LogHook> {
+        match &self.target {
+            Target::Queues(options) => Some(options),
+            Target::Http(_) => None,
+        }
+    }
+
+    /// The longest an event is tried, when that is not for its queue to say.
+    pub(super) fn max_age(&self) -> Duration {
+        match &self.target {
+            Target::Http(poster) => poster.options.max_age,
+            Target::Queues(_) => Duration::MAX,
+        }
+    }
+
+    /// Reads on in the log, which is made durable as far as it is read.
+    pub(super) async fn read(&self) {
+        let gap = Duration::from_millis(HOOK_FLUSH_GAP_MS);
+        if !self.log.has_unread() {
+            let since = self.flushed_nanos.get();
+            let since = since.map_or(gap, |at| Duration::from_nanos(io::mono_nanos() - at));
+            if since < gap {
+                io::sleep(gap - since).await;
+            }
+            self.log.flush().await;
+            self.flushed_nanos.set(Some(io::mono_nanos()));
+        }
+        match self.log.read(HOOK_READ_BYTES).await {
+            Ok((lines, end)) => {
+                let mut window = self.window.borrow_mut();
+                let now = io::mono_nanos();
+                for (line, position) in lines {
+                    window.push(line, position, now);
+                }
+                window.skip_to(end);
+            }
+            Err(error) => {
+                tracing::error!("hook {}: event log cannot be read: {error}", self.name);
+                io::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+
+    /// Sends dead letters on their way anew, those named or all, of this shard and of those that are gone. How many.
+    ///
+    /// # Errors
+    /// As the disk says.
+    pub async fn replay(&self, context: &Context, ids: &[String]) -> std::io::Result<u64> {
+        let (index, shards) = (context.index, context.shards);
+        let of = |number: usize| number == index || number >= shards && number % shards == index;
+        let again = |events: Vec<String>| async move {
+            let now = io::unix_nanos() / 1_000_000_000;
+            for event in events {
+                let line = window::replayed(&event, now);
+                self.log.append(|out| out.extend_from_slice(line.as_bytes()));
+            }
+            self.log.flush().await;
         };
-        let most = most.max(1);
-        let patience_nanos = patience.as_nanos() as u64;
-        Batching { most, fewest: fewest.clamp(1, most), patience_nanos }
+        self.dead_letters.take(of, ids, again).await
+    }
+
+    /// Keeps events that no receiver takes in a file, when the disk takes them.
+    pub(super) async fn set_aside(&self, events: &[Event], why: &str) -> bool {
+        for event in events {
+            if let Err(error) = self.dead_letters.add(&event.line, why).await {
+                tracing::error!("{}: {error}", self.dead_letters.path().display());
+                return false;
+            }
+        }
+        let file = self.dead_letters.path().display();
+        self.tell_lost(events.len() as u64, &format!("set aside in {file}: {why}"));
+        true
+    }
+
+    fn batching(&self) -> Batching {
+        let Target::Http(poster) = &self.target else {
+            return Batching { most: 1, fewest: 1, patience_nanos: 0 };
+        };
+        let most = poster.options.batch_size.max(1);
+        let patience_nanos = poster.options.max_batch_latency.as_nanos() as u64;
+        Batching { most, fewest: most, patience_nanos }
     }
 
     /// What is told next, when another request may begin.
@@ -151,6 +235,12 @@ impl Hook {
         if self.window.borrow().is_done_further() {
             self.committer.take().into_iter().for_each(Waker::wake);
         }
+    }
+
+    /// Events given up since this was last asked: too old, or too many.
+    pub(super) fn take_given_up(&self) -> u64 {
+        let all = self.too_old.get() + self.log.dropped.get();
+        all - self.given_up.replace(all)
     }
 
     /// Says that events were lost, now or with those that follow.

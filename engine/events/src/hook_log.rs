@@ -5,9 +5,7 @@ use crate::event_files::{
     append_durably, count_lines, cut_torn_tail, lines_of, list, name, read_cursor, read_from,
     remove_segment, size_of, write_cursor,
 };
-use crate::limits::{
-    EVENT_SEGMENT_BYTES, HOOK_BACKLOG_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_SEGMENTS_LOOK,
-};
+use crate::limits::{EVENT_SEGMENT_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_SEGMENTS};
 use crate::position::Position;
 use ringmta_io::plain;
 use ringmta_io::plain::Plain;
@@ -34,8 +32,12 @@ pub struct HookLog {
     reader: RefCell<Option<Waker>>,
     /// Room of a full disk that is given back, so that events of what is delivered can still be kept.
     ballast: Cell<bool>,
+    /// Bytes beyond which the oldest events are given up.
+    limit: Cell<u64>,
     /// The log is over its limit, or near it, and that was said.
-    warned: Cell<bool>,
+    pub is_nearly_full: Cell<bool>,
+    /// Bytes of its files.
+    pub bytes: Cell<u64>,
     /// Events appended and not yet taken.
     pub backlog: Cell<u64>,
     /// Events given up because there was no room for more.
@@ -64,6 +66,7 @@ impl HookLog {
         let file = Plain::open(&name(&dir, last))?;
         let end = (last, cut_torn_tail(&file)?);
         let first = segments.first().copied().unwrap_or(last);
+        let bytes = segments.iter().filter_map(|number| size_of(&dir, *number)).sum();
         let cursor = read_cursor(&dir).unwrap_or((first, 0)).max((first, 0)).min(end);
         let log = HookLog {
             dir,
@@ -75,7 +78,9 @@ impl HookLog {
             busy: Cell::new(false),
             reader: RefCell::default(),
             ballast: Cell::new(false),
-            warned: Cell::new(false),
+            limit: Cell::new(u64::MAX),
+            is_nearly_full: Cell::new(false),
+            bytes: Cell::new(bytes),
             backlog: Cell::new(0),
             dropped: Cell::new(0),
         };
@@ -131,10 +136,10 @@ impl HookLog {
         }
     }
 
-    /// Waits until there is something to read, and `may_read` says that there is room for it.
-    pub async fn wait(&self, may_read: impl Fn() -> bool) {
+    /// Waits until `is_time`; asked again when something is appended, or when [`HookLog::wake_reader`] is called.
+    pub async fn wait(&self, is_time: impl Fn(&HookLog) -> bool) {
         std::future::poll_fn(|cx| {
-            if (self.has_unread() || self.has_pending()) && may_read() {
+            if is_time(self) {
                 return Poll::Ready(());
             }
             *self.reader.borrow_mut() = Some(cx.waker().clone());
@@ -170,6 +175,11 @@ impl HookLog {
     /// Whether events wait to be made durable.
     pub fn has_pending(&self) -> bool {
         !self.pending.borrow().is_empty()
+    }
+
+    /// Whether there is something to read, once it is durable.
+    pub fn has_more(&self) -> bool {
+        self.has_unread() || self.has_pending()
     }
 
     /// Whether durable events have not been read yet.
@@ -213,10 +223,25 @@ impl HookLog {
         self.end.set((segment, end));
         // Whoever reads may have looked while the events were on their way to the disk, neither pending nor durable.
         self.wake_reader();
-        if end >= EVENT_SEGMENT_BYTES {
+        if end >= self.segment_bytes() {
             self.start_segment().await;
             self.keep_within_limit().await;
         }
+    }
+
+    /// Bounds the log: beyond `bytes` the oldest events are given up.
+    pub fn set_limit(&self, bytes: u64) {
+        self.limit.set(bytes);
+    }
+
+    /// Bytes beyond which the oldest events are given up.
+    pub fn limit(&self) -> u64 {
+        self.limit.get()
+    }
+
+    /// A segment is closed at this size: small enough that what is given up at once is a small part of the log.
+    fn segment_bytes(&self) -> u64 {
+        EVENT_SEGMENT_BYTES.min(self.limit.get() / HOOK_SEGMENTS)
     }
 
     /// Goes on in a fresh segment. The file before is not written to again: what a failed sync
@@ -249,21 +274,23 @@ impl HookLog {
 
     /// Gives up the oldest events of a log that has grown beyond its limit.
     async fn keep_within_limit(&self) {
-        let (first, last) = (self.cursor.get().0, self.end.get().0);
-        if last - first < HOOK_SEGMENTS_LOOK {
-            return self.warned.set(false);
-        }
-        let dir = self.dir.clone();
-        let count = move || (first..last).filter_map(|n| size_of(&dir, n)).sum::<u64>();
-        let bytes = io::blocking(count).await;
-        if bytes > HOOK_BACKLOG_BYTES / 2 && !self.warned.replace(true) {
-            tracing::error!(
-                "event log {}: {bytes} bytes wait for their receiver; beyond {HOOK_BACKLOG_BYTES} the oldest events are given up",
-                self.dir.display()
-            );
-        }
-        if bytes > HOOK_BACKLOG_BYTES {
-            self.drop_oldest("the receiver has been away for too long").await;
+        loop {
+            let (first, last) = (self.cursor.get().0, self.end.get().0);
+            let dir = self.dir.clone();
+            let count = move || (first..last).filter_map(|n| size_of(&dir, n)).sum::<u64>();
+            let (bytes, limit) = (io::blocking(count).await, self.limit.get());
+            self.bytes.set(bytes);
+            let is_nearly_full = bytes > limit / 2;
+            if is_nearly_full && !self.is_nearly_full.replace(is_nearly_full) {
+                tracing::error!(
+                    "event log {}: {bytes} bytes wait for their receiver; beyond {limit} the oldest events are given up",
+                    self.dir.display()
+                );
+            }
+            self.is_nearly_full.set(is_nearly_full);
+            if bytes <= limit || !self.drop_oldest("too many wait for their receiver").await {
+                return;
+            }
         }
     }
 
@@ -329,11 +356,18 @@ impl HookLog {
             self.backlog.set(0);
         }
         let dir = self.dir.clone();
-        io::blocking(move || {
+        let freed = io::blocking(move || {
             write_cursor(&dir, position)?;
-            (before.0..position.0).try_for_each(|segment| remove_segment(&dir, segment))
-        })
-        .await
+            (before.0..position.0).try_fold(0, |freed, segment| {
+                let size = size_of(&dir, segment).unwrap_or(0);
+                remove_segment(&dir, segment).map(|()| freed + size)
+            })
+        });
+        let freed: u64 = freed.await?;
+        let bytes = self.bytes.get().saturating_sub(freed);
+        self.bytes.set(bytes);
+        self.is_nearly_full.set(bytes > self.limit.get() / 2);
+        Ok(())
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! - [`record`] one event as JSON · [`sinks`] what goes where · [`log_file`] zstd log files · [`metrics`] counters of a shard
 //! - [`hook_log`] the durable event log hooks read, `event_files` its files, [`position`] a place in it
-//! - [`hook`] one hook, `hook_run` its tasks, `hook_send` one request, `hook_connections` those it keeps; [`window`] its
-//!   events that are under way · [`backoff`] when it may send · [`dead_letters`] events nobody takes
+//! - [`hook`] one hook, `hook_run` its tasks; [`window`] its events that are under way · [`queued`] those that are messages
+//!   in queues, `hook_queue` what becomes of them · `post` a request of the engine's own, `signature` of whom it is · [`backoff`] when it may send ·
+//!   [`retry_after`] what its receiver asks for · [`dead_letters`] events nobody takes · [`event_key`] what tells one event
+//!   from another
 //! - [`context`] what every part of a shard may need to know of it, [`policy_cell`] its policy
 //! - [`observe`] what whoever watches a simulated world is told · `spoken` events as lines for people
 #![forbid(unsafe_code)]
@@ -13,18 +15,22 @@ pub mod backoff;
 pub mod context;
 pub mod dead_letters;
 mod event_files;
+pub mod event_key;
 pub mod hook;
-mod hook_connections;
 pub mod hook_log;
+mod hook_queue;
 pub mod hook_run;
-mod hook_send;
 pub mod limits;
 pub mod log_file;
 pub mod metrics;
 pub mod observe;
 pub mod policy_cell;
 pub mod position;
+mod post;
+pub mod queued;
 pub mod record;
+pub mod retry_after;
+mod signature;
 pub mod sinks;
 mod spoken;
 pub mod window;

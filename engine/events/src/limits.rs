@@ -12,6 +12,8 @@ pub const RECORD_HEADERS_MAX: usize = 256;
 pub const RECORD_HEADER_BYTES: usize = 64 * 1024;
 /// Log lines that wait for a `filter_event` at once; further ones are written unasked.
 pub const LOG_FILTERS_MAX: usize = 10_000;
+/// Longest a `log_disposition` event may take, seconds.
+pub const LOG_DISPOSITION_SECS: u64 = 60;
 /// Open log segments are cut at least this often when the policy sets no duration.
 pub const LOG_SEGMENT_SECS: u64 = 60;
 /// Hook retry: first pause.
@@ -33,6 +35,11 @@ pub const HOOK_READ_BYTES: usize = 1024 * 1024;
 pub const HOOK_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Events between the oldest that is not taken and the newest that is read, per shard.
 pub const HOOK_WINDOW_EVENTS: usize = 262_144;
+/// The same of events that are messages in queues, which take about six times as much.
+pub const HOOK_QUEUED_BYTES: usize = 8 * 1024 * 1024;
+/// Events that may have been told since the oldest that was not, before that one goes to the end of the log when it fails
+/// again: a restart tells no more than these anew.
+pub const HOOK_SPAN_EVENTS: usize = 4096;
 /// Requests a hook has under way at once, over all shards, while its receiver answers at once.
 pub const HOOK_REQUESTS_MIN: usize = 8;
 /// The same for a slow receiver: one more for each millisecond it takes, up to this. So one that takes 200 ms is told
@@ -44,22 +51,14 @@ pub const HOOK_FLUSH_GAP_MS: u64 = 5;
 /// How often the place up to which a hook's events are taken is written down, milliseconds. A crash repeats what was
 /// taken since.
 pub const HOOK_COMMIT_MS: u64 = 50;
-/// Longest one call of a policy's `send` may take, seconds.
-pub const HOOK_SEND_SECS: u64 = 300;
 /// Longest a stop waits for requests that are under way, milliseconds; they are told again by the next start.
 pub const HOOK_SETTLE_MS: u64 = 500;
-/// Queues of log records whose constructor a hook remembers, per shard; further ones are asked about each time.
-pub const HOOK_QUEUES_MAX: usize = 1000;
 /// Bytes of a receiver's answer that are read, to keep the connection.
 pub const HOOK_ANSWER_BYTES: u64 = 64 * 1024;
 /// How long an idle connection to a receiver is kept, seconds: receivers close theirs after some more.
 pub const HOOK_CONNECTION_IDLE_SECS: u64 = 15;
-/// Age at which an event is not worth telling any more, seconds: what a queue keeps mail for by default.
-pub const HOOK_EVENT_AGE_SECS: u64 = 7 * 86_400;
-/// Bytes of a hook's event log per shard; beyond it the oldest events are given up.
-pub const HOOK_BACKLOG_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// Segments of an event log before its bytes are counted.
-pub const HOOK_SEGMENTS_LOOK: u64 = 32;
+/// Segments an event log has when it is at its limit, at the least.
+pub const HOOK_SEGMENTS: u64 = 16;
 /// Bytes of disk a hook's event log holds back per shard for when the disk is full: events of the mail whose delivery
 /// makes room.
 pub const HOOK_BALLAST_BYTES: u64 = 4 * 1024 * 1024;
@@ -70,3 +69,7 @@ pub const HOOK_FULL_MS: u64 = 60_000;
 pub const HOOK_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
 /// How often it is said at the most that events are given up, seconds.
 pub const HOOK_TELL_SECS: u64 = 10;
+/// How long an event that is sent on its way anew may wait for its receiver in a queue, seconds.
+pub const HOOK_REPLAY_SECS: u64 = 7 * 86_400;
+/// Dead letters that one answer shows.
+pub const HOOK_SHOWN_MAX: usize = 1000;

@@ -154,6 +154,10 @@ impl Metrics {
         let age = ringmta_io::unix_nanos().saturating_sub(id.created_unix_nanos()) / 1000;
         self.delivery_micros.borrow_mut().saturating_record(age.max(1));
     }
+    /// An event of a hook was told over `site`.
+    pub fn told(&self, site: &str, path: Option<MetricPath<'_>>) {
+        self.site(site, path, |entry| entry.delivered += 1);
+    }
     /// `n` recipients deferred over `site`.
     pub fn transfail(&self, site: &str, n: usize, path: Option<MetricPath<'_>>) {
         self.site(site, path, |entry| entry.transfail += n as u64);
@@ -192,9 +196,10 @@ impl Metrics {
                 ("total_messages_transfail", entry.transfail),
                 ("total_messages_fail", entry.failed),
             ] {
-                sum.count(name, "smtp_client", value);
+                let service = service_of(site);
+                sum.count(name, service, value);
                 if !site.is_empty() {
-                    sum.count(name, &format!("smtp_client:{site}"), value);
+                    sum.count(name, &format!("{service}:{site}"), value);
                 }
             }
         }
@@ -203,6 +208,14 @@ impl Metrics {
         }
         sum.histogram("smtpsrv_transaction_duration", &self.accept_micros.borrow());
         sum.histogram("deliver_message_latency_rollup", &self.delivery_micros.borrow());
+    }
+}
+
+/// What a ready queue delivers with, as metrics tell it: its name ends in `@lua:CONSTRUCTOR` or `@smtp_client`.
+pub fn service_of(ready: &str) -> &'static str {
+    match ready.contains("@lua:") {
+        true => "lua",
+        false => "smtp_client",
     }
 }
 
@@ -465,7 +478,22 @@ fn help(name: &str) -> &'static str {
         "policy_load_failed_total" => "loads of the policy that failed",
         "policy_load_microseconds_total" => "time shards did nothing but load the policy",
         "work_list_count" => "messages that are about to be failed, expired or held",
+        hook if hook.starts_with("log_hook_") => help_of_hook(hook),
+        _ => "see the reference",
+    }
+}
+
+fn help_of_hook(name: &str) -> &'static str {
+    match name {
         "log_hook_backlog_count" => "events a log hook has not taken yet",
+        "log_hook_queued_count" => "events of a log hook that are messages in queues",
+        "log_hook_backlog_bytes" => "bytes of the event log of a log hook",
+        "log_hook_backlog_limit_bytes" => {
+            "bytes beyond which the oldest events of a log hook are given up, per shard added up"
+        }
+        "log_hook_backlog_nearly_full" => {
+            "shards on which more than half the bytes allowed wait for a log hook"
+        }
         "log_hook_dropped_total" => "events of a log hook that were given up: too old, or too many",
         "log_hook_dead_letters_total" => "events a log hook was refused for good, kept in a file",
         _ => "see the reference",

@@ -10,6 +10,9 @@ use ringmta_smtp::response::Response;
 use ringmta_smtp::via::{TlsInfo, Via};
 use std::io::Write;
 
+/// How the message of a hook came: records about such messages are told to no hook.
+pub const LOG_RECORD: &str = "LogRecord";
+
 /// Type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -127,6 +130,26 @@ impl<'a> Record<'a> {
             client: None,
             tls: None,
             reception_protocol: message.meta_str("reception_protocol", |v| v.map(String::from)),
+            session_id: None,
+            feedback: None,
+        }
+    }
+
+    /// An event of a hook's own, about no message: no hook is told of it.
+    pub fn of_no_message(kind: Kind, queue: &'a str, response: &'a Response) -> Record<'a> {
+        Record {
+            kind,
+            id: None,
+            sender: String::new(),
+            recipients: &[],
+            queue,
+            size: 0,
+            response,
+            num_attempts: 0,
+            via: None,
+            client: None,
+            tls: None,
+            reception_protocol: Some(LOG_RECORD.into()),
             session_id: None,
             feedback: None,
         }

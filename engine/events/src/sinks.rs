@@ -6,13 +6,16 @@ use crate::limits;
 use crate::log_file as segment;
 use crate::log_file::Series;
 use crate::observe;
-use crate::record::{Extras, Kind, Record};
+use crate::record::{Extras, Kind, Record, LOG_RECORD};
 use crate::spoken;
 use ringmta_io::{self as io};
-use ringmta_mail::{EnvelopeAddress, Message, Meta};
+use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta};
 use ringmta_options::classify::UNCATEGORIZED;
-use ringmta_options::{ClassifierRules, LocalLogs, LogRecordSelect, ShardClassifier};
+use ringmta_options::{
+    ClassifierRules, LocalLogs, LogDispositionHook, LogRecordSelect, ShardClassifier,
+};
 use ringmta_policy::LogTemplate;
+use ringmta_smtp::response::Response;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -25,10 +28,19 @@ pub struct Events {
     node_id: String,
     logs: Vec<Log>,
     hooks: Vec<Rc<Hook>>,
+    dispositions: Vec<Disposition>,
     /// Sorts failures, when the policy gave rules for it.
     classifier: Option<ShardClassifier>,
     /// Lines that wait for the policy's filter.
     filtering: Cell<usize>,
+    /// When it was last said that an event was not taken, monotonic nanoseconds; 0 is never.
+    trouble_nanos: Cell<u64>,
+}
+
+/// One `configure_log_disposition_hook`.
+struct Disposition {
+    select: LogRecordSelect,
+    event: String,
 }
 
 /// One `configure_local_logs`: a series per folder and suffix.
@@ -65,8 +77,18 @@ impl Events {
     ) -> Result<Events, String> {
         let (context, node_id) = (context.clone(), node_id.to_string());
         let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
-        let filtering = Cell::new(0);
-        Ok(Events { context, node_id, logs, hooks, classifier: None, filtering })
+        let (filtering, trouble_nanos) = (Cell::new(0), Cell::new(0));
+        let (classifier, dispositions) = (None, Vec::new());
+        Ok(Events {
+            context,
+            node_id,
+            logs,
+            hooks,
+            dispositions,
+            classifier,
+            filtering,
+            trouble_nanos,
+        })
     }
 
     /// Sorts failures by these rules, when there are some.
@@ -74,18 +96,30 @@ impl Events {
         Events { classifier: rules.map(ShardClassifier::new), ..self }
     }
 
+    /// Hands records to these events of the policy at once.
+    pub fn with_dispositions(self, hooks: &[LogDispositionHook]) -> Events {
+        let of =
+            |hook: &LogDispositionHook| Disposition { select: hook.select(), event: hook.event() };
+        Events { dispositions: hooks.iter().map(of).collect(), ..self }
+    }
+
     /// Whether anyone wants events of this type; asked before one is put together.
     pub fn wants(&self, kind: Kind) -> bool {
         self.logs.iter().any(|log| log.select.wants(kind.name()))
             || self.hooks.iter().any(|hook| hook.select.wants(kind.name()))
+            || self.dispositions.iter().any(|hook| hook.select.wants(kind.name()))
             || observe::observed()
             || spoken::is_wanted()
     }
 
     /// Tells an event to everyone who wants it. `message` gives metadata and headers.
     pub fn record(self: &Rc<Self>, record: &Record<'_>, message: Option<&Message>) {
-        observe::tell(&observe::Note::Event { shard: self.context.index, record });
-        spoken::say(record);
+        // What becomes of a hook's message is for the log files: told to hooks, it would never end.
+        let is_told = record.reception_protocol.as_deref() == Some(LOG_RECORD);
+        if !is_told {
+            observe::tell(&observe::Note::Event { shard: self.context.index, record });
+            spoken::say(record);
+        }
         let now = io::unix_nanos();
         let kind = record.kind.name();
         let response = record.response;
@@ -96,6 +130,7 @@ impl Events {
             }
             _ => UNCATEGORIZED,
         };
+        self.dispose(record, now, message, category);
         for (number, log) in self.logs.iter().enumerate() {
             if !log.select.wants(kind) {
                 continue;
@@ -113,10 +148,52 @@ impl Events {
             let line = Line { json: line, kind, log: number, series: at };
             self.consider(line, || about(&self.context, record, message));
         }
-        for hook in self.hooks.iter().filter(|hook| hook.select.wants(kind)) {
+        for hook in self.hooks.iter().filter(|hook| !is_told && hook.select.wants(kind)) {
             let extras =
                 Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
             hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
+        }
+    }
+
+    /// Hands a record to the events of the policy that get it at once, each a task that begins before this returns.
+    fn dispose(
+        self: &Rc<Self>,
+        record: &Record<'_>,
+        now: u64,
+        message: Option<&Message>,
+        category: &str,
+    ) {
+        let kind = record.kind.name();
+        for hook in self.dispositions.iter().filter(|hook| hook.select.wants(kind)) {
+            let policy = self.context.policy.current();
+            let is_too_much = self.filtering.get() >= limits::LOG_FILTERS_MAX;
+            if is_too_much || !policy.handles(&hook.event) {
+                continue;
+            }
+            let (meta, headers) = (&hook.select.meta, &hook.select.headers);
+            let mut json = Vec::new();
+            record.encode(
+                &mut json,
+                &self.node_id,
+                now,
+                message,
+                &Extras { meta, headers, category },
+            );
+            self.filtering.set(self.filtering.get() + 1);
+            let (events, event) = (self.clone(), hook.event.clone());
+            let message = about(&self.context, record, message);
+            io::spawn(async move {
+                let record = serde_json::from_slice(&json).unwrap_or_default();
+                let limit = Duration::from_secs(limits::LOG_DISPOSITION_SECS);
+                // A failure was logged where it happened; the message stays as it is.
+                if io::deadline(limit, policy.log_disposition(&event, &message, &record))
+                    .await
+                    .is_err()
+                {
+                    tracing::error!("{event} took longer than {limit:?}");
+                }
+                events.filtering.set(events.filtering.get() - 1);
+            });
         }
     }
 
@@ -173,6 +250,64 @@ impl Events {
     /// The hooks.
     pub fn hooks(&self) -> &[Rc<Hook>] {
         &self.hooks
+    }
+
+    /// The message of an event that is in a queue, by the number of its hook.
+    pub fn queued(&self, hook: u16, id: MessageId) -> Option<Message> {
+        self.hooks.get(usize::from(hook))?.queued(id)
+    }
+
+    /// Events that are in queues.
+    pub fn queued_count(&self) -> usize {
+        self.hooks.iter().map(|hook| hook.queued_count()).sum()
+    }
+
+    /// Nobody takes an event: it is set aside when it ends.
+    pub fn refused(&self, hook: u16, id: MessageId, why: &str) {
+        if let Some(hook) = self.hooks.get(usize::from(hook)) {
+            hook.refused(id, why);
+        }
+    }
+
+    /// The message of an event has left its queue for good.
+    pub fn ended(&self, hook: u16, id: MessageId) {
+        if let Some(hook) = self.hooks.get(usize::from(hook)) {
+            hook.ended(id);
+        }
+    }
+
+    /// An attempt at an event has failed, over the ready queue `ready`. Said now and then, for whoever reads diagnostics.
+    pub fn trouble(&self, ready: &str, why: &str) {
+        let now = io::mono_nanos();
+        let told = self.trouble_nanos.get();
+        if told == 0 || now >= told + limits::HOOK_TELL_SECS * 1_000_000_000 {
+            self.trouble_nanos.set(now);
+            tracing::warn!("events for {ready}: {why}; trying again in their queue's time");
+        }
+    }
+
+    /// An event whose attempt has failed goes to the end of its log, when many that came later have been told. False
+    /// when it may stay in its queue.
+    pub fn moves_back(&self, hook: u16, id: MessageId) -> bool {
+        self.hooks.get(usize::from(hook)).is_some_and(|hook| hook.moves_back(id))
+    }
+
+    /// A record for the log files of the events that were given up since the last.
+    fn tell_given_up(self: &Rc<Self>) {
+        for hook in &self.hooks {
+            let count = hook.take_given_up();
+            if count == 0 {
+                continue;
+            }
+            let content = format!(
+                "{count} events of hook {} were given up: too many waited for their receiver, or for too long",
+                hook.name
+            );
+            let response =
+                Response { code: 551, enhanced: Some((5, 4, 7)), content, command: None };
+            let queue = hook.own_queue();
+            self.record(&Record::of_no_message(Kind::Expiration, &queue, &response), None);
+        }
     }
 
     /// Whether lines wait to be written.
@@ -271,6 +406,7 @@ pub async fn run_logs(events: Rc<Events>) {
     let mut pause = QUIET;
     loop {
         io::sleep(pause).await;
+        events.tell_given_up();
         let busy = events.has_lines();
         events.write_logs(false).await;
         pause = if busy { BUSY } else { QUIET };

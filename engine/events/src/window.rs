@@ -4,7 +4,8 @@
 //! Events of one message are told in their order: as long as one is under way the later ones wait. Events of different
 //! messages overtake each other.
 
-use crate::limits::{HOOK_WINDOW_BYTES, HOOK_WINDOW_EVENTS};
+use crate::event_key;
+use crate::limits::HOOK_WINDOW_EVENTS;
 use crate::position::Position;
 use ringmta_io::Map;
 use std::collections::VecDeque;
@@ -19,17 +20,48 @@ pub struct Event {
     message: u64,
     /// When it was read, monotonic nanoseconds.
     read_nanos: u64,
+    /// When it was sent on its way anew, seconds since 1970; 0 when it was not.
+    pub replayed: u64,
     /// Its JSON.
     pub line: String,
 }
 
 impl Event {
-    /// When it happened, seconds since 1970; 0 when it does not say.
+    /// When its life began, seconds since 1970: when it happened, or was sent on its way anew. 0 when it does not say.
     pub fn timestamp(&self) -> u64 {
-        const FIELD: &str = "\"timestamp\":";
-        let Some(at) = self.line.find(FIELD) else { return 0 };
-        let digits = self.line[at + FIELD.len()..].bytes().take_while(u8::is_ascii_digit);
-        digits.fold(0, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+        match self.replayed {
+            0 => event_key::timestamp(&self.line),
+            replayed => replayed,
+        }
+    }
+
+    /// As it stands in the log.
+    pub fn stored(&self) -> String {
+        match self.replayed {
+            0 => self.line.clone(),
+            at => replayed(&self.line, at),
+        }
+    }
+}
+
+const REPLAYED: &str = "{\"replayed\":";
+
+/// An event that is sent on its way anew at `at`, seconds since 1970, as it stands in the log: its life begins again, and
+/// it is the same for its receiver.
+pub fn replayed(line: &str, at: u64) -> String {
+    format!("{REPLAYED}{at},\"event\":{line}}}")
+}
+
+/// The event in a line of the log, and when it was sent on its way anew.
+fn taken_out(line: String) -> (String, u64) {
+    let Some((at, event)) =
+        line.strip_prefix(REPLAYED).and_then(|rest| rest.split_once(",\"event\":"))
+    else {
+        return (line, 0);
+    };
+    match (at.parse(), event.strip_suffix('}')) {
+        (Ok(at), Some(event)) => (event.to_string(), at),
+        _ => (line, 0),
     }
 }
 
@@ -85,9 +117,19 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether more may be read.
-    pub fn has_room(&self) -> bool {
-        self.bytes < HOOK_WINDOW_BYTES && self.order.len() < HOOK_WINDOW_EVENTS
+    /// Whether more may be read, of which `bytes` may be in memory.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.bytes < bytes && self.order.len() < HOOK_WINDOW_EVENTS
+    }
+
+    /// Whether an event may be told that was not told yet.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Events from the oldest that is not done to the newest that was read.
+    pub fn span(&self) -> usize {
+        self.order.len()
     }
 
     /// An event was read; `position` is the one behind it.
@@ -95,9 +137,10 @@ impl Window {
         let number = self.first + self.order.len() as u64;
         self.order.push_back((position, false));
         self.end = position;
+        let (line, replayed) = taken_out(line);
         self.bytes += line.len();
         let message = message_of(&line);
-        let event = Event { number, message, read_nanos: now_nanos, line };
+        let event = Event { number, message, read_nanos: now_nanos, replayed, line };
         match self.behind.get_mut(&message) {
             Some(others) => others.push_back(event),
             None => {
@@ -351,6 +394,19 @@ mod tests {
             window.finish(&next.events, &[]);
         }
         assert_eq!(window.take_done(), Some(((1, 3), 3)));
+    }
+
+    #[test]
+    fn what_is_told_anew_is_as_it_was_and_as_young_as_that() {
+        let mut window = Window::default();
+        let line = "{\"type\":\"a1\",\"id\":\"a\",\"timestamp\":5}";
+        window.push(replayed(line, 77), (1, 1), 0);
+        let event = window.take(&ONE, 0).unwrap().events.remove(0);
+        assert_eq!(
+            (event.line.as_str(), event.timestamp(), event.message),
+            (line, 77, message_of(line))
+        );
+        assert_eq!(event.stored(), replayed(line, 77));
     }
 
     #[test]

@@ -8,8 +8,7 @@
 //!
 //! - [`queues`] all queues of a shard and the lists of work ([`work`]) between its stages
 //! - [`model`] what queues are made of · [`route`] the choice of a source · [`overflow`] the line in front of a ready queue that is full · [`plan`] the hosts of a site · [`carrier`] who takes
-//!   its mail · [`dead_hosts`] those that
-//!   did not answer · [`tls_cache`] TLS of a path
+//!   its mail, [`sends`] the receiver behind a policy's own connections · [`dead_hosts`] those that did not answer · [`tls_cache`] TLS of a path
 //! - [`retry`] when to try again · [`windows`] when messages may be tried at all · [`budget`] bodies in memory
 //! - [`orders`] what operators have ordered, [`order_log`] makes it durable, [`order_counts`] how much of it was done
 //! - [`quota`] limits that hold over all shards
@@ -33,6 +32,7 @@ pub mod ready;
 pub mod retry;
 pub mod route;
 pub mod scheduled;
+pub mod sends;
 pub mod tasks;
 pub mod timer_wheel;
 pub mod tls_cache;

@@ -30,3 +30,8 @@ pub const SELECTION_WAIT_MAX_MS: u64 = 600_000;
 pub const NO_SOURCE_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Messages that are failed, expired or held at a time on each shard: each is read from disk for its record.
 pub const WORK_TASKS: usize = 64;
+/// Sends over a policy's own connections that are under way at once while the receiver answers at once, per shard.
+pub const SENDS_MIN: usize = 8;
+/// Failed sends of events in a row until their receiver is left alone for a while: one that fails among others is the
+/// fault of what is in it.
+pub const SENDS_FAILING: u32 = 2;

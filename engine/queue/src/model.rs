@@ -7,6 +7,7 @@ use crate::dead_hosts::DeadHosts;
 use crate::plan::Plan;
 use crate::quota::health::Health;
 use crate::quota::lease;
+use crate::sends::Sends;
 use crate::tls_cache::TlsCache;
 use ringmta_io::Set;
 use ringmta_mail::{Message, MessageId, QueueName};
@@ -18,11 +19,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
+/// What is kept of a message over a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// A record of the spool.
+    Record(Location),
+    /// An event in the log of a hook, given by its number among the hooks. Such a message takes no room in the spool.
+    Event(u16),
+}
+
 /// A message that waits for delivery. Without its [`Loaded`] part it is all a deferred message
 /// costs in memory.
 pub struct Item {
-    /// Its record in the spool.
-    pub at: Location,
+    /// What is kept of it over a restart.
+    pub at: Kept,
     /// Its id.
     pub id: MessageId,
     /// Finished attempts.
@@ -155,6 +165,8 @@ pub struct ReadyQueue {
     /// Its TLS configuration, where it has one of its own.
     pub tls: TlsCache,
     pub(crate) limits: PathLimits,
+    /// What is known of the receiver behind a policy's own connections.
+    pub sends: Sends,
     /// Counters for the metrics.
     pub stats: Stats,
 }

@@ -10,6 +10,7 @@ use crate::model::Stats;
 use crate::plan::Plan;
 use crate::quota::health::Fault;
 use crate::quota::lease;
+use crate::sends::Sends;
 use crate::tls_cache::TlsCache;
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_options::{EgressPath, EgressSource, Limit, RefreshStrategy, Throttle};
@@ -82,6 +83,7 @@ impl ReadyQueue {
             health: registry.source(&source_name),
             tls: TlsCache::default(),
             limits,
+            sends: Sends::default(),
             stats: Stats::default(),
         };
         queue.set_path(path, registry);

@@ -1,6 +1,7 @@
 //! A scheduled queue: the messages of one campaign, tenant and domain.
 
 use crate::model::Item;
+use crate::model::Kept;
 use crate::model::Loaded;
 use crate::model::ScheduledQueue;
 use crate::quota::lease;
@@ -28,10 +29,25 @@ impl Drop for Loaded {
     }
 }
 
+impl Kept {
+    /// Bytes of its record in the spool.
+    pub fn bytes(self) -> u32 {
+        match self {
+            Kept::Record(at) => at.bytes,
+            Kept::Event(_) => 0,
+        }
+    }
+}
+
 impl Item {
     /// When it was accepted, unix milliseconds.
     pub fn created_millis(&self) -> u64 {
         self.id.created_unix_nanos() / 1_000_000
+    }
+
+    /// Whether it is an event of a hook, and no mail.
+    pub fn is_event(&self) -> bool {
+        matches!(self.at, Kept::Event(_))
     }
 }
 

@@ -105,8 +105,8 @@ fn places(shard: &Shard, found: &mut Found) {
         problems.push(format!("{beyond} messages lie in no queue, tasks have {in_hand} in hand"));
     }
     let (_, live, _) = shard.spool.segments.totals();
-    if live < found.messages as u64 {
-        let messages = found.messages;
+    let messages = found.messages.saturating_sub(shard.events.queued_count());
+    if live < messages as u64 {
         problems.push(format!("{messages} messages in the queues, {live} records in the spool"));
     }
     found.problems.append(&mut problems);

@@ -7,20 +7,43 @@ use ringmta_events::observe;
 use ringmta_events::record::{Kind, Record};
 use ringmta_io::steady_millis;
 use ringmta_policy::{schedule, EnvelopeAddress, Message};
-use ringmta_queue::model::{Item, Loaded};
+use ringmta_queue::model::{Item, Kept, Loaded};
 use ringmta_queue::orders::{About, Order};
 use ringmta_smtp::response::Response;
 use ringmta_smtp::via::Via;
-use ringmta_spool::log::load;
 use ringmta_spool::log::reclaim::AttemptState;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// No recipient is left: the message leaves the spool.
+/// No recipient is left: the message leaves the spool, or the log of its hook.
 pub fn finish(shard: &Shard, item: Item) {
-    shard.spool.done(item.at);
     shard.queues.finished(&item);
-    observe::tell(&observe::Note::Finished { shard: shard.index, id: item.id });
+    match item.at {
+        Kept::Record(at) => {
+            shard.spool.done(at);
+            observe::tell(&observe::Note::Finished { shard: shard.index, id: item.id });
+        }
+        Kept::Event(hook) => shard.events.ended(hook, item.id),
+    }
+}
+
+/// An event whose attempt has failed may go to the end of its log, from where it comes into its queue again; gives back
+/// what stays.
+pub fn unless_moved_back(shard: &Shard, item: Item) -> Option<Item> {
+    match item.at {
+        Kept::Event(hook) if shard.events.moves_back(hook, item.id) => {
+            shard.queues.finished(&item);
+            None
+        }
+        _ => Some(item),
+    }
+}
+
+/// Keeps an event that ends without its receiver, for a person to send it again. Mail has its record, and no more.
+pub fn set_aside(shard: &Shard, item: &Item, response: &Response) {
+    if let Kept::Event(hook) = item.at {
+        shard.events.refused(hook, item.id, &response.to_text());
+    }
 }
 
 /// A record of the end of some recipients.
@@ -33,7 +56,9 @@ pub fn fail_some(
     response: &Response,
     via: Option<&Via>,
 ) {
-    shard.metrics.failed("", recipients.len(), None);
+    if !item.is_event() {
+        shard.metrics.failed("", recipients.len(), None);
+    }
     if shard.events.wants(kind) {
         let mut record = Record::of_message(kind, message, &item.queue.name, response);
         record.recipients = recipients;
@@ -53,6 +78,9 @@ pub fn fail(
     via: Option<&Via>,
 ) {
     fail_some(shard, kind, &item, message, &message.recipients(), response, via);
+    if kind != Kind::AdminBounce {
+        set_aside(shard, &item, response);
+    }
     finish(shard, item);
 }
 
@@ -67,6 +95,11 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
     if message.changes().scheduling {
         shard.queues.windows.note(item.id, message.scheduling());
     }
+    let Kept::Record(before) = item.at else {
+        // What is kept of an event stays as it was told.
+        message.clear_changes();
+        return change_queue(shard, item, message);
+    };
     // What hooks need of the recipients that are done must be durable before a record is that knows
     // nothing of them.
     shard.events.flush_hooks().await;
@@ -78,11 +111,11 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
     };
     match stored {
         Ok(at) => {
-            let before = std::mem::replace(&mut item.at, at);
+            item.at = Kept::Record(at);
             if item.attempts > 0 {
                 // The new record knows nothing of them: they are noted before the one that does is let go.
                 let state = AttemptState { attempts: item.attempts, due_millis: steady_millis() };
-                item.at = shard.spool.attempted(item.at, state);
+                item.at = Kept::Record(shard.spool.attempted(at, state));
                 observe::tell(&observe::Note::Rewritten {
                     shard: shard.index,
                     id: item.id,
@@ -93,17 +126,22 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
             shard.spool.done(before);
             item.generation = generation;
             message.clear_changes();
-            let name = message.queue_name().to_string();
-            if *name != *item.queue.name {
-                shard.queues.left(item);
-                item.queue = places::queue(shard, &name);
-                item.queue.count.set(item.queue.count.get() + 1);
-            }
+            change_queue(shard, item, message);
         }
         Err(error) => {
             // The old record stands: some recipients may get the message twice, none is lost.
             tracing::error!("message {}: change could not be stored: {error}", item.id);
         }
+    }
+}
+
+/// Policy may have given the message to another queue.
+fn change_queue(shard: &Shard, item: &mut Item, message: &Message) {
+    let name = message.queue_name().to_string();
+    if *name != *item.queue.name {
+        shard.queues.left(item);
+        item.queue = places::queue(shard, &name);
+        item.queue.count.set(item.queue.count.get() + 1);
     }
 }
 
@@ -132,7 +170,7 @@ pub async fn message_of(shard: &Rc<Shard>, mut item: Item) -> Option<(Item, Mess
         let message = loaded.message.clone();
         return Some((item, message));
     }
-    match load::load(&shard.spool, item.at).await {
+    match places::load(shard, item.at, item.id).await {
         Ok(message) => {
             message.set_num_attempts(item.attempts);
             item.loaded = Some(Box::new(Loaded::new(message.clone(), &shard.queues.resident)));

@@ -5,7 +5,7 @@ use crate::places::{self, queue};
 use crate::state::Shard;
 use ringmta_io::steady_millis;
 use ringmta_policy::Message;
-use ringmta_queue::model::{Item, Loaded};
+use ringmta_queue::model::{Item, Kept, Loaded};
 use ringmta_queue::tasks::Task;
 use ringmta_spool::location::Location;
 use ringmta_spool::start::recover::Recovered;
@@ -15,13 +15,21 @@ use std::rc::Rc;
 pub fn accept(shard: &Rc<Shard>, message: Message, name: &str, at: Location) {
     let queue = queue(shard, name);
     queue.count.set(queue.count.get() + 1);
-    let id = message.id();
-    if queue.deferred_inject {
-        let item = Item { at, id, attempts: 0, generation: 0, queue, loaded: None };
+    let (id, at) = (message.id(), Kept::Record(at));
+    let item = Item { at, id, attempts: 0, generation: 0, queue, loaded: None };
+    if item.queue.deferred_inject {
         return flow::submit(shard, item);
     }
-    let item = Item { at, id, attempts: 0, generation: 0, queue, loaded: None };
     resume(shard, item, message);
+}
+
+/// Takes an event of hook number `hook` that has become a message, into the queue called `name`. The hook has it until
+/// it ends.
+pub fn event(shard: &Rc<Shard>, hook: u16, message: Message, name: &str) {
+    let queue = queue(shard, name);
+    queue.count.set(queue.count.get() + 1);
+    let (id, at) = (message.id(), Kept::Event(hook));
+    resume(shard, Item { at, id, attempts: 0, generation: 0, queue, loaded: None }, message);
 }
 
 /// Sends a message on its way that is in its queue and durable, and was never tried.
@@ -63,6 +71,7 @@ pub fn recovered(shard: &Rc<Shard>, found: Recovered) {
     let state = found.state;
     let attempts = state.map_or(0, |state| state.attempts);
     let Recovered { at, id, generation, scheduling, .. } = found;
+    let at = Kept::Record(at);
     let item = Item { at, id, attempts, generation, queue, loaded: None };
     // Never everything at once: what is due now is woken in batches by the timer task.
     let mut due = state.map_or(0, |state| state.due_millis);

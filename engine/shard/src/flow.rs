@@ -207,7 +207,7 @@ fn ask_policy(shard: &Rc<Shard>, item: Item) {
 /// Asks policy whether a due message may move on; one whose due time it pushed out waits.
 async fn throttled(shard: &Rc<Shard>, mut item: Item) {
     if item.loaded.is_none() {
-        match ringmta_spool::log::load::load(&shard.spool, item.at).await {
+        match places::load(shard, item.at, item.id).await {
             Ok(message) => {
                 message.set_num_attempts(item.attempts);
                 item.loaded = Some(Box::new(Loaded::new(message, &shard.queues.resident)));

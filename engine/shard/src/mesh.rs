@@ -34,6 +34,8 @@ pub enum Letter {
     Cancel(String, oneshot::Sender<bool>),
     /// A question of the control interface, answered in JSON.
     Inspect(Inspect, oneshot::Sender<serde_json::Value>),
+    /// Send dead letters of the hook of this name on their way anew, those with these ids or all; the answer is how many.
+    Replay(String, Vec<String>, oneshot::Sender<Result<u64, String>>),
     /// Open the listeners, on these sockets: every shard has recovered.
     Open(Sockets, oneshot::Sender<Result<Vec<String>, String>>),
     /// Have the policy taken anew by every shard; the answer is why not. To the first shard, which
@@ -66,6 +68,8 @@ pub enum Inspect {
     Message(String, bool),
     /// All queues with their counts.
     Queues,
+    /// All hooks, and what waits for them.
+    Hooks,
     /// Whether everything is where it belongs.
     SelfCheck,
 }

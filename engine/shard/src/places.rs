@@ -2,7 +2,9 @@
 
 use crate::state::Shard;
 use ringmta_events::observe::{tell, Note};
-use ringmta_queue::model::{Item, ScheduledQueue};
+use ringmta_policy::{Message, MessageId};
+use ringmta_queue::model::{Item, Kept, ScheduledQueue};
+use ringmta_spool::log::load;
 use ringmta_spool::log::reclaim::AttemptState;
 use std::rc::Rc;
 
@@ -11,11 +13,26 @@ pub fn queue(shard: &Shard, name: &str) -> Rc<ScheduledQueue> {
     shard.queues.queue(&shard.process.limits, name)
 }
 
+/// Message `id` as it is kept.
+///
+/// # Errors
+/// What stood in the way: the disk, or damage.
+pub async fn load(shard: &Shard, at: Kept, id: MessageId) -> Result<Message, String> {
+    match at {
+        Kept::Record(at) => load::load(&shard.spool, at).await,
+        Kept::Event(hook) => {
+            shard.events.queued(hook, id).ok_or_else(|| "its event is not there".into())
+        }
+    }
+}
+
 /// Lets a message wait until `due_millis`. Its body leaves memory: it is durable.
 pub fn defer(shard: &Shard, mut item: Item, due_millis: u64) {
-    let state = AttemptState { attempts: item.attempts, due_millis };
-    item.at = shard.spool.attempted(item.at, state);
-    tell(&Note::Deferred { shard: shard.index, id: item.id, attempts: item.attempts, due_millis });
+    if let Kept::Record(at) = item.at {
+        let attempts = item.attempts;
+        item.at = Kept::Record(shard.spool.attempted(at, AttemptState { attempts, due_millis }));
+        tell(&Note::Deferred { shard: shard.index, id: item.id, attempts, due_millis });
+    }
     item.loaded = None;
     shard.queues.insert_timer(item, due_millis);
 }

@@ -8,7 +8,7 @@ use crate::places;
 use crate::state::Shard;
 use ringmta_events::record::Kind;
 use ringmta_io::{self as io, steady_millis};
-use ringmta_policy::{EnvelopeAddress, Message};
+use ringmta_policy::{EnvelopeAddress, Message, QueueConfig};
 use ringmta_queue::model::Item;
 use ringmta_queue::retry::{after_failure, Next};
 use ringmta_smtp::response::Response;
@@ -37,8 +37,19 @@ pub async fn retry(
     remaining: Vec<EnvelopeAddress>,
     response: &Response,
 ) {
+    retry_after(shard, delivery, remaining, response, None).await;
+}
+
+/// The same, after the time that the receiver has asked for, if it has.
+pub async fn retry_after(
+    shard: &Rc<Shard>,
+    delivery: Delivery,
+    remaining: Vec<EnvelopeAddress>,
+    response: &Response,
+    asked: Option<Duration>,
+) {
     let answers = remaining.into_iter().map(|to| (to, response.clone())).collect();
-    retry_each(shard, delivery, answers, AFTER_ATTEMPT).await;
+    retry_in(shard, delivery, answers, AFTER_ATTEMPT, asked).await;
 }
 
 /// What `requeue_message` is told of a message whose failed attempt has its record.
@@ -68,7 +79,6 @@ pub async fn retry_in(
     message.set_num_attempts(item.attempts);
     narrow(&message, &answers);
     let (answers, delay) = requeue(shard, &item, &message, answers, context).await;
-    let delay = delay.or(wait.map(|wait| wait.as_millis() as u64));
     if answers.is_empty() {
         return finish(shard, item);
     }
@@ -85,13 +95,29 @@ pub async fn retry_in(
         orders.count_bounced(&order.id, &item.queue.name);
         return ending::admin_bounce(shard, item, &message, &order);
     }
+    let delay = delay.or_else(|| match item.is_event() {
+        true => Some(event_delay(&item, &config, wait)),
+        false => wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+    });
     match after_failure(&config, scheduling.as_deref(), end, item.attempts, now, delay) {
-        Next::Retry(due) => places::defer(shard, item, due),
+        Next::Retry(due) => {
+            if let Some(item) = ending::unless_moved_back(shard, item) {
+                places::defer(shard, item, due);
+            }
+        }
         Next::Expire(due) => {
             let text = ending::too_late(shard, &item, due);
             ending::expired(shard, item, &message, text);
         }
     }
+}
+
+/// Milliseconds until an event of a hook is tried again, unless policy has a word on it: as its queue or its receiver
+/// says, and up to a quarter more, so that those that failed together do not come back together.
+fn event_delay(item: &Item, config: &QueueConfig, asked: Option<Duration>) -> u64 {
+    let delay = asked.unwrap_or_else(|| config.delay_for_attempt(u32::from(item.attempts)));
+    let millis = delay.as_millis() as u64;
+    millis + io::random_u64() % (millis / 4 + 1)
 }
 
 /// Leaves the message only those recipients.

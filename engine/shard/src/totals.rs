@@ -2,7 +2,7 @@
 
 use crate::certificates;
 use crate::state::Shard;
-use ringmta_events::metrics::Snapshot;
+use ringmta_events::metrics::{service_of, Snapshot};
 use ringmta_io as io;
 use ringmta_queue::quota::health::Fault;
 use ringmta_queue::quota::lease::Registry;
@@ -12,16 +12,30 @@ impl Shard {
     pub fn snapshot(&self) -> Snapshot {
         let mut sum = Snapshot::default();
         self.metrics.add_to(&mut sum);
-        let mut waiting = 0;
+        let (mut waiting, mut lua) = (0, 0);
         for ready in self.queues.ready.borrow().values() {
-            waiting += ready.len() as u64;
-            sum.gauge("ready_count", &format!("smtp_client:{}", ready.name), ready.len() as u64);
+            let count = ready.len() as u64;
+            let service = service_of(&ready.name);
+            sum.gauge("ready_count", &format!("{service}:{}", ready.name), count);
+            match service {
+                "lua" => lua += count,
+                _ => waiting += count,
+            }
+            if service == "lua" {
+                sum.gauge("connection_count", "lua", ready.connections.get() as u64);
+            }
         }
         sum.gauge("ready_count", "smtp_client", waiting);
+        if lua > 0 {
+            sum.gauge("ready_count", "lua", lua);
+        }
         let deferred = self.queues.timers.borrow().len() as u64;
         sum.gauge("scheduled_count_total", "", deferred);
         sum.gauge("scheduled_queue_count", "", self.queues.scheduled.borrow().len() as u64);
-        sum.gauge("message_count", "", self.queues.total() as u64);
+        // Events of hooks are no mail, wherever they wait.
+        let events = self.events.queued_count();
+        let mail = self.queues.total().saturating_sub(events);
+        sum.gauge("message_count", "", mail as u64);
         sum.gauge("message_data_resident_bytes", "", self.queues.resident.get() as u64);
         let (segments, _, live_bytes) = self.spool.segments.totals();
         sum.gauge("spool_segments", "", segments as u64);
@@ -38,6 +52,11 @@ impl Shard {
         sum.gauge("work_list_count", "", self.queues.to_end.len() as u64);
         for hook in self.events.hooks() {
             sum.gauge("log_hook_backlog_count", &hook.name, hook.log.backlog.get());
+            sum.gauge("log_hook_queued_count", &hook.name, hook.queued_count() as u64);
+            sum.gauge("log_hook_backlog_bytes", &hook.name, hook.log.bytes.get());
+            sum.gauge("log_hook_backlog_limit_bytes", &hook.name, hook.log.limit());
+            let is_nearly_full = u64::from(hook.log.is_nearly_full.get());
+            sum.gauge("log_hook_backlog_nearly_full", &hook.name, is_nearly_full);
             let lost = hook.log.dropped.get() + hook.too_old.get();
             sum.count("log_hook_dropped_total", &hook.name, lost);
             let aside = hook.dead_letters.count.get();

@@ -53,6 +53,8 @@ pub enum Command {
     Healthcheck(HealthcheckArgs),
     /// Ask a running engine, or give it orders, over its HTTP API.
     Ctl(CtlArgs),
+    /// Look at the hooks' dead letters, and send them again: by a running engine, or by a spool's files without one.
+    Hooks(HooksArgs),
     /// Look at a spool without an engine; nothing is written to it.
     ///
     /// Exit code: 0 when all is well, 1 when damage was found (or no such message), 2 when the spool
@@ -270,6 +272,47 @@ pub struct CtlArgs {
     /// What to ask.
     #[command(subcommand)]
     pub what: Ctl,
+}
+
+/// Arguments of `hooks`.
+#[derive(Args, Debug)]
+pub struct HooksArgs {
+    /// HTTP listener of the engine.
+    #[arg(long, env = "KUMO_KCLI_ENDPOINT", default_value = "http://127.0.0.1:8000")]
+    pub endpoint: String,
+    /// Folder of the spool named `meta`: its files are looked at, and no engine is asked. What is sent again is told by
+    /// the next start.
+    #[arg(long, value_name = "DIR", requires = "data")]
+    pub meta: Option<PathBuf>,
+    /// Folder of the spool named `data`, which says whether an engine runs.
+    #[arg(long, value_name = "DIR", requires = "meta")]
+    pub data: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub what: HooksWhat,
+}
+
+/// What to do with hooks.
+#[derive(Subcommand, Debug)]
+pub enum HooksWhat {
+    /// All hooks: what waits for each, and how many dead letters it has.
+    List,
+    /// Dead letters of a hook, each with the reason.
+    Show {
+        /// Its name.
+        name: String,
+        /// Most letters to show.
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Send dead letters of a hook again. Each has the id it had before, so a receiver that knows ids hears none twice.
+    Replay {
+        /// Its name.
+        name: String,
+        /// Only these, by id; may be repeated.
+        #[arg(long, value_name = "ID")]
+        id: Vec<String>,
+    },
 }
 
 /// Arguments of `spool`.

@@ -71,20 +71,21 @@ fn posted(order: &OrderArgs) -> Result<Value, String> {
     }))
 }
 
-fn pretty(text: &str) -> String {
+pub(super) fn pretty(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(value) => serde_json::to_string_pretty(&value).unwrap_or_else(|_| text.to_string()),
         Err(_) => text.trim_end().to_string(),
     }
 }
 
-struct Api {
+/// The HTTP API of an engine.
+pub(super) struct Api {
     agent: ureq::Agent,
     base: String,
 }
 
 impl Api {
-    fn new(base: &str) -> Api {
+    pub(super) fn new(base: &str) -> Api {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(30)))
             .tls_config(ringmta_policy::trust::http_tls())
@@ -93,13 +94,13 @@ impl Api {
         Api { agent: config.into(), base: base.trim_end_matches('/').to_string() }
     }
 
-    fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<String, String> {
+    pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<String, String> {
         let url = format!("{}{path}", self.base);
         let request = self.agent.get(&url).query_pairs(query.iter().copied());
         self.answer(request.call())
     }
 
-    fn send(&self, method: &str, path: &str, body: &Value) -> Result<String, String> {
+    pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> Result<String, String> {
         let url = format!("{}{path}", self.base);
         let body = body.to_string();
         let result = if method == "DELETE" {

@@ -3,9 +3,9 @@
 //! Layout: [`args`] what may be written · [`run`] the daemon · [`dev`] everything on one machine ·
 //! [`monitor`] the policy's files watched ·
 //! [`validate`] a policy checked · [`prove`] its own tests · [`script`] a policy as a program ·
-//! [`ctl`] operator commands over the HTTP API · [`spool`] a spool looked at without an engine · [`check`] the machine looked at
-//! · [`init`] a tree to start from, [`tree`] the one shipped · [`healthcheck`] one question of a container engine ·
-//! [`supervisor`] what a service manager is told · [`print`] completions and manual pages.
+//! [`ctl`] operator commands over the HTTP API · [`hooks`] dead letters sent again · [`spool`] a spool looked at without an engine
+//! · [`check`] the machine looked at · [`init`] a tree to start from, [`tree`] the one shipped · [`healthcheck`] one question of a
+//! container engine · [`supervisor`] what a service manager is told · [`print`] completions and manual pages.
 
 /// Prints a line. Whoever reads it may have gone, as `head` does: then nothing is said any more, and the exit code
 /// stays what it would be.
@@ -29,6 +29,7 @@ pub mod check;
 pub mod ctl;
 pub mod dev;
 pub mod healthcheck;
+pub mod hooks;
 pub mod init;
 pub mod monitor;
 pub mod print;

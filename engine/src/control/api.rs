@@ -5,6 +5,7 @@ use crate::control::admin::What;
 use crate::control::ask;
 use crate::control::auth;
 use crate::control::auth::Access;
+use crate::control::hooks;
 use crate::control::reload;
 use crate::diagnostics;
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
@@ -121,6 +122,9 @@ async fn handle(shard: &Rc<Shard>, mut request: Request) -> Response {
         (Method::GET, "/api/admin/queues/v1") => {
             Response::json(&ask::inspect(&shard.process, Inspect::Queues).await)
         }
+        (Method::GET, "/api/admin/hooks/v1") => hooks::list(shard).await,
+        (Method::GET, "/api/admin/hooks/dead-letters/v1") => hooks::show(shard, &request).await,
+        (Method::POST, "/api/admin/hooks/replay/v1") => hooks::replay(shard, &request).await,
         (Method::GET, "/api/admin/self-check/v1") => self_check(shard).await,
         _ => Response::text(StatusCode::NOT_FOUND, format!("no such path: {path}\n")),
     }

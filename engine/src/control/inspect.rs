@@ -1,17 +1,17 @@
 //! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
 
+use crate::control::hooks;
 use crate::limits::LIST_MAX;
 use ringmta_io::{mono_nanos, steady_millis, unix_nanos};
 use ringmta_policy::{MessageId, OptionTable};
 use ringmta_queue::model::ReadyQueue;
-use ringmta_queue::model::{Item, ScheduledQueue};
+use ringmta_queue::model::{Item, Kept, ScheduledQueue};
 use ringmta_queue::orders::{About, Order};
 use ringmta_shard::check;
 use ringmta_shard::mesh::Inspect;
+use ringmta_shard::places;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::dates::rfc3339;
-use ringmta_spool::location::Location;
-use ringmta_spool::log::load;
 use serde_json::{json, Value};
 use std::rc::Rc;
 
@@ -26,6 +26,7 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
         Inspect::Ready(name) => ready(shard, &name),
         Inspect::Message(id, want_body) => message(shard, &id, want_body).await,
         Inspect::Queues => queues(shard),
+        Inspect::Hooks => hooks::of_shard(shard),
         Inspect::SelfCheck => json!(check::check(shard)),
     }
 }
@@ -105,7 +106,7 @@ fn item_json(item: &Item, due_millis: Option<u64>) -> Value {
         "attempts": item.attempts,
         "created": rfc3339(item.id.created_unix_nanos()),
         "due": due_millis.map(|due| rfc3339(due * 1_000_000)),
-        "bytes": item.at.bytes,
+        "bytes": item.at.bytes(),
     })
 }
 
@@ -168,8 +169,8 @@ fn queues(shard: &Shard) -> Value {
     json!({"scheduled": scheduled, "ready": ready})
 }
 
-/// Where the record of message `id` lies, when this shard has it.
-pub fn find(shard: &Shard, id: MessageId) -> Option<Location> {
+/// What is kept of message `id`, when this shard has it.
+pub fn find(shard: &Shard, id: MessageId) -> Option<Kept> {
     with_item(shard, id, |item, _, _| item.at)
 }
 
@@ -212,7 +213,7 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
         (item.at, known)
     });
     let Some((at, mut known)) = known else { return Value::Null };
-    match load::load(&shard.spool, at).await {
+    match places::load(shard, at, id).await {
         Ok(message) => {
             known["sender"] = message.sender().email().into();
             known["recipient"] =

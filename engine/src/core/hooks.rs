@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// Which log cannot be opened, and why.
 pub(super) fn open(process: &Process, index: usize) -> Result<Vec<Rc<Hook>>, String> {
     let base = process.spool.meta.join("hooks");
-    let open = |name: &str| {
+    let open = |name: &str, limit: u64| {
         let dir = base.join(name);
         let mut orphans = Vec::new();
         // On a first start there is no such folder.
@@ -23,17 +23,20 @@ pub(super) fn open(process: &Process, index: usize) -> Result<Vec<Rc<Hook>>, Str
             }
         }
         let own = dir.join(index.to_string());
-        HookLog::open(own, &orphans).map_err(|error| format!("event log of hook {name}: {error}"))
+        let log = HookLog::open(own, &orphans);
+        let log = log.map_err(|error| format!("event log of hook {name}: {error}"))?;
+        log.set_limit(limit.div_ceil(process.shards as u64));
+        Ok::<HookLog, String>(log)
     };
     let file = format!("{index}.jsonl");
     let dead_letters = |name: &str| base.join(name).join("dead-letters").join(&file);
     let mut hooks = Vec::new();
     for options in &process.init.log_hooks {
-        let log = open(&options.name)?;
+        let log = open(&options.name, options.max_backlog_bytes)?;
         hooks.push(Rc::new(Hook::lua(options, log, dead_letters(&options.name))));
     }
     for options in &process.init.http_log_hooks {
-        let log = open(&options.name)?;
+        let log = open(&options.name, options.max_backlog_bytes)?;
         hooks.push(Rc::new(Hook::http(options, log, dead_letters(&options.name))));
     }
     Ok(hooks)

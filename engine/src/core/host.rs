@@ -10,9 +10,8 @@ use ringmta_policy::{
     ApiCall, DnsFailure, DnsQuestion, DnsResult, Host, Message, MessageId, Mode, Policy,
     PolicyError,
 };
-use ringmta_shard::Shard;
+use ringmta_shard::{places, Shard};
 use ringmta_smtp::ids::IdSource;
-use ringmta_spool::log::load;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -87,7 +86,7 @@ impl Host for ShardHost {
         Box::pin(async move {
             let shard = shard.ok_or("the shard is stopping")?;
             let at = control::inspect::find(&shard, id).ok_or("no such message")?;
-            let message = load::load(&shard.spool, at).await?;
+            let message = places::load(&shard, at, id).await?;
             message.body().ok_or_else(|| "the message has no body".to_string())
         })
     }

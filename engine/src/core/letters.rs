@@ -47,6 +47,12 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
                 let _ = answer.send(control::inspect::answer(&shard, question).await);
             });
         }
+        Letter::Replay(name, ids, answer) => {
+            let shard = shard.clone();
+            io::spawn(async move {
+                let _ = answer.send(control::hooks::replay_here(&shard, &name, &ids).await);
+            });
+        }
         Letter::Open(mut sockets, answer) => {
             let smtp = listener::open_all(shard, &mut sockets);
             let http = smtp.and_then(|mut lines| {

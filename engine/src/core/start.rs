@@ -114,7 +114,8 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
     });
     let hooks = hooks::open(&process, index)?;
     let events = Events::new(&context, &process.node_id, &process.init.local_logs, hooks)?
-        .with_classifier(process.init.bounce_classifier.clone());
+        .with_classifier(process.init.bounce_classifier.clone())
+        .with_dispositions(&process.init.log_disposition_hooks);
     let accounting = process.init.accounting_log.as_ref().map(Accounting::open).transpose()?;
     let accounting = accounting.map(Rc::new);
     let shard = Rc::new(Shard {

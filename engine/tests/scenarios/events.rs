@@ -331,6 +331,7 @@ fn http_hook(receiver: &Receiver) -> String {
 /// Both kinds of hook, each with a site whose mail goes to `sink`.
 fn hooked_sites(sink: &Sink, receiver: &Receiver) -> [Site; 2] {
     let mut lua = Site::to(sink.addr);
+    lua.queue = SOON.into();
     lua.extra = lua_hook(receiver) + LABELS;
     let mut http = Site::to(sink.addr);
     http.init = http_hook(receiver);

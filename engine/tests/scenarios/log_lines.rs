@@ -136,7 +136,7 @@ end)",
     );
     let engine = site.start(1);
     engine.accept("a@src.test", &["u@dst.test"], &message("one"));
-    wait("the event", || web.to("/") == ["to u@dst.test|Delivery"]);
+    wait("the event", || web.to("/") == ["to u@dst.test\n|Delivery"]);
 }
 
 #[test]

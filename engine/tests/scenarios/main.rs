@@ -17,6 +17,8 @@ mod doors;
 mod events;
 mod front_ends;
 mod generated;
+mod hook_queues;
+mod hook_trees;
 mod http_api;
 mod idempotency;
 mod idle;

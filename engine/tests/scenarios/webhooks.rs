@@ -7,6 +7,9 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+/// Events are tried again when their queue says so.
+const SOON: &str = "retry_interval = '300ms', max_retry_interval = '1s',";
+
 /// The hook that the shipped tree has, one event per request.
 fn lua_hook(receiver: &Receiver) -> String {
     format!(
@@ -32,6 +35,7 @@ fn http_hook(name: &str, url: &str, options: &str) -> String {
 /// Both kinds of hook, each with a site whose mail goes to `sink`.
 fn hooked_sites(sink: &Sink, receiver: &Receiver) -> [Site; 2] {
     let mut lua = Site::to(sink.addr);
+    lua.queue = SOON.into();
     lua.extra = lua_hook(receiver);
     let mut http = Site::to(sink.addr);
     http.init = http_hook("webhook", &receiver.url(), "");
@@ -103,7 +107,7 @@ fn an_event_that_fails_among_others_is_set_aside_in_the_end() {
         |hit: &crate::support::http::Hit| String::from_utf8_lossy(&hit.body).contains("poison");
     receiver.answer_by(move |hit| is_poison(hit).then(|| "500 Crashed".to_string()));
     let mut site = Site::to(sink.addr);
-    site.extra = lua_hook(&receiver);
+    site.init = http_hook("webhook", &receiver.url(), "");
     let engine = site.start(1);
     engine.accept("a@src.test", &["p@dst.test"], &message("poison"));
     wait("the failing ones set aside", || {

@@ -11,6 +11,11 @@ check_init('kumo.start_esmtp_listener kumo.start_http_listener', function()
   kumo.start_http_listener { listen = '127.0.0.1:8000' }
   fails('unknown field', kumo.start_esmtp_listener, { lissten = 'x' })
 end)
+check_init('kumo.configure_log_disposition_hook', function()
+  kumo.configure_log_disposition_hook { name = 'at_once', per_record = { Delivery = { enable = false } } }
+  fails('only `enable`', kumo.configure_log_disposition_hook, { name = 'x', per_record = { Any = { template = 'x' } } })
+  fails('there is already', kumo.configure_log_disposition_hook, { name = 'at_once' })
+end)
 check_init('kumo.define_spool kumo.configure_local_logs kumo.configure_log_hook', function()
   kumo.define_spool { name = 'data', path = DIR }
   kumo.configure_local_logs { log_dir = DIR }

@@ -48,6 +48,9 @@ local constants = {
   -- Event callbacks. An empty URL turns them off.
   webhook_url = env('KUMOMTA_WEBHOOK_URL', site.webhook_url or 'http://host.docker.internal:8021'),
   webhook_key = env('X_KUMOMTA_KEY', 'reloop'),
+  -- With a secret requests are signed (Standard Webhooks); bodies of batches can be compressed with 'gzip'.
+  webhook_secret = env('RINGMTA_WEBHOOK_SECRET', nil),
+  webhook_compression = env('RINGMTA_WEBHOOK_COMPRESSION', 'none'),
   webhook_batch = tonumber(env('KUMOMTA_WEBHOOK_BATCH', '1')) or 1,
 
   -- In development all mail goes here, whoever it is addressed to.

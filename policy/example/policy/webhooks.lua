@@ -24,6 +24,8 @@ if constants.webhook_batch > 1 then
       request_headers = request_headers,
       batch_size = constants.webhook_batch,
       max_batch_latency = '1s',
+      signing_secret = constants.webhook_secret,
+      compression = constants.webhook_compression,
       meta = selection.meta,
       headers = selection.headers,
     }
@@ -37,6 +39,7 @@ log_hooks:new_json {
   name = 'webhook',
   url = constants.webhook_url,
   headers = request_headers,
+  signing_secret = constants.webhook_secret,
   log_parameters = selection,
   queue_config = { retry_interval = '10s', max_retry_interval = '5m' },
 }

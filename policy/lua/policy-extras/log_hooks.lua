@@ -11,9 +11,10 @@
 --     end,
 --   }
 --
--- Records come from the durable event log: they take no place in mail queues, are sent at least once, and are tried again
--- when `send` raises an error or rejects with a 4xx code, after the pause that the text of the rejection names
--- (`Retry-After: 5`), if any. A record rejected with a 5xx code is set aside in the hook's file of dead letters.
+-- Each record is a message in the queue `NAME.log_hook`, with that queue's retries, age and limits; it stays in the durable
+-- event log until it is done, and takes no room in the spool. It is sent at least once, and again when `send` raises an error
+-- or rejects with a 4xx code: after the queue's retry_interval, or the pause that the text of the rejection names
+-- (`Retry-After: 5`). A record rejected with a 5xx code is set aside in the hook's file of dead letters.
 -- Several connections are used at once; records of one message are sent in their order.
 local kumo = require 'kumo'
 local utils = require 'policy-extras.policy_utils'
@@ -97,14 +98,22 @@ local function is_temporary(status)
   return status >= 500 or status == 408 or status == 425 or status == 429
 end
 
--- new_json { name, url, log_parameters?, queue_config?, headers? }: one JSON object per POST.
+-- The key of a secret: `whsec_` and base64, or any other text as it is.
+local function signing_key(secret)
+  local encoded = string.match(secret, '^whsec_(.+)$')
+  return { key_data = encoded and kumo.encode.base64_decode(encoded) or secret }
+end
+
+-- new_json { name, url, log_parameters?, queue_config?, headers?, signing_secret? }: one JSON object per POST. Each has the
+-- header `webhook-id`, the same whenever the event is told again; with a secret it is signed as Standard Webhooks has it.
 function mod:new_json(options)
-  check(options, 'new_json', { 'filter', 'headers', 'log_parameters', 'name', 'queue_config', 'url' })
+  check(options, 'new_json', { 'filter', 'headers', 'log_parameters', 'name', 'queue_config', 'signing_secret', 'url' })
   if type(options.url) ~= 'string' then
     error('log_hooks:new_json: `url` is missing', 2)
   end
   -- For messages: user, password and query may be secret.
   local shown = options.url:gsub('[?#].*', ''):gsub('//[^/]*@', '//')
+  local key = options.signing_secret and signing_key(options.signing_secret)
   self:new {
     name = options.name,
     log_parameters = options.log_parameters,
@@ -114,12 +123,19 @@ function mod:new_json(options)
       local client = kumo.http.build_client {}
       local connection = {}
       function connection:send(message)
-        local response = client
+        local id, timestamp, body = message:id(), tostring(os.time()), message:get_data()
+        local request = client
           :post(options.url)
           :header('Content-Type', 'application/json')
+          :header('webhook-id', id)
+          :header('webhook-timestamp', timestamp)
           :headers(options.headers or {})
-          :body(message:get_data())
-          :send()
+          :body(body)
+        if key then
+          local signature = kumo.digest.hmac_sha256(key, id .. '.' .. timestamp .. '.' .. body)
+          request:header('webhook-signature', 'v1,' .. signature.base64)
+        end
+        local response = request:send()
         local status = response:status_code()
         local outcome = string.format('%d %s', status, response:status_reason() or '')
         if response:status_is_success() then
@@ -140,8 +156,16 @@ function mod:new_json(options)
   }
 end
 
-function mod:new_disposition_hook()
-  error('log_hooks:new_disposition_hook is not supported by this version of ringmta; use log_hooks:new', 2)
+-- new_disposition_hook { name, hook }: `hook(msg, log_record)` is called for each record, with the message it is about.
+function mod:new_disposition_hook(options)
+  check(options, 'new_disposition_hook', { 'hook', 'name', 'per_record' })
+  if type(options.hook) ~= 'function' then
+    error('log_hooks:new_disposition_hook: `hook` must be a function', 2)
+  end
+  kumo.on('pre_init', function()
+    kumo.configure_log_disposition_hook { name = options.name, per_record = options.per_record }
+  end)
+  kumo.on('log_disposition_' .. options.name, options.hook)
 end
 
 return mod

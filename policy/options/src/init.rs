@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::classify::ClassifierRules;
 use crate::http_listener::HttpListener;
 use crate::listener::EsmtpListener;
-use crate::logs::{AccountingLog, HttpLogHook, LocalLogs, LogHook};
+use crate::logs::{AccountingLog, HttpLogHook, LocalLogs, LogDispositionHook, LogHook};
 use crate::spool::Spool;
 
 /// The outcome of `pre_init` and `init`.
@@ -26,6 +26,8 @@ pub struct InitConfig {
     pub log_hooks: Vec<LogHook>,
     /// HTTP log hooks served by the engine; names are unique.
     pub http_log_hooks: Vec<HttpLogHook>,
+    /// Events that get records at once; names are unique.
+    pub log_disposition_hooks: Vec<LogDispositionHook>,
     /// Tasks to start once the engine is up: event name and argument.
     pub spawn_tasks: Vec<(String, serde_json::Value)>,
     /// Filter for diagnostics asked for by the policy.

@@ -60,8 +60,8 @@ pub use listener::{
     listen_address, EsmtpListener, JsonMap, ListenerDomain, Overrides, PeerLimits, TraceHeaders,
 };
 pub use logs::{
-    AccountingLog, HttpLogHook, LocalLogs, LogHook, LogRecordSelect, Patterns, RecordParams,
-    RECORD_TYPES,
+    AccountingLog, HttpLogHook, LocalLogs, LogDispositionHook, LogHook, LogRecordSelect, Patterns,
+    RecordParams, RECORD_TYPES,
 };
 pub use mta_sts::{StsMode, StsPolicy};
 pub use plain::Plain;

@@ -71,7 +71,7 @@ option_table! {
 
 option_table! {
     /// Records handed to the policy's Lua.
-    pub struct LogHook for "kumo.configure_log_hook" {
+    pub struct LogHook for "kumo.configure_log_hook" check check {
         /// Its name; the policy recognises the hook by it.
         name: String = String::new(); Support::Required,
         /// Records that may wait.
@@ -84,20 +84,56 @@ option_table! {
         per_record: BTreeMap<String, RecordParams> = BTreeMap::new(),
         /// Keep log messages in memory.
         deferred_spool: bool = false; Support::NoEffect("hooks read the durable event log with a cursor"),
-        /// Event that makes the connection records are sent over; `make.<name>` by default.
+        /// Event that makes the connection for records in the hook's own queue, `<name>.log_hook`, whatever protocol that queue's configuration names. Records are put there unless `should_enqueue_log_record` names another queue.
         constructor: Option<String> = None,
-        /// Records per `send_batch`.
+        /// Records per `send_batch` of that constructor.
         batch_size: usize = 1,
         /// Fewer are sent only after `max_batch_latency`.
         min_batch_size: usize = 1,
         /// Longest wait for a batch to fill (duration).
         max_batch_latency: Duration = Duration::ZERO,
+        /// Bytes of events that may wait for their receivers, over all shards; beyond it the oldest are given up.
+        max_backlog_bytes: u64 = BACKLOG_BYTES,
+    }
+}
+
+option_table! {
+    /// Records handed to an event of the policy at once, with the message they are about: `log_disposition_<name>`.
+    pub struct LogDispositionHook for "kumo.configure_log_disposition_hook" check check {
+        /// Its name; the event is called after it.
+        name: String = String::new(); Support::Required,
+        /// Which record types: `enable`, by type or for `Any` other.
+        per_record: BTreeMap<String, RecordParams> = BTreeMap::new(),
+    }
+}
+
+impl LogDispositionHook {
+    fn check(&mut self, _: &mut Notes) -> Result<(), String> {
+        let plain = RecordParams::default();
+        for (kind, params) in &self.per_record {
+            if (RecordParams { enable: true, ..params.clone() }) != plain {
+                return Err(format!(
+                    "option `per_record`: {kind}: only `enable` has a meaning for an event"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which records.
+    pub fn select(&self) -> LogRecordSelect {
+        LogRecordSelect::new(&[], &[], &self.per_record)
+    }
+
+    /// The event it fires.
+    pub fn event(&self) -> String {
+        format!("log_disposition_{}", self.name)
     }
 }
 
 option_table! {
     /// Records posted to a web address by the engine itself, as JSON arrays.
-    pub struct HttpLogHook for "kumo.configure_http_log_hook" check no_templates {
+    pub struct HttpLogHook for "kumo.configure_http_log_hook" check check {
         /// Its name.
         name: String = String::new(); Support::Required,
         /// Where batches are posted.
@@ -110,6 +146,16 @@ option_table! {
         max_batch_latency: Duration = Duration::from_secs(1),
         /// Deadline of one request (duration).
         timeout: Duration = Duration::from_secs(60),
+        /// `gzip` compresses the bodies of requests; `none` does not.
+        compression: String = "none".into(),
+        /// Secret that signs requests as Standard Webhooks has it (`webhook-signature`): `whsec_` and base64, or any text. What is signed is the JSON, compressed or not.
+        signing_secret: Option<SecretText> = None,
+        /// Put `event_id` into each record: the same each time an event is told, over restarts and replays.
+        event_ids: bool = false,
+        /// Age at which an event that its receiver has not taken is given up (duration).
+        max_age: Duration = Duration::from_secs(7 * 86_400),
+        /// Bytes of events that may wait for the receiver, over all shards; beyond it the oldest are given up.
+        max_backlog_bytes: u64 = BACKLOG_BYTES,
         /// Metadata to put into records; a trailing `*` matches the rest.
         meta: Vec<String> = Vec::new(),
         /// Headers of the message to put into records; a trailing `*` matches the rest.
@@ -119,12 +165,43 @@ option_table! {
     }
 }
 
+/// Bytes of events that wait for their receiver, unless the policy says otherwise.
+const BACKLOG_BYTES: u64 = 8 * 1024 * 1024 * 1024;
+/// Fewest that make sense: a few seconds of a busy engine.
+const BACKLOG_BYTES_MIN: u64 = 1024 * 1024;
+
+fn backlog(bytes: u64) -> Result<(), String> {
+    match bytes < BACKLOG_BYTES_MIN {
+        true => Err(format!(
+            "option `max_backlog_bytes`: {bytes} is too few, expected at least {BACKLOG_BYTES_MIN}"
+        )),
+        false => Ok(()),
+    }
+}
+
+impl LogHook {
+    fn check(&mut self, _: &mut Notes) -> Result<(), String> {
+        backlog(self.max_backlog_bytes)
+    }
+}
+
 impl HttpLogHook {
-    fn no_templates(&mut self, _: &mut Notes) -> Result<(), String> {
-        match self.per_record.values().any(|p| p.template.is_some()) {
-            true => Err("option `per_record`: records are posted as JSON arrays, `template` is for configure_log_hook".into()),
-            false => Ok(()),
+    fn check(&mut self, _: &mut Notes) -> Result<(), String> {
+        if self.per_record.values().any(|p| p.template.is_some()) {
+            return Err("option `per_record`: records are posted as JSON arrays, `template` is for configure_log_hook".into());
         }
+        if !["none", "gzip"].contains(&self.compression.as_str()) {
+            let given = &self.compression;
+            return Err(format!(
+                "option `compression`: invalid value: string {given:?}, expected `gzip` or `none`"
+            ));
+        }
+        backlog(self.max_backlog_bytes)
+    }
+
+    /// Whether bodies are compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.compression == "gzip"
     }
 }
 

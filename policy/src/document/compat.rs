@@ -24,12 +24,11 @@ use crate::{ConnMeta, EnvelopeAddress};
 const SURFACE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/contract/surface.txt"));
 
 /// Events of the contract that are not fired, and why.
-const OTHER_EVENTS: [(&str, &str); 5] = [
+const OTHER_EVENTS: [(&str, &str); 4] = [
     ("tsa_init", "there is no automation daemon"),
     ("tsa_load_shaping_data", "there is no automation daemon"),
     ("proxy_init", "there is no proxy server"),
     ("proxy_server_auth_rfc1929", "there is no proxy server"),
-    ("log_disposition_<name>", "records are told after they are durable"),
 ];
 
 /// Events that have a definition, so that handlers are taken, but no moment in the engine yet.
@@ -312,6 +311,9 @@ fn events(out: &mut String) {
             }
         }
     }
+    out.push_str(
+        "| `log_disposition_<name>` | same | a record was made, with its message at hand |\n",
+    );
     for (name, why) in OTHER_EVENTS {
         let _ = writeln!(out, "| `{name}` | absent | {why} |");
     }

@@ -26,6 +26,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<AccountingLog>("AccountingLogOptions"),
         table::<RecordParams>("RecordOptions"),
         table::<LogHook>("LogHookOptions"),
+        table::<LogDispositionHook>("LogDispositionHookOptions"),
         table::<HttpLogHook>("HttpLogHookOptions"),
         table::<QueueConfig>("QueueOptions"),
         table::<EgressPath>("EgressPathOptions"),

@@ -124,13 +124,32 @@ impl Policy {
         Ok(!matches!(answer, Some(Value::Boolean(false))))
     }
 
-    /// `should_enqueue_log_record`: whether a hook gets the record in `msg`; yes when no handler has a say. `msg` carries the
-    /// record as metadata `log_record`, its JSON as the body, and `LogRecord` as `reception_protocol`.
-    pub async fn should_enqueue_log_record(&self, msg: &Message, hook: &str) -> Result<bool> {
+    /// `log_disposition_<name>`: a record was made of `msg`. A failure is logged, and nothing else.
+    pub async fn log_disposition(
+        &self,
+        event: &str,
+        msg: &Message,
+        record: &serde_json::Value,
+    ) -> Result<()> {
+        let lent = self.lend(event, msg)?;
+        let record = from_json(&self.vm.lua, record).map_err(|e| self.vm.report(event, &e))?;
+        self.vm.single::<Value>(event, (lent.object(), record)).await.map(drop)
+    }
+
+    /// `should_enqueue_log_record`: whether a hook gets the record in `msg`; `None` when no handler has a say. `msg` carries
+    /// the record as metadata `log_record`, its JSON as the body, and `LogRecord` as `reception_protocol`.
+    pub async fn should_enqueue_log_record(
+        &self,
+        msg: &Message,
+        hook: &str,
+    ) -> Result<Option<bool>> {
         const EVENT: &str = "should_enqueue_log_record";
         let lent = self.lend(EVENT, msg)?;
         let r = self.vm.chain(EVENT, (lent.object(), hook)).await?;
-        Ok(!matches!(Policy::first(r), Value::Boolean(false)))
+        Ok(match Policy::first(r) {
+            Value::Nil => None,
+            answer => Some(!matches!(answer, Value::Boolean(false))),
+        })
     }
 
     /// The filter event of a log file: whether it gets the record in `msg`; yes when there is no such handler.

@@ -6,10 +6,6 @@ use mlua::{Error, Lua, MultiValue, Result, Table, Value};
 /// Path below the module `kumo`, and why.
 pub(crate) const REFUSED: &[(&str, &str)] = &[
     (
-        "configure_log_disposition_hook",
-        "records are told after they are durable; use configure_log_hook",
-    ),
-    (
         "define_egress_source",
         "the event `get_egress_source` gives each source: have its handler return kumo.make_egress_source { name = ... }",
     ),

@@ -203,7 +203,10 @@ fn the_webhook_posts_each_record_with_the_key() {
     });
     let (w, _) = tree(&[("KUMOMTA_WEBHOOK_URL", &url), ("X_KUMOMTA_KEY", "sesame")]);
     let record = message(b"{\"type\":\"Delivery\"}");
-    assert!(block_on(w.policy.should_enqueue_log_record(&record, "webhook")).unwrap());
+    assert_eq!(
+        block_on(w.policy.should_enqueue_log_record(&record, "webhook")).unwrap(),
+        Some(true)
+    );
     let c =
         block_on(w.policy.open_connection("make.webhook.log_hook", "webhook.log_hook", None, None))
             .unwrap();
@@ -230,6 +233,9 @@ fn the_webhook_posts_each_record_with_the_key() {
     let q = block_on(w.policy.queue_config("webhook.log_hook", None, None, None)).unwrap().unwrap();
     assert!(matches!(q.protocol, Protocol::Lua { .. }));
     assert_eq!(q.retry_interval.as_secs(), 10);
+    let path = w.policy.egress_path("webhook.log_hook", "unspecified", "webhook.log_hook");
+    let path = block_on(path).unwrap().unwrap();
+    assert_eq!((path.connection_limit.limit, path.max_message_rate), (224, None), "no mail");
 }
 
 #[test]

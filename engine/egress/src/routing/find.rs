@@ -3,6 +3,7 @@
 
 use crate::limits;
 use crate::mta_sts;
+use crate::routing::hooks;
 use crate::routing::mx as plan;
 use crate::stage::Egress;
 use ringmta_io::sim::planted::{is_planted, Bug};
@@ -131,7 +132,8 @@ async fn find(
             )
             .await
             .map_err(|error| policy_failed("get_queue_config", &error))?;
-        Rc::new(config.unwrap_or_default())
+        let config = config.unwrap_or_default();
+        Rc::new(hooks::configured(&egress.shard, parts, config))
     };
     *queue.config.borrow_mut() = config.clone();
     queue.epoch.set(epoch);
@@ -308,7 +310,11 @@ async fn ready_queue(
                 .egress_path(routing_domain, &source.name, &target.plan.site)
                 .await
                 .map_err(|error| policy_failed("get_egress_path_config", &error))?;
-            (Rc::new(path.unwrap_or_default()), asked)
+            let default = || match target.carrier {
+                Carrier::Lua(_) => hooks::default_path(),
+                Carrier::Smtp | Carrier::Maildir(_) => EgressPath::default(),
+            };
+            (Rc::new(path.unwrap_or_else(default)), asked)
         }
     };
     let source = Rc::new(source);

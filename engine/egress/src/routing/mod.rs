@@ -1,4 +1,5 @@
-//! Where the mail of a scheduled queue goes: [`mx`] the hosts of a site, [`find`] its route.
+//! Where the mail of a scheduled queue goes: [`mx`] the hosts of a site, [`hooks`] what holds for events, [`find`] its route.
 
 pub mod find;
+pub mod hooks;
 pub mod mx;

@@ -12,7 +12,7 @@ use ringmta_io::sim::exec::Node;
 use ringmta_io::sockets::Sockets;
 use ringmta_io::tls;
 use ringmta_policy::Shared;
-use ringmta_queue::model::Item;
+use ringmta_queue::model::{Item, Kept};
 use ringmta_queue::quota::lease::Registry;
 use ringmta_shard::answers::Answers;
 use ringmta_shard::mesh::{Inbox, Letter};
@@ -231,7 +231,8 @@ fn look(shard: &Shard) -> Vec<Found> {
     };
     let mut found = Vec::new();
     let mut see = |item: &Item, due: Option<u64>| {
-        let (id, attempts, state) = (item.id, item.attempts, state_of(item.at));
+        let Kept::Record(at) = item.at else { return };
+        let (id, attempts, state) = (item.id, item.attempts, state_of(at));
         let due_tick = due.unwrap_or_else(|| due_tick(state));
         found.push(Found { shard: shard.index, id, attempts, due_tick, state });
     };

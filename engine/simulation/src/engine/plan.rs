@@ -274,13 +274,15 @@ impl Plan {
             let hop = address(domain.hop);
             let _ = writeln!(domains, "  ['d{number}.test'] = {},", domain.options(&hop));
         }
+        // A hook's own queue: its events are tried again as soon as mail is.
+        domains += "  ['told.log_hook'] = { retry_interval = '2s', max_retry_interval = '20s' },\n";
         let _ = write!(
             text,
             "local hops = {{\n{hops}}}\nlocal domains = {{\n{domains}}}\n\
              kumo.on('get_queue_config', function(domain)\n  \
                weather(false)\n  return kumo.make_queue_config(domains[domain])\nend)\n\
              kumo.on('get_egress_path_config', function(domain, source, site)\n  \
-               weather(true)\n  return kumo.make_egress_path(hops[site])\nend)\n"
+               weather(true)\n  return kumo.make_egress_path(hops[site] or {{}})\nend)\n"
         );
         if self.handlers {
             let refusal = match self.refuses && !calm {

@@ -110,6 +110,9 @@ pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     at_init::<LogHook>(lua, kumo, ctx, "configure_log_hook", |c, t| {
         unique(&mut c.log_hooks, t, "log hook", |h| h.name.clone())
     })?;
+    at_init::<LogDispositionHook>(lua, kumo, ctx, "configure_log_disposition_hook", |c, t| {
+        unique(&mut c.log_disposition_hooks, t, "log disposition hook", |h| h.name.clone())
+    })?;
     at_init::<HttpLogHook>(lua, kumo, ctx, "configure_http_log_hook", |c, t| {
         unique(&mut c.http_log_hooks, t, "HTTP log hook", |h| h.name.clone())
     })

@@ -1,0 +1,74 @@
+//! What tells an event from all others: the same each time it is told, over restarts and replays, so that a receiver can
+//! leave out what it has heard.
+
+use aws_lc_rs::digest::{digest, SHA256};
+use ringmta_mail::MessageId;
+
+/// The id of an event, given as its JSON: its time, and what a digest of it makes of the rest of a version 1 UUID.
+pub fn id(line: &str) -> MessageId {
+    let digest = digest(&SHA256, line.as_bytes());
+    let bytes = digest.as_ref();
+    let node = [bytes[0] | 1, bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]];
+    let clock_sequence = u16::from_be_bytes([bytes[6], bytes[7]]);
+    MessageId::new_v1(nanos(line), clock_sequence, node)
+}
+
+/// The key of several events that are told together.
+pub fn of_batch(lines: &[String]) -> String {
+    match lines {
+        [one] => id(one).to_string(),
+        many => {
+            let mut context = aws_lc_rs::digest::Context::new(&SHA256);
+            many.iter().for_each(|line| context.update(line.as_bytes()));
+            hex(&context.finish().as_ref()[..16])
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// When an event happened, nanoseconds since 1970; 0 when it does not say.
+fn nanos(line: &str) -> u64 {
+    const FIELD: &str = "\"event_time\":\"";
+    let text = line.find(FIELD).and_then(|at| line[at + FIELD.len()..].split('"').next());
+    let exact = text.and_then(ringmta_mail::time::parse_rfc3339);
+    exact.unwrap_or_else(|| timestamp(line).saturating_mul(1_000_000_000))
+}
+
+/// When an event happened, seconds since 1970; 0 when it does not say.
+pub fn timestamp(line: &str) -> u64 {
+    const FIELD: &str = "\"timestamp\":";
+    let Some(at) = line.find(FIELD) else { return 0 };
+    let digits = line[at + FIELD.len()..].bytes().take_while(u8::is_ascii_digit);
+    digits.fold(0, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_same_each_time_and_another_for_each_event() {
+        let line = |number: u32| {
+            format!("{{\"type\":\"Delivery\",\"timestamp\":1700000000,\"n\":{number}}}")
+        };
+        assert_eq!(id(&line(1)), id(&line(1)));
+        let ids: std::collections::BTreeSet<_> =
+            (0..1000).map(|n| id(&line(n)).to_string()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert_eq!(id(&line(1)).created_unix_nanos(), 1_700_000_000_000_000_000);
+        let exact = "{\"timestamp\":5,\"event_time\":\"2023-11-14T22:13:20.000012300Z\"}";
+        assert_eq!(id(exact).created_unix_nanos(), 1_700_000_000_000_012_300);
+        assert_eq!(of_batch(&[line(1)]), id(&line(1)).to_string());
+        assert_eq!(of_batch(&[line(1), line(2)]).len(), 32);
+        assert_ne!(of_batch(&[line(1), line(2)]), of_batch(&[line(2), line(1)]));
+    }
+
+    #[test]
+    fn what_says_no_time_has_a_key_too() {
+        assert_eq!(timestamp("{}"), 0);
+        assert_ne!(id("{}"), id("{ }"));
+    }
+}
