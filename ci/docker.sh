@@ -101,7 +101,7 @@ base_image() {
   local debootstrap kept=${CARGO_TARGET_DIR:-target}/base-image.tar
   if [ ! -s "$kept" ] && ! docker image inspect "$base" > /dev/null 2>&1; then
     debootstrap=$(command -v debootstrap || echo /usr/sbin/debootstrap)
-    "$debootstrap" --variant=minbase bookworm "$scratch/rootfs" > "$scratch/debootstrap.out" 2>&1 ||
+    timeout 900 "$debootstrap" --variant=minbase bookworm "$scratch/rootfs" > "$scratch/debootstrap.out" 2>&1 ||
       skip "debootstrap: $(tail -1 "$scratch/debootstrap.out")"
     rm -rf "$scratch"/rootfs/var/cache/apt/archives/*.deb "$scratch"/rootfs/var/lib/apt/lists/*
     mkdir -p "$(dirname "$kept")"
@@ -110,6 +110,6 @@ base_image() {
     rm -rf "$scratch/rootfs"
   fi
   docker image inspect "$base" > /dev/null 2>&1 || docker import "$kept" "$base" > /dev/null
-  docker run --rm "$base" apt-get update -qq > "$scratch/first.out" 2>&1 ||
+  timeout 300 docker run --rm "$base" apt-get update -qq > "$scratch/first.out" 2>&1 ||
     skip "containers cannot run here, or have no way out: $(tail -1 "$scratch/first.out")"
 }

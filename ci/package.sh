@@ -87,7 +87,12 @@ systemd_container() {
   # Not --privileged: that needs CAP_SYS_RESOURCE, which machines that are containers themselves may not have.
   docker run -d --name "$where" --cap-add ALL --cap-drop SYS_RESOURCE --security-opt seccomp=unconfined --security-opt apparmor=unconfined \
     --tmpfs /run --tmpfs /run/lock -v /sys/fs/cgroup:/sys/fs/cgroup:rw --cgroupns=host ringmta-systemd > /dev/null
-  wait_for 30 'systemd' here 'systemctl is-system-running | grep -Eq "running|degraded"'
+  # Whether systemd runs in a container is the machine's affair: its cgroups, and what it lets containers do.
+  local end=$((SECONDS + 60))
+  until here 'systemctl is-system-running | grep -Eq "running|degraded"' > /dev/null 2>&1; do
+    [ "$SECONDS" -lt "$end" ] || skip "systemd does not start in a container here: $(docker logs "$where" 2>&1 | tail -1)"
+    sleep 0.2
+  done
 }
 
 unit() {

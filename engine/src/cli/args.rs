@@ -263,12 +263,44 @@ pub enum Print {
     },
 }
 
+/// Which engine is asked, and who asks.
+#[derive(Args, Debug)]
+pub struct ApiArgs {
+    /// HTTP listener of the engine.
+    #[arg(
+        long,
+        global = true,
+        env = "KUMO_KCLI_ENDPOINT",
+        default_value = "http://127.0.0.1:8000"
+    )]
+    pub endpoint: String,
+    /// Who asks, where the engine wants to know: NAME, or NAME:PASSWORD, which other users of this host may see in the
+    /// list of processes.
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "RINGMTA_CTL_USER",
+        hide_env_values = true
+    )]
+    pub user: Option<String>,
+    /// File whose first line is the password.
+    #[arg(long, global = true, value_name = "FILE", env = "RINGMTA_CTL_PASSWORD_FILE")]
+    pub password_file: Option<PathBuf>,
+    /// File whose first line is a bearer token.
+    #[arg(long, global = true, value_name = "FILE", env = "RINGMTA_CTL_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
 /// Arguments of `ctl`.
 #[derive(Args, Debug)]
 pub struct CtlArgs {
-    /// HTTP listener of the engine.
-    #[arg(long, env = "KUMO_KCLI_ENDPOINT", default_value = "http://127.0.0.1:8000")]
-    pub endpoint: String,
+    /// Which engine, and who asks.
+    #[command(flatten)]
+    pub api: ApiArgs,
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
     /// What to ask.
     #[command(subcommand)]
     pub what: Ctl,
@@ -277,9 +309,9 @@ pub struct CtlArgs {
 /// Arguments of `hooks`.
 #[derive(Args, Debug)]
 pub struct HooksArgs {
-    /// HTTP listener of the engine.
-    #[arg(long, env = "KUMO_KCLI_ENDPOINT", default_value = "http://127.0.0.1:8000")]
-    pub endpoint: String,
+    /// Which engine, and who asks.
+    #[command(flatten)]
+    pub api: ApiArgs,
     /// Folder of the spool named `meta`: its files are looked at, and no engine is asked. What is sent again is told by
     /// the next start.
     #[arg(long, value_name = "DIR", requires = "data")]
@@ -368,7 +400,7 @@ pub enum SpoolWhat {
 pub enum Ctl {
     /// Is it alive and taking mail?
     Alive,
-    /// All queues with what waits in them, by shard.
+    /// All queues with what waits in them.
     Queues,
     /// One scheduled queue: its messages, its configuration, what holds it.
     Queue {

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 pub fn hooks(args: &HooksArgs) -> Result<(), String> {
     let answer = match (&args.meta, &args.data) {
         (Some(meta), Some(data)) => by_files(meta, data, &args.what)?,
-        _ => by_engine(&Api::new(&args.endpoint), &args.what)?,
+        _ => by_engine(&Api::new(&args.api)?, &args.what)?,
     };
     say!("{}", pretty(&answer));
     Ok(())

@@ -1,18 +1,30 @@
-//! `ringmta ctl`: operator commands over the HTTP API.
+//! `ringmta ctl`: operator commands over the HTTP API. [`api`] asks, [`views`] says the answers for people, in columns
+//! ([`table`]); `--json` says them as they came.
+
+mod api;
+mod table;
+mod views;
 
 use crate::cli::args::{Ctl, CtlArgs, OrderArgs};
+pub(super) use api::Api;
 use serde_json::{json, Value};
-use std::time::Duration;
 
 /// Carries out one command and prints the answer.
 ///
 /// # Errors
 /// What went wrong, in one line.
 pub fn ctl(args: &CtlArgs) -> Result<(), String> {
-    let api = Api::new(&args.endpoint);
+    let api = Api::new(&args.api)?;
+    let for_people = !args.json;
     let answer = match &args.what {
         Ctl::Alive => api.get("/api/check-liveness/v1", &[])?,
-        Ctl::Queues => api.get("/api/admin/queues/v1", &[])?,
+        Ctl::Queues => {
+            let answer = api.get("/api/admin/queues/v1", &[])?;
+            if for_people {
+                return print(&views::queues(&parsed(&answer)?));
+            }
+            answer
+        }
         Ctl::Queue { name, limit } => {
             let limit = limit.to_string();
             api.get("/api/admin/inspect-sched-q/v1", &[("queue_name", name), ("limit", &limit)])?
@@ -27,17 +39,29 @@ pub fn ctl(args: &CtlArgs) -> Result<(), String> {
         Ctl::Bounce(order) => api.send("POST", "/api/admin/bounce/v1", &posted(order)?)?,
         Ctl::SelfCheck => api.get("/api/admin/self-check/v1", &[])?,
         Ctl::Orders => {
+            let mut all = serde_json::Map::new();
             for kind in ORDER_KINDS {
                 let list = api.get(&format!("/api/admin/{kind}/v1"), &[])?;
-                say!("{kind}: {}", pretty(&list));
+                all.insert(kind.into(), parsed(&list)?);
             }
-            return Ok(());
+            if for_people {
+                return print(&views::orders(&all));
+            }
+            Value::Object(all).to_string()
         }
         Ctl::Cancel { id } => cancel(&api, id)?,
         Ctl::Reload => api.send("POST", "/api/admin/reload/v1", &json!({}))?,
     };
-    say!("{}", pretty(&answer));
+    print(&pretty(&answer))
+}
+
+fn print(text: &str) -> Result<(), String> {
+    say!("{text}");
     Ok(())
+}
+
+fn parsed(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("the engine's answer is no JSON: {error}"))
 }
 
 /// Kinds of orders, as paths name them.
@@ -75,56 +99,5 @@ pub(super) fn pretty(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(value) => serde_json::to_string_pretty(&value).unwrap_or_else(|_| text.to_string()),
         Err(_) => text.trim_end().to_string(),
-    }
-}
-
-/// The HTTP API of an engine.
-pub(super) struct Api {
-    agent: ureq::Agent,
-    base: String,
-}
-
-impl Api {
-    pub(super) fn new(base: &str) -> Api {
-        let config = ureq::Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(30)))
-            .tls_config(ringmta_policy::trust::http_tls())
-            .http_status_as_error(false)
-            .build();
-        Api { agent: config.into(), base: base.trim_end_matches('/').to_string() }
-    }
-
-    pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<String, String> {
-        let url = format!("{}{path}", self.base);
-        let request = self.agent.get(&url).query_pairs(query.iter().copied());
-        self.answer(request.call())
-    }
-
-    pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> Result<String, String> {
-        let url = format!("{}{path}", self.base);
-        let body = body.to_string();
-        let result = if method == "DELETE" {
-            let delete = self.agent.delete(&url).header("content-type", "application/json");
-            delete.force_send_body().send(body)
-        } else {
-            self.agent.post(&url).header("content-type", "application/json").send(body)
-        };
-        self.answer(result)
-    }
-
-    fn answer(
-        &self,
-        result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<String, String> {
-        let mut response = result.map_err(|error| {
-            format!("{}: {error}; is the engine running, and is this its HTTP listener?", self.base)
-        })?;
-        let status = response.status();
-        let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
-        if status.is_success() {
-            Ok(text)
-        } else {
-            Err(format!("{status}: {}", text.trim_end()))
-        }
     }
 }

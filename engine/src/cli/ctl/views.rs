@@ -1,0 +1,132 @@
+//! Answers as people read them: sums over the shards, in columns.
+
+use super::table::columns;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// What a queue has on all shards.
+#[derive(Default)]
+struct Sum {
+    waiting: u64,
+    connections: u64,
+    shards: usize,
+}
+
+/// All queues, the fullest first: those that wait for their time or route, then those that wait for a connection.
+pub fn queues(shards: &Value) -> String {
+    let (mut scheduled, mut ready) = (BTreeMap::new(), BTreeMap::new());
+    for shard in shards.as_array().into_iter().flatten() {
+        for (name, count) in shard["scheduled"].as_object().into_iter().flatten() {
+            add(&mut scheduled, name, count, &Value::Null);
+        }
+        for (name, state) in shard["ready"].as_object().into_iter().flatten() {
+            add(&mut ready, name, &state["ready"], &state["connections"]);
+        }
+    }
+    let total: u64 = scheduled.values().map(|sum| sum.waiting).sum();
+    let mut text = match scheduled.is_empty() {
+        true => "no mail waits".to_string(),
+        false => {
+            let rows: Vec<Vec<String>> = fullest_first(scheduled)
+                .map(|(name, sum)| vec![name, sum.waiting.to_string(), sum.shards.to_string()])
+                .collect();
+            format!("{}\n{total} messages in all", columns(&["queue", "messages", "shards"], &rows))
+        }
+    };
+    if !ready.is_empty() {
+        let rows: Vec<Vec<String>> = fullest_first(ready)
+            .map(|(name, sum)| vec![name, sum.waiting.to_string(), sum.connections.to_string()])
+            .collect();
+        text += "\n\n";
+        text += &columns(&["ready queue", "ready", "connections"], &rows);
+    }
+    text
+}
+
+fn add(sums: &mut BTreeMap<String, Sum>, name: &str, waiting: &Value, connections: &Value) {
+    let sum = sums.entry(name.to_string()).or_default();
+    sum.waiting += waiting.as_u64().unwrap_or(0);
+    sum.connections += connections.as_u64().unwrap_or(0);
+    sum.shards += 1;
+}
+
+fn fullest_first(sums: BTreeMap<String, Sum>) -> impl Iterator<Item = (String, Sum)> {
+    let mut rows: Vec<(String, Sum)> = sums.into_iter().collect();
+    // Of equals the names decide: the sort is stable.
+    rows.sort_by_key(|(_, sum)| std::cmp::Reverse((sum.waiting, sum.connections)));
+    rows.into_iter()
+}
+
+/// Orders in force, by kind.
+pub fn orders(kinds: &Map<String, Value>) -> String {
+    let rows: Vec<Vec<String>> = kinds
+        .iter()
+        .flat_map(|(kind, list)| list.as_array().into_iter().flatten().map(move |one| (kind, one)))
+        .map(|(kind, order)| {
+            let text = |name: &str| order[name].as_str().unwrap_or_default().to_string();
+            vec![
+                kind.clone(),
+                about(order),
+                text("reason"),
+                text("duration"),
+                by(order),
+                text("id"),
+            ]
+        })
+        .collect();
+    match rows.is_empty() {
+        true => "no orders".into(),
+        false => columns(&["order", "about", "reason", "still", "by", "id"], &rows),
+    }
+}
+
+/// Which queues an order is about.
+fn about(order: &Value) -> String {
+    let named = |name: &str| order[name].as_str().map(|value| format!("{name} {value}"));
+    if let Some(queue) = order["name"].as_str() {
+        return queue.to_string();
+    }
+    let parts: Vec<String> = ["domain", "tenant", "campaign", "routing_domain", "queue_name"]
+        .into_iter()
+        .filter_map(named)
+        .collect();
+    match parts.is_empty() {
+        true => "everything".into(),
+        false => parts.join(", "),
+    }
+}
+
+fn by(order: &Value) -> String {
+    order["created_by"].as_str().filter(|by| !by.is_empty()).unwrap_or("-").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn queues_are_summed_over_shards() {
+        let shards = json!([
+            {"scheduled": {"a.test": 2, "b.test": 5}, "ready": {"src->a@smtp_client": {"ready": 1, "connections": 1}}},
+            {"scheduled": {"a.test": 4}, "ready": {}},
+        ]);
+        assert_eq!(
+            queues(&shards),
+            "queue   messages  shards\na.test         6       2\nb.test         5       1\n11 messages in all\n\n\
+             ready queue         ready  connections\nsrc->a@smtp_client      1            1"
+        );
+        assert_eq!(queues(&json!([{"scheduled": {}, "ready": {}}])), "no mail waits");
+    }
+
+    #[test]
+    fn orders_say_what_and_why() {
+        let kinds = json!({
+            "suspend": [{"id": "1", "domain": "a.test", "reason": "talking", "duration": "5m", "created_by": "ops"}],
+            "bounce": [],
+        });
+        let text = orders(kinds.as_object().unwrap());
+        assert_eq!(text, "order    about          reason   still  by   id\nsuspend  domain a.test  talking  5m     ops   1");
+        assert_eq!(orders(&Map::new()), "no orders");
+    }
+}
