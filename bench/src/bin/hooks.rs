@@ -257,7 +257,7 @@ fn write_backlog(dir: &Path, shard: usize, events: usize) -> anyhow::Result<()> 
              \"response\":{{\"code\":250,\"enhanced_code\":{{\"class\":2,\"subject\":0,\"detail\":0}},\
              \"content\":\"OK ids=0123456789abcdef0123456789abcdef\",\"command\":\".\"}},\
              \"peer_address\":{{\"name\":\"mx.recipient.example\",\"addr\":\"192.0.2.1\"}},\
-             \"timestamp\":{now},\"event_time\":\"2026-01-01T00:00:00.000000Z\",\"created\":{now},\
+             \"timestamp\":{now},\"created\":{now},\
              \"created_time\":\"2026-01-01T00:00:00.000000Z\",\"num_attempts\":0,\
              \"bounce_classification\":\"Uncategorized\",\"egress_pool\":\"unspecified\",\
              \"egress_source\":\"unspecified\",\"source_address\":{{\"address\":\"192.0.2.2:40000\"}},\
