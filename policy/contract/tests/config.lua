@@ -292,6 +292,9 @@ criteria.AllOf = [ {Identity = {Group = "admins"}}, {Identity = {Machine = "10.0
   kumo.aaa.set_fall_back_to_acl_map(true)
   eq(may('/metrics', { groups = { GROUP } }, 'GET').allow, true)
   kumo.aaa.set_acl_cache_ttl '1 minute'
+  local cached = kumo.memoize(function() return map end, { name = 'acl', ttl = '1 minute', capacity = 1 })
+  eq(cached() == nil, false)
+  eq(cached():get 'http_listener/*', nil)
   fails('duration', kumo.aaa.set_acl_cache_ttl, 'soon')
   kumo.aaa.set_check_cache_ttl '1 minute'
   fails('missing field `criteria`', kumo.aaa.make_access_control_list, { { privilege = 'GET', access = 'Allow' } })

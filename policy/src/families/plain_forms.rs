@@ -6,6 +6,7 @@ use mlua::AnyUserData;
 use ringmta_mail::EnvelopeAddress;
 use ringmta_options::plain::{Plain, Portable};
 
+use super::aaa::objects::{ListObject, MapObject};
 use super::dkim::lua::SignerObject;
 use super::maps::{AddressMapObject, DomainMapObject};
 use super::regex_map::RegexMapObject;
@@ -20,7 +21,9 @@ pub(crate) fn set_plain_forms() {
     lua_value::set_plain_forms(&FORMS);
 }
 
-const FORMS: [PlainForm; 9] = [
+const FORMS: [PlainForm; 11] = [
+    |u| object::<ListObject>(u, |l| l.0.clone()),
+    |u| object::<MapObject>(u, |m| m.0.clone()),
     |u| object::<OptionObject>(u, |o| o.0.clone()),
     |u| u.borrow::<EnvelopeAddress>().ok().map(|a| Plain::str(a.email())),
     |u| u.borrow::<Time>().ok().map(|t| Plain::str(t.text())),

@@ -1,69 +1,21 @@
 //! What a policy sees of `kumo.aaa`.
 
-use std::any::Any;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mlua::{AnyUserData, Error, IntoLua, Lua, Result, Table, UserData, UserDataMethods, Value};
+use mlua::{AnyUserData, Error, Lua, Result, Table, UserData, Value};
 use ringmta_options::access::{http_resources, AccessList, AccessMap};
-use ringmta_options::plain::Portable;
 use ringmta_options::{KeySource, Notes, OptionValue};
 
+use super::objects::{ListObject, MapObject, RuleMap, Rules};
 use super::walk;
 use crate::families::keys;
 use crate::families::message::objects::Auth;
 use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
-use crate::vm::lua_value::{from_json, to_json, to_plain, LuaObject};
+use crate::vm::lua_value::{from_json, to_json, to_plain};
 use crate::vm::Ctx;
-
-/// Gives an object of plain data its Lua side, and lets it be memoized.
-macro_rules! portable {
-    ($data:ident, $object:ident, $kind:literal) => {
-        /// The Lua side.
-        #[derive(Clone)]
-        pub(crate) struct $object(pub Arc<$data>);
-
-        impl LuaObject for $data {
-            fn to_lua(self: Arc<Self>, lua: &Lua) -> Result<Value> {
-                $object(self).into_lua(lua)
-            }
-        }
-
-        impl Portable for $data {
-            fn for_host(self: Arc<Self>) -> Box<dyn Any> {
-                Box::new(self as Arc<dyn LuaObject>)
-            }
-            fn as_any(&self) -> &dyn Any {
-                self
-            }
-            fn kind(&self) -> &'static str {
-                $kind
-            }
-        }
-    };
-}
-
-/// An access list.
-pub(crate) struct Rules(pub AccessList);
-
-/// A map of access lists.
-pub(crate) struct RuleMap(AccessMap);
-
-portable!(Rules, ListObject, "kumo.aaa.make_access_control_list");
-portable!(RuleMap, MapObject, "kumo.aaa.load_acl_map");
-
-impl UserData for ListObject {}
-
-impl UserData for MapObject {
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("get", |_, this, resource: String| {
-            let list = this.0 .0.get(&resource);
-            Ok(list.map(|list| ListObject(Arc::new(Rules(list.clone())))))
-        });
-    }
-}
 
 /// The names of something that is accessed, the most particular first.
 struct ResourceObject(Vec<String>);

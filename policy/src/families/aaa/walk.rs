@@ -8,7 +8,7 @@ use mlua::{Lua, Result, Value};
 use ringmta_mail::AuthInfo;
 use ringmta_options::access::{Access, AccessMap};
 
-use super::lua::{ListObject, Rules};
+use super::objects::{ListObject, Rules};
 use crate::vm;
 
 /// The event that is asked for the rules of a resource.
