@@ -7,7 +7,7 @@ use ringmta_policy::{EsmtpListener, PeerLimits, Throttle};
 use ringmta_shard::process::Process;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::reply::Refusal;
-use ringmta_smtp::server::peers::{Count, Open, Scope};
+use ringmta_smtp::server::peers::{Count, Open, Opening, Scope};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -46,11 +46,14 @@ pub fn admit(shard: &Shard, options: &EsmtpListener, peer: IpAddr) -> Result<Adm
             }
         }
         if let Some(most) = limits.max_connections {
-            let open = peers
-                .opened((scope, peer), most, now)
-                .map_err(|()| limited(&shard.metrics, Refusal::TooManyOfPeer))?;
-            admitted.process = Some(shard.process.clone());
-            admitted.open.extend(open);
+            match peers.opened((scope, peer), most, now) {
+                Opening::Counted(open) => {
+                    admitted.process = Some(shard.process.clone());
+                    admitted.open.push(open);
+                }
+                Opening::Uncounted => {}
+                Opening::TooMany => return Err(limited(&shard.metrics, Refusal::TooManyOfPeer)),
+            }
         }
         if !takes(shard, (scope, peer), Count::Connections, limits.max_connection_rate.as_ref()) {
             return Err(limited(&shard.metrics, Refusal::TooManyOfPeer));

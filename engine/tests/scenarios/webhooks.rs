@@ -85,11 +85,9 @@ fn what_is_refused_for_good_is_set_aside_and_holds_up_nothing() {
         let events: Vec<Value> = aside.iter().map(|letter| letter["event"].clone()).collect();
         assert_eq!((ids(&events, "Reception"), ids(&events, "Delivery")), (bad.clone(), bad));
         assert!(aside.iter().all(|letter| letter["reason"].as_str().unwrap().contains("422")));
-        let metrics = engine.get("/metrics").text();
-        assert!(
-            metrics.contains("log_hook_dead_letters_total{service=\"webhook\"} 2"),
-            "{metrics}"
-        );
+        wait("their count", || {
+            engine.metric("log_hook_dead_letters_total{service=\"webhook\"}") == 2.0
+        });
         assert!(engine.terminate().success());
         receiver.clear();
         let engine = site.start(1);

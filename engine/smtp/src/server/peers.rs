@@ -80,25 +80,30 @@ impl Default for Peers {
 #[must_use]
 pub struct Open(usize);
 
+/// What becomes of a new connection.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Opening {
+    /// It is one more.
+    Counted(Open),
+    /// The table is full of others: what cannot be counted is let in.
+    Uncounted,
+    /// The peer has as many as it may.
+    TooMany,
+}
+
 impl Peers {
-    /// Counts an open connection unless the peer has `most` already. `Ok(None)`: the table is full of others, and what
-    /// cannot be counted is let in.
-    ///
-    /// # Errors
-    /// It has as many as it may.
-    pub fn opened(
-        &self,
-        (scope, peer): (Scope, IpAddr),
-        most: usize,
-        now: u64,
-    ) -> Result<Option<Open>, ()> {
-        let Some(at) = self.find(scope, peer, Count::Connections, now) else { return Ok(None) };
+    /// Counts an open connection unless the peer has `most` already.
+    pub fn opened(&self, (scope, peer): (Scope, IpAddr), most: usize, now: u64) -> Opening {
+        let Some(at) = self.find(scope, peer, Count::Connections, now) else {
+            return Opening::Uncounted;
+        };
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         let one_more = |open: u32| (open < most).then_some(open + 1);
         let open = &self.slots[at].open;
         match open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Some(Open(at))),
-            Err(_) => Err(()),
+            Ok(_) => Opening::Counted(Open(at)),
+            Err(_) => Opening::TooMany,
         }
     }
 
@@ -164,30 +169,39 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn counted(opening: Opening) -> bool {
+        matches!(opening, Opening::Counted(_))
+    }
+
     #[test]
     fn open_connections_are_counted_per_peer() {
         let peers = Peers::default();
         let of = |text: &str| (Scope::Address, ip(text));
-        let first = peers.opened(of("192.0.2.1"), 2, SECOND).unwrap().unwrap();
-        let _second = peers.opened(of("::ffff:192.0.2.1"), 2, SECOND).unwrap();
-        assert_eq!(peers.opened(of("192.0.2.1"), 2, SECOND), Err(()));
-        assert!(peers.opened(of("192.0.2.2"), 2, SECOND).is_ok());
+        let Opening::Counted(first) = peers.opened(of("192.0.2.1"), 2, SECOND) else {
+            panic!("the first")
+        };
+        assert!(counted(peers.opened(of("::ffff:192.0.2.1"), 2, SECOND)));
+        assert_eq!(peers.opened(of("192.0.2.1"), 2, SECOND), Opening::TooMany);
+        assert!(counted(peers.opened(of("192.0.2.2"), 2, SECOND)));
         peers.closed(first);
-        assert!(peers.opened(of("192.0.2.1"), 2, SECOND).is_ok());
+        assert!(counted(peers.opened(of("192.0.2.1"), 2, SECOND)));
     }
 
     #[test]
     fn networks_and_addresses_are_counts_of_their_own() {
         let peers = Peers::default();
         let network = |text: &str| (Scope::Network, ip(text));
-        assert!(peers.opened(network("192.0.2.1"), 1, SECOND).is_ok());
-        assert!(peers.opened(network("192.0.2.200"), 1, SECOND).is_err());
-        assert!(peers.opened(network("192.0.3.1"), 1, SECOND).is_ok());
-        assert!(peers.opened((Scope::Address, ip("192.0.2.1")), 1, SECOND).is_ok());
-        assert!(peers.opened(network("2001:db8:1:2::3"), 1, SECOND).is_ok());
-        assert!(peers.opened(network("2001:db8:1:9::9"), 1, SECOND).is_err());
-        assert!(peers.opened((Scope::Address, ip("2001:db8:1:2::3")), 1, SECOND).is_ok());
-        assert!(peers.opened((Scope::Address, ip("2001:db8:1:2::4")), 1, SECOND).is_err());
+        assert!(counted(peers.opened(network("192.0.2.1"), 1, SECOND)));
+        assert_eq!(peers.opened(network("192.0.2.200"), 1, SECOND), Opening::TooMany);
+        assert!(counted(peers.opened(network("192.0.3.1"), 1, SECOND)));
+        assert!(counted(peers.opened((Scope::Address, ip("192.0.2.1")), 1, SECOND)));
+        assert!(counted(peers.opened(network("2001:db8:1:2::3"), 1, SECOND)));
+        assert_eq!(peers.opened(network("2001:db8:1:9::9"), 1, SECOND), Opening::TooMany);
+        assert!(counted(peers.opened((Scope::Address, ip("2001:db8:1:2::3")), 1, SECOND)));
+        assert_eq!(
+            peers.opened((Scope::Address, ip("2001:db8:1:2::4")), 1, SECOND),
+            Opening::TooMany
+        );
     }
 
     #[test]
