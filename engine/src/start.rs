@@ -22,7 +22,7 @@ use ringmta_policy::{
 use ringmta_shard::answers::Answers;
 use ringmta_shard::listener_tls::ListenerTls;
 use ringmta_shard::mesh::{Inbox, Letter};
-use ringmta_shard::process::Process;
+use ringmta_shard::process::{self, Process};
 use ringmta_spool::log::partition::SpoolPaths;
 use ringmta_spool::start::version;
 use std::net::SocketAddr;
@@ -111,7 +111,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
-        peers: Default::default(),
+        peers: process::peers(init.esmtp_listeners.len()),
         smtp_tls,
         http_tls,
         tls_verify: tls::client_config(Some(ringmta_policy::trust::roots()))?,

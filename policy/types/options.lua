@@ -255,6 +255,13 @@
 ---@field header_name? string Name of that header. Default: "X-KumoRef".
 ---@field include_meta_names? any[] Metadata copied into that header. Default: {}.
 
+---Options of `per_peer`.
+---@class kumo.PeerLimitOptions
+---@field max_connections? integer Connections open at once; more are answered 421 4.7.0.
+---@field max_connection_rate? string Connections begun, such as `"60/min"`; more are answered 421 4.7.0.
+---@field max_message_rate? string Messages begun; more are answered 450 4.7.1 at MAIL.
+---@field max_rejection_rate? string Commands and messages refused for good (5xx); whoever has more is answered 421 4.7.0, and turned away for a while.
+
 ---Options of `kumo.make_listener_domain`.
 ---@class kumo.ListenerDomainOptions
 ---@field relay_to? boolean Mail to the domain may be relayed. Default: false.

@@ -1,7 +1,7 @@
 //! Events of the policy's hooks come in as messages: policy says whether, and into which queue. They are not stored: until
 //! their message ends they stay in the log of their hook.
 
-use crate::limits::{LOG_RECORD_ASKS, LOG_RECORD_ASK_SECS};
+use crate::limits::{INJECT_SLICE_MS, LOG_RECORD_ASKS, LOG_RECORD_ASK_SECS};
 use ringmta_events::hook::Hook;
 use ringmta_events::window::Event;
 use ringmta_io as io;
@@ -13,7 +13,12 @@ use std::time::Duration;
 
 /// Takes in the events of hook number `number`, for as long as the shard lives.
 pub async fn run(shard: Rc<Shard>, number: u16, hook: Rc<Hook>) {
+    let mut slice_end = io::mono_nanos() + INJECT_SLICE_MS * 1_000_000;
     loop {
+        if io::mono_nanos() > slice_end {
+            io::yield_now().await;
+            slice_end = io::mono_nanos() + INJECT_SLICE_MS * 1_000_000;
+        }
         hook.may_ask(LOG_RECORD_ASKS).await;
         let event = hook.next_event().await;
         if shard.context.stopping.get() {

@@ -129,10 +129,16 @@ async fn prepare<'s>(
     }
 }
 
-/// Whether a message's header is beyond [`limits::HEADER_BYTES_MAX`].
+/// Whether the fields of a message's header take more than [`limits::HEADER_BYTES_MAX`].
 pub fn header_too_large(message: &[u8]) -> bool {
-    message.len() > limits::HEADER_BYTES_MAX
-        && HeaderBlock::new(message).end() > limits::HEADER_BYTES_MAX
+    if message.len() <= limits::HEADER_BYTES_MAX {
+        return false;
+    }
+    let mut bytes = 0;
+    HeaderBlock::new(message).fields().any(|field| {
+        bytes += field.range.len();
+        bytes > limits::HEADER_BYTES_MAX
+    })
 }
 
 /// Asks policy about one message of a transaction. Whether it is to be stored; a report that is only logged is not.

@@ -79,7 +79,7 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
             }
         }
     }
-    let _counted = match peer_limits::admit(&shard, &options, ends.0.ip()) {
+    let _counted = match peer_limits::admit(&shard, listener, &options, ends.0.ip()) {
         Ok(counted) => counted,
         Err(refusal) => {
             shard.metrics.sessions_denied.inc();
@@ -330,7 +330,8 @@ impl Served {
                 self.record_rejection(&reply, command, &name, (sender, &recipients));
             }
             if reply.code >= 500 {
-                let over = peer_limits::refused(&self.shard, &self.options, self.peer.ip());
+                let over =
+                    peer_limits::refused(&self.shard, self.listener, &self.options, self.peer.ip());
                 self.over = self.over.or(over);
             }
             reply.render(&mut self.out);
@@ -476,7 +477,8 @@ impl Served {
             Ask::Xclient(claim) => self.speak_for(claim).await,
             Ask::Mail(address) => {
                 self.reports_only.clear();
-                let fits = peer_limits::message(&self.shard, &self.options, self.peer.ip());
+                let fits =
+                    peer_limits::message(&self.shard, self.listener, &self.options, self.peer.ip());
                 if let Err(refusal) = fits {
                     return Ok(Answer::Refuse(refusal.reply()));
                 }

@@ -24,6 +24,8 @@ const LIMIT: Duration = Duration::from_secs(limits::LUA_DELIVERY_SECS);
 
 /// Runs one connection of the policy from its making to its close.
 pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, constructor: &str) {
+    // The object is of the policy that makes it: one that is loaded anew makes its own.
+    let serial = shard.serial();
     let connection = match open(shard, ready, constructor).await {
         Ok(connection) => connection,
         // Whatever it says: without a connection nobody has seen the message.
@@ -36,8 +38,6 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, con
     via.peer = Some(SocketAddr::from(([0, 0, 0, 0], 0)));
     let most = ready.path().max_deliveries_per_connection;
     let mut sent = 0;
-    // The object is of the policy that made it: one that is loaded anew makes its own.
-    let serial = shard.serial();
     while sent < most && !shard.context.stopping.get() && shard.serial() == serial {
         if sent > 0 && leases.gives_way_busy(shard, ready, sent) {
             break;
@@ -114,6 +114,7 @@ async fn gather(
     ready.sends.batch.set(most);
     let mut batch = vec![first];
     let end = mono_nanos().saturating_add(how.patience.as_nanos() as u64);
+    let mut has_waited = false;
     while batch.len() < most {
         if let Some(delivery) = next::next(shard, ready).await {
             batch.push(delivery);
@@ -124,6 +125,11 @@ async fn gather(
             break;
         }
         ready.wait_idle(left).await;
+        has_waited = true;
+    }
+    if has_waited {
+        // Orders and expiry count until the moment of sending.
+        batch = batch.into_iter().filter_map(|one| next::still(shard, one)).collect();
     }
     batch
 }

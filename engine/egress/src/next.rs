@@ -57,6 +57,12 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
     }
 }
 
+/// A delivery that has waited for others in a connection's hand, when it may still be sent.
+pub fn still(shard: &Rc<Shard>, delivery: Delivery) -> Option<Delivery> {
+    let Delivery { item, message, hand } = delivery;
+    admit(shard, item).map(|item| Delivery { item, message, hand })
+}
+
 /// Orders, expiry and delivery windows: gives the item back when it may be delivered.
 fn admit(shard: &Rc<Shard>, item: Item) -> Option<Item> {
     let now = steady_millis();

@@ -33,19 +33,23 @@ impl DeadLetters {
         &self.path
     }
 
-    /// Adds an event, given as JSON; it is on stable storage when this returns.
+    /// Adds events, given as JSON, each with the reason; they are on stable storage when this returns.
     ///
     /// # Errors
     /// As the disk says.
-    pub async fn add(&self, event: &str, reason: &str) -> std::io::Result<()> {
-        let mut line = b"{\"time\":\"".to_vec();
-        push_rfc3339(&mut line, io::unix_nanos());
-        let reason = serde_json::Value::from(redact::urls(reason).as_ref());
-        line.extend_from_slice(format!("\",\"reason\":{reason},\"event\":{event}}}\n").as_bytes());
+    pub async fn add(&self, letters: &[(&str, &str)]) -> std::io::Result<()> {
+        let mut lines = Vec::new();
+        for (event, reason) in letters {
+            lines.extend_from_slice(b"{\"time\":\"");
+            push_rfc3339(&mut lines, io::unix_nanos());
+            let reason = serde_json::Value::from(redact::urls(reason).as_ref());
+            let rest = format!("\",\"reason\":{reason},\"event\":{event}}}\n");
+            lines.extend_from_slice(rest.as_bytes());
+        }
         let _turn = self.turn().await;
         let path = self.path.clone();
-        io::blocking(move || append(&path, &line)).await?;
-        self.count.set(self.count.get() + 1);
+        io::blocking(move || append(&path, &lines)).await?;
+        self.count.set(self.count.get() + letters.len() as u64);
         Ok(())
     }
 
@@ -96,6 +100,13 @@ async fn take_file<F: std::future::Future<Output = ()>>(
 ) -> std::io::Result<u64> {
     let is_wanted = |event: &str| ids.is_empty() || ids.contains(&event_key::id(event).to_string());
     let rest = path.with_extension("rest");
+    // One that a crash has left: all that is in it still stands in the file itself.
+    let left = rest.clone();
+    io::blocking(move || match fs::exists(&left) {
+        true => fs::remove_file(&left),
+        false => Ok(()),
+    })
+    .await?;
     let (mut at, mut taken) = (0, 0);
     loop {
         let from = path.to_path_buf();
@@ -228,11 +239,11 @@ mod tests {
             let letters = DeadLetters::new(dir.join("0.jsonl"));
             let events = ["{\"b\":1,\"a\":2}", "{\"x\":\",\\\"event\\\":{}\"}", "{\"c\":3}"];
             for event in events {
-                letters.add(event, "422: \",\"event\":{}").await.unwrap();
+                letters.add(&[(event, "422: \",\"event\":{}")]).await.unwrap();
             }
             // Of a shard that is gone.
             let other = DeadLetters::new(dir.join("3.jsonl"));
-            other.add("{\"d\":4}", "gone").await.unwrap();
+            other.add(&[("{\"d\":4}", "gone")]).await.unwrap();
             let (count, shown) = look(&dir, 2).unwrap();
             assert_eq!((count, shown.len()), (4, 2));
             let id = shown[0]["id"].as_str().unwrap().to_string();

@@ -177,14 +177,23 @@ impl Hook {
 
     /// Keeps events that no receiver takes in a file, when the disk takes them.
     pub(super) async fn set_aside(&self, events: &[Event], why: &str) -> bool {
-        for event in events {
-            if let Err(error) = self.dead_letters.add(&event.line, why).await {
-                tracing::error!("{}: {error}", self.dead_letters.path().display());
-                return false;
-            }
-        }
+        self.keep_aside(events.iter().map(|event| (event, why))).await
+    }
+
+    /// The same, each with a reason of its own.
+    pub(super) async fn set_all_aside(&self, refused: &[(Event, String)]) -> bool {
+        self.keep_aside(refused.iter().map(|(event, why)| (event, why.as_str()))).await
+    }
+
+    async fn keep_aside<'a>(&self, events: impl Iterator<Item = (&'a Event, &'a str)>) -> bool {
+        let letters: Vec<(&str, &str)> = events.map(|(event, why)| (&*event.line, why)).collect();
         let file = self.dead_letters.path().display();
-        self.tell_lost(events.len() as u64, &format!("set aside in {file}: {why}"));
+        if let Err(error) = self.dead_letters.add(&letters).await {
+            tracing::error!("{file}: {error}");
+            return false;
+        }
+        let why = letters.first().map_or("", |(_, why)| why);
+        self.tell_lost(letters.len() as u64, &format!("set aside in {file}: {why}"));
         true
     }
 
@@ -270,6 +279,9 @@ impl Hook {
     pub(super) async fn commit(&self) {
         let done = self.window.borrow_mut().take_done();
         let Some((position, count)) = done else { return };
+        // An event that went to the end of the log counts as done where it was: its copy must be durable before that is
+        // written down.
+        self.log.flush().await;
         if let Err(error) = self.log.commit(position, count).await {
             tracing::error!("hook {}: cursor cannot be kept: {error}", self.name);
         }

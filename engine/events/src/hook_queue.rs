@@ -2,7 +2,7 @@
 
 use crate::event_key;
 use crate::hook::Hook;
-use crate::limits::{HOOK_QUEUED_BYTES, HOOK_REPLAY_SECS, HOOK_SPAN_EVENTS};
+use crate::limits::{HOOK_ASIDE_EVENTS, HOOK_QUEUED_BYTES, HOOK_REPLAY_SECS, HOOK_SPAN_EVENTS};
 use crate::observe;
 use crate::queued::One;
 use crate::window::{Batching, Event};
@@ -120,8 +120,30 @@ impl Hook {
             observe::tell(&observe::Note::Told { events: std::slice::from_ref(&event.line) });
             return self.finish(&[event], &[]);
         };
-        let hook = self.clone();
-        io::spawn(async move { hook.set_aside_for_sure(event, &why).await });
+        self.queued.aside.borrow_mut().push_back((event, why));
+        if !self.queued.is_setting_aside.replace(true) {
+            let hook = self.clone();
+            io::spawn(async move { hook.set_refused_aside().await });
+        }
+    }
+
+    /// Sets aside what was refused, many with one write; tries until the disk takes them.
+    async fn set_refused_aside(&self) {
+        loop {
+            let refused: Vec<(Event, String)> = {
+                let mut aside = self.queued.aside.borrow_mut();
+                let many = aside.len().min(HOOK_ASIDE_EVENTS);
+                aside.drain(..many).collect()
+            };
+            if refused.is_empty() {
+                return self.queued.is_setting_aside.set(false);
+            }
+            while !self.set_all_aside(&refused).await {
+                io::sleep(crate::backoff::pause_of(u32::MAX, io::random_u64())).await;
+            }
+            let events: Vec<Event> = refused.into_iter().map(|(event, _)| event).collect();
+            self.finish(&events, &[]);
+        }
     }
 
     /// Sets an event aside; tries until the disk takes it, for only then may the log let go of it.
@@ -135,10 +157,12 @@ impl Hook {
     /// An attempt at the event of message `id` has failed, and many others that came after it have been told: it goes
     /// to the end of the log, so that a restart does not tell all of those again. False when it may stay where it is.
     pub fn moves_back(&self, id: MessageId) -> bool {
-        let window = self.window.borrow();
-        let is_crowded = window.span() > HOOK_SPAN_EVENTS || !window.has_room(HOOK_QUEUED_BYTES);
-        drop(window);
-        if !is_crowded {
+        let is_overtaken = self.queued.all.borrow().get(&id).is_some_and(|one| {
+            let window = self.window.borrow();
+            let is_in_the_way = window.is_oldest(&one.event) && !window.has_room(HOOK_QUEUED_BYTES);
+            is_in_the_way || window.followers(&one.event) >= HOOK_SPAN_EVENTS
+        });
+        if !is_overtaken {
             return false;
         }
         let Some(One { event, .. }) = self.queued.all.borrow_mut().remove(&id) else {

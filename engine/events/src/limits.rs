@@ -73,3 +73,7 @@ pub const HOOK_TELL_SECS: u64 = 10;
 pub const HOOK_REPLAY_SECS: u64 = 7 * 86_400;
 /// Dead letters that one answer shows.
 pub const HOOK_SHOWN_MAX: usize = 1000;
+/// Events refused for good that are set aside with one write.
+pub const HOOK_ASIDE_EVENTS: usize = 500;
+/// Disposition handlers of a shard that run at once: each holds its message, body and all.
+pub const LOG_DISPOSITIONS_MAX: usize = 256;

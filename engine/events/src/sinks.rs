@@ -33,6 +33,8 @@ pub struct Events {
     classifier: Option<ShardClassifier>,
     /// Lines that wait for the policy's filter.
     filtering: Cell<usize>,
+    /// Disposition handlers that run.
+    disposing: Cell<usize>,
     /// When it was last said that an event was not taken, monotonic nanoseconds; 0 is never.
     trouble_nanos: Cell<u64>,
 }
@@ -77,7 +79,7 @@ impl Events {
     ) -> Result<Events, String> {
         let (context, node_id) = (context.clone(), node_id.to_string());
         let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
-        let (filtering, trouble_nanos) = (Cell::new(0), Cell::new(0));
+        let (filtering, disposing, trouble_nanos) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let (classifier, dispositions) = (None, Vec::new());
         Ok(Events {
             context,
@@ -87,6 +89,7 @@ impl Events {
             dispositions,
             classifier,
             filtering,
+            disposing,
             trouble_nanos,
         })
     }
@@ -166,7 +169,7 @@ impl Events {
         let kind = record.kind.name();
         for hook in self.dispositions.iter().filter(|hook| hook.select.wants(kind)) {
             let policy = self.context.policy.current();
-            let is_too_much = self.filtering.get() >= limits::LOG_FILTERS_MAX;
+            let is_too_much = self.disposing.get() >= limits::LOG_DISPOSITIONS_MAX;
             if is_too_much || !policy.handles(&hook.event) {
                 continue;
             }
@@ -179,7 +182,7 @@ impl Events {
                 message,
                 &Extras { meta, headers, category },
             );
-            self.filtering.set(self.filtering.get() + 1);
+            self.disposing.set(self.disposing.get() + 1);
             let (events, event) = (self.clone(), hook.event.clone());
             let message = about(&self.context, record, message);
             io::spawn(async move {
@@ -192,7 +195,7 @@ impl Events {
                 {
                     tracing::error!("{event} took longer than {limit:?}");
                 }
-                events.filtering.set(events.filtering.get() - 1);
+                events.disposing.set(events.disposing.get() - 1);
             });
         }
     }
@@ -235,7 +238,7 @@ impl Events {
 
     /// Waits until no line waits for a filter.
     pub async fn filtered(&self) {
-        while self.filtering.get() > 0 {
+        while self.filtering.get() + self.disposing.get() > 0 {
             io::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -132,6 +132,17 @@ impl Window {
         self.order.len()
     }
 
+    /// Events read after this one.
+    pub fn followers(&self, event: &Event) -> usize {
+        let behind = (self.first + self.order.len() as u64).saturating_sub(event.number + 1);
+        usize::try_from(behind).unwrap_or(usize::MAX)
+    }
+
+    /// Whether no older event is left.
+    pub fn is_oldest(&self, event: &Event) -> bool {
+        event.number == self.first
+    }
+
     /// An event was read; `position` is the one behind it.
     pub fn push(&mut self, line: String, position: Position, now_nanos: u64) {
         let number = self.first + self.order.len() as u64;

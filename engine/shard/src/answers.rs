@@ -65,8 +65,8 @@ struct State {
 pub struct Answers {
     path: PathBuf,
     state: Mutex<State>,
-    /// Whoever has it writes the file.
-    file: Mutex<()>,
+    /// Whoever has it writes the file: its size when it was last written anew, bytes.
+    file: Mutex<u64>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -125,36 +125,52 @@ impl Answers {
 
     /// Writes what is pending, also for those who come while somebody writes.
     fn write(&self) -> std::io::Result<()> {
-        let _file = lock(&self.file);
+        let mut size_anew = lock(&self.file);
         let pending = std::mem::take(&mut lock(&self.state).pending);
         if pending.is_empty() {
             return Ok(());
         }
-        let file = Plain::open(&self.path)?;
-        file.append(&pending)?;
-        file.sync()?;
-        match file.size()? > 2 * ANSWERS_BYTES_MAX as u64 {
-            true => self.write_anew(),
-            false => Ok(()),
+        let size = match self.append(&pending) {
+            Ok(size) => size,
+            Err(error) => {
+                // The next one writes them.
+                lock(&self.state).pending.splice(..0, pending);
+                return Err(error);
+            }
+        };
+        if size > (2 * ANSWERS_BYTES_MAX as u64).max(2 * *size_anew) {
+            *size_anew = self.write_anew()?;
         }
+        Ok(())
     }
 
-    /// Leaves the file what is still known.
-    fn write_anew(&self) -> std::io::Result<()> {
-        let mut text = Vec::new();
-        {
+    /// Adds to the file; how large it is then.
+    fn append(&self, bytes: &[u8]) -> std::io::Result<u64> {
+        let file = Plain::open(&self.path)?;
+        file.append(bytes)?;
+        file.sync()?;
+        file.size()
+    }
+
+    /// Leaves the file what is still known; its size then. Shards take the lock of the state: it is held for a copy of
+    /// references alone.
+    fn write_anew(&self) -> std::io::Result<u64> {
+        let known: Vec<(Digest, Digest, Arc<str>, u64)> = {
             let state = lock(&self.state);
-            for key in &state.order {
-                let Some(kept) = state.known.get(key) else { continue };
-                text.extend(line(key, &kept.request, &kept.answer, kept.at_secs)?);
-            }
+            let all = state.order.iter().filter_map(|key| Some((key, state.known.get(key)?)));
+            all.map(|(key, kept)| (*key, kept.request, kept.answer.clone(), kept.at_secs)).collect()
+        };
+        let mut text = Vec::new();
+        for (key, request, answer, at_secs) in &known {
+            text.extend(line(key, request, answer, *at_secs)?);
         }
         let fresh = self.path.with_extension("new");
         let file = Plain::open(&fresh)?;
         file.cut(0)?;
         file.append(&text)?;
         file.sync()?;
-        fs::rename(&fresh, &self.path)
+        fs::rename(&fresh, &self.path)?;
+        Ok(text.len() as u64)
     }
 
     /// Reads the file. One that cannot be read is told; injections go on without it.
@@ -173,7 +189,8 @@ impl Answers {
                 Vec::new()
             }
         };
-        let mut state = lock(&self.state);
+        // Nobody adds to the state before it is read.
+        let mut state = State::default();
         let mut damaged = 0;
         for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match read_line(line) {
@@ -187,6 +204,7 @@ impl Answers {
         state.drop_old(now_secs);
         state.make_room(now_secs);
         state.is_read = true;
+        *lock(&self.state) = state;
     }
 }
 

@@ -11,7 +11,7 @@ use ringmta_spool::log::partition::SpoolPaths;
 use rustls::ClientConfig;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// One running engine.
 pub struct Process {
@@ -37,8 +37,8 @@ pub struct Process {
     pub sessions: Vec<AtomicU64>,
     /// Open SMTP sessions of each ESMTP listener, by its index, on all shards.
     pub listener_sessions: Vec<AtomicU64>,
-    /// What peers have open and have done at them.
-    pub peers: Peers,
+    /// What peers have open and have done at each, by its index; made when a limit first asks for it.
+    pub peers: Vec<LazyLock<Peers>>,
     /// TLS of each ESMTP listener, by its index.
     pub smtp_tls: Vec<Option<Arc<ListenerTls>>>,
     /// TLS of each HTTP listener, by its index.
@@ -55,6 +55,11 @@ pub struct Process {
     pub ready: AtomicBool,
     /// AUTH may be used without TLS (`dev`, or asked for by the environment).
     pub auth_in_clear: bool,
+}
+
+/// What peers do, for so many listeners.
+pub fn peers(listeners: usize) -> Vec<LazyLock<Peers>> {
+    (0..listeners).map(|_| LazyLock::new(Peers::default as fn() -> Peers)).collect()
 }
 
 impl Process {

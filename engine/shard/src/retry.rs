@@ -156,6 +156,7 @@ async fn requeue(
                 let Some(rejection) = error.rejection() else { continue };
                 let response = Response::internal(rejection.code, &rejection.text);
                 fail_some(shard, Kind::Bounce, item, message, &recipients, &response, None);
+                ending::set_aside(shard, item, &response);
                 answers.retain(|(_, answer)| *answer != said);
             }
             Err(_) => tracing::error!("requeue_message took longer than {limit:?}"),

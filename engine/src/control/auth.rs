@@ -9,6 +9,7 @@ use ringmta_policy::access::{http_resources, TRUSTED_GROUP};
 use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
 use ringmta_shard::accounting::Attempt;
 use ringmta_shard::state::Shard;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -82,7 +83,10 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn names(&self) -> Vec<String> {
-        http_resources(&self.request.local.to_string(), &self.request.path)
+        // As lists name it, also where the listener takes IPv4 on an IPv6 socket.
+        let local = self.request.local;
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        http_resources(&local.to_string(), &self.request.path)
     }
 }
 

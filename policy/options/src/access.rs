@@ -132,7 +132,10 @@ impl Identity {
         match self {
             Identity::Individual(name) => who.identities.contains(name),
             Identity::Group(name) => who.groups.contains(name),
-            Identity::Machine(address) => who.peer_address == Some(*address),
+            // A listener on an IPv6 socket may have both kinds.
+            Identity::Machine(address) => {
+                who.peer_address.map(|ip| ip.to_canonical()) == Some(address.to_canonical())
+            }
             Identity::Authenticated => !who.identities.is_empty(),
             Identity::Unauthenticated => who.identities.is_empty(),
             Identity::Any => true,

@@ -109,8 +109,8 @@ fn defaults_survive_the_round_trip_through_plain_data() {
 #[test]
 fn contract_is_complete() {
     assert_eq!(EgressPath::OPTIONS.len(), 60);
-    // One of them, `proxy_hosts`, is our own.
-    assert_eq!(EsmtpListener::OPTIONS.len(), 26);
+    // `proxy_hosts`, `per_peer` and `per_network` are our own.
+    assert_eq!(EsmtpListener::OPTIONS.len(), 28);
     assert_eq!(QueueConfig::OPTIONS.len(), 13);
     assert_eq!(EgressSource::OPTIONS.len(), 13);
     assert_eq!(DkimSigner::OPTIONS.len(), 14);

@@ -36,6 +36,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<LuaProtocol>("LuaProtocolOptions"),
         table::<MaildirProtocol>("MaildirProtocolOptions"),
         table::<TraceHeaders>("TraceHeaderOptions"),
+        table::<PeerLimits>("PeerLimitOptions"),
         table::<ListenerDomain>("ListenerDomainOptions"),
         table::<DkimSigner>("DkimSignerOptions"),
         table::<crate::families::classifier::BounceClassifier>("BounceClassifierOptions"),

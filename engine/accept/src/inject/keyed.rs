@@ -1,7 +1,7 @@
 //! Requests that carry a key (`Idempotency-Key`): a repeat within a day is answered what the first was answered, and
 //! sends nothing. Such a request is carried out to its end though its caller goes away: the repeat is what it goes for.
 
-use crate::inject::work::run_text;
+use crate::inject::work::{run_text, CarriedOut};
 use crate::limits::IDEMPOTENCY_KEY_BYTES;
 use futures::channel::oneshot;
 use ringmta_http::{HeaderName, Request, Response, StatusCode};
@@ -89,11 +89,15 @@ async fn carry_out(
     content: Digest,
     under_way: UnderWay,
 ) -> Response {
-    let text = match run_text(shard, caller, &request).await {
-        Ok(text) => text,
+    let CarriedOut { text, taken } = match run_text(shard, caller, &request).await {
+        Ok(done) => done,
         // Nothing was sent: it may be tried again with the same key.
         Err(answer) => return answer,
     };
+    if taken == 0 {
+        // The same: what refused all of it may be over by then.
+        return Response::bytes("application/json", text);
+    }
     let answers = under_way.answers.clone();
     if let Err(error) = answers.keep(under_way.key, content, &text, now_secs()).await {
         tracing::error!("the answer of an injection is not kept over a restart: {error}");

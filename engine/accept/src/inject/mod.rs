@@ -31,7 +31,7 @@ pub async fn inject(shard: &Rc<Shard>, caller: &AuthInfo, request: Request) -> R
         Err(text) => return Response::text(StatusCode::BAD_REQUEST, text),
     }
     match run_text(shard, caller, &request).await {
-        Ok(text) => Response::bytes("application/json", text),
+        Ok(done) => Response::bytes("application/json", done.text),
         Err(answer) => answer,
     }
 }

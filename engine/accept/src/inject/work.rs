@@ -22,7 +22,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Carries a request out; the answer is JSON.
+/// What came of a request.
+pub(super) struct CarriedOut {
+    /// The answer, JSON.
+    pub(super) text: String,
+    /// Recipients taken.
+    pub(super) taken: u64,
+}
+
+/// Carries a request out.
 ///
 /// # Errors
 /// The answer to a request of which nothing was taken.
@@ -30,7 +38,7 @@ pub(super) async fn run_text(
     shard: &Rc<Shard>,
     caller: &AuthInfo,
     request: &Request,
-) -> Result<String, Response> {
+) -> Result<CarriedOut, Response> {
     if let Some(refusal) = no_room(shard) {
         let text = refusal.reply().text.into_owned();
         return Err(Response::text(StatusCode::SERVICE_UNAVAILABLE, text));
@@ -39,7 +47,9 @@ pub(super) async fn run_text(
         serde_json::from_slice(&request.body).map_err(|error| Response::json_error(&error))?;
     let answer = run(shard, &injection, caller, request.peer, request.local).await;
     let wrong = |text| Response::text(StatusCode::UNPROCESSABLE_ENTITY, text + "\n");
-    answer.map(|answer| answer.to_string()).map_err(wrong)
+    let answer = answer.map_err(wrong)?;
+    let taken = answer["success_count"].as_u64().unwrap_or(0);
+    Ok(CarriedOut { text: answer.to_string(), taken })
 }
 
 /// Injects for the policy itself.

@@ -94,7 +94,8 @@ async fn store(
     let hostname = shard.process.hostname.clone();
     let work = write::Work {
         folder: folder.clone(),
-        name: write::name(io::unix_nanos(), delivery.item.id, &hostname),
+        name: write::name(delivery.item.id, recipient.email(), &hostname),
+        draft: io::random_u64(),
         body,
         dir_mode: maildir.dir_mode,
         file_mode: maildir.file_mode,
@@ -102,9 +103,9 @@ async fn store(
     let shown = folder.display().to_string();
     let failed =
         |why: &str| Response::internal(400, format!("failed to write to maildir {shown}: {why}"));
-    // A disk that hangs holds up no other folder's mail.
+    // One target for all folders: a disk that hangs takes a bounded part of the helper threads.
     let helpers = shard.process.policy_shared.helpers();
-    let stored = helpers.run_for(&format!("maildir {shown}"), move || work.run());
+    let stored = helpers.run_for("maildir", move || work.run());
     match deadline(Duration::from_secs(limits::MAILDIR_WRITE_SECS), stored).await {
         Ok(Ok(name)) => Ok(Response {
             code: 200,

@@ -17,6 +17,8 @@ pub(super) struct Work {
     pub(super) folder: PathBuf,
     /// Name of the file.
     pub(super) name: String,
+    /// What tells this try's file in `tmp` from those of others, which may still be written.
+    pub(super) draft: u64,
     /// The message.
     pub(super) body: Vec<u8>,
     /// Mode of folders that are made.
@@ -25,12 +27,16 @@ pub(super) struct Work {
     pub(super) file_mode: Option<u32>,
 }
 
-/// A name nobody else gives to a file: the time in nanoseconds, the message, the host.
-pub(super) fn name(now_nanos: u64, id: MessageId, hostname: &str) -> String {
-    let (secs, nanos) = (now_nanos / 1_000_000_000, now_nanos % 1_000_000_000);
+/// A name nobody else gives to a file: when the message came in nanoseconds, its id, its recipient, the host. It is the same
+/// at each try, so that one which was given up and ends all the same leaves no second copy.
+pub(super) fn name(id: MessageId, recipient: &str, hostname: &str) -> String {
+    let created = id.created_unix_nanos();
+    let (secs, nanos) = (created / 1_000_000_000, created % 1_000_000_000);
+    let [a, b, c, d, ..] = ringmta_io::sha256(recipient.as_bytes());
+    let to = u32::from_be_bytes([a, b, c, d]);
     // A slash or a colon in the host's name would mean something here.
     let host = hostname.replace('/', "\\057").replace(':', "\\072");
-    format!("{secs}.N{nanos}I{id}.{host}")
+    format!("{secs}.N{nanos}I{id}R{to:08x}.{host}")
 }
 
 impl Work {
@@ -42,7 +48,7 @@ impl Work {
         for part in ["tmp", "new", "cur"] {
             make_folders(&self.folder.join(part), self.dir_mode)?;
         }
-        let draft = self.folder.join("tmp").join(&self.name);
+        let draft = self.folder.join("tmp").join(format!("{}.{:016x}", self.name, self.draft));
         let written = self.write(&draft);
         let new = self.folder.join("new");
         let moved = written.and_then(|()| std::fs::rename(&draft, new.join(&self.name)));
@@ -99,7 +105,7 @@ mod tests {
 
     fn work(folder: PathBuf, name: &str) -> Work {
         let body = b"Subject: x\r\n\r\ny\r\n".to_vec();
-        Work { folder, name: name.into(), body, dir_mode: None, file_mode: None }
+        Work { folder, name: name.into(), draft: 1, body, dir_mode: None, file_mode: None }
     }
 
     fn mode(path: &Path) -> u32 {

@@ -16,7 +16,7 @@ use ringmta_queue::model::{Item, Kept};
 use ringmta_queue::quota::lease::Registry;
 use ringmta_shard::answers::Answers;
 use ringmta_shard::mesh::{Inbox, Letter};
-use ringmta_shard::process::Process;
+use ringmta_shard::process::{self, Process};
 use ringmta_shard::state::Shard;
 use ringmta_spool::location::Location;
 use rustls::ClientConfig;
@@ -204,7 +204,7 @@ fn process(
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
-        peers: Default::default(),
+        peers: process::peers(init.esmtp_listeners.len()),
         smtp_tls: init.esmtp_listeners.iter().map(|_| None).collect(),
         http_tls: init.http_listeners.iter().map(|_| None).collect(),
         tls_verify: any.clone(),
