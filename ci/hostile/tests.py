@@ -14,6 +14,8 @@ TESTS = {
     'tls out': ['next_hops::mail_that_must_be_encrypted_never_goes_in_clear', 'tenants::a_smart_host_that_cannot_be_trusted'],
     'two': ['spool_recovery::a_second_engine_on_the_same_spool_is_refused'],
     'bombs': ['policy::a_runaway_handler_is_interrupted', 'bad_input::'],
+    'peers': ['peer_limits::'],
+    'access': ['access::'],
     'sandbox': ['sandbox_http::', 'sandbox_smtp::a_websocket_of_another_site_is_refused'],
 }
 
