@@ -149,6 +149,8 @@ impl Hook {
                     window.push(line, position, now);
                 }
                 window.skip_to(end);
+                drop(window);
+                self.wake_committer();
             }
             Err(error) => {
                 tracing::error!("hook {}: event log cannot be read: {error}", self.name);
@@ -241,6 +243,11 @@ impl Hook {
     pub(super) fn finish(&self, events: &[Event], left: &[Event]) {
         self.window.borrow_mut().finish(events, left);
         self.log.wake_reader();
+        self.wake_committer();
+    }
+
+    /// Has written down how far all is done, when that has changed.
+    fn wake_committer(&self) {
         if self.window.borrow().is_done_further() {
             self.committer.take().into_iter().for_each(Waker::wake);
         }
