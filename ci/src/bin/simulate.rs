@@ -4,6 +4,7 @@ use ringmta_io::sim::planted::{Bug, CAN_PLANT};
 use ringmta_simulation::failure::Failure;
 use ringmta_simulation::options::{Kind, Options};
 use ringmta_simulation::run;
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
@@ -235,7 +236,8 @@ fn main() -> ExitCode {
     let args = match parse() {
         Ok(Some(args)) => args,
         Ok(None) => {
-            println!("{USAGE}");
+            // A reader that has gone is no fault.
+            let _ = writeln!(std::io::stdout(), "{USAGE}");
             return ExitCode::SUCCESS;
         }
         Err(why) => {

@@ -39,6 +39,8 @@ pub struct Item {
     pub attempts: u16,
     /// How often its record was written anew.
     pub generation: u16,
+    /// It lies in the timer because an order holds it, and not for its own next attempt.
+    pub held: bool,
     /// The queue it belongs to.
     pub queue: Rc<ScheduledQueue>,
     /// The message itself while it is in memory.

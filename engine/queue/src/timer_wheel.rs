@@ -72,9 +72,9 @@ impl<T> TimerWheel<T> {
         self.take(|_, item| wanted(item))
     }
 
-    /// Takes out every item that lies where `due_of` says it was put.
-    pub fn take_due_at(&mut self, due_of: impl Fn(&T) -> u64) -> Vec<T> {
-        self.take(|tick, item| tick == due_of(item).div_ceil(TIMER_TICK_MS))
+    /// Takes out every item that lies where `due_of` says it was put; none says that it is not meant.
+    pub fn take_due_at(&mut self, due_of: impl Fn(&T) -> Option<u64>) -> Vec<T> {
+        self.take(|tick, item| due_of(item).is_some_and(|due| tick == due.div_ceil(TIMER_TICK_MS)))
     }
 
     fn take(&mut self, mut wanted: impl FnMut(u64, &T) -> bool) -> Vec<T> {
@@ -116,7 +116,8 @@ mod tests {
         assert_eq!(wheel.len(), 2);
         assert_eq!(wheel.take_where(|due| *due == 4999), [4999]);
         assert_eq!(wheel.len(), 1);
-        assert!(wheel.take_due_at(|_| 4999 - TIMER_TICK_MS).is_empty());
-        assert_eq!(wheel.take_due_at(|due| *due), [5000]);
+        assert!(wheel.take_due_at(|_| Some(4999 - TIMER_TICK_MS)).is_empty());
+        assert!(wheel.take_due_at(|_| None).is_empty(), "one that is not meant stays");
+        assert_eq!(wheel.take_due_at(|due| Some(*due)), [5000]);
     }
 }

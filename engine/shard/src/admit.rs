@@ -2,7 +2,6 @@
 //! placed, and when an attempt has failed. A message that is held opens no connection and is charged no attempt.
 
 use crate::places;
-use crate::places::held_until;
 use crate::state::Shard;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::steady_millis;
@@ -34,8 +33,7 @@ pub fn lying(shard: &Rc<Shard>, item: Item) -> Option<Item> {
         Look::Free(item) => Some(item),
         Look::Taken => None,
         Look::Held(item, suspension) => {
-            let due = held_until(shard, &item, suspension.until_millis);
-            places::defer(shard, item, due);
+            places::hold(shard, item, suspension.until_millis);
             None
         }
     }

@@ -114,7 +114,7 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
             item.at = Kept::Record(at);
             if item.attempts > 0 {
                 // The new record knows nothing of them: they are noted before the one that does is let go.
-                let state = AttemptState { attempts: item.attempts, due_millis: steady_millis() };
+                let state = AttemptState::due(item.attempts, steady_millis());
                 item.at = Kept::Record(shard.spool.attempted(at, state));
                 observe::tell(&observe::Note::Rewritten {
                     shard: shard.index,

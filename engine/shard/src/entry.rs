@@ -16,7 +16,7 @@ pub fn accept(shard: &Rc<Shard>, message: Message, name: &str, at: Location) {
     let queue = queue(shard, name);
     queue.count.set(queue.count.get() + 1);
     let (id, at) = (message.id(), Kept::Record(at));
-    let item = Item { at, id, attempts: 0, generation: 0, queue, loaded: None };
+    let item = Item { at, id, attempts: 0, generation: 0, held: false, queue, loaded: None };
     if item.queue.deferred_inject {
         return flow::submit(shard, item);
     }
@@ -29,7 +29,11 @@ pub fn event(shard: &Rc<Shard>, hook: u16, message: Message, name: &str) {
     let queue = queue(shard, name);
     queue.count.set(queue.count.get() + 1);
     let (id, at) = (message.id(), Kept::Event(hook));
-    resume(shard, Item { at, id, attempts: 0, generation: 0, queue, loaded: None }, message);
+    resume(
+        shard,
+        Item { at, id, attempts: 0, generation: 0, held: false, queue, loaded: None },
+        message,
+    );
 }
 
 /// Sends a message on its way that is in its queue and durable, and was never tried.
@@ -72,7 +76,8 @@ pub fn recovered(shard: &Rc<Shard>, found: Recovered) {
     let attempts = state.map_or(0, |state| state.attempts);
     let Recovered { at, id, generation, scheduling, .. } = found;
     let at = Kept::Record(at);
-    let item = Item { at, id, attempts, generation, queue, loaded: None };
+    let held = state.is_some_and(|state| state.is_held());
+    let item = Item { at, id, attempts, generation, held, queue, loaded: None };
     // Never everything at once: what is due now is woken in batches by the timer task.
     let mut due = state.map_or(0, |state| state.due_millis);
     if let Some(scheduling) = scheduling.filter(|_| !item.queue.deferred_inject) {

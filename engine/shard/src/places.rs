@@ -26,18 +26,32 @@ pub async fn load(shard: &Shard, at: Kept, id: MessageId) -> Result<Message, Str
     }
 }
 
-/// Lets a message wait until `due_millis`. Its body leaves memory: it is durable.
-pub fn defer(shard: &Shard, mut item: Item, due_millis: u64) {
+/// Lets a message wait until `due_millis`, when it is due by itself. Its body leaves memory: it is durable.
+pub fn defer(shard: &Shard, item: Item, due_millis: u64) {
+    let state = AttemptState::due(item.attempts, due_millis);
+    wait(shard, item, state);
+}
+
+/// Lets a message wait because an order holds it until `until_millis`, or until the end of its life. The end of the
+/// order finds it again by that.
+pub fn hold(shard: &Shard, item: Item, until_millis: u64) {
+    let until = held_until(shard, &item, until_millis);
+    let state = AttemptState::held(item.attempts, until);
+    wait(shard, item, state);
+}
+
+fn wait(shard: &Shard, mut item: Item, state: AttemptState) {
+    let AttemptState { attempts, due_millis } = state;
     if let Kept::Record(at) = item.at {
-        let attempts = item.attempts;
-        item.at = Kept::Record(shard.spool.attempted(at, AttemptState { attempts, due_millis }));
+        item.at = Kept::Record(shard.spool.attempted(at, state));
         tell(&Note::Deferred { shard: shard.index, id: item.id, attempts, due_millis });
     }
+    item.held = state.is_held();
     item.loaded = None;
     shard.queues.insert_timer(item, due_millis);
 }
 
-/// When a message held until `until_millis` is looked at again: then, or at the end of its life.
+/// When a message that may not go before `until_millis` is looked at again: then, or at the end of its life.
 pub fn held_until(shard: &Shard, item: &Item, until_millis: u64) -> u64 {
     until_millis.min(shard.queues.windows.end_of_life(item).saturating_add(1))
 }

@@ -77,8 +77,7 @@ pub async fn hold(shard: &Rc<Shard>, mut item: Item, held: &Held) {
     let ready = held.ready.as_deref();
     let until = ready.map_or(0, |ready| shard.queues.orders.ready_held_until(ready));
     if until > steady_millis() {
-        let due = places::held_until(shard, &item, until);
-        return places::defer(shard, item, due);
+        return places::hold(shard, item, until);
     }
     flow::submit(shard, item);
 }

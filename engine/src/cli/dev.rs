@@ -71,8 +71,8 @@ pub fn sandbox(args: &SandboxArgs) -> Result<(), String> {
         SandboxConfig { smtp: args.smtp, web: args.web, max_messages: args.max, receiver: None };
     let sockets = Sockets::bind(&config).map_err(|error| error.to_string())?;
     let (bound, stop, thread) = start_sandbox(config, sockets)?;
-    eprintln!("sandbox smtp listener on {}", bound.smtp);
-    eprintln!("sandbox inbox on http://{}/", bound.web);
+    tell!("sandbox smtp listener on {}", bound.smtp);
+    tell!("sandbox inbox on http://{}/", bound.web);
     signals.forever().next();
     drop(stop);
     let _ = thread.join();
@@ -161,7 +161,7 @@ fn write_tree(dir: &Path) -> Result<PathBuf, String> {
             found != shipped && before.get(name).is_none_or(|written| *written != found)
         });
         if is_edited {
-            eprintln!("{} was edited: it is kept", path.display());
+            tell!("{} was edited: it is kept", path.display());
             before.get(name).into_iter().for_each(|was| {
                 written.insert(name.to_string(), was.clone());
             });

@@ -24,6 +24,15 @@ macro_rules! say_on {
     }};
 }
 
+/// Says a line on stderr. The journal or the pipe behind it may have gone: an engine that stops cleanly may not end in a
+/// panic for that.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 pub mod args;
 pub mod check;
 pub mod ctl;

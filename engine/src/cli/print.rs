@@ -2,6 +2,7 @@
 
 use crate::cli::args::{Cli, Print};
 use clap::CommandFactory;
+use std::io::Write;
 use std::path::Path;
 
 /// Prints what was asked for.
@@ -12,8 +13,11 @@ pub fn print(what: &Print) -> Result<(), String> {
     let mut command = Cli::command();
     match what {
         Print::Completions { shell } => {
-            clap_complete::generate(*shell, &mut command, "ringmta", &mut std::io::stdout());
-            Ok(())
+            let mut text = Vec::new();
+            clap_complete::generate(*shell, &mut command, "ringmta", &mut text);
+            let mut out = std::io::stdout().lock();
+            let written = out.write_all(&text).and_then(|()| out.flush());
+            written.map_err(|error| format!("completions: {error}"))
         }
         Print::Man { dir } => man(command, dir),
     }

@@ -14,7 +14,7 @@ pub fn prove(args: &TestArgs) -> ExitCode {
     match outcomes(args) {
         Ok(all) => tell(args, &all),
         Err(why) => {
-            eprintln!("ringmta: {why}");
+            tell!("ringmta: {why}");
             ExitCode::from(USAGE)
         }
     }

@@ -57,12 +57,12 @@ pub fn signals() -> Result<Signals, String> {
 /// One line per socket, whatever the log filter, then that it is complete.
 pub fn announce(engine: &Engine) {
     for line in &engine.sockets {
-        eprintln!("{line}");
+        tell!("{line}");
     }
     if engine.recovered > 0 {
-        eprintln!("{} messages recovered from the spool", engine.recovered);
+        tell!("{} messages recovered from the spool", engine.recovered);
     }
-    eprintln!("initialization complete");
+    tell!("initialization complete");
 }
 
 /// Waits for the signal to stop, reloading at SIGHUP, then stops.
@@ -78,7 +78,7 @@ pub fn wait(mut engine: Engine, mut signals: Signals, supervisor: &Supervisor) {
             supervisor.ready();
             continue;
         }
-        eprintln!("stopping");
+        tell!("stopping");
         supervisor.stopping();
         engine.stop();
         return;

@@ -25,7 +25,7 @@ pub fn spool(args: &SpoolArgs) -> ExitCode {
     match run(args) {
         Ok(code) => ExitCode::from(code),
         Err(why) => {
-            eprintln!("ringmta: {why}");
+            tell!("ringmta: {why}");
             ExitCode::from(UNREADABLE)
         }
     }
@@ -34,7 +34,7 @@ pub fn spool(args: &SpoolArgs) -> ExitCode {
 fn run(args: &SpoolArgs) -> Result<u8, String> {
     let (data, meta) = folders(args)?;
     if system::is_locked(&data.join(folders::LOCK)) {
-        eprintln!(
+        tell!(
             "ringmta: an engine runs on this spool: what it writes while the spool is read may \
              look like damage"
         );
@@ -154,7 +154,7 @@ fn find<'a>(
             return Ok(Some((&partition.name, one)));
         }
     }
-    eprintln!("ringmta: no message {id} waits in this spool");
+    tell!("ringmta: no message {id} waits in this spool");
     Ok(None)
 }
 
@@ -221,7 +221,7 @@ fn export(
     }
     let damaged = partitions.iter().any(|partition| !partition.report.damage.is_empty());
     if damaged {
-        eprintln!("ringmta: the spool is damaged, see `ringmta spool check`");
+        tell!("ringmta: the spool is damaged, see `ringmta spool check`");
     }
     Ok(if damaged { DAMAGED } else { CLEAN })
 }

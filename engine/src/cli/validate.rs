@@ -25,12 +25,12 @@ pub fn validate(file: &Path, json: bool, strict: bool) -> ExitCode {
             report
         }
         Err(why) => {
-            eprintln!("ringmta: {why}");
+            tell!("ringmta: {why}");
             return ExitCode::from(USAGE);
         }
     };
     for line in &report.said {
-        eprintln!("policy: {line}");
+        tell!("policy: {line}");
     }
     if json {
         say!("{}", report.json());

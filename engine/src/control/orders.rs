@@ -113,25 +113,18 @@ fn take_moving(shard: &Shard, meant: &Selector) -> Vec<Item> {
     taken
 }
 
-/// Takes the messages that wait for the end of a suspension.
+/// Takes the messages that wait for the end of a suspension: those that were held until then. One held by a second order
+/// as well is held again when it is looked at.
 fn held_by(shard: &Shard, order: &Order) -> Vec<Item> {
-    let due_of = |item: &Item| {
-        let is_held = match &order.about {
-            About::Suspend(selector) => selector.matches(&item.queue.name, &item.queue.parts),
-            About::SuspendReady(_) => true,
-            About::Bounce { .. } => false,
-        };
-        // Held messages are found by their due time. One that was due at that instant anyway is sent early, which is
-        // harmless; one held by a second order is held again when it is dispatched.
-        if is_held {
-            places::held_until(shard, item, order.until_millis)
-        } else {
-            u64::MAX
-        }
+    let may_hold = |item: &Item| match &order.about {
+        About::Suspend(selector) => selector.matches(&item.queue.name, &item.queue.parts),
+        About::SuspendReady(_) => true,
+        About::Bounce { .. } => false,
     };
-    if matches!(order.about, About::Bounce { .. }) {
-        return Vec::new();
-    }
+    let due_of = |item: &Item| {
+        let is_held = item.held && may_hold(item);
+        is_held.then(|| places::held_until(shard, item, order.until_millis) | 1)
+    };
     shard.queues.timers.borrow_mut().take_due_at(due_of)
 }
 

@@ -1,11 +1,11 @@
 //! What a service manager, a container engine and an operator in front of a new machine meet.
 
 use crate::support::{message, wait, wait_some, Sink, Site};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 fn ringmta(args: &[&str]) -> Output {
@@ -63,6 +63,26 @@ fn a_shard_that_hangs_is_told_of_by_silence() {
     client.write_all(b"EHLO client.test\r\n").unwrap();
     engine.wait_says("watchdog: 1 shards do not answer");
     wait("a sign of life", || heard(&socket).is_some_and(|state| state == "WATCHDOG=1"));
+}
+
+#[test]
+fn an_engine_whose_stderr_is_gone_goes_on_and_stops_cleanly() {
+    let site = Site::new();
+    site.write_policy();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+    command.args(["run", "--shards", "1", "--policy"]).arg(site.policy_file());
+    command.env("RINGMTA_ALLOW_ROOT", "1").env("TMPDIR", site.dir()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let is_up = lines.by_ref().any(|line| line.unwrap() == "initialization complete");
+    assert!(is_up, "it did not come up");
+    drop(lines);
+    for signal in ["HUP", "TERM"] {
+        let kill = format!("kill -{signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+    let status = wait_some("its end", || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{status}");
 }
 
 #[test]

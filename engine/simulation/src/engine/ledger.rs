@@ -384,6 +384,7 @@ impl Ledger {
             }
             let Some(limits) = domain.map(|domain| &self.plan.domains[domain]) else { return };
             let due = steady_millis() + limits.delay_ms(state.attempts).max(RETRY_FLOOR_MS);
+            let due = due.next_multiple_of(2);
             if state.due_millis != due {
                 self.fail(format!("{id} is due at {}, not at {due}", state.due_millis));
             }

@@ -34,8 +34,26 @@ struct Head {
 pub struct AttemptState {
     /// Finished attempts.
     pub attempts: u16,
-    /// When it is due, unix milliseconds.
+    /// When it is due, unix milliseconds. Odd when an order holds it until then: so the journal needs no field of its
+    /// own for that, and those that were written before it meant anything can be read.
     pub due_millis: u64,
+}
+
+impl AttemptState {
+    /// The state of a message that is due at `due_millis` by itself, or a millisecond later.
+    pub fn due(attempts: u16, due_millis: u64) -> AttemptState {
+        AttemptState { attempts, due_millis: due_millis.next_multiple_of(2) }
+    }
+
+    /// The state of a message that an order holds until `until_millis`, or a millisecond longer.
+    pub fn held(attempts: u16, until_millis: u64) -> AttemptState {
+        AttemptState { attempts, due_millis: until_millis | 1 }
+    }
+
+    /// Whether an order holds the message, rather than that it waits for its own next attempt.
+    pub fn is_held(&self) -> bool {
+        self.due_millis & 1 == 1
+    }
 }
 
 /// What is known of one segment in use.
@@ -350,5 +368,21 @@ impl Segments {
         let live = in_use.values().map(|entry| u64::from(entry.live)).sum();
         let bytes = in_use.values().map(|entry| entry.live_bytes).sum();
         (in_use.len(), live, bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_held_is_told_from_what_is_due_at_the_same_instant() {
+        for instant in [1_800_000_000_000, 1_800_000_000_001] {
+            let (due, held) = (AttemptState::due(2, instant), AttemptState::held(2, instant));
+            assert!(!due.is_held() && held.is_held());
+            for state in [due, held] {
+                assert!((0..=1).contains(&(state.due_millis - instant)), "never early: {state:?}");
+            }
+        }
     }
 }
