@@ -10,12 +10,13 @@
 //! # Layout of this crate
 //! - [`start`] brings an engine up · [`core`] one shard's stages
 //! - [`folders`] where it writes · [`confine`] and nowhere else
-//! - [`control`] HTTP API, metrics, admin · [`cli`] the command line · [`diagnostics`] what it says on stderr
+//! - [`control`] HTTP API, metrics, admin · [`console`] the page for operators · [`cli`] the command line · [`diagnostics`] what it says on stderr
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod cli;
 pub mod confine;
+pub mod console;
 pub mod control;
 pub mod core;
 pub mod diagnostics;

@@ -118,6 +118,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         tls_any: tls::client_config(None)?,
         http_agent: mta_sts::fetch::agent(),
         answers: Answers::new(&spool.meta),
+        console: Default::default(),
         ready: false.into(),
         auth_in_clear: options.auth_in_clear,
         spool,

@@ -4,6 +4,7 @@
 
 use crate::limits;
 use crate::next;
+use ringmta_events::recent::Became;
 use ringmta_events::record::{Kind, Record};
 use ringmta_io::mono_nanos;
 use ringmta_policy::EnvelopeAddress;
@@ -32,6 +33,7 @@ pub fn delivered(
         false => {
             let id = delivery.item.id;
             shard.metrics.delivered(&via.site, recipients.len(), id, via.path());
+            tell_history(shard, Became::Delivered, via, delivery, recipients.len());
         }
     }
     record(shard, Kind::Delivery, via, delivery, recipients, response);
@@ -46,6 +48,8 @@ pub fn transient(
     response: &Response,
 ) {
     shard.metrics.transfail(&via.site, recipients.len(), via.path());
+    tell_history(shard, Became::Deferred, via, delivery, recipients.len());
+    shard.metrics.recent.answered(via, response);
     *delivery.item.queue.last_trouble.borrow_mut() =
         format!("{} {}", response.code, response.content);
     record(shard, Kind::TransientFailure, via, delivery, recipients, response);
@@ -60,8 +64,18 @@ pub fn bounce(
     response: &Response,
 ) {
     shard.metrics.failed(&via.site, recipients.len(), via.path());
+    tell_history(shard, Became::Failed, via, delivery, recipients.len());
+    shard.metrics.recent.answered(via, response);
     ending::set_aside(shard, &delivery.item, response);
     record(shard, Kind::Bounce, via, delivery, recipients, response);
+}
+
+/// Counts mail by names, for the console. Events of hooks are none.
+fn tell_history(shard: &Shard, became: Became, via: &Via, delivery: &Delivery, count: usize) {
+    let item = &delivery.item;
+    if !item.is_event() {
+        shard.metrics.recent.note(became, count, &item.queue.parts, Some(via));
+    }
 }
 
 fn record(

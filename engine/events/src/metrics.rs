@@ -3,6 +3,7 @@
 //! Each shard counts in plain cells of its own. A scrape asks every shard for a [`Snapshot`] and
 //! adds them up; labels are few, so a scrape stays cheap with a million queues.
 
+use crate::recent::Recent;
 use hdrhistogram::Histogram;
 use ringmta_mail::MessageId;
 use ringmta_policy::{Latency, LATENCY_BOUNDS};
@@ -83,6 +84,8 @@ pub struct Metrics {
     pub accept_micros: RefCell<Histogram<u32>>,
     /// Age of messages at delivery, microseconds.
     pub delivery_micros: RefCell<Histogram<u32>>,
+    /// What mail has done since the history of the console was last told.
+    pub recent: Recent,
 }
 
 /// Source, pool, and their counts.
@@ -106,6 +109,7 @@ impl Default for Metrics {
             providers: RefCell::default(),
             accept_micros: RefCell::new(latency()),
             delivery_micros: RefCell::new(latency()),
+            recent: Recent::default(),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! - [`server`] accepts connections, `acceptor` is its loop; [`options`] their limits, [`gate`] who may ask
 //! - `driver` one connection from first byte to close; `adaptor` our socket as hyper sees it; `link` what a connection's
 //!   parts tell each other
+//! - [`page`] a page of ours, with its policy
 //! - [`types`] request and response; `body` a request's body; [`browser`] requests of other sites' pages
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -22,6 +23,7 @@ pub mod gate;
 pub mod limits;
 mod link;
 pub mod options;
+pub mod page;
 pub mod server;
 pub mod types;
 

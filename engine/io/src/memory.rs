@@ -21,3 +21,12 @@ pub fn give_back() {
     // SAFETY: no pointers; any thread may ask for it at any time.
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
+
+/// Bytes of memory the process has in use (its resident set), as proc(5) has it; none where that cannot be read. It waits
+/// for the kernel: not for a shard.
+pub fn resident_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -4,6 +4,7 @@ use crate::limits;
 use crate::places;
 use crate::state::Shard;
 use ringmta_events::observe;
+use ringmta_events::recent::Became;
 use ringmta_events::record::{Kind, Record};
 use ringmta_io::steady_millis;
 use ringmta_policy::{schedule, EnvelopeAddress, Message};
@@ -58,6 +59,7 @@ pub fn fail_some(
 ) {
     if !item.is_event() {
         shard.metrics.failed("", recipients.len(), None);
+        shard.metrics.recent.note(Became::Failed, recipients.len(), &item.queue.parts, via);
     }
     if shard.events.wants(kind) {
         let mut record = Record::of_message(kind, message, &item.queue.name, response);

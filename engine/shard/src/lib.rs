@@ -16,6 +16,7 @@ pub mod admit;
 pub mod answers;
 pub mod certificates;
 pub mod check;
+pub mod console;
 pub mod delivery;
 pub mod ending;
 pub mod entry;

@@ -4,6 +4,7 @@ use crate::limits::MESH_INBOX_MAX;
 use crossbeam::queue::ArrayQueue;
 use futures::channel::oneshot;
 use futures::task::AtomicWaker;
+use ringmta_events::history::Sample;
 use ringmta_events::metrics::Snapshot;
 use ringmta_io::sockets::Sockets;
 use ringmta_io::stream::Accepted;
@@ -28,6 +29,8 @@ pub enum Letter {
     },
     /// Add up your numbers.
     Metrics(oneshot::Sender<Snapshot>),
+    /// Say what you have counted for the history.
+    Sample(oneshot::Sender<Box<Sample>>),
     /// An operator's order; the answer is what a bounce has taken, by scheduled queue.
     Order(Box<Order>, oneshot::Sender<Bounced>),
     /// An order ends; the answer says whether there was one.
@@ -68,6 +71,8 @@ pub enum Inspect {
     Message(String, bool),
     /// All queues with their counts.
     Queues,
+    /// Queues whose name has this in it: so many of each kind.
+    FindQueues(String, usize),
     /// All hooks, and what waits for them.
     Hooks,
     /// Whether everything is where it belongs.

@@ -2,6 +2,7 @@
 //! Nothing here is touched per message.
 
 use crate::answers::Answers;
+use crate::console::Console;
 use crate::listener_tls::ListenerTls;
 use crate::mesh::Inbox;
 use ringmta_policy::{InitConfig, Shared};
@@ -51,6 +52,8 @@ pub struct Process {
     pub http_agent: ureq::Agent,
     /// What injections that carry a key were answered.
     pub answers: Arc<Answers>,
+    /// What the console keeps.
+    pub console: Console,
     /// Every shard is up and the listeners are open.
     pub ready: AtomicBool,
     /// AUTH may be used without TLS (`dev`, or asked for by the environment).

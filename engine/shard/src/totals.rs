@@ -2,12 +2,39 @@
 
 use crate::certificates;
 use crate::state::Shard;
+use ringmta_events::history::{Now, Sample};
 use ringmta_events::metrics::{service_of, Snapshot};
 use ringmta_io as io;
 use ringmta_queue::quota::health::Fault;
 use ringmta_queue::quota::lease::Registry;
 
 impl Shard {
+    /// What this shard has counted, for the history; what it has counted since the last time begins anew.
+    pub fn sample(&self) -> Sample {
+        let metrics = &self.metrics;
+        let events = self.events.queued_count();
+        let backlog: u64 = self.events.hooks().iter().map(|hook| hook.log.backlog.get()).sum();
+        let ready = self.queues.ready.borrow().values().map(|ready| ready.len() as u64).sum();
+        let (_, _, spool) = self.spool.segments.totals();
+        Sample {
+            accepted: metrics.received_smtp.get() + metrics.received_http.get(),
+            rejected: metrics.rejections.get(),
+            now: Now {
+                queued: self.queues.total().saturating_sub(events) as u64,
+                ready,
+                waiting: self.queues.timers.borrow().len() as u64,
+                sessions: metrics.sessions.get(),
+                connections: metrics.egress_connections.get(),
+                resident: self.queues.resident.get() as u64,
+                spool,
+                events: backlog,
+            },
+            part: metrics.recent.take(),
+            accept_micros: metrics.accept_micros.borrow().clone(),
+            delivery_micros: metrics.delivery_micros.borrow().clone(),
+        }
+    }
+
     /// Counts this shard's part of the metrics.
     pub fn snapshot(&self) -> Snapshot {
         let mut sum = Snapshot::default();

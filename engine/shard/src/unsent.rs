@@ -8,6 +8,7 @@ use crate::flow;
 use crate::places;
 use crate::retry;
 use crate::state::Shard;
+use ringmta_events::recent::Became;
 use ringmta_events::record::{Kind, Record};
 use ringmta_io::steady_millis;
 use ringmta_policy::schedule;
@@ -113,6 +114,11 @@ pub async fn attempt_failed(shard: &Rc<Shard>, item: Item, hand: Hand, failed: &
     // Of a site that never was there is no series.
     let site = via.as_ref().filter(|_| *was_ready).map_or("", |via| &via.site);
     shard.metrics.transfail(site, recipients.len(), via.as_ref().and_then(Via::path));
+    if !item.is_event() {
+        let recent = &shard.metrics.recent;
+        recent.note(Became::Deferred, recipients.len(), &item.queue.parts, via.as_ref());
+        via.iter().for_each(|via| recent.answered(via, response));
+    }
     if *was_ready {
         *item.queue.last_trouble.borrow_mut() = response.content.clone();
     }

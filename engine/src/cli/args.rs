@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Version, and what it was made of.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("RINGMTA_BUILD"), ")");
+/// Version, commit and features.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("RINGMTA_BUILD"), ")");
 
 /// A durable, policy-driven outbound mail engine: one shard per core on io_uring.
 #[derive(Parser, Debug)]

@@ -1,5 +1,6 @@
 //! The HTTP API: which path does what, and who may use it.
 
+use crate::console;
 use crate::control::admin;
 use crate::control::admin::What;
 use crate::control::ask;
@@ -60,6 +61,11 @@ async fn admit(
     mut request: Request,
 ) -> Result<Request, Response> {
     http::browser::check(&request)?;
+    // The page has nothing in it: what it asks is decided upon as for everyone.
+    let has_console = listener.serves.contains(&HttpDoor::Administration);
+    if request.path == "/" && has_console && console::wants_page(&request) {
+        return Err(console::page());
+    }
     let access = match request.path.trim_end_matches('/') {
         "/api/check-liveness/v1" | "" => Access::Open,
         "/api/inject/v1" => Access::Door(HttpDoor::Injection),
@@ -121,6 +127,9 @@ async fn handle(shard: &Rc<Shard>, mut request: Request) -> Response {
         (Method::GET, "/api/admin/inspect-message/v1") => inspect_message(shard, &request).await,
         (Method::GET, "/api/admin/queues/v1") => {
             Response::json(&ask::inspect(&shard.process, Inspect::Queues).await)
+        }
+        (_, path) if path.starts_with(console::PREFIX) => {
+            console::answer(shard, &request, &caller).await
         }
         (Method::GET, "/api/admin/hooks/v1") => hooks::list(shard).await,
         (Method::GET, "/api/admin/hooks/dead-letters/v1") => hooks::show(shard, &request).await,

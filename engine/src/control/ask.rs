@@ -37,7 +37,7 @@ pub async fn some<T>(
 }
 
 /// The same for every shard.
-async fn all<T>(
+pub async fn all<T>(
     process: &Process,
     letter: impl Fn(oneshot::Sender<T>) -> Letter,
 ) -> Vec<(usize, Option<T>)> {

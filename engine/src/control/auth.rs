@@ -1,5 +1,6 @@
 //! Who may use the HTTP interface: a trusted host, or one whose credentials policy takes.
 
+use crate::console::login;
 use crate::limits;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -27,6 +28,16 @@ pub enum Access {
 /// # Errors
 /// The response that refuses it.
 pub async fn check(
+    shard: &Rc<Shard>,
+    listener: &HttpListener,
+    access: Access,
+    request: &Request,
+) -> Result<AuthInfo, Response> {
+    let decided = decide(shard, listener, access, request).await;
+    decided.map_err(|refusal| without_challenge(refusal, request))
+}
+
+async fn decide(
     shard: &Rc<Shard>,
     listener: &HttpListener,
     access: Access,
@@ -144,7 +155,7 @@ fn context_of(request: &Request) -> &'static str {
 /// Who the credentials of a request say it is of; `None` when it has none.
 async fn credentials(shard: &Rc<Shard>, request: &Request) -> Result<Option<AuthInfo>, Response> {
     let mut given = request.headers.get_all("authorization").iter();
-    let Some(header) = given.next() else { return Ok(None) };
+    let Some(header) = given.next() else { return Ok(login::of_cookie(shard, request)) };
     // Of two, a proxy in front may have looked at the other.
     let header = header.to_str().ok().filter(|_| given.next().is_none());
     let Some(header) = header else {
@@ -199,6 +210,16 @@ fn closed(listener: &HttpListener, door: HttpDoor) -> Response {
             "this address is not in trusted_hosts of the listener\n",
         ),
     }
+}
+
+/// A page of ours shows a form of its own: to it no browser shall show another, as a challenge would make it.
+fn without_challenge(refusal: Response, request: &Request) -> Response {
+    let is_page = request.header("sec-fetch-dest") == Some("empty");
+    let mut refusal = refusal;
+    if is_page {
+        refusal.headers.remove(ringmta_http::header::WWW_AUTHENTICATE);
+    }
+    refusal
 }
 
 fn unauthorized(text: &str) -> Response {

@@ -1,5 +1,6 @@
 //! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
 
+use crate::console;
 use crate::control::hooks;
 use crate::limits::LIST_MAX;
 use ringmta_io::{mono_nanos, steady_millis, unix_nanos};
@@ -26,6 +27,7 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
         Inspect::Ready(name) => ready(shard, &name),
         Inspect::Message(id, want_body) => message(shard, &id, want_body).await,
         Inspect::Queues => queues(shard),
+        Inspect::FindQueues(part, most) => console::queues::of_shard(shard, &part, most).await,
         Inspect::Hooks => hooks::of_shard(shard),
         Inspect::SelfCheck => json!(check::check(shard)),
     }

@@ -85,6 +85,8 @@ async fn in_two_steps(process: &Process) -> Result<(), String> {
         }
     }
     process.policy_shared.bump_epoch();
+    // The new one may let in others.
+    process.console.log_out_all();
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::host::prepare_policy;
 use super::stages::Core;
+use crate::console;
 use crate::control::{self, reload};
 use ringmta_accept::listener;
 use ringmta_events::metrics::Snapshot;
@@ -35,6 +36,7 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
             listener::serve_socket(shard, socket, listener);
         }
         Letter::Metrics(answer) => drop(answer.send(snapshot(core))),
+        Letter::Sample(answer) => drop(answer.send(Box::new(shard.sample()))),
         Letter::Order(order, answer) => {
             let _ = answer.send(control::orders::apply(shard, *order));
         }
@@ -61,6 +63,9 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
             });
             let _ = answer.send(http);
             start_policy_tasks(shard);
+            if shard.index == 0 {
+                io::spawn(console::sampler::run(shard.clone()));
+            }
         }
         Letter::Reload(answer) => {
             let shard = shard.clone();

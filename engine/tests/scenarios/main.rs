@@ -10,6 +10,7 @@ mod bad_input;
 mod book;
 mod client_certificates;
 mod confinement;
+mod console;
 mod ctl;
 mod deferred_queue;
 mod delivery;

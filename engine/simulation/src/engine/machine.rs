@@ -211,6 +211,7 @@ fn process(
         tls_any: any,
         http_agent,
         answers: Answers::new(&stage.paths.meta),
+        console: Default::default(),
         ready: true.into(),
         auth_in_clear: false,
         spool: stage.paths.clone(),

@@ -11,10 +11,16 @@ use std::sync::{Arc, Mutex};
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -56,8 +62,11 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: Option<&
     };
     let mut response = result.unwrap_or_else(|error| panic!("{method} {url}: {error}"));
     let status = response.status().as_u16();
+    let headers = response.headers().iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()));
+    let headers = headers.collect();
     let body = response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap();
-    Answer { status, body }
+    Answer { status, headers, body }
 }
 
 /// A request that came in.

@@ -1,0 +1,266 @@
+// The views. Each is a function that asks what it needs and gives the elements it shows.
+
+const SPAN = () => document.getElementById("span").value;
+const link = (view, name) => make("a", { href: `#/${view}/${encodeURIComponent(name)}` }, name);
+const last_of = (values) => values.findLast((value) => value != null);
+const tile = (label, value, state) => make("div.tile", {}, make(state ? `b.${state}` : "b", {}, value), make("span", {}, label));
+const heading = (text) => make("h1", {}, text);
+const ADMIN = "/api/admin/";
+
+let by = "provider";
+
+async function overview() {
+  const history = await ask(query("/api/console/history/v1", { seconds: SPAN(), points: 240, by }));
+  const { from, step, rates, now, seconds: late } = history;
+  const place = { from, step };
+  const line = (name, values) => ({ name, values });
+  const choice = make("select", { "aria-label": "Mail by", onchange: (event) => { by = event.target.value; refresh(); } },
+    ["provider", "domain", "tenant", "source"].map((one) => make("option", { value: one, selected: one === by }, one)));
+  const rows = history.names[by];
+  const most = Math.max(1, ...rows.map((row) => row.delivered + row.deferred + row.failed));
+  const deferred = last_of(rates.deferred) || 0, delivered = last_of(rates.delivered) || 0;
+  return [
+    heading("Overview"),
+    make("div.tiles", {},
+      tile("accepted per second", short(last_of(rates.accepted))),
+      tile("delivered per second", short(delivered)),
+      tile("deferred per second", short(deferred), deferred > delivered && deferred > 0 ? "warn" : ""),
+      tile("failed per second", short(last_of(rates.failed))),
+      tile("in the queues", short(last_of(now.queued))),
+      tile("connections out", short(last_of(now.connections))),
+      tile("to deliver 99 %", seconds(last_of(late.delivery_p99)))),
+    make("div.grid", {},
+      plot("Recipients per second", { ...place, show: short, lines: [
+        line("accepted (messages)", rates.accepted), line("delivered", rates.delivered),
+        line("deferred", rates.deferred), line("failed", rates.failed), line("commands refused", rates.rejected)] }),
+      plot("Messages in the queues", { ...place, show: short, lines: [
+        line("all", now.queued), line("wait for their time", now.waiting), line("wait for a connection", now.ready)] }),
+      plot("Latency", { ...place, show: seconds, log: true, lines: [
+        line("accept, median", late.accept_p50), line("accept, 99 %", late.accept_p99),
+        line("delivery, median", late.delivery_p50), line("delivery, 95 %", late.delivery_p95),
+        line("delivery, 99 %", late.delivery_p99)] }),
+      plot("Connections", { ...place, show: short, lines: [
+        line("clients", now.sessions), line("next hops", now.connections)] }),
+      plot("Memory and spool", { ...place, show: bytes, lines: [
+        line("bodies in memory", now.resident_bytes), line("spool in use", now.spool_bytes)] }),
+      plot(`Delivered per second, by ${by}`, { ...place, show: short,
+        lines: history.series.map((one) => line(one.name, one.delivered)) })),
+    make("section.card", {}, make("h2", {}, "Recipients by ", choice), table(`Recipients by ${by}`, [
+      { head: by, kind: "name", cell: (row) => row.name },
+      { head: "delivered", kind: "n", cell: (row) => short(row.delivered) },
+      { head: "deferred", kind: "n", cell: (row) => short(row.deferred) },
+      { head: "failed", kind: "n", cell: (row) => short(row.failed) },
+      { head: "share", cell: (row) => bar((row.delivered + row.deferred + row.failed) / most) },
+    ], rows, `No mail told apart by ${by} in this time.`)),
+    make("section.card", {}, make("h2", {}, "Shards"), table("Shards", [
+      { head: "shard", kind: "n", cell: ([index]) => index },
+      { head: "accepted", kind: "n", cell: ([, row]) => short(row.accepted) },
+      { head: "delivered", kind: "n", cell: ([, row]) => short(row.delivered) },
+      { head: "share", cell: ([, row]) => bar(row.delivered / Math.max(1, ...history.shards.map((one) => one.delivered))) },
+    ], [...history.shards.entries()], "The first ten seconds are not over.")),
+  ];
+}
+
+let searched = "";
+
+async function queues() {
+  const found = await ask(query("/api/console/queues/v1", { search: searched, limit: 200 }));
+  const field = make("input", { name: "search", type: "search", value: searched, id: "search", placeholder: "part of a name" });
+  const form = make("form.row", {
+    role: "search",
+    onsubmit: (event) => { event.preventDefault(); searched = field.value; refresh(); },
+  }, make("label.grow", {}, "Queues whose name has", field), make("button.main", { type: "submit" }, "Find"));
+  const held = (row) => row.suspended ? make("span.pill.warn", {}, "suspended") : "";
+  return [
+    heading("Queues"), form,
+    make("section.card", {}, make("h2", {}, "Scheduled queues"), table("Scheduled queues", [
+      { head: "queue", kind: "name", cell: (row) => link("queue", row.name) },
+      { head: "messages", kind: "n", cell: (row) => short(row.count) },
+      { head: "", say: "state", cell: held },
+      { head: "last trouble", kind: "words", cell: (row) => row.last_trouble },
+    ], found.scheduled, searched ? "No queue has that in its name." : "No mail waits.")),
+    make("section.card", {}, make("h2", {}, "Ready queues"), table("Ready queues", [
+      { head: "queue", kind: "name", cell: (row) => link("ready", row.name) },
+      { head: "ready", kind: "n", cell: (row) => short(row.count) },
+      { head: "connections", kind: "n", cell: (row) => short(row.connections) },
+      { head: "", say: "state", cell: held },
+      { head: "last trouble", kind: "words", cell: (row) => row.last_trouble },
+    ], found.ready, searched ? "No ready queue has that in its name." : "Nothing waits for a connection.")),
+  ];
+}
+
+/** Asks for the reason and the duration of an order about `body`, and places it. */
+function order(title, explanation, path, body, is_danger) {
+  dialog(title, explanation, [
+    { name: "reason", label: "Reason (others will read it)", required: true },
+    { name: "duration", label: "For how long", value: "1h", placeholder: "30m, 2h, 1 day" },
+  ], title, async (values) => {
+    await ask(ADMIN + path, { method: "POST", body: { ...body, ...values } });
+    return "in force";
+  }, is_danger);
+}
+
+async function queue(name) {
+  const shards = [].concat(await ask(query(ADMIN + "inspect-sched-q/v1", { queue_name: name, limit: 100 })));
+  const messages = shards.flatMap((one) => one.messages || []).slice(0, 200);
+  const sum = shards.reduce((sum, one) => sum + (one.count || 0), 0);
+  const first = shards[0] || {};
+  const until = shards.map((one) => one.suspended_until).find((one) => one);
+  const id = (row) => { const of = row.message || row; return of.id || row.id; };
+  return [
+    heading(name),
+    make("div.tiles", {}, tile("messages", short(sum)), tile("suspended until", until || "–", until ? "warn" : "")),
+    make("p", {},
+      make("button", { type: "button", onclick: () => order("Suspend", `No message of ${name} is tried meanwhile.`, "suspend/v1", { queue_names: [name] }) }, "Suspend…"), " ",
+      make("button.danger", { type: "button", onclick: () => order("Bounce", `All messages of ${name}, now and for this long, fail for good. This cannot be undone.`, "bounce/v1", { queue_names: [name] }, true) }, "Bounce…")),
+    await why_card(name),
+    make("section.card", {}, make("h2", {}, "Messages"), table("Messages", [
+      { head: "message", kind: "name", cell: (row) => link("message", id(row)) },
+      { head: "attempts", kind: "n", cell: (row) => row.attempts ?? row.num_attempts ?? "–" },
+      { head: "due", kind: "name", cell: (row) => row.due || "now" },
+    ], messages, "It has no messages.")),
+    make("section.card", {}, make("h2", {}, "Where it goes"), table("Ready queues", [
+      { head: "ready queue", kind: "name", cell: (one) => link("ready", one) },
+    ], [...new Set(shards.flatMap((one) => one.ready_queues || []))], "No route has been found yet.")),
+    make("section.card", {}, make("h2", {}, "Configuration"), make("pre", { tabindex: 0 }, JSON.stringify(first.queue_config, null, 2) || "unknown")),
+  ];
+}
+
+async function ready(name) {
+  const answer = [].concat(await ask(query(ADMIN + "inspect-ready-q/v1", { queue_name: name })));
+  return [
+    heading(name),
+    make("p", {}, make("button", { type: "button", onclick: () => order("Suspend", `Nothing is sent over ${name} meanwhile.`, "suspend-ready-q/v1", { name }) }, "Suspend…")),
+    await why_card(name),
+    answer.map((one, index) => make("section.card", {}, make("h2", {}, answer.length > 1 ? `Shard ${index}` : "State"),
+      make("pre", { tabindex: 0 }, JSON.stringify(one, null, 2)))),
+  ];
+}
+
+/** Why something is where it is, in words, when the engine can tell. */
+async function why_card(subject) {
+  try {
+    const told = await ask(query(ADMIN + "why/v1", { subject }));
+    const lines = told.lines || told.text || told;
+    const text = Array.isArray(lines) ? lines.join("\n") : typeof lines === "string" ? lines : JSON.stringify(lines, null, 2);
+    return make("section.card", {}, make("h2", {}, "Why"), make("pre", { tabindex: 0 }, text));
+  } catch (error) {
+    if (error.status === 401 || error.status === 403) throw error;
+    return null;
+  }
+}
+
+async function message(id) {
+  const known = await ask(query(ADMIN + "inspect-message/v1", { id }));
+  return [
+    heading(id),
+    await why_card(id),
+    make("section.card", {}, make("h2", {}, "Message"), make("pre", { tabindex: 0 }, JSON.stringify(known, null, 2))),
+  ];
+}
+
+async function answers() {
+  const list = await ask("/api/console/answers/v1");
+  return [
+    heading("What next hops say"),
+    make("p.dim", {}, "Refusals and failures of the last quarter of an hour. Numbers, addresses and ids within them are a #."),
+    make("section.card", {}, table("Answers", [
+      { head: "times", kind: "n", cell: (row) => short(row.count) },
+      { head: "who", kind: "name", cell: (row) => row.who },
+      { head: "code", kind: "n", cell: (row) => make(row.code >= 500 ? "span.bad" : "span.warn", {}, row.code || "") },
+      { head: "words", kind: "words", cell: (row) => row.text },
+    ], list, "Nobody has refused anything.")),
+  ];
+}
+
+const ORDERS = { suspend: "suspend/v1", "suspend-ready-q": "suspend-ready-q/v1", bounce: "bounce/v1" };
+const ABOUT = ["name", "queue_names", "campaign", "tenant", "domain", "routing_domain"];
+
+async function orders() {
+  const { orders: list } = await ask("/api/console/now/v1");
+  const about = (row) => ABOUT.filter((key) => row[key] != null && String(row[key]) !== "")
+    .map((key) => `${key}: ${[].concat(row[key]).join(", ")}`).join("; ") || "all mail";
+  const cancel = (row) => make("button", { type: "button", onclick: (event) => act(event.target, "Cancel", async () => {
+    await ask(ADMIN + ORDERS[row.kind], { method: "DELETE", body: { id: row.id } });
+    return "it is over";
+  }) }, "End");
+  const place = (title, explanation, path, is_danger) => dialog(title, explanation, [
+    { name: "domain", label: "Domain" }, { name: "tenant", label: "Tenant" }, { name: "campaign", label: "Campaign" },
+    { name: "reason", label: "Reason (others will read it)", required: true },
+    { name: "duration", label: "For how long", value: "1h" },
+  ], title, async (values) => {
+    if (!values.domain && !values.tenant && !values.campaign) throw new Error("name a domain, a tenant or a campaign");
+    await ask(ADMIN + path, { method: "POST", body: values });
+    return "in force";
+  }, is_danger);
+  return [
+    heading("Orders"),
+    make("p", {},
+      make("button", { type: "button", onclick: () => place("Suspend", "Mail that fits all of what is named is not tried meanwhile.", "suspend/v1") }, "Suspend mail…"), " ",
+      make("button.danger", { type: "button", onclick: () => place("Bounce", "Mail that fits all of what is named fails for good, now and for this long.", "bounce/v1", true) }, "Bounce mail…")),
+    make("section.card", {}, table("Orders in force", [
+      { head: "order", cell: (row) => row.kind }, { head: "about", kind: "name", cell: about },
+      { head: "reason", kind: "words", cell: (row) => row.reason },
+      { head: "by", kind: "name", cell: (row) => row.created_by || "" },
+      { head: "since", kind: "name", cell: (row) => row.created || "" },
+      { head: "left", kind: "name", cell: (row) => row.duration },
+      { head: "bounced", kind: "n", cell: (row) => row.total_bounced ?? "" },
+      { head: "", say: "end it", cell: cancel },
+    ], list, "No order is in force.")),
+  ];
+}
+
+async function hooks() {
+  const list = await ask(ADMIN + "hooks/v1");
+  const replay = (row) => row.dead_letters ? make("button", { type: "button", onclick: (event) => act(event.target, `Send ${row.name} again`, async () => {
+    const told = await ask(ADMIN + "hooks/replay/v1", { method: "POST", body: { name: row.name } });
+    return typeof told === "string" ? told : JSON.stringify(told);
+  }) }, "Send again") : "";
+  return [
+    heading("Hooks"),
+    make("section.card", {}, table("Hooks", [
+      { head: "hook", kind: "name", cell: (row) => row.name },
+      { head: "events that wait", kind: "n", cell: (row) => short(row.backlog) },
+      { head: "on disk", kind: "n", cell: (row) => bytes(row.backlog_bytes) },
+      { head: "of", kind: "n", cell: (row) => row.backlog_limit_bytes ? bytes(row.backlog_limit_bytes) : "–" },
+      { head: "given up", kind: "n", cell: (row) => short(row.given_up) },
+      { head: "dead letters", kind: "n", cell: (row) => make(row.dead_letters ? "span.warn" : "span", {}, short(row.dead_letters)) },
+      { head: "", say: "send again", cell: replay },
+    ], list, "The policy has no hooks.")),
+  ];
+}
+
+async function engine() {
+  const now = await ask("/api/console/now/v1");
+  const pairs = (list) => make("dl", {}, list.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value ?? "–")]));
+  const outcome = make("pre", { hidden: true, tabindex: 0, id: "outcome" });
+  const reload = make("button", { type: "button", onclick: async (event) => {
+    const button = event.target;
+    button.disabled = true;
+    outcome.hidden = false;
+    outcome.textContent = "…";
+    try { outcome.textContent = String(await ask(ADMIN + "reload/v1", { method: "POST" })).trim() + ": every shard goes by it"; }
+    catch (error) { if (!asks_login(error)) outcome.textContent = `not taken, the one before stays in force:\n${error.message}`; }
+    button.disabled = false;
+  } }, "Reload the policy");
+  const { memory, disk } = now;
+  return [
+    heading("Engine"),
+    make("div.grid", {},
+      make("section.card", {}, make("h2", {}, "Process"), pairs([
+        ["version", now.version], ["host name", now.hostname], ["node id", now.node_id],
+        ["running for", seconds(now.uptime_seconds)], ["shards", now.shards], ["stalls of a shard", short(now.stalls)],
+        ["new mail", now.refuses ? make("span.bad", {}, `refused: ${now.refuses}`) : make("span.good", {}, "is taken")]])),
+      make("section.card", {}, make("h2", {}, "Policy"), pairs([
+        ["file", now.policy.file], ["loaded", now.policy.loads === 1 ? "once, at the start" : `${now.policy.loads} times`], ["epoch", now.policy.epoch]]), make("p", {}, reload), outcome),
+      make("section.card", {}, make("h2", {}, "Memory"), pairs([
+        ["of the process", bytes(memory.resident)], ["being received", `${bytes(memory.receiving)} of ${bytes(memory.receiving_limit)}`]]),
+        bar(memory.receiving / memory.receiving_limit)),
+      make("section.card", {}, make("h2", {}, "Disk of the spool"), disk ? [pairs([["free", `${bytes(disk.free)} of ${bytes(disk.whole)}`]]), bar(1 - disk.free / disk.whole)] : "unknown")),
+    make("section.card", {}, make("h2", {}, "Sources with failures of their own"), table("Sources", [
+      { head: "source", kind: "name", cell: (row) => row.source }, { head: "fault", kind: "name", cell: (row) => row.fault },
+      { head: "times", kind: "n", cell: (row) => short(row.failed) },
+      { head: "", say: "state", cell: (row) => row.suspended ? make("span.pill.warn", {}, "left alone for now") : "" },
+    ], now.sources, "No source has failed.")),
+  ];
+}
