@@ -49,6 +49,14 @@ function seconds(value) {
   if (value < 172800) return `${(value / 3600).toFixed(1)} h`;
   return `${(value / 86400).toFixed(1)} d`;
 }
+/** An instant of the engine's, in local time: today's without the day. */
+function when(text) {
+  const date = new Date(text);
+  if (!text || Number.isNaN(date.getTime())) return text || "";
+  const time = clock(date / 1000);
+  const is_today = date.toDateString() === new Date().toDateString();
+  return make("time", { datetime: text, title: text }, is_today ? time : `${date.toLocaleDateString("sv")} ${time}`);
+}
 function clock(unix, wide) {
   const date = new Date(unix * 1000);
   const parts = { hour: "2-digit", minute: "2-digit", hour12: false };

@@ -35,7 +35,7 @@ async function refresh() {
       const lost = error instanceof TypeError || error.name === "TimeoutError";
       const text = lost ? "The engine does not answer." : error.message;
       state("bad", lost ? "does not answer" : "");
-      if (!lost || !main.children.length) put([make("section.card", {}, make("p.bad", {}, text))]);
+      if (!lost || !main.children.length) put([heading(title), make("section.card", {}, make("p.bad", {}, text))]);
     }
   }
   if (mine === round && is_live && !document.hidden) timer = setTimeout(() => { is_busy() || refresh(); is_busy() && again(); }, FRESH_MS);

@@ -101,28 +101,29 @@ function order(title, explanation, path, body, is_danger) {
 }
 
 async function queue(name) {
-  const shards = [].concat(await ask(query(ADMIN + "inspect-sched-q/v1", { queue_name: name, limit: 100 })));
-  const messages = shards.flatMap((one) => one.messages || []).slice(0, 200);
+  const shards = [].concat(await ask(query(ADMIN + "inspect-sched-q/v1", { queue_name: name, limit: 50 })));
+  const messages = shards.flatMap((one) => one.messages || []).slice(0, 100);
   const sum = shards.reduce((sum, one) => sum + (one.count || 0), 0);
   const first = shards[0] || {};
   const until = shards.map((one) => one.suspended_until).find((one) => one);
   const id = (row) => { const of = row.message || row; return of.id || row.id; };
   return [
     heading(name),
-    make("div.tiles", {}, tile("messages", short(sum)), tile("suspended until", until || "–", until ? "warn" : "")),
+    make("div.tiles", {}, tile("messages", short(sum)), tile("suspended until", until ? when(until) : "–", until ? "warn" : "")),
     make("p", {},
       make("button", { type: "button", onclick: () => order("Suspend", `No message of ${name} is tried meanwhile.`, "suspend/v1", { queue_names: [name] }) }, "Suspend…"), " ",
       make("button.danger", { type: "button", onclick: () => order("Bounce", `All messages of ${name}, now and for this long, fail for good. This cannot be undone.`, "bounce/v1", { queue_names: [name] }, true) }, "Bounce…")),
     await why_card(name),
-    make("section.card", {}, make("h2", {}, "Messages"), table("Messages", [
-      { head: "message", kind: "name", cell: (row) => link("message", id(row)) },
-      { head: "attempts", kind: "n", cell: (row) => row.attempts ?? row.num_attempts ?? "–" },
-      { head: "due", kind: "name", cell: (row) => row.due || "now" },
-    ], messages, "It has no messages.")),
     make("section.card", {}, make("h2", {}, "Where it goes"), table("Ready queues", [
       { head: "ready queue", kind: "name", cell: (one) => link("ready", one) },
     ], [...new Set(shards.flatMap((one) => one.ready_queues || []))], "No route has been found yet.")),
-    make("section.card", {}, make("h2", {}, "Configuration"), make("pre", { tabindex: 0 }, JSON.stringify(first.queue_config, null, 2) || "unknown")),
+    make("section.card", {}, make("h2", {}, sum > messages.length ? `Messages (${messages.length} of ${short(sum)})` : "Messages"), table("Messages", [
+      { head: "message", kind: "name", cell: (row) => link("message", id(row)) },
+      { head: "attempts", kind: "n", cell: (row) => row.attempts ?? row.num_attempts ?? "–" },
+      { head: "due", kind: "name", cell: (row) => when(row.due) || "now" },
+    ], messages, "It has no messages.")),
+    make("section.card", {}, make("details", {}, make("summary", {}, "Configuration"),
+      make("pre", { tabindex: 0 }, JSON.stringify(first.queue_config, null, 2) || "unknown"))),
   ];
 }
 
@@ -202,7 +203,7 @@ async function orders() {
       { head: "order", cell: (row) => row.kind }, { head: "about", kind: "name", cell: about },
       { head: "reason", kind: "words", cell: (row) => row.reason },
       { head: "by", kind: "name", cell: (row) => row.created_by || "" },
-      { head: "since", kind: "name", cell: (row) => row.created || "" },
+      { head: "since", kind: "name", cell: (row) => when(row.created) },
       { head: "left", kind: "name", cell: (row) => row.duration },
       { head: "bounced", kind: "n", cell: (row) => row.total_bounced ?? "" },
       { head: "", say: "end it", cell: cancel },
