@@ -2,7 +2,7 @@
 # Installs the real peers that tests talk to, so that nothing is skipped. Needs root and apt; elsewhere it says so and
 # goes on: the tests then say what they skip.
 set -euo pipefail
-packages=(curl swaks libnet-ssleay-perl postfix python3-dkim opendkim opendkim-tools redis-server nats-server rabbitmq-server python3-spf)
+packages=(curl swaks libnet-ssleay-perl postfix python3-dkim opendkim opendkim-tools redis-server nats-server rabbitmq-server python3-spf prometheus)
 missing=()
 for package in "${packages[@]}"; do
   dpkg -s "$package" > /dev/null 2>&1 || missing+=("$package")

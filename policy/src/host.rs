@@ -77,6 +77,8 @@ pub trait Host {
     ) -> LocalBoxFuture<'static, Result<Vec<Message>, String>> {
         Box::pin(async { Err("there is no engine here to make messages".to_owned()) })
     }
+    /// A handler of `event` has run for `nanos`, waiting included, whether or not it succeeded.
+    fn handled(&self, _event: &str, _nanos: u64) {}
     /// Number of the shard, for log lines.
     fn shard(&self) -> usize;
 }

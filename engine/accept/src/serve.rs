@@ -406,6 +406,7 @@ impl Served {
         };
         self.forget_login();
         if let Some((cipher, version)) = conn.tls_info() {
+            self.shard.metrics.under_tls("in", &version);
             self.meta.set("tls_cipher", cipher);
             self.meta.set("tls_protocol_version", version);
         }

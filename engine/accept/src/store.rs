@@ -5,7 +5,7 @@ use crate::origin::ClientSession;
 use crate::reports::Report;
 use crate::room::refusal_of;
 use ringmta_events::record::{Client, Kind, Record};
-use ringmta_io::deadline;
+use ringmta_io::{deadline, mono_nanos};
 use ringmta_policy::{HeaderBlock, Message};
 use ringmta_shard::entry;
 use ringmta_shard::state::Shard;
@@ -78,12 +78,17 @@ impl<'s> Stored<'s> {
                 Err(error) => refused.push((at, refusal_of(&error))),
             }
         }
-        self.messages.reserve(commits.len());
+        let (began, count) = (mono_nanos(), commits.len());
+        self.messages.reserve(count);
         for (at, message, commit) in commits {
             match commit.await {
                 Ok(place) => self.messages.push((message, place)),
                 Err(error) => refused.push((at, refusal_of(&error))),
             }
+        }
+        if count > 0 {
+            let micros = (mono_nanos() - began) / 1000;
+            self.shard.metrics.save_micros.borrow_mut().note(micros);
         }
         refused
     }

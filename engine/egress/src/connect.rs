@@ -281,6 +281,8 @@ async fn attempt(
         wire = started.wire;
         if started.encrypted {
             tls_info = TlsInfo::of_conn(&wire.conn);
+            let version = tls_info.as_ref().map_or("", |tls| &tls.version);
+            egress.shard.metrics.under_tls("out", version);
             let greeted = greet(egress, ready, path, &mut wire).await;
             offers = greeted.map_err(|why| Failed::Tls {
                 why: format!("{}: EHLO after STARTTLS: {why}", to.addr),

@@ -36,7 +36,14 @@ pub fn delivered(
             tell_history(shard, Became::Delivered, via, delivery, recipients.len());
         }
     }
+    replied(shard, delivery, recipients, response);
     record(shard, Kind::Delivery, via, delivery, recipients, response);
+}
+
+fn replied(shard: &Shard, delivery: &Delivery, to: &[EnvelopeAddress], response: &Response) {
+    if !delivery.item.is_event() {
+        shard.metrics.replied(response.code, response.is_internal(), to.len());
+    }
 }
 
 /// The peer refused `recipients` for now.
@@ -52,6 +59,7 @@ pub fn transient(
     shard.metrics.recent.answered(via, response);
     *delivery.item.queue.last_trouble.borrow_mut() =
         format!("{} {}", response.code, response.content);
+    replied(shard, delivery, recipients, response);
     record(shard, Kind::TransientFailure, via, delivery, recipients, response);
 }
 
@@ -67,6 +75,7 @@ pub fn bounce(
     tell_history(shard, Became::Failed, via, delivery, recipients.len());
     shard.metrics.recent.answered(via, response);
     ending::set_aside(shard, &delivery.item, response);
+    replied(shard, delivery, recipients, response);
     record(shard, Kind::Bounce, via, delivery, recipients, response);
 }
 
@@ -101,6 +110,7 @@ fn record(
 /// attempt, unless other connections are open: then the site merely has enough of us. All that wait
 /// are delayed only after `consecutive_connection_failures_before_delay` failures in a row.
 pub fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: Response) {
+    shard.metrics.egress_connect_failures.inc();
     let failures = ready.failures.get().saturating_add(1);
     ready.failures.set(failures);
     *ready.last_trouble.borrow_mut() = response.content.clone();

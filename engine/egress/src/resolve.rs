@@ -6,6 +6,7 @@ use crate::hosts::Hosts;
 use crate::limits;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
+use ringmta_events::metrics::timing::Timing;
 use ringmta_io::{self as io, deadline, mono_nanos, Conn, Stream, UdpSocket};
 use ringmta_policy::{DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolverOptions, Zones};
 use std::cell::{Cell, RefCell};
@@ -122,6 +123,8 @@ pub struct Resolver {
     pub misses: Cell<u64>,
     /// Questions that failed.
     pub failures: Cell<u64>,
+    /// How long questions took that were asked.
+    pub micros: RefCell<Timing>,
 }
 
 impl Resolver {
@@ -137,6 +140,7 @@ impl Resolver {
             hits: Cell::new(0),
             misses: Cell::new(0),
             failures: Cell::new(0),
+            micros: RefCell::default(),
         }
     }
 
@@ -217,7 +221,9 @@ impl Resolver {
             }
         }
         self.misses.set(self.misses.get() + 1);
+        let began = mono_nanos();
         let (result, ttl_secs) = self.ask(&key.0, kind).await;
+        self.micros.borrow_mut().note((mono_nanos() - began) / 1000);
         if matches!(result, Err(DnsError::Failed(_))) {
             self.failures.set(self.failures.get() + 1);
         }

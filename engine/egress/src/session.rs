@@ -42,6 +42,7 @@ pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, leases: &Leases) {
     };
     let _open = ready.opened();
     shard.metrics.egress_connections.inc();
+    shard.metrics.egress_connections_total.inc();
     let mut session = Session::new(shard, ready, leases, opened);
     let result = session.deliver().await;
     session.end(result).await;

@@ -33,6 +33,9 @@ impl Egress {
     pub fn add_to(&self, sum: &mut Snapshot) {
         sum.count("dns_mx_resolve_cache_hit", "", self.resolver.hits.get());
         sum.count("dns_mx_resolve_cache_miss", "", self.resolver.misses.get());
-        sum.count("dns_mx_resolve_status_fail", "", self.resolver.failures.get());
+        let (asked, failed) = (self.resolver.misses.get(), self.resolver.failures.get());
+        sum.count("dns_mx_resolve_status_fail", "", failed);
+        sum.count("dns_mx_resolve_status_ok", "", asked.saturating_sub(failed));
+        sum.timing("dns_lookup_latency", Vec::new(), &self.resolver.micros.borrow());
     }
 }

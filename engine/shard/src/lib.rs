@@ -28,6 +28,7 @@ pub mod mesh;
 pub mod order_counts;
 pub mod places;
 pub mod process;
+mod queue_totals;
 pub mod retry;
 pub mod state;
 pub mod timers;

@@ -1,6 +1,7 @@
 //! One shard's numbers, for the metrics of all.
 
 use crate::certificates;
+use crate::queue_totals;
 use crate::state::Shard;
 use ringmta_events::history::{Now, Sample};
 use ringmta_events::metrics::{service_of, Snapshot};
@@ -56,6 +57,7 @@ impl Shard {
         if lua > 0 {
             sum.gauge("ready_count", "lua", lua);
         }
+        queue_totals::add_to(self, &mut sum);
         let deferred = self.queues.timers.borrow().len() as u64;
         sum.gauge("scheduled_count_total", "", deferred);
         sum.gauge("scheduled_queue_count", "", self.queues.scheduled.borrow().len() as u64);
@@ -78,16 +80,17 @@ impl Shard {
         self.context.policy.loads.add_to(&mut sum);
         sum.gauge("work_list_count", "", self.queues.to_end.len() as u64);
         for hook in self.events.hooks() {
-            sum.gauge("log_hook_backlog_count", &hook.name, hook.log.backlog.get());
-            sum.gauge("log_hook_queued_count", &hook.name, hook.queued_count() as u64);
-            sum.gauge("log_hook_backlog_bytes", &hook.name, hook.log.bytes.get());
-            sum.gauge("log_hook_backlog_limit_bytes", &hook.name, hook.log.limit());
+            let of = || vec![("logger", hook.name.clone())];
+            sum.gauge_by("log_hook_backlog_count", of(), hook.log.backlog.get());
+            sum.gauge_by("log_hook_queued_count", of(), hook.queued_count() as u64);
+            sum.gauge_by("log_hook_backlog_bytes", of(), hook.log.bytes.get());
+            sum.gauge_by("log_hook_backlog_limit_bytes", of(), hook.log.limit());
             let is_nearly_full = u64::from(hook.log.is_nearly_full.get());
-            sum.gauge("log_hook_backlog_nearly_full", &hook.name, is_nearly_full);
+            sum.gauge_by("log_hook_backlog_nearly_full", of(), is_nearly_full);
             let lost = hook.log.dropped.get() + hook.too_old.get();
-            sum.count("log_hook_dropped_total", &hook.name, lost);
+            sum.count_by("log_hook_dropped_total", of(), lost);
             let aside = hook.dead_letters.count.get();
-            sum.count("log_hook_dead_letters_total", &hook.name, aside);
+            sum.count_by("log_hook_dead_letters_total", of(), aside);
         }
         sum
     }

@@ -1,5 +1,6 @@
 //! Questions to every shard and their answers, within a deadline.
 
+use crate::control::machine;
 use crate::limits::MESH_ANSWER_SECS;
 use futures::channel::oneshot;
 use ringmta_events::metrics::Snapshot;
@@ -50,6 +51,7 @@ pub async fn metrics(process: &Process) -> Snapshot {
     let mut sum = Snapshot::default();
     sum.user_latencies = process.policy_shared.latencies();
     totals::sources(&process.limits, &mut sum, mono_nanos() / 1_000_000);
+    machine::add_to(process, &mut sum).await;
     for (_, part) in all(process, Letter::Metrics).await {
         part.iter().for_each(|part| sum.add(part));
     }

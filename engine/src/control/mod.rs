@@ -10,6 +10,7 @@ pub mod ask;
 pub mod auth;
 pub mod hooks;
 pub mod inspect;
+mod machine;
 pub mod orders;
 pub mod policy_calls;
 pub mod reload;

@@ -99,6 +99,11 @@ impl Host for ShardHost {
                 .map_err(|refusal| refusal.reply().text.into_owned())
         })
     }
+    fn handled(&self, event: &str, nanos: u64) {
+        if let Some(shard) = ShardHost::shard(self) {
+            shard.metrics.handled(event, nanos);
+        }
+    }
     fn dns(&self, question: DnsQuestion) -> LocalBoxFuture<'static, DnsResult> {
         let core = self.core();
         Box::pin(async move {

@@ -128,7 +128,7 @@ end)"
     assert_eq!((&record["type"], &record["id"]), (&json!("Delivery"), &json!(id)));
     assert_eq!(sink.count(), 1);
     wait("the end of the event", || {
-        engine.metric("log_hook_backlog_count{service=\"archive\"}") == 0.0
+        engine.metric("log_hook_backlog_count{logger=\"archive\"}") == 0.0
     });
 }
 
@@ -198,7 +198,7 @@ fn refusals_and_ages_are_those_of_the_queue() {
     assert!(record["num_attempts"].as_u64().unwrap() >= 1, "{record}");
     let letters = wait_letters(&engine, 1);
     assert_eq!(letters[0]["event"]["id"], json!(id));
-    wait("its end", || engine.metric("log_hook_backlog_count{service=\"wh\"}") == 0.0);
+    wait("its end", || engine.metric("log_hook_backlog_count{logger=\"wh\"}") == 0.0);
     receiver.set_status(500);
     let site = hooked(&sink, &receiver, "", "", "");
     let engine = site.start_as_it_is(1);
@@ -206,7 +206,7 @@ fn refusals_and_ages_are_those_of_the_queue() {
     let record = site.wait_record("Bounce", of_hook);
     assert_eq!(record["response"]["code"], 500);
     wait_letters(&engine, 1);
-    wait("its end", || engine.metric("log_hook_backlog_count{service=\"wh\"}") == 0.0);
+    wait("its end", || engine.metric("log_hook_backlog_count{logger=\"wh\"}") == 0.0);
 }
 
 /// The dead letters of the hook, when there are so many.
@@ -296,7 +296,7 @@ fn orders_hold_for_the_queues_of_hooks() {
     let bounced = engine.post("/api/admin/bounce/v1", &order).expect(200).json();
     assert_eq!(bounced["total_bounced"], 3);
     site.wait_record("AdminBounce", |record| record["queue"] == "wh.hook");
-    wait("their end", || engine.metric("log_hook_backlog_count{service=\"wh\"}") == 0.0);
+    wait("their end", || engine.metric("log_hook_backlog_count{logger=\"wh\"}") == 0.0);
     assert_eq!(told(&receiver), all);
 }
 
@@ -317,7 +317,7 @@ fn events_survive_a_crash_with_the_id_they_had() {
     let engine = site.start_as_it_is(1);
     wait("every delivery", || told(&receiver) == all);
     assert_eq!(ids_given(&receiver), before);
-    wait("the end", || engine.metric("log_hook_backlog_count{service=\"wh\"}") == 0.0);
+    wait("the end", || engine.metric("log_hook_backlog_count{logger=\"wh\"}") == 0.0);
 }
 
 #[test]
@@ -358,7 +358,7 @@ end)"
     accept_some(&engine, 3);
     engine.wait_empty();
     for hook in ["a", "b"] {
-        let metric = format!("log_hook_backlog_count{{service=\"{hook}\"}}");
+        let metric = format!("log_hook_backlog_count{{logger=\"{hook}\"}}");
         wait("the end of its events", || engine.metric(&metric) == 0.0);
     }
     assert_eq!(sink.count(), 3);
@@ -380,8 +380,8 @@ fn too_many_events_are_given_up_with_a_word_on_it() {
     let mut nearly = false;
     wait("events to be given up", || {
         engine.accept("a@src.test", &["u@dst.test"], long.as_bytes());
-        nearly |= engine.metric("log_hook_backlog_nearly_full{service=\"few\"}") == 1.0;
-        engine.metric("log_hook_dropped_total{service=\"few\"}") > 0.0
+        nearly |= engine.metric("log_hook_backlog_nearly_full{logger=\"few\"}") == 1.0;
+        engine.metric("log_hook_dropped_total{logger=\"few\"}") > 0.0
     });
     assert!(nearly, "the metric says so before");
     let record = site.wait_record("Expiration", |record| record["queue"] == "few.log_hook");

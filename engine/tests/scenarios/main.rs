@@ -29,6 +29,7 @@ mod limits;
 mod listener_certificates;
 mod log_lines;
 mod maildir;
+mod metrics;
 mod mta_sts;
 mod mx_hosts;
 mod next_hops;

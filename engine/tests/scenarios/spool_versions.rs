@@ -165,7 +165,7 @@ fn open_and_deliver(version: u32, shards: usize) {
             let is = |e: &&Value| e["headers"]["Subject"] == subject && e["type"] == kind;
             told.iter().filter(is).cloned().collect()
         };
-        let given_up = engine.metric("log_hook_dropped_total{service=\"hook\"}");
+        let given_up = engine.metric("log_hook_dropped_total{logger=\"hook\"}");
         let new = of("plain", "Delivery").len();
         (new > 0 && (!of("done", "Delivery").is_empty() || given_up > 0.0)).then_some(told.len())
     });

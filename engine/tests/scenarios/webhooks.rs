@@ -86,7 +86,7 @@ fn what_is_refused_for_good_is_set_aside_and_holds_up_nothing() {
         assert_eq!((ids(&events, "Reception"), ids(&events, "Delivery")), (bad.clone(), bad));
         assert!(aside.iter().all(|letter| letter["reason"].as_str().unwrap().contains("422")));
         wait("their count", || {
-            engine.metric("log_hook_dead_letters_total{service=\"webhook\"}") == 2.0
+            engine.metric("log_hook_dead_letters_total{logger=\"webhook\"}") == 2.0
         });
         assert!(engine.terminate().success());
         receiver.clear();

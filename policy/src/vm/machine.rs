@@ -54,7 +54,11 @@ impl Vm {
         event: &str,
         work: impl Future<Output = mlua::Result<R>>,
     ) -> Result<R, PolicyError> {
-        match self.ctx.slice.watch(work).await {
+        let host = &self.ctx.host;
+        let began = host.now_monotonic_nanos();
+        let done = self.ctx.slice.watch(work).await;
+        host.handled(event, host.now_monotonic_nanos().saturating_sub(began));
+        match done {
             Ok(Ok(r)) => Ok(r),
             Ok(Err(e)) => Err(self.report(event, &e)),
             Err(Overrun(place)) => {
