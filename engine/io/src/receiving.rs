@@ -81,6 +81,11 @@ pub fn used() -> usize {
     USED.load(Ordering::Relaxed)
 }
 
+/// Whether a message of `bytes` could be received now. Small ones always can.
+pub fn has_room(bytes: usize) -> bool {
+    bytes <= RECEIVING_FREE_BYTES || used().saturating_add(bytes) <= limit()
+}
+
 /// Bytes of the budget that one buffer has. They are given back when this is dropped.
 #[derive(Debug, Default)]
 pub struct Held(usize);

@@ -343,6 +343,11 @@ fn all_doors_share_the_memory_for_what_is_received() {
         "content": "x".repeat(3_000_000),
     });
     assert_eq!(engine.post("/api/inject/v1", &body).status, 503);
+    // Who says so beforehand is told at once.
+    let mut declares = engine.greeted();
+    let reply = declares.command("MAIL FROM:<a@src.test> SIZE=2500000");
+    assert_eq!(reply.codes(), "452 4.3.1");
+    declares.expect(250, "MAIL FROM:<a@src.test> SIZE=1000");
     drop(first);
     wait("room again", || in_data(&engine, 2_500_000).command(".").code == 250);
 }

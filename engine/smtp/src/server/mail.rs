@@ -2,9 +2,11 @@
 
 use crate::reply::{Refusal, Reply};
 use crate::server::command::parse_path;
+use crate::server::dot_reader::DataFault;
 use crate::server::parameters;
 use crate::server::session::Session;
 use crate::server::vocabulary::{Ask, Asked, Step};
+use ringmta_io::receiving;
 use ringmta_mail::EnvelopeAddress;
 
 impl Session {
@@ -24,6 +26,10 @@ impl Session {
         };
         let offers_auth = self.tls || self.params.auth_in_clear;
         match parameters::mail(parameters, self.params.size_max, offers_auth) {
+            // Who says how much it is need not send it in vain.
+            Ok(parameters) if !receiving::has_room(parameters.size) => {
+                return self.refuse(Refusal::Data(DataFault::NoMemory));
+            }
             Ok(parameters) => self.mail = parameters,
             Err(refusal) => return self.refuse(refusal),
         }
