@@ -12,6 +12,9 @@ use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::LocalBoxFuture;
 use ringmta_egress::{mta_sts, questions};
+use ringmta_events::spans::export::Exporter;
+use ringmta_events::spans::settings::Settings;
+use ringmta_events::spans::Spans;
 use ringmta_io::privileges::Binder;
 use ringmta_io::sockets;
 use ringmta_io::sockets::Sockets;
@@ -59,7 +62,15 @@ pub struct Engine {
     /// Messages found in the spool.
     pub recovered: usize,
     threads: Vec<JoinHandle<std::io::Result<()>>>,
+    /// Tells what spans are left when it goes, behind the shards.
+    exporter: Option<Exporter>,
     _held: Held,
+}
+
+/// Where spans are left, when the environment names a collector.
+fn spans() -> Result<Option<Arc<Spans>>, String> {
+    let settings = Settings::read(|name| std::env::var(name).ok())?;
+    Ok(settings.map(|settings| Arc::new(Spans::new(settings))))
 }
 
 /// What an engine keeps to itself for its life: its spools' locks, and ports it chose.
@@ -119,6 +130,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         http_agent: mta_sts::fetch::agent(),
         answers: Answers::new(&spool.meta),
         console: Default::default(),
+        spans: spans()?,
         ready: false.into(),
         auth_in_clear: options.auth_in_clear,
         spool,
@@ -220,8 +232,16 @@ pub(crate) fn hostname() -> String {
 }
 
 fn start_shards(process: Arc<Process>, cores: &[usize], held: Held) -> Result<Engine, String> {
-    let mut engine =
-        Engine { process, sockets: Vec::new(), recovered: 0, threads: Vec::new(), _held: held };
+    let exporter = process.spans.clone().map(Exporter::start).transpose();
+    let exporter = exporter.map_err(|error| format!("no thread for traces: {error}"))?;
+    let mut engine = Engine {
+        process,
+        sockets: Vec::new(),
+        recovered: 0,
+        threads: Vec::new(),
+        exporter,
+        _held: held,
+    };
     match engine.start_threads(cores) {
         Ok(()) => Ok(engine),
         Err(why) => {
@@ -310,6 +330,7 @@ impl Engine {
                 Err(_) => tracing::error!("{name} has panicked"),
             }
         }
+        self.exporter = None;
     }
 
     /// Loads the policy anew on every shard.

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod deferred;
+mod followed;
 pub mod inject;
 pub mod limits;
 pub mod listener;

@@ -1,14 +1,16 @@
 //! A transaction becomes durable messages.
 
 use crate::deferred;
+use crate::followed::Followed;
 use crate::limits;
 use crate::origin::ClientSession;
 use crate::reports;
 use crate::reports::{Report, Verdict};
 use crate::room::no_room;
 use crate::store::Stored;
+use ringmta_events::spans::TRACEPARENT;
 use ringmta_io::sim::planted::{is_planted, Bug};
-use ringmta_io::{deadline, mono_nanos};
+use ringmta_io::{deadline, mono_nanos, unix_nanos};
 use ringmta_policy::{
     BatchHandling, EnvelopeAddress, HeaderBlock, Message, Meta, PolicyError, Scheduling,
 };
@@ -29,6 +31,8 @@ struct Prepared<'s> {
     reports: Vec<(Message, Report)>,
     /// Text of the reply then.
     text: String,
+    /// Its span, when it is followed.
+    followed: Option<Followed>,
 }
 
 /// Runs policy over a received message, which may take `limit`, and stores what comes of it. The answer
@@ -43,7 +47,7 @@ pub async fn receive(
     // Its bytes stay counted until all of it is stored, or nothing.
     let mut transaction = transaction;
     let _held = std::mem::take(&mut transaction.held);
-    let Prepared { mut stored, accepted, reports, text } =
+    let Prepared { mut stored, accepted, reports, text, followed } =
         match deadline(limit, prepare(shard, source, transaction)).await {
             Ok(Ok(prepared)) => prepared,
             Ok(Err(answer)) => return answer,
@@ -52,8 +56,16 @@ pub async fn receive(
     // Once it is being stored it is not given up for a slow policy's sake: a client that was told 451
     // would send again what may be on disk.
     let wait = Duration::from_secs(limits::STORE_WAIT_SECS);
+    let began = unix_nanos();
     match deadline(wait, stored.add_all(accepted)).await {
         Ok(Ok(())) => {
+            if let Some(followed) = followed {
+                followed.did("store", began);
+                let peer = source.origin.client_addr.to_string();
+                let attributes =
+                    vec![("network.peer.address", peer.into()), ("reply", text.clone().into())];
+                followed.end(attributes, None);
+            }
             stored.queue(Some(source));
             if !reports.is_empty() {
                 for (message, report) in &reports {
@@ -99,19 +111,27 @@ async fn prepare<'s>(
     if header_too_large(&transaction.body) {
         return Err(Answer::Refuse(Refusal::HeaderTooLarge.reply()));
     }
+    let followed = Followed::begin(shard, || {
+        let head = HeaderBlock::new(&transaction.body);
+        head.first(TRACEPARENT).map(|field| field.decoded())
+    });
+    let began = unix_nanos();
     let mut maker = match Maker::new(shard, source, transaction).await {
         Ok(maker) => maker,
         Err(error) => return Err(refuse(&error)),
     };
     let (stored, accepted) = (Stored::new(shard), Vec::with_capacity(maker.groups.len()));
     let text = String::from("OK ids=");
-    let mut out = Prepared { stored, accepted, reports: Vec::new(), text };
+    let mut out = Prepared { stored, accepted, reports: Vec::new(), text, followed };
     let (mut refusal, mut bytes) = (None, 0);
     while let Some(message) = maker.next(shard, source) {
         let gap = if out.text.ends_with('=') { "" } else { " " };
         out.text.push_str(&format!("{gap}{}", message.id()));
         if !decide(source, &message, &mut out.reports, &mut refusal).await {
             continue;
+        }
+        if let Some(followed) = &out.followed {
+            followed.mark(&message);
         }
         bytes += message.body_size();
         out.accepted.push(message);
@@ -123,6 +143,9 @@ async fn prepare<'s>(
     }
     // After a 250 every recipient is ours (RFC 5321 sections 4.2.5, 6.1), and there is no reply that takes some of them: the
     // client keeps all of it.
+    if let Some(followed) = &out.followed {
+        followed.did("policy", began);
+    }
     match refusal {
         Some(refusal) => Err(refusal),
         None => Ok(out),

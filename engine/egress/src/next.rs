@@ -2,7 +2,7 @@
 //! before a message is sent.
 
 use ringmta_io::sim::planted::{is_planted, Bug};
-use ringmta_io::{self as io, mono_nanos, steady_millis};
+use ringmta_io::{self as io, mono_nanos, steady_millis, unix_nanos};
 use ringmta_queue::model::ReadyQueue;
 use ringmta_queue::model::{Item, Kept, Loaded};
 use ringmta_queue::tasks::Task;
@@ -59,8 +59,8 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
 
 /// A delivery that has waited for others in a connection's hand, when it may still be sent.
 pub fn still(shard: &Rc<Shard>, delivery: Delivery) -> Option<Delivery> {
-    let Delivery { item, message, hand } = delivery;
-    admit(shard, item).map(|item| Delivery { item, message, hand })
+    let Delivery { item, message, hand, since } = delivery;
+    admit(shard, item).map(|item| Delivery { item, message, hand, since })
 }
 
 /// Orders, expiry and delivery windows: gives the item back when it may be delivered.
@@ -86,17 +86,18 @@ fn admit(shard: &Rc<Shard>, item: Item) -> Option<Item> {
 /// The item with its message, read back from the spool when it is not in memory.
 async fn with_body(shard: &Rc<Shard>, ready: &ReadyQueue, mut item: Item) -> Option<Delivery> {
     let hand = shard.queues.in_hand.take(item.id);
+    let since = unix_nanos();
     if let Some(loaded) = &item.loaded {
         let message = loaded.message.clone();
         if message.body().is_some() {
-            return Some(Delivery { item, message, hand });
+            return Some(Delivery { item, message, hand, since });
         }
     }
     match places::load(shard, item.at, item.id).await {
         Ok(message) => {
             message.set_num_attempts(item.attempts);
             item.loaded = Some(Box::new(Loaded::new(message.clone(), &shard.queues.resident)));
-            Some(Delivery { item, message, hand })
+            Some(Delivery { item, message, hand, since })
         }
         Err(why) => {
             // The disk may answer again later; the message is not given up for its trouble.

@@ -6,7 +6,8 @@ use crate::limits;
 use crate::next;
 use ringmta_events::recent::Became;
 use ringmta_events::record::{Kind, Record};
-use ringmta_io::mono_nanos;
+use ringmta_events::spans::{Span, SpanKind};
+use ringmta_io::{mono_nanos, unix_nanos};
 use ringmta_policy::EnvelopeAddress;
 use ringmta_queue::model::ReadyQueue;
 use ringmta_queue::tasks::{Failed, Task};
@@ -37,7 +38,49 @@ pub fn delivered(
         }
     }
     replied(shard, delivery, recipients, response);
+    follow(shard, via, delivery, recipients.len(), response);
     record(shard, Kind::Delivery, via, delivery, recipients, response);
+}
+
+/// Spans of an attempt, and of the wait before the first.
+fn follow(shard: &Shard, via: &Via, delivery: &Delivery, count: usize, response: &Response) {
+    let Some(spans) = &shard.process.spans else { return };
+    let (item, since) = (&delivery.item, delivery.since);
+    if item.attempts == 0 {
+        spans.add_to(&delivery.message, |context| Span {
+            name: "queue",
+            context,
+            parent: None,
+            kind: SpanKind::Internal,
+            start: item.id.created_unix_nanos(),
+            end: since,
+            attributes: vec![("queue", item.queue.name.to_string().into())],
+            error: None,
+        });
+    }
+    let code = response.code;
+    spans.add_to(&delivery.message, |context| Span {
+        name: "deliver",
+        context,
+        parent: None,
+        kind: SpanKind::Client,
+        start: since,
+        end: unix_nanos(),
+        attributes: vec![
+            ("server.address", via.host.clone().into()),
+            (
+                "network.peer.address",
+                via.peer.map_or(String::new(), |peer| peer.to_string()).into(),
+            ),
+            ("ready_queue", via.site.clone().into()),
+            ("egress_source", via.source.clone().into()),
+            ("session_id", via.session_id.clone().into()),
+            ("attempts", item.attempts.into()),
+            ("recipients", count.into()),
+            ("smtp.reply_code", code.into()),
+        ],
+        error: (code >= 400).then(|| response.to_text()),
+    });
 }
 
 fn replied(shard: &Shard, delivery: &Delivery, to: &[EnvelopeAddress], response: &Response) {
@@ -60,6 +103,7 @@ pub fn transient(
     *delivery.item.queue.last_trouble.borrow_mut() =
         format!("{} {}", response.code, response.content);
     replied(shard, delivery, recipients, response);
+    follow(shard, via, delivery, recipients.len(), response);
     record(shard, Kind::TransientFailure, via, delivery, recipients, response);
 }
 
@@ -76,6 +120,7 @@ pub fn bounce(
     shard.metrics.recent.answered(via, response);
     ending::set_aside(shard, &delivery.item, response);
     replied(shard, delivery, recipients, response);
+    follow(shard, via, delivery, recipients.len(), response);
     record(shard, Kind::Bounce, via, delivery, recipients, response);
 }
 

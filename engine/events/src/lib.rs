@@ -34,6 +34,7 @@ pub mod record;
 pub mod retry_after;
 mod signature;
 pub mod sinks;
+pub mod spans;
 mod spoken;
 pub mod window;
 

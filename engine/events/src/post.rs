@@ -5,6 +5,8 @@ use crate::event_key;
 use crate::limits::{HOOK_ANSWER_BYTES, HOOK_CONNECTION_IDLE_SECS, HOOK_REQUESTS_MAX};
 use crate::retry_after;
 use crate::signature::Signer;
+use crate::spans::context::TraceContext;
+use crate::spans::TRACEPARENT;
 use crate::window::Event;
 use flate2::write::GzEncoder;
 use flate2::Compression;
@@ -75,6 +77,12 @@ impl Poster {
     }
 }
 
+/// The trace that an event belongs to. (Within a string its quotes would be escaped.)
+fn trace_of(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(",\"traceparent\":\"")?;
+    rest.split('"').next().filter(|context| TraceContext::parse(context).is_some())
+}
+
 struct Request {
     options: Arc<HttpLogHook>,
     agent: ureq::Agent,
@@ -92,6 +100,11 @@ impl Request {
         let mut request = self.agent.post(&self.options.url.0);
         request = request.header("content-type", "application/json").header("webhook-id", &id);
         request = request.header("webhook-timestamp", timestamp.to_string());
+        if let [line] = &self.lines[..] {
+            if let Some(context) = trace_of(line) {
+                request = request.header(TRACEPARENT, context);
+            }
+        }
         if let Some(signer) = &self.signer {
             request = request.header("webhook-signature", signer.sign(&id, timestamp, &content));
         }

@@ -2,6 +2,7 @@
 //! those existing log readers rely on.
 
 use crate::limits::{RECORD_HEADERS_MAX, RECORD_HEADER_BYTES};
+use crate::spans::TRACEPARENT;
 use ringmta_io::Set;
 use ringmta_mail::{EnvelopeAddress, HeaderBlock, Message, MessageId, Meta};
 use ringmta_options::Patterns;
@@ -200,6 +201,7 @@ impl<'a> Record<'a> {
             Some(message) => message.meta(|meta| put_meta(&mut json, meta, extras.meta)),
             None => json.raw("{}"),
         }
+        put_trace(&mut json, message);
         json.raw(",\"headers\":");
         put_headers(&mut json, message, extras.headers);
         json.raw(",\"delivery_protocol\":");
@@ -357,6 +359,17 @@ fn put_meta(json: &mut Json<'_>, meta: &Meta, wanted: &Patterns) {
         let _ = serde_json::to_writer(&mut *json.out, value);
     }
     json.raw("}");
+}
+
+/// The trace a message is followed by: whoever is told of it can go on with it.
+fn put_trace(json: &mut Json<'_>, message: Option<&Message>) {
+    let Some(message) = message else { return };
+    message.meta(|meta| {
+        if let Some(serde_json::Value::String(context)) = meta.get(TRACEPARENT) {
+            json.raw(",\"traceparent\":");
+            json.text(context);
+        }
+    });
 }
 
 fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns) {

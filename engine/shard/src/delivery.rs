@@ -12,4 +12,6 @@ pub struct Delivery {
     pub message: Message,
     /// Says that it is in this delivery's hand.
     pub hand: Hand,
+    /// When it was taken into it: unix nanoseconds.
+    pub since: u64,
 }

@@ -5,6 +5,7 @@ use crate::answers::Answers;
 use crate::console::Console;
 use crate::listener_tls::ListenerTls;
 use crate::mesh::Inbox;
+use ringmta_events::spans::Spans;
 use ringmta_policy::{InitConfig, Shared};
 use ringmta_queue::quota::lease::Registry;
 use ringmta_smtp::server::peers::Peers;
@@ -52,6 +53,8 @@ pub struct Process {
     pub http_agent: ureq::Agent,
     /// What injections that carry a key were answered.
     pub answers: Arc<Answers>,
+    /// Where spans are left, when the environment names a collector of traces.
+    pub spans: Option<Arc<Spans>>,
     /// What the console keeps.
     pub console: Console,
     /// Every shard is up and the listeners are open.

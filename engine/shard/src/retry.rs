@@ -74,7 +74,7 @@ pub async fn retry_in(
     context: &[&str],
     wait: Option<Duration>,
 ) {
-    let Delivery { mut item, message, hand: _hand } = delivery;
+    let Delivery { mut item, message, hand: _hand, since: _ } = delivery;
     item.attempts = item.attempts.saturating_add(1);
     message.set_num_attempts(item.attempts);
     narrow(&message, &answers);

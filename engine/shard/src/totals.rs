@@ -76,6 +76,9 @@ impl Shard {
             // Counted for the process.
             sum.count("shard_stall_total", "", io::stalls());
             certificates::add_to(&self.process, &mut sum);
+            if let Some(spans) = &self.process.spans {
+                sum.count("trace_spans_dropped_total", "", spans.dropped());
+            }
         }
         self.context.policy.loads.add_to(&mut sum);
         sum.gauge("work_list_count", "", self.queues.to_end.len() as u64);

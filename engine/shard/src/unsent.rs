@@ -10,7 +10,7 @@ use crate::retry;
 use crate::state::Shard;
 use ringmta_events::recent::Became;
 use ringmta_events::record::{Kind, Record};
-use ringmta_io::steady_millis;
+use ringmta_io::{steady_millis, unix_nanos};
 use ringmta_policy::schedule;
 use ringmta_queue::hand::Hand;
 use ringmta_queue::model::{Item, ScheduledQueue};
@@ -131,5 +131,11 @@ pub async fn attempt_failed(shard: &Rc<Shard>, item: Item, hand: Hand, failed: &
         shard.events.record(&record, Some(&message));
     }
     let answers = recipients.into_iter().map(|to| (to, response.clone())).collect();
-    retry::retry_each(shard, Delivery { item, message, hand }, answers, context).await;
+    retry::retry_each(
+        shard,
+        Delivery { item, message, hand, since: unix_nanos() },
+        answers,
+        context,
+    )
+    .await;
 }

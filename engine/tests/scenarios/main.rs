@@ -55,6 +55,7 @@ mod spool_recovery;
 mod spool_versions;
 mod stalls;
 mod tenants;
+mod traces;
 mod validate;
 mod webhooks;
 mod wordings;

@@ -1,5 +1,6 @@
 //! A request carried out: its messages made, asked about, stored.
 
+use crate::followed::Followed;
 use crate::inject::fill::Filler;
 use crate::inject::request::{Content, Injection, Recipient, Trace};
 use crate::inject::{header, parts};
@@ -10,6 +11,7 @@ use crate::limits::{
 use crate::receive::header_too_large;
 use crate::room::no_room;
 use crate::store::store_each;
+use ringmta_events::spans::TRACEPARENT;
 use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io::{self as io, mono_nanos, sleep};
 use ringmta_policy::{AuthInfo, EnvelopeAddress, Message, Meta, TraceHeaders};
@@ -45,7 +47,15 @@ pub(super) async fn run_text(
     }
     let injection: Injection =
         serde_json::from_slice(&request.body).map_err(|error| Response::json_error(&error))?;
-    let answer = run(shard, &injection, caller, request.peer, request.local).await;
+    let followed = Followed::begin(shard, || request.header(TRACEPARENT).map(str::to_string));
+    let from = (request.peer, request.local);
+    let answer = run(shard, &injection, caller, from, followed.as_ref()).await;
+    if let Some(followed) = followed {
+        let count = injection.recipients.len();
+        let peer = request.peer.ip().to_string();
+        let attributes = vec![("network.peer.address", peer.into()), ("recipients", count.into())];
+        followed.end(attributes, answer.as_ref().err().cloned());
+    }
     let wrong = |text| Response::text(StatusCode::UNPROCESSABLE_ENTITY, text + "\n");
     let answer = answer.map_err(wrong)?;
     let taken = answer["success_count"].as_u64().unwrap_or(0);
@@ -62,7 +72,7 @@ pub async fn inject_value(shard: &Rc<Shard>, request: Value) -> Result<Value, St
     }
     let injection = serde_json::from_value(request).map_err(|error| error.to_string())?;
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    run(shard, &injection, &AuthInfo::default(), nowhere, nowhere).await
+    run(shard, &injection, &AuthInfo::default(), (nowhere, nowhere), None).await
 }
 
 /// Makes the messages of a request for the policy itself, and leaves what becomes of them to it.
@@ -113,10 +123,10 @@ async fn run(
     shard: &Rc<Shard>,
     injection: &Injection,
     caller: &AuthInfo,
-    peer: SocketAddr,
-    local: SocketAddr,
+    from: (SocketAddr, SocketAddr),
+    followed: Option<&Followed>,
 ) -> Result<Value, String> {
-    let job = Job::new(injection, caller, (peer, local))?;
+    let job = Job::new(injection, caller, from)?;
     let mut outcome = Outcome::default();
     // Messages are stored many at a time: what waits together is written together.
     let mut batch: Vec<(&str, Message)> = Vec::new();
@@ -125,6 +135,9 @@ async fn run(
     for recipient in &injection.recipients {
         match job.take(shard, recipient).await {
             Ok(message) => {
+                if let Some(followed) = followed {
+                    followed.mark(&message);
+                }
                 bytes += message.body_size();
                 batch.push((&recipient.email, message));
             }

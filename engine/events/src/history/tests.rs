@@ -99,7 +99,9 @@ fn answers_of_the_last_quarter_of_an_hour() {
         [(0, "old", 9), (1_000, "busy", 2), (1_010, "busy", 3), (1_010, "no", 1)]
     {
         let mut of = sample(0, "a.test", 0);
-        of.iter_mut().for_each(|of| drop(of.part.answers.insert(answer(text), count)));
+        if let Some(of) = &mut of {
+            of.part.answers.insert(answer(text), count);
+        }
         history.add(NOON + at, vec![of.take()]);
     }
     let told = history.answers();

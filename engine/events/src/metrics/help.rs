@@ -93,6 +93,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("disk_free_inodes_percent", "free part of the inodes of the disk of a spool, percent"),
     ("process_start_time_seconds", "when the process began, unix seconds"),
     ("ringmta_build_info", "1; its labels say what runs"),
+    ("trace_spans_dropped_total", "spans of traces that were lost: too many, or not taken"),
     ("work_list_count", "messages that are about to be failed, expired or held"),
     ("log_hook_backlog_count", "events a log hook has not taken yet"),
     ("log_hook_queued_count", "events of a log hook that are messages in queues"),

@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn each_bucket_has_what_is_not_longer() {
         let mut timing = Timing::default();
-        [100, 101, 9_000_000_000].map(|micros| timing.note(micros));
+        [100, 101, 9_000_000_000].into_iter().for_each(|micros| timing.note(micros));
         assert_eq!(timing.buckets[..2], [1, 2]);
         assert_eq!(timing.buckets[13], 2, "the last bound is not endless");
         assert_eq!((timing.count, timing.sum_micros), (3, 9_000_000_201));

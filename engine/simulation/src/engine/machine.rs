@@ -212,6 +212,7 @@ fn process(
         http_agent,
         answers: Answers::new(&stage.paths.meta),
         console: Default::default(),
+        spans: None,
         ready: true.into(),
         auth_in_clear: false,
         spool: stage.paths.clone(),
