@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{fmt, reload, EnvFilter, Registry};
 
+/// What it says by itself.
+static USUAL: OnceLock<String> = OnceLock::new();
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Starts to say what the environment's `KUMOD_LOG` asks for, or else what `default` does. Once per
@@ -18,6 +20,7 @@ pub fn start(default: &str) -> Result<(), String> {
     let asked = std::env::var("KUMOD_LOG").ok().filter(|text| !text.is_empty());
     let filter = parse(&quiet(asked.as_deref().unwrap_or(default)))
         .map_err(|why| format!("the environment's KUMOD_LOG: {why}"))?;
+    let _ = USUAL.set(asked.as_deref().unwrap_or(default).to_string());
     let (filter, handle) = reload::Layer::new(filter);
     let stderr = fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(|| OneLine);
     // Only a second start of the same process could find both taken, and then the first stays.
@@ -81,6 +84,15 @@ pub fn set_filter(filter: &str) -> Result<(), String> {
         // A simulation, or a test: nothing is said.
         None => Ok(()),
     }
+}
+
+/// Says what `policy` asks for, or what the environment does.
+///
+/// # Errors
+/// It is no filter.
+pub fn reset_filter(policy: Option<&str>) -> Result<(), String> {
+    let usual = policy.or_else(|| USUAL.get().map(String::as_str));
+    usual.map_or(Ok(()), set_filter)
 }
 
 /// What the executor says of buffers it could not lock in memory is no reason to do anything: it works without, and

@@ -12,6 +12,10 @@ pub const STOP_JOIN_MS: u64 = 6000;
 pub const STOP_ASK_MS: u64 = 2;
 /// Entries a control answer lists at the most.
 pub const LIST_MAX: usize = 10_000;
+/// Messages, queues and connections that an answer to "why" looks at in each list.
+pub const WHY_LISTED_MAX: usize = 1000;
+/// Messages of a shard's timer that such an answer looks at: some milliseconds of work.
+pub const WHY_LOOKS_MAX: usize = 200_000;
 /// Longest a control request waits for another shard's answer.
 pub const MESH_ANSWER_SECS: u64 = 5;
 /// Longest a reload waits for a shard to load the policy: it does nothing else meanwhile.
@@ -34,3 +38,31 @@ pub const MONITOR_SETTLE_TRIES: usize = 20;
 pub const ACCESS_RULES_SECS: u64 = 30;
 /// Longest an answer waits for the dead letters of a hook to be sent on their way anew, seconds; it goes on after that.
 pub const REPLAY_ANSWER_SECS: u64 = 20;
+/// Longest a shard reads messages to find those with a header, seconds.
+pub const HEADER_SEARCH_SECS: u64 = 20;
+/// Messages a shard reads for that at the most.
+pub const HEADER_SEARCH_MAX: usize = 500_000;
+/// Longest an operator's act may take on all shards, seconds: the time above and a rest.
+pub const ACT_ANSWER_SECS: u64 = 25;
+/// Messages that may be held one by one at a time: each is looked for when a message becomes due.
+pub const HOLDS_MAX: usize = 1000;
+/// Longest a shard reads messages of a queue for a sample, seconds: less than the answer is waited for.
+pub const SAMPLE_READ_SECS: u64 = 3;
+/// Longest an answer waits for policy and DNS to say how mail would leave, seconds.
+pub const PATH_ANSWER_SECS: u64 = 30;
+/// Those who watch sessions at once: each costs every session a frame per line.
+pub const TRACE_VIEWERS_MAX: usize = 16;
+/// Bytes of a filter.
+pub const TRACE_FILTER_BYTES: usize = 256 * 1024;
+/// Longest a viewer may take to say what it wants to see, seconds.
+pub const TRACE_FILTER_SECS: u64 = 10;
+/// Longest a viewer may take to read a frame before it is dropped, seconds.
+pub const TRACE_WRITE_SECS: u64 = 5;
+/// Silence after which a viewer is asked whether it is there, seconds.
+pub const TRACE_PING_SECS: u64 = 20;
+/// Records that a search of the log files gives at the most.
+pub const FIND_RECORDS_MAX: u64 = 10_000;
+/// Longest such a search goes on in one folder, seconds.
+pub const FIND_SECS: u64 = 10;
+/// Messages found there that the queues are asked about.
+pub const FIND_IDS_MAX: usize = 20;

@@ -3,6 +3,7 @@
 
 use crate::confine;
 use crate::confine::Confinement;
+use crate::control::settings;
 use crate::core;
 use crate::diagnostics;
 use crate::folders;
@@ -76,6 +77,23 @@ fn spans() -> Result<Option<Arc<Spans>>, String> {
 /// What an engine keeps to itself for its life: its spools' locks, and ports it chose.
 type Held = (Locks, Vec<ReservedPort>);
 
+/// What operators have set before holds.
+fn restore_settings(meta: &Path, shared: &Shared) {
+    let settings = settings::read(meta);
+    if let Some(epoch) = settings.config_epoch {
+        shared.resume_epoch(epoch.value);
+    }
+    let Some(filter) = settings.log_filter else { return };
+    match diagnostics::set_filter(&filter.value) {
+        Ok(()) => tracing::warn!(
+            "the log filter {:?} that {} has set holds; `ringmta ctl log-filter --reset` ends it",
+            filter.value,
+            filter.by
+        ),
+        Err(why) => tracing::warn!("the log filter that {} has set: {why}", filter.by),
+    }
+}
+
 /// Starts an engine, as the user the process runs as: whoever is to become another does so before. Each failure is one line that names the cause and the cure.
 ///
 /// # Errors
@@ -107,6 +125,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         folders::prepare("log_dir", folder)?;
     }
     let sockets = sockets::bind_all(binder, listens(&init), shards)?;
+    restore_settings(&spool.meta, &shared);
     let hostname = hostname();
     let of_smtp = |of| ListenerTls::of_smtp(&policy, of, &hostname).map(Some);
     let smtp_tls = init.esmtp_listeners.iter().map(of_smtp).collect::<Result<_, _>>()?;

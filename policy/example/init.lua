@@ -22,6 +22,9 @@ kumo.on('init', function()
     max_segment_duration = '1 minute',
     meta = { 'tenant', 'campaign' },
     headers = { 'Subject', 'Message-ID' },
+    -- What became of a message: `ringmta ctl find`.
+    index = true,
+    keep_for = '30 days',
   }
 
   kumo.start_esmtp_listener {

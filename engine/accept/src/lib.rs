@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod data_clock;
 pub mod deferred;
 mod followed;
 pub mod inject;
@@ -22,3 +23,4 @@ pub mod room;
 pub mod serve;
 pub mod start;
 pub mod store;
+mod watched;

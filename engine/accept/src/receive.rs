@@ -66,7 +66,7 @@ pub async fn receive(
                     vec![("network.peer.address", peer.into()), ("reply", text.clone().into())];
                 followed.end(attributes, None);
             }
-            stored.queue(Some(source));
+            stored.queue(Some(source), &reports);
             if !reports.is_empty() {
                 for (message, report) in &reports {
                     reports::log(shard, source, message, report);

@@ -1,6 +1,7 @@
 //! One SMTP session: moves bytes between the socket and the protocol, and asks policy what the
 //! protocol asks.
 
+use crate::data_clock::DataClock;
 use crate::limits;
 use crate::origin::ClientSession;
 use crate::peer_limits;
@@ -9,6 +10,7 @@ use crate::receive::refuse;
 use crate::relay;
 use crate::relay::{Peer, Permit};
 use crate::room;
+use crate::watched::{event_of, Watched};
 use futures::future::{select, Either};
 use ringmta_events::record::{Client, Kind, Record};
 use ringmta_io::stopping::Wait;
@@ -18,6 +20,7 @@ use ringmta_policy::{
 };
 use ringmta_shard::accounting::Attempt;
 use ringmta_shard::state::Shard;
+use ringmta_shard::trace::Seen;
 use ringmta_smtp::proxy_header as proxy_protocol;
 use ringmta_smtp::reply::{Refusal, Reply};
 use ringmta_smtp::response::{enhanced_code, Response};
@@ -110,31 +113,16 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
         shard,
     };
     let rewrites = served.policy.handles("smtp_server_rewrite_response");
-    let mut session = Session::new(params(&served), rewrites);
+    let mut session = Session::new(params(&served), rewrites || served.watched().is());
+    served.watched().tell(&Seen::Mark("Connected"));
     let total = Duration::from_secs(limits::SESSION_TOTAL_SECS);
     match deadline(total, served.run(&mut session, &mut conn, &mut input)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!("session of {peer}: {error}"),
         Err(_) => tracing::debug!("session of {peer}: lasted too long"),
     }
+    served.watched().tell(&Seen::Mark("Closed"));
     let _ = deadline(Duration::from_secs(1), conn.close()).await;
-}
-
-/// Since when the message that is being received comes: its number in the session, and monotonic nanoseconds. A client that
-/// pipelines is in data whenever it is read from; each of its messages has a time of its own.
-#[derive(Default)]
-struct DataClock(Option<(usize, u64)>);
-
-impl DataClock {
-    /// What is left of the time for message `number`.
-    fn left(&mut self, number: usize, now: u64) -> Duration {
-        let (_, started) = match self.0 {
-            Some(known) if known.0 == number => known,
-            _ => *self.0.insert((number, now)),
-        };
-        let spent = Duration::from_nanos(now.saturating_sub(started));
-        Duration::from_secs(limits::DATA_TOTAL_SECS).saturating_sub(spent)
-    }
 }
 
 /// Receives; `None` when the stop comes first.
@@ -221,6 +209,10 @@ fn params(served: &Served) -> Params {
 }
 
 impl Served {
+    fn watched(&self) -> Watched<'_> {
+        Watched { shard: &self.shard, meta: &self.meta }
+    }
+
     async fn run(
         &mut self,
         session: &mut Session,
@@ -242,6 +234,8 @@ impl Served {
                         session.end(refusal);
                         continue;
                     }
+                    let rewrites = self.policy.handles("smtp_server_rewrite_response");
+                    session.keep_commands(rewrites || self.watched().is());
                     if !self.read(session, conn, input, &mut clock, &mut stop).await? {
                         return Ok(());
                     }
@@ -324,6 +318,7 @@ impl Served {
         let pending: Vec<Pending> = session.replies().collect();
         for one in pending {
             let Pending { reply, command, sender, recipients } = one;
+            self.watched().command(command.as_deref());
             let reply = self.rewritten(reply, command.as_deref()).await;
             if reply.is_refusal() {
                 let sender = sender.as_ref().map_or("", EnvelopeAddress::email);
@@ -334,7 +329,9 @@ impl Served {
                     peer_limits::refused(&self.shard, self.listener, &self.options, self.peer.ip());
                 self.over = self.over.or(over);
             }
+            let from = self.out.len();
             reply.render(&mut self.out);
+            self.watched().reply(&self.out[from..]);
         }
         let sent = deadline(self.options.client_timeout, conn.write_all(&self.out)).await;
         self.out.clear();
@@ -451,9 +448,17 @@ impl Served {
     async fn ask(&mut self, session: &Session, ask: Ask) -> Answer {
         let limit = self.options.data_processing_timeout;
         if let Ask::Message(transaction) = ask {
-            return self.receive(session, transaction, limit).await;
+            self.watched().message(&transaction.body);
+            let answer = self.receive(session, transaction, limit).await;
+            self.watched().callback("smtp_server_message_received", None);
+            return answer;
         }
-        match deadline(limit, self.answer(session, ask)).await {
+        let event = event_of(&ask);
+        let answered = deadline(limit, self.answer(session, ask)).await;
+        if let Ok(answer) = &answered {
+            self.watched().callback(event, answer.as_ref().err().map(ToString::to_string));
+        }
+        match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => refuse(&error),
             Err(_) => receive::took_too_long(&self.peer_text, limit),
@@ -576,21 +581,5 @@ impl Served {
             deferred: self.options.deferred_queue,
         };
         receive::receive(&self.shard, &source, transaction, limit).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_message_has_a_time_of_its_own() {
-        let mut clock = DataClock::default();
-        let total = Duration::from_secs(limits::DATA_TOTAL_SECS);
-        let hour = total.as_nanos() as u64;
-        assert_eq!(clock.left(0, 5), total);
-        assert_eq!(clock.left(0, 5 + hour / 2), total / 2);
-        assert_eq!(clock.left(1, 5 + hour), total);
-        assert_eq!(clock.left(1, 5 + 2 * hour), Duration::ZERO);
     }
 }

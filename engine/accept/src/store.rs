@@ -9,10 +9,12 @@ use ringmta_io::{deadline, mono_nanos};
 use ringmta_policy::{HeaderBlock, Message};
 use ringmta_shard::entry;
 use ringmta_shard::state::Shard;
+use ringmta_shard::trace::Seen;
 use ringmta_smtp::reply::Refusal;
 use ringmta_smtp::response::Response;
 use ringmta_smtp::via::TlsInfo;
 use ringmta_spool::location::Location;
+use serde_json::{json, Value};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use std::time::Duration;
 pub async fn store_and_queue(shard: &Rc<Shard>, messages: Vec<Message>) -> Result<(), Refusal> {
     let mut stored = Stored::new(shard);
     stored.add_all(messages).await?;
-    stored.queue(None);
+    stored.queue(None, &[]);
     Ok(())
 }
 
@@ -38,7 +40,7 @@ pub async fn store_each(shard: &Rc<Shard>, messages: Vec<Message>) -> Vec<Result
             for (at, refusal) in refused {
                 results[at] = Err(refusal);
             }
-            stored.queue(None);
+            stored.queue(None, &[]);
         }
         Err(_) => {
             tracing::error!("the disk has not answered for {wait:?}");
@@ -129,7 +131,7 @@ impl<'s> Stored<'s> {
     }
 
     /// Hands all of them to their queues.
-    pub fn queue(mut self, source: Option<&ClientSession<'_>>) {
+    pub fn queue(mut self, source: Option<&ClientSession<'_>>, reports: &[(Message, Report)]) {
         let shard = self.shard;
         let thin = self.thin;
         for (number, (message, at)) in std::mem::take(&mut self.messages).into_iter().enumerate() {
@@ -141,6 +143,10 @@ impl<'s> Stored<'s> {
             counter.inc();
             let queue = message.queue_name().to_string();
             record_reception(shard, &message, &queue, source);
+            if let (true, Some(source)) = (shard.trace.incoming(), source) {
+                let is_report = reports.iter().any(|(report, _)| report.same(&message));
+                tell_disposition(shard, source, (&message, is_report), &queue);
+            }
             if number < thin {
                 message.drop_body();
             }
@@ -155,6 +161,31 @@ impl Drop for Stored<'_> {
             self.shard.spool.done(at);
         }
     }
+}
+
+/// What was decided about a message, for those who watch its session.
+fn tell_disposition(
+    shard: &Shard,
+    source: &ClientSession<'_>,
+    (message, is_report): (&Message, bool),
+    queue: &str,
+) {
+    // It is being queued: what was logged of it is relayed as well.
+    let logged = if is_report { "LogThenRelay" } else { "Ignore" };
+    let to: Vec<String> = message.recipients().iter().map(|to| to.email().to_string()).collect();
+    let told = json!({"MessageDisposition": {
+        "id": message.id().to_string(),
+        "sender": message.sender().email(),
+        "recipient": to,
+        "queue": queue,
+        "meta": message.meta(|meta| Value::Object(meta.clone())),
+        "relay": true,
+        "log_arf": logged,
+        "log_oob": logged,
+        "was_arf_or_oob": is_report,
+        "will_enqueue": true,
+    }});
+    shard.trace.tell(false, &source.meta.snapshot(), &Seen::Told(told));
 }
 
 fn record_reception(

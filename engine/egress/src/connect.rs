@@ -6,6 +6,7 @@ use crate::proxy;
 use crate::proxy::{At, Connected, Failure, Stage};
 use crate::routing::mx::shuffle_equals;
 use crate::stage::Egress;
+use crate::tap::Tap;
 use crate::wire::Wire;
 use crate::words;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +14,11 @@ use base64::Engine;
 use futures::future::join_all;
 use ringmta_io::{deadline, mono_nanos, random_u64, tls, Conn};
 use ringmta_policy::{EgressPath, EnableTls};
+use ringmta_queue::connections::Connection;
 use ringmta_queue::limits::CANDIDATE_HOSTS_MAX;
 use ringmta_queue::model::ReadyQueue;
 use ringmta_queue::plan::PlanHost;
+use ringmta_shard::trace::Seen;
 use ringmta_smtp::client::capabilities::Capabilities;
 use ringmta_smtp::response::Response;
 use ringmta_smtp::via::TlsInfo;
@@ -75,21 +78,34 @@ pub enum Unopened {
 ///
 /// # Errors
 /// A response that stands for all of them.
-pub async fn open(egress: &Rc<Egress>, ready: &ReadyQueue) -> Result<Opened, Unopened> {
+pub async fn open(
+    egress: &Rc<Egress>,
+    ready: &ReadyQueue,
+    connection: &Connection,
+    tap: &Tap,
+) -> Result<Opened, Unopened> {
+    tap.tell(&Seen::Mark("BeginSession"));
     let path = effective_path(ready);
     let candidates = candidates(egress, ready, &path).await;
     let mut candidates = candidates.map_err(Unopened::NoHost)?;
     // Stable: otherwise in the order of preference.
     candidates.sort_by_key(|candidate| ready.dead_hosts.has(candidate.addr));
+    let known: Vec<_> = candidates.iter().map(|to| (to.host.clone(), to.addr)).collect();
+    tap.plan(&known);
     let mut failures = Vec::new();
     for candidate in candidates.into_iter().take(CANDIDATE_HOSTS_MAX) {
-        match open_one(egress, ready, &path, &candidate).await {
+        *connection.host.borrow_mut() = format!("{} ({})", candidate.host, candidate.addr);
+        tap.remark("INFO", || format!("Attempting connection to {}", candidate.addr));
+        match open_one(egress, ready, &path, (&candidate, tap)).await {
             Ok(opened) => {
                 ready.dead_hosts.forget(candidate.addr);
                 return Ok(opened);
             }
             // Another host of the site may well take us, whatever this one says (RFC 5321 section 5.1).
-            Err(failure) => failures.push((failure.cause, failure.why)),
+            Err(failure) => {
+                tap.remark("ERROR", || failure.why.clone());
+                failures.push((failure.cause, failure.why));
+            }
         }
     }
     Err(Unopened::NoneTookUs(Response::internal(400, words::no_host(&failures))))
@@ -201,11 +217,11 @@ async fn open_one(
     egress: &Rc<Egress>,
     ready: &ReadyQueue,
     path: &EgressPath,
-    to: &Candidate,
+    (to, tap): (&Candidate, &Tap),
 ) -> Result<Opened, Failure> {
     let in_clear =
         path.enable_tls == EnableTls::Disabled || ready.tls_broken_until.get() > mono_nanos();
-    let (why, certificate) = match attempt(egress, ready, path, to, in_clear).await {
+    let (why, certificate) = match attempt(egress, ready, path, (to, tap), in_clear).await {
         Err(Failed::Tls { why, certificate }) => (why, certificate),
         Err(Failed::Other(why)) => return Err(why),
         Ok(opened) => return Ok(opened),
@@ -221,7 +237,7 @@ async fn open_one(
     if let Some(remember) = remember {
         ready.tls_broken_until.set(mono_nanos() + remember.as_nanos() as u64);
     }
-    attempt(egress, ready, path, to, true).await.map_err(|failed| match failed {
+    attempt(egress, ready, path, (to, tap), true).await.map_err(|failed| match failed {
         Failed::Tls { why, .. } => why.into(),
         Failed::Other(failure) => failure,
     })
@@ -269,10 +285,10 @@ async fn attempt(
     egress: &Rc<Egress>,
     ready: &ReadyQueue,
     path: &EgressPath,
-    to: &Candidate,
+    (to, tap): (&Candidate, &Tap),
     in_clear: bool,
 ) -> Result<Opened, Failed> {
-    let (mut wire, local, proxy) = connect(egress, ready, path, to).await?;
+    let (mut wire, local, proxy) = connect(egress, ready, path, (to, tap)).await?;
     let greeted = greet(egress, ready, path, &mut wire).await;
     let mut offers = greeted.map_err(|why| format!("{}: EHLO after banner: {why}", to.addr))?;
     let mut tls_info = None;
@@ -306,7 +322,7 @@ async fn connect(
     egress: &Rc<Egress>,
     ready: &ReadyQueue,
     path: &EgressPath,
-    to: &Candidate,
+    (to, tap): (&Candidate, &Tap),
 ) -> Result<(Wire, Option<SocketAddr>, Proxied), Failure> {
     let failed = |failure: Failure| {
         ready.dead_hosts.note(to.addr);
@@ -326,7 +342,9 @@ async fn connect(
         failed(failure)
     })?;
     ready.stats.connections.set(ready.stats.connections.get() + 1);
-    let mut wire = Wire::new(Conn::Plain(stream));
+    tap.host(&to.host, to.addr, local);
+    tap.tell(&Seen::Mark("Connected"));
+    let mut wire = Wire::new(Conn::Plain(stream), tap.clone());
     let limit = path.banner_timeout;
     match wire.reply(limit).await {
         Ok(banner) if banner.is_success() => Ok((wire, local, proxy)),
@@ -395,11 +413,12 @@ async fn start_tls(
         }
         return Err(rejected(&response).into());
     }
-    let Conn::Plain(stream) = wire.into_conn() else {
+    let (conn, tap) = wire.into_conn();
+    let Conn::Plain(stream) = conn else {
         return Err("TLS is already on".to_string().into());
     };
     match tls::connect(stream, &to.host, config, path.starttls_timeout).await {
-        Ok(conn) => Ok(Started { wire: Wire::new(conn), encrypted: true }),
+        Ok(conn) => Ok(Started { wire: Wire::new(conn, tap), encrypted: true }),
         Err(error) => Err(Failed::Tls {
             why: format!("TLS handshake with {} failed: {error}", to.resolved()),
             certificate: tls::is_bad_certificate(&error),

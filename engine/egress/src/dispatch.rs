@@ -1,12 +1,13 @@
 //! The one place where a connection to a next hop is opened.
 
+use crate::held::Held;
 use crate::limits;
 use crate::next;
 use crate::stage::Egress;
 use crate::{lua, maildir, session};
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_queue::carrier::Carrier;
-use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::model::{Block, ReadyQueue};
 use ringmta_shard::flow;
 use ringmta_shard::leases::{self, Leases};
 use ringmta_shard::state::Shard;
@@ -47,7 +48,7 @@ fn open(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>) {
     // The rate is charged only for a connection that can be made.
     if let Err(wait) = ready.may_connect() {
         if connections == 0 {
-            next::block(shard, ready, wait);
+            next::block(shard, ready, wait, Block::ConnectionRate);
         }
         return;
     }
@@ -59,23 +60,22 @@ fn open(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>) {
         // Another shard has made one in this instant.
         leases.give_back(shard);
         if connections == 0 {
-            next::block(shard, ready, wait);
+            next::block(shard, ready, wait, Block::ConnectionRate);
         }
         return;
     }
     ready.connections.set(connections + 1);
+    let connection = ready.begin(ringmta_smtp::ids::random_uuid());
     let (egress, ready) = (egress.clone(), ready.clone());
     io::spawn(async move {
         let carrier = ready.carrier.borrow().clone();
+        let held = Held { leases: &leases, connection: &connection };
         match &carrier {
-            Carrier::Smtp => session::run(&egress, &ready, &leases).await,
-            Carrier::Lua(constructor) => {
-                lua::run(&egress.shard, &ready, &leases, constructor).await;
-            }
-            Carrier::Maildir(maildir) => {
-                maildir::run(&egress.shard, &ready, &leases, maildir).await;
-            }
+            Carrier::Smtp => session::run(&egress, &ready, held).await,
+            Carrier::Lua(constructor) => lua::run(&egress.shard, &ready, held, constructor).await,
+            Carrier::Maildir(maildir) => maildir::run(&egress.shard, &ready, held, maildir).await,
         }
+        ready.over(&connection);
         closed(&egress.shard, &ready, leases);
     });
 }

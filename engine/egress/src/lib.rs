@@ -13,6 +13,7 @@
 pub mod client_tls;
 pub mod connect;
 pub mod dispatch;
+pub mod held;
 pub mod hosts;
 pub mod limits;
 pub mod lua;
@@ -27,6 +28,7 @@ pub mod routing;
 pub mod session;
 pub mod stage;
 pub mod start;
+pub mod tap;
 pub mod wire;
 pub mod words;
 

@@ -1,5 +1,6 @@
 //! Messages that a policy's own connection object takes (`protocol = { custom_lua = ... }`): mail, and events of hooks.
 
+use crate::held::Held;
 use crate::limits;
 use crate::next;
 use crate::outcome;
@@ -8,10 +9,10 @@ use ringmta_events::backoff::pause_of;
 use ringmta_events::retry_after;
 use ringmta_io::{self as io, deadline, mono_nanos};
 use ringmta_policy::{LuaConnection, Message, PolicyError, Protocol, QueueConfig};
-use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::connections::Connection;
+use ringmta_queue::model::{Block, ReadyQueue};
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::ending;
-use ringmta_shard::leases::Leases;
 use ringmta_shard::retry;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::response::Response;
@@ -23,7 +24,8 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(limits::LUA_DELIVERY_SECS);
 
 /// Runs one connection of the policy from its making to its close.
-pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, constructor: &str) {
+pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, held: Held<'_>, constructor: &str) {
+    let Held { leases, connection: me } = held;
     // The object is of the policy that makes it: one that is loaded anew makes its own.
     let serial = shard.serial();
     let connection = match open(shard, ready, constructor).await {
@@ -32,13 +34,18 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, con
         Err(why) => return outcome::connection_failed(shard, ready, no_connection(&why)),
     };
     let _open = ready.opened();
-    let mut via = ready.via(ringmta_smtp::ids::random_uuid());
+    let mut via = ready.via(me.session_id.clone());
     via.protocol = "Lua";
     via.host = format!("Lua via {constructor}");
+    *me.host.borrow_mut() = via.host.clone();
     via.peer = Some(SocketAddr::from(([0, 0, 0, 0], 0)));
     let most = ready.path().max_deliveries_per_connection;
     let mut sent = 0;
     while sent < most && !shard.context.stopping.get() && shard.serial() == serial {
+        me.idle();
+        if me.is_aborted() {
+            break;
+        }
         if sent > 0 && leases.gives_way_busy(shard, ready, sent) {
             break;
         }
@@ -49,13 +56,17 @@ pub async fn run(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, leases: &Leases, con
         };
         if batch.is_empty() {
             let stays = is_enough || !leases.gives_way_idle(shard, ready, sent);
-            if stays && ready.wait_idle(ready.path().idle_timeout).await {
+            let work = ready.wait_idle(ready.path().idle_timeout);
+            if stays && me.unless_aborted(work).await == Ok(true) {
                 continue;
             }
             break;
         }
         sent += batch.len();
-        if !send(shard, ready, &via, &connection, batch).await {
+        if let Some(first) = batch.first() {
+            me.deliver(first.item.id);
+        }
+        if !send(shard, ready, &via, (&connection, me), batch).await {
             break;
         }
     }
@@ -139,7 +150,7 @@ async fn send(
     shard: &Rc<Shard>,
     ready: &Rc<ReadyQueue>,
     via: &Via,
-    connection: &LuaConnection,
+    (connection, me): (&LuaConnection, &Connection),
     batch: Vec<Delivery>,
 ) -> bool {
     let messages: Vec<Message> = batch.iter().map(|delivery| delivery.message.clone()).collect();
@@ -151,14 +162,22 @@ async fn send(
             many => connection.send_batch(many).await,
         }
     };
-    let result = deadline(LIMIT, sent).await;
+    let result = me.unless_aborted(deadline(LIMIT, sent)).await;
     ready.sends.end(mono_nanos().saturating_sub(started));
-    let Ok(result) = result else {
-        let response = broken(&format!("send took longer than {LIMIT:?}"));
-        for delivery in batch {
-            defer(shard, ready, via, delivery, &response).await;
+    let result = match result {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(_)) => Err(format!("send took longer than {LIMIT:?}")),
+        Err(_) => Err(words::ABORTED.to_string()),
+    };
+    let result = match result {
+        Ok(result) => result,
+        Err(why) => {
+            let response = broken(&why);
+            for delivery in batch {
+                defer(shard, ready, via, delivery, &response).await;
+            }
+            return false;
         }
-        return false;
     };
     match result {
         Ok(content) => {
@@ -222,7 +241,7 @@ fn leave_alone(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: &Response) {
     ready.sends.failures.set(failures);
     let grown = ready.sends.is_failing().then(|| pause_of(failures - 1, io::random_u64()));
     if let Some(pause) = asked_pause(response).or(grown) {
-        next::block(shard, ready, pause);
+        next::block(shard, ready, pause, Block::Receiver);
     }
 }
 

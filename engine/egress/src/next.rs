@@ -3,7 +3,7 @@
 
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos, steady_millis, unix_nanos};
-use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::model::{Block, ReadyQueue};
 use ringmta_queue::model::{Item, Kept, Loaded};
 use ringmta_queue::tasks::Task;
 use ringmta_shard::delivery::Delivery;
@@ -13,12 +13,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Nothing leaves `ready` for `wait`; then it is kicked.
-pub fn block(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, wait: Duration) {
+pub fn block(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, wait: Duration, why: Block) {
     let until = mono_nanos() + wait.as_nanos() as u64;
     if ready.blocked_until.get() >= until {
         return;
     }
+    if !ready.is_blocked_now() {
+        ready.blocked_since.set(mono_nanos());
+    }
     ready.blocked_until.set(until);
+    ready.blocked_by.set(why);
     let (shard, ready) = (shard.clone(), ready.clone());
     io::spawn(async move {
         io::sleep(wait).await;
@@ -43,7 +47,7 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
         let Some(item) = admit(shard, item) else { continue };
         if let Err(wait) = ready.try_message_rate() {
             ready.push_front(item);
-            block(shard, ready, wait);
+            block(shard, ready, wait, Block::MessageRate);
             return None;
         }
         if let Some(delivery) = with_body(shard, ready, item).await {

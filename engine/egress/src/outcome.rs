@@ -9,7 +9,7 @@ use ringmta_events::record::{Kind, Record};
 use ringmta_events::spans::{Span, SpanKind};
 use ringmta_io::{mono_nanos, unix_nanos};
 use ringmta_policy::EnvelopeAddress;
-use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::model::{Block, ReadyQueue};
 use ringmta_queue::tasks::{Failed, Task};
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::ending;
@@ -100,8 +100,8 @@ pub fn transient(
     shard.metrics.transfail(&via.site, recipients.len(), via.path());
     tell_history(shard, Became::Deferred, via, delivery, recipients.len());
     shard.metrics.recent.answered(via, response);
-    *delivery.item.queue.last_trouble.borrow_mut() =
-        format!("{} {}", response.code, response.content);
+    let host = if via.host.is_empty() { &via.site } else { &via.host };
+    *delivery.item.queue.last_trouble.borrow_mut() = format!("{host}: {}", response.to_text());
     replied(shard, delivery, recipients, response);
     follow(shard, via, delivery, recipients.len(), response);
     record(shard, Kind::TransientFailure, via, delivery, recipients, response);
@@ -170,7 +170,7 @@ pub fn connection_failed(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>, response: Re
     }
     let via = ready.via(ringmta_smtp::ids::random_uuid());
     // New mail need not knock at a closed door each time.
-    next::block(shard, ready, pause);
+    next::block(shard, ready, pause, Block::HostsDown);
     if ready.is_held() {
         return;
     }

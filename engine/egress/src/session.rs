@@ -7,17 +7,19 @@
 
 use crate::connect;
 use crate::connect::{Opened, Unopened};
+use crate::held::Held;
 use crate::limits;
 use crate::next;
 use crate::outcome;
 use crate::stage::Egress;
+use crate::tap::Tap;
 use crate::wire::{Unasked, Wire};
 use crate::words;
 use ringmta_policy::{EgressPath, EnvelopeAddress};
-use ringmta_queue::model::ReadyQueue;
+use ringmta_queue::connections::Phase;
+use ringmta_queue::model::{Block, ReadyQueue};
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::ending;
-use ringmta_shard::leases::Leases;
 use ringmta_shard::retry;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::client::broken::Broken;
@@ -31,9 +33,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Runs one connection from opening to close.
-pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, leases: &Leases) {
+pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, held: Held<'_>) {
     let shard = &egress.shard;
-    let opened = match connect::open(egress, ready).await {
+    // No message is in hand yet: nothing is lost when it ends here.
+    let tap = Tap::new(shard, ready, held.connection);
+    let opening = connect::open(egress, ready, held.connection, &tap);
+    let opening = held.connection.unless_aborted(opening);
+    let Ok(opened) = opening.await else { return };
+    let opened = match opened {
         Ok(opened) => opened,
         Err(Unopened::NoHost(response)) => return outcome::no_host(shard, ready, response),
         Err(Unopened::NoneTookUs(response)) => {
@@ -43,7 +50,7 @@ pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, leases: &Leases) {
     let _open = ready.opened();
     shard.metrics.egress_connections.inc();
     shard.metrics.egress_connections_total.inc();
-    let mut session = Session::new(shard, ready, leases, opened);
+    let mut session = Session::new(shard, ready, (held, tap), opened);
     let result = session.deliver().await;
     session.end(result).await;
     shard.metrics.egress_connections.dec();
@@ -66,7 +73,8 @@ struct Transaction {
 struct Session<'a> {
     shard: &'a Rc<Shard>,
     ready: &'a Rc<ReadyQueue>,
-    leases: &'a Leases,
+    held: Held<'a>,
+    tap: Tap,
     path: Rc<EgressPath>,
     wire: Wire,
     offers: Capabilities,
@@ -80,14 +88,15 @@ impl<'a> Session<'a> {
     fn new(
         shard: &'a Rc<Shard>,
         ready: &'a Rc<ReadyQueue>,
-        leases: &'a Leases,
+        (held, tap): (Held<'a>, Tap),
         opened: Opened,
     ) -> Session<'a> {
-        let via = opened.via(ready, ringmta_smtp::ids::random_uuid());
+        let via = opened.via(ready, held.connection.session_id.clone());
         Session {
             shard,
             ready,
-            leases,
+            held,
+            tap,
             path: ready.path(),
             wire: opened.wire,
             offers: opened.offers,
@@ -118,21 +127,24 @@ impl<'a> Session<'a> {
 
     /// Waits for work; `false` when there was none for long.
     async fn wait(&self) -> bool {
-        if self.leases.gives_way_idle(self.shard, self.ready, self.deliveries) {
+        self.held.connection.idle();
+        if self.held.leases.gives_way_idle(self.shard, self.ready, self.deliveries) {
             return false;
         }
-        self.ready.wait_idle(self.path.idle_timeout).await && !self.shard.context.stopping.get()
+        let work = self.ready.wait_idle(self.path.idle_timeout);
+        let woken = self.held.connection.unless_aborted(work).await == Ok(true);
+        woken && !self.shard.context.stopping.get()
     }
 
     /// Whether this connection has done its share.
     fn is_over(&self) -> bool {
-        if self.shard.context.stopping.get() {
+        if self.shard.context.stopping.get() || self.held.connection.is_aborted() {
             return true;
         }
         if self.deliveries >= self.path.max_deliveries_per_connection {
             return true;
         }
-        self.leases.gives_way_busy(self.shard, self.ready, self.deliveries)
+        self.held.leases.gives_way_busy(self.shard, self.ready, self.deliveries)
     }
 
     /// Looks at what the message needs; one the peer cannot take is failed here.
@@ -194,6 +206,8 @@ impl<'a> Session<'a> {
     async fn transact(&mut self, mut t: Transaction) -> Result<Option<Transaction>, End> {
         let mut next = None;
         let mut out = Vec::new();
+        self.held.connection.deliver(t.delivery.item.id);
+        self.tap.message(&t.delivery);
         // What is unread before anything of this transaction was said cannot be an answer to it.
         if t.talk.is_fresh() {
             if let Some(end) = self.said_before().await {
@@ -210,10 +224,12 @@ impl<'a> Session<'a> {
                     }
                 }
                 Action::Await(ask) => {
-                    let (limit, _) = self.limit_of(ask);
-                    match self.wire.reply(limit).await {
-                        Ok(response) => t.talk.answer(response),
-                        Err(why) => self.broke(&mut t, why, limit),
+                    let (limit, phase) = self.limit_of(ask);
+                    self.held.connection.step(phase);
+                    match self.held.connection.unless_aborted(self.wire.reply(limit)).await {
+                        Ok(Ok(response)) => t.talk.answer(response),
+                        Ok(Err(why)) => self.broke(&mut t, why, limit),
+                        Err(_) => self.broke(&mut t, Broken::Lost(words::ABORTED.into()), limit),
                     }
                 }
                 Action::Body => next = self.send_body(&mut t, &mut out).await,
@@ -384,11 +400,16 @@ impl<'a> Session<'a> {
             let (shard, via, delivery) = (self.shard, &self.via, &t.delivery);
             match fate {
                 Fate::Delivered => {
+                    count(&self.held.connection.delivered);
                     self.ready.out_of_step.set(0);
                     outcome::delivered(shard, via, delivery, &recipients, &response);
                 }
-                Fate::Failed => outcome::bounce(shard, via, delivery, &recipients, &response),
+                Fate::Failed => {
+                    count(&self.held.connection.failed);
+                    outcome::bounce(shard, via, delivery, &recipients, &response);
+                }
                 Fate::Deferred => {
+                    count(&self.held.connection.transfailed);
                     outcome::transient(shard, via, delivery, &recipients, &response);
                     let each = recipients.into_iter().map(|who| (who, response.clone()));
                     t.deferred.extend(each);
@@ -461,10 +482,11 @@ impl<'a> Session<'a> {
         self.ready.out_of_step.set(times.saturating_add(1));
         let seconds = (1 << times.min(6)).min(limits::OUT_OF_STEP_PAUSE_SECONDS_MAX);
         tracing::warn!("{}: {}: {why}", self.ready.name, self.via.host);
-        next::block(self.shard, self.ready, Duration::from_secs(seconds));
+        next::block(self.shard, self.ready, Duration::from_secs(seconds), Block::OutOfStep);
     }
 
     async fn end(mut self, result: Result<(), End>) {
+        self.held.connection.enter(Phase::Closing, "QUIT");
         let why = match result {
             Ok(()) => {
                 let limit = self.path.rset_timeout.min(Duration::from_secs(5));
@@ -479,7 +501,12 @@ impl<'a> Session<'a> {
                 why
             }
         };
+        self.tap.remark("ERROR", || why.clone());
         tracing::debug!("{}: {}: {why}", self.ready.name, self.via.host);
         *self.ready.last_trouble.borrow_mut() = why;
     }
+}
+
+fn count(number: &std::cell::Cell<u64>) {
+    number.set(number.get() + 1);
 }

@@ -1,9 +1,11 @@
 //! One connection to a next hop: bytes over it, each wait with its deadline.
 
 use crate::limits;
+use crate::tap::Tap;
 use futures::io::AsyncRead;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{deadline, mono_nanos, Conn};
+use ringmta_shard::trace::Seen;
 use ringmta_smtp::client::broken::Broken;
 use ringmta_smtp::response::{ReplyReader, Response};
 use std::pin::Pin;
@@ -16,12 +18,13 @@ pub struct Wire {
     pub conn: Conn,
     reader: ReplyReader,
     chunk: Vec<u8>,
+    tap: Tap,
 }
 
 impl Wire {
     /// A fresh connection.
-    pub fn new(conn: Conn) -> Wire {
-        Wire { conn, reader: ReplyReader::default(), chunk: vec![0; 4096] }
+    pub fn new(conn: Conn, tap: Tap) -> Wire {
+        Wire { conn, reader: ReplyReader::default(), chunk: vec![0; 4096], tap }
     }
 
     /// Sends `data`. `limit` is for each step forward (RFC 5321 section 4.5.3.2.5), so that a slow peer gets a
@@ -30,6 +33,7 @@ impl Wire {
     /// # Errors
     /// What broke, naming `phase`.
     pub async fn send(&mut self, data: &[u8], limit: Duration, phase: &str) -> Result<(), Broken> {
+        self.tap.wrote(data, phase);
         let least = data.len() as u64 / limits::EGRESS_BYTES_PER_SECOND_MIN;
         let end =
             mono_nanos().saturating_add((limit + Duration::from_secs(least)).as_nanos() as u64);
@@ -76,6 +80,7 @@ impl Wire {
         loop {
             let reply = self.reader.next_reply();
             if let Some(response) = reply.map_err(|fault| Broken::Wrong(fault.to_string()))? {
+                self.told(&response);
                 return Ok(response);
             }
             match self.conn.read(&mut self.chunk).await {
@@ -83,6 +88,13 @@ impl Wire {
                 Ok(count) => self.reader.push(&self.chunk[..count]),
                 Err(error) => return Err(Broken::Lost(error.to_string())),
             }
+        }
+    }
+
+    /// Tells those who watch of a reply.
+    fn told(&self, response: &Response) {
+        if self.tap.is_watched() {
+            self.tap.tell(&Seen::Read(&format!("{}\r\n", response.to_text())));
         }
     }
 
@@ -100,8 +112,8 @@ impl Wire {
 
     /// Takes the socket out for a handshake. What the peer said ahead of it is dropped with the
     /// reader: it must not count as said under TLS (CVE-2021-38371).
-    pub fn into_conn(self) -> Conn {
-        self.conn
+    pub fn into_conn(self) -> (Conn, Tap) {
+        (self.conn, self.tap)
     }
 
     /// What the peer has said, or done, that nothing asked for: looked for without waiting.

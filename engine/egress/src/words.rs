@@ -6,6 +6,9 @@ use ringmta_queue::quota::health::Fault;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
+/// What records say of a connection that an operator has ended.
+pub const ABORTED: &str = "an operator has ended the connection";
+
 /// What a failed connection says about the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {

@@ -77,3 +77,5 @@ pub const HOOK_SHOWN_MAX: usize = 1000;
 pub const HOOK_ASIDE_EVENTS: usize = 500;
 /// Disposition handlers of a shard that run at once: each holds its message, body and all.
 pub const LOG_DISPOSITIONS_MAX: usize = 256;
+/// Time between two looks for log files that are not to be kept any more, seconds.
+pub const LOG_KEEP_SECS: u64 = 5;

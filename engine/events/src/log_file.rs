@@ -4,11 +4,12 @@
 //! compressed and written off the shard's thread. A segment is closed by size, by age even when
 //! nothing is written, and at stop; then it is made read-only.
 
+use crate::log_index;
 use ringmta_io::{self as io, beneath};
 use ringmta_smtp::dates::segment_name;
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,10 +39,41 @@ impl Drop for BeingWritten {
 
 /// An open segment.
 struct Open {
-    encoder: zstd::Encoder<'static, File>,
+    /// Taken out only while a frame is ended.
+    encoder: Option<zstd::Encoder<'static, File>>,
+    index: Option<log_index::Builder>,
+    /// Where the frame that is written begins in the file, and how much it has of lines.
+    frame: (u64, u64),
     _path: BeingWritten,
     opened_nanos: u64,
     bytes: u64,
+}
+
+impl Open {
+    fn write(&mut self, lines: &[u8], level: i32) -> std::io::Result<()> {
+        let Some(mut encoder) = self.encoder.take() else {
+            return Err(std::io::Error::other("no segment"));
+        };
+        encoder.write_all(lines)?;
+        // A crash leaves everything up to here readable.
+        encoder.flush()?;
+        self.bytes += lines.len() as u64;
+        self.frame.1 += lines.len() as u64;
+        if let Some(index) = &mut self.index {
+            index.add(lines);
+            if self.frame.1 >= log_index::FRAME_BYTES {
+                let mut file = encoder.finish()?;
+                if let Err(error) = index.end_frame(self.frame.0) {
+                    tracing::warn!("the index of {} ends: {error}", self._path.0.display());
+                    self.index = None;
+                }
+                self.frame = (file.stream_position()?, 0);
+                encoder = zstd::Encoder::new(file, level)?;
+            }
+        }
+        self.encoder = Some(encoder);
+        Ok(())
+    }
 }
 
 /// One series of segments: a folder and a suffix.
@@ -53,6 +85,7 @@ pub struct Series {
     max_bytes: u64,
     max_age: Duration,
     header: String,
+    with_index: bool,
     open: Option<Open>,
 }
 
@@ -78,6 +111,7 @@ impl Series {
             max_bytes,
             max_age,
             header: header.to_string(),
+            with_index: false,
             open: None,
         })
     }
@@ -85,6 +119,16 @@ impl Series {
     /// The same, with names that begin so.
     pub fn with_prefix(self, prefix: &'static str) -> Series {
         Series { prefix, ..self }
+    }
+
+    /// The same, with an index of what its records are about.
+    pub fn with_index(self) -> Series {
+        Series { with_index: true, ..self }
+    }
+
+    /// The folder it is in.
+    pub fn folder(&self) -> &Path {
+        &self.dir
     }
 
     /// Writes `lines` (whole lines) and closes the segment when it is full or old. Blocking: not
@@ -106,10 +150,7 @@ impl Series {
                 self.open = Some(self.start(now_nanos)?);
             }
             if let Some(open) = &mut self.open {
-                open.encoder.write_all(lines)?;
-                // A crash leaves everything up to here readable.
-                open.encoder.flush()?;
-                open.bytes += lines.len() as u64;
+                open.write(lines, self.level)?;
             }
         }
         let over = self.open.as_ref().is_some_and(|open| {
@@ -139,7 +180,14 @@ impl Series {
                     if !self.header.is_empty() {
                         writeln!(encoder, "{}", self.header.trim_end_matches('\n'))?;
                     }
-                    return Ok(Open { encoder, _path: path, opened_nanos: now_nanos, bytes: 0 });
+                    return Ok(Open {
+                        encoder: Some(encoder),
+                        index: self.index_of(&path.0),
+                        frame: (0, 0),
+                        _path: path,
+                        opened_nanos: now_nanos,
+                        bytes: 0,
+                    });
                 }
                 // Another shard had the same nanosecond.
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => stamp += 1,
@@ -148,13 +196,31 @@ impl Series {
         }
     }
 
+    /// The index of a fresh segment. Records are worth more than it is: without one they can still be found.
+    fn index_of(&self, path: &Path) -> Option<log_index::Builder> {
+        if !self.with_index {
+            return None;
+        }
+        let told =
+            |error: &std::io::Error| tracing::warn!("no index for {}: {error}", path.display());
+        log_index::Builder::new(path).inspect_err(told).ok()
+    }
+
     /// Ends the open segment: its frame is completed and it is made read-only.
     ///
     /// # Errors
     /// As the disk says.
     pub fn close(&mut self) -> std::io::Result<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        beneath::finish(&open.encoder.finish()?)
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let Some(encoder) = open.encoder.take() else { return Ok(()) };
+        beneath::finish(&encoder.finish()?)?;
+        if let Some(mut index) = open.index {
+            let kept = if open.frame.1 > 0 { index.end_frame(open.frame.0) } else { Ok(()) };
+            if let Err(error) = kept.and_then(|()| index.close()) {
+                tracing::warn!("the index of {} is not whole: {error}", open._path.0.display());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +252,13 @@ fn is_not_ours(error: &std::io::Error) -> bool {
     matches!(error.kind(), NotFound | PermissionDenied)
 }
 
-fn is_segment(path: &Path) -> bool {
+/// Whether a shard of this process writes it.
+pub fn is_being_written(path: &Path) -> bool {
+    being_written().contains(path)
+}
+
+/// Whether it is a segment by its name, and a plain file.
+pub fn is_segment(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
     let name = name.strip_prefix("acct-").unwrap_or(name);
     name.len() > 15

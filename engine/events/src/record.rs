@@ -29,6 +29,8 @@ pub enum Kind {
     Expiration,
     /// An operator failed it.
     AdminBounce,
+    /// An operator has moved it to another queue.
+    AdminRebind,
     /// A command of a client was refused.
     Rejection,
     /// A report says that a message delivered earlier failed after all.
@@ -40,7 +42,7 @@ pub enum Kind {
 impl Kind {
     /// Whether it tells of a failure, which has a category.
     pub fn is_failure(self) -> bool {
-        !matches!(self, Kind::Reception | Kind::Delivery)
+        !matches!(self, Kind::Reception | Kind::Delivery | Kind::AdminRebind)
     }
 
     /// Its name in records and in the policy.
@@ -52,6 +54,7 @@ impl Kind {
             Kind::TransientFailure => "TransientFailure",
             Kind::Expiration => "Expiration",
             Kind::AdminBounce => "AdminBounce",
+            Kind::AdminRebind => "AdminRebind",
             Kind::Rejection => "Rejection",
             Kind::Oob => "OOB",
             Kind::Feedback => "Feedback",

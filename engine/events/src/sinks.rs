@@ -5,6 +5,7 @@ use crate::hook::Hook;
 use crate::limits;
 use crate::log_file as segment;
 use crate::log_file::Series;
+use crate::log_keep::{self, Keep};
 use crate::observe;
 use crate::record::{Extras, Kind, Record, LOG_RECORD};
 use crate::spoken;
@@ -17,7 +18,8 @@ use ringmta_options::{
 use ringmta_policy::LogTemplate;
 use ringmta_smtp::response::Response;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,8 @@ pub struct Events {
     filtering: Cell<usize>,
     /// Disposition handlers that run.
     disposing: Cell<usize>,
+    /// Segments that were removed.
+    removed: Cell<u64>,
     /// When it was last said that an event was not taken, monotonic nanoseconds; 0 is never.
     trouble_nanos: Cell<u64>,
 }
@@ -53,11 +57,15 @@ struct Log {
     special: Vec<(String, usize)>,
     /// Event that says which records are written.
     filter: Option<String>,
+    /// How long its segments are kept, when the policy says so.
+    keep: Option<Keep>,
     /// Templates by record type, or `Any`.
     templates: BTreeMap<String, LogTemplate>,
 }
 
 struct LogSeries {
+    /// Where its segments are.
+    folder: PathBuf,
     /// Taken out while it is being written.
     series: RefCell<Option<Series>>,
     pending: RefCell<Vec<u8>>,
@@ -90,6 +98,7 @@ impl Events {
             classifier,
             filtering,
             disposing,
+            removed: Cell::new(0),
             trouble_nanos,
         })
     }
@@ -319,6 +328,41 @@ impl Events {
         series.any(|series| !series.pending.borrow().is_empty())
     }
 
+    /// Removes segments that are not to be kept any more. On one shard: the folders are everybody's.
+    async fn remove_old(&self) {
+        for log in &self.logs {
+            let Some(keep) = &log.keep else { continue };
+            let folders: BTreeSet<PathBuf> =
+                log.series.iter().map(|one| one.folder.clone()).collect();
+            for folder in folders {
+                let (keep, shown) = (keep.clone(), folder.display().to_string());
+                let result = io::blocking(move || log_keep::enforce(&folder, &keep)).await;
+                match result {
+                    Ok(removed) if removed.segments > 0 => {
+                        self.removed.set(self.removed.get() + removed.segments);
+                        let last = removed.last.unwrap_or_default();
+                        tracing::info!(
+                            "log files of {shown}: {} removed, {} bytes, the last {}: {}",
+                            removed.segments,
+                            removed.bytes,
+                            last.display(),
+                            removed.why
+                        );
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::error!("log files of {shown} cannot be removed: {error}")
+                    }
+                }
+            }
+        }
+    }
+
+    /// Segments that were removed since the start.
+    pub fn removed(&self) -> u64 {
+        self.removed.get()
+    }
+
     /// Writes what waits. With `close` every open segment is ended, also one that is being written by another
     /// call: it is waited for.
     pub async fn write_logs(&self, close: bool) {
@@ -375,7 +419,9 @@ fn open_log(options: &LocalLogs) -> Result<Log, String> {
     let open = |dir: &std::path::Path, suffix: &str, header: &str| {
         segment::finish_leftovers(dir)
             .and_then(|()| Series::new(dir, suffix, level, options.max_file_size, age, header))
+            .map(|series| if options.index { series.with_index() } else { series })
             .map(|series| LogSeries {
+                folder: series.folder().to_path_buf(),
                 series: RefCell::new(Some(series)),
                 pending: RefCell::default(),
                 spare: RefCell::default(),
@@ -398,7 +444,8 @@ fn open_log(options: &LocalLogs) -> Result<Log, String> {
         }
     }
     let templates = LogTemplate::of(&select);
-    Ok(Log { select, series, special, filter: options.filter_event.clone(), templates })
+    let (filter, keep) = (options.filter_event.clone(), Keep::of(options));
+    Ok(Log { select, series, special, filter, keep, templates })
 }
 
 /// Writes log files for ever; one task per shard. A quiet shard wakes once a second, to close
@@ -407,8 +454,14 @@ pub async fn run_logs(events: Rc<Events>) {
     const QUIET: Duration = Duration::from_secs(1);
     const BUSY: Duration = Duration::from_millis(250);
     let mut pause = QUIET;
+    let mut looked = 0;
     loop {
         io::sleep(pause).await;
+        let now = io::mono_nanos();
+        if events.context.index == 0 && now >= looked + limits::LOG_KEEP_SECS * 1_000_000_000 {
+            looked = now;
+            events.remove_old().await;
+        }
         events.tell_given_up();
         let busy = events.has_lines();
         events.write_logs(false).await;

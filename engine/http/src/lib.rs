@@ -26,6 +26,7 @@ pub mod options;
 pub mod page;
 pub mod server;
 pub mod types;
+pub mod websocket;
 
 pub use acceptor::accept_each;
 pub use driver::{serve, serve_with};

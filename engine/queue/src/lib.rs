@@ -17,6 +17,7 @@
 
 pub mod budget;
 pub mod carrier;
+pub mod connections;
 pub mod dead_hosts;
 pub mod hand;
 pub mod limits;

@@ -3,6 +3,7 @@
 //! and `overflow`.
 
 use crate::carrier::Carrier;
+use crate::connections::Connection;
 use crate::dead_hosts::DeadHosts;
 use crate::plan::Plan;
 use crate::quota::health::Health;
@@ -11,7 +12,7 @@ use crate::sends::Sends;
 use crate::tls_cache::TlsCache;
 use ringmta_io::Set;
 use ringmta_mail::{Message, MessageId, QueueName};
-use ringmta_options::{EgressPath, EgressSource, QueueConfig, Throttle};
+use ringmta_options::{EgressPath, EgressSource, MadeAt, QueueConfig, Throttle};
 use ringmta_spool::location::Location;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -69,6 +70,8 @@ pub struct ScheduledQueue {
     pub injecting: Cell<usize>,
     /// Configuration in force.
     pub config: RefCell<Rc<QueueConfig>>,
+    /// Which call of the policy has made it.
+    pub made: RefCell<Arc<MadeAt>>,
     /// Where its mail goes; `None` until found.
     pub route: RefCell<Option<Rc<Route>>>,
     /// Until when configuration and route are taken as they are (monotonic nanoseconds).
@@ -79,6 +82,8 @@ pub struct ScheduledQueue {
     pub serial: Cell<u64>,
     /// Someone is finding the route.
     pub resolving: Cell<bool>,
+    /// Since when, monotonic nanoseconds.
+    pub resolving_since: Cell<u64>,
     /// Messages that wait, in order, for the route, for their turn of the queue's rate, or for room
     /// in a ready queue. None of them has been charged for anything.
     pub waiting: RefCell<VecDeque<Item>>,
@@ -127,6 +132,10 @@ pub struct ReadyQueue {
     pub plan: RefCell<Rc<Plan>>,
     /// Path configuration in force.
     pub path: RefCell<Rc<EgressPath>>,
+    /// Which call of the policy has made it.
+    pub path_made: RefCell<Arc<MadeAt>>,
+    /// The same for its source.
+    pub source_made: RefCell<Arc<MadeAt>>,
     /// When policy was asked for it: monotonic nanoseconds, configuration epoch.
     pub path_asked: Cell<(u64, u64)>,
     /// Who takes its mail.
@@ -139,6 +148,8 @@ pub struct ReadyQueue {
     pub kicks: Cell<u32>,
     /// Connections of this shard, opening ones included.
     pub connections: Cell<usize>,
+    /// Each of them.
+    pub open: RefCell<Vec<Rc<Connection>>>,
     /// Those of them that a host has taken.
     pub established: Cell<usize>,
     /// An operator holds it until then, unix milliseconds.
@@ -146,6 +157,10 @@ pub struct ReadyQueue {
     pub(crate) idle: RefCell<Vec<Rc<Notify>>>,
     /// Nothing leaves before this time (monotonic nanoseconds): a rate, or a host that is down.
     pub blocked_until: Cell<u64>,
+    /// Why.
+    pub blocked_by: Cell<Block>,
+    /// Since when, monotonic nanoseconds.
+    pub blocked_since: Cell<u64>,
     /// No further connection is opened before this while another is open, monotonic nanoseconds.
     pub connect_after: Cell<u64>,
     /// Failed connections in a row.
@@ -156,6 +171,8 @@ pub struct ReadyQueue {
     pub dead_hosts: DeadHosts,
     /// This shard waits for a lease of another.
     pub wants_lease: Cell<bool>,
+    /// Since when, monotonic nanoseconds.
+    pub wants_since: Cell<u64>,
     /// Last time it had work (monotonic nanoseconds).
     pub last_used: Cell<u64>,
     /// Last failure, for people who ask.
@@ -171,6 +188,22 @@ pub struct ReadyQueue {
     pub sends: Sends,
     /// Counters for the metrics.
     pub stats: Stats,
+}
+
+/// Why nothing leaves a ready queue for a while.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Block {
+    /// Its rate of new connections is used up.
+    #[default]
+    ConnectionRate,
+    /// A rate of messages is used up.
+    MessageRate,
+    /// No host takes a connection.
+    HostsDown,
+    /// A peer's answers no longer fit what was said.
+    OutOfStep,
+    /// The receiver of a policy's own connections fails, or has asked for it.
+    Receiver,
 }
 
 /// The limits of a path that hold over all shards, looked up once.

@@ -4,7 +4,7 @@
 
 use crate::order_counts::Bounced;
 use crate::order_counts::{Counts, Kept};
-use ringmta_mail::QueueName;
+use ringmta_mail::{MessageId, QueueName};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -73,6 +73,8 @@ pub enum About {
     Suspend(Selector),
     /// Hold the ready queue of this name.
     SuspendReady(String),
+    /// Hold the message with this id.
+    Hold(String),
     /// Fail all mail of these queues.
     Bounce {
         /// Which.
@@ -88,21 +90,13 @@ impl About {
         match (self, other) {
             (About::Suspend(one), About::Suspend(two)) => one == two,
             (About::SuspendReady(one), About::SuspendReady(two)) => one == two,
+            (About::Hold(one), About::Hold(two)) => one == two,
             (About::Bounce { selector: one, .. }, About::Bounce { selector: two, .. }) => {
                 one == two
             }
             _ => false,
         }
     }
-}
-
-/// A scheduled queue is held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Suspension {
-    /// Until then, unix milliseconds.
-    pub until_millis: u64,
-    /// Why, in the operator's words.
-    pub reason: String,
 }
 
 /// The orders in force on one shard.
@@ -160,21 +154,53 @@ impl Orders {
         list.iter().filter(|order| order.until_millis > now_millis).cloned().collect()
     }
 
+    /// Whether the order `id` is in force.
+    pub fn has(&self, id: &str) -> bool {
+        self.list.borrow().iter().any(|order| order.id == id)
+    }
+
     /// None in force: the usual case, asked once per delivery.
     pub fn is_empty(&self) -> bool {
         self.list.borrow().is_empty()
     }
 
-    /// The suspension that holds the queue longest, when it is held.
-    pub fn suspended(&self, name: &str, parts: &QueueName, now_millis: u64) -> Option<Suspension> {
+    /// The order that holds the queue longest, when it is held.
+    pub fn suspended(&self, name: &str, parts: &QueueName, now_millis: u64) -> Option<Rc<Order>> {
+        let meant = |about: &About| matches!(about, About::Suspend(selector) if selector.matches(name, parts));
+        self.longest(now_millis, meant)
+    }
+
+    /// The order that holds this message, when one does.
+    pub fn holding(&self, id: MessageId, now_millis: u64) -> Option<Rc<Order>> {
+        let mut text = String::new();
+        self.longest(now_millis, |about| {
+            let About::Hold(held) = about else { return false };
+            if text.is_empty() {
+                text = id.to_string();
+            }
+            *held == text
+        })
+    }
+
+    /// The order that holds the ready queue called `ready` longest, when it is held.
+    pub fn holding_ready(&self, ready: &str, now_millis: u64) -> Option<Rc<Order>> {
+        self.longest(
+            now_millis,
+            |about| matches!(about, About::SuspendReady(name) if name == ready),
+        )
+    }
+
+    fn longest(&self, now_millis: u64, mut meant: impl FnMut(&About) -> bool) -> Option<Rc<Order>> {
         let list = self.list.borrow();
-        let holds = |order: &&Rc<Order>| {
-            order.until_millis > now_millis
-                && matches!(&order.about, About::Suspend(meant) if meant.matches(name, parts))
-        };
-        let longest = list.iter().filter(holds).max_by_key(|order| order.until_millis)?;
-        let (until_millis, reason) = (longest.until_millis, longest.reason.clone());
-        Some(Suspension { until_millis, reason })
+        let holds =
+            list.iter().filter(|order| order.until_millis > now_millis && meant(&order.about));
+        holds.max_by_key(|order| order.until_millis).cloned()
+    }
+
+    /// Orders about one message each.
+    pub fn holds(&self) -> usize {
+        let list = self.list.borrow();
+        list.iter().filter(|order| matches!(order.about, About::Hold(_))).count()
     }
 
     /// Until when the ready queue is held, unix milliseconds; 0 when it is not.

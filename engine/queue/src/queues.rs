@@ -119,6 +119,7 @@ impl Queues {
     /// Has the route of `queue` found anew, unless that is under way.
     pub fn find_route(&self, queue: &Rc<ScheduledQueue>) {
         if !queue.resolving.replace(true) {
+            queue.resolving_since.set(mono_nanos());
             self.to_route.push(queue.clone());
         }
     }

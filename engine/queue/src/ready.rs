@@ -1,6 +1,7 @@
 //! A ready queue: messages that may leave now, from one source to one site.
 
 use crate::carrier::Carrier;
+use crate::connections::Connection;
 use crate::dead_hosts::DeadHosts;
 use crate::model::Item;
 use crate::model::Notify;
@@ -62,16 +63,22 @@ impl ReadyQueue {
             routing_domain: routing_domain.to_string(),
             plan: RefCell::new(plan),
             path: RefCell::new(path.clone()),
+            path_made: RefCell::default(),
+            source_made: RefCell::default(),
             path_asked: Cell::default(),
             carrier: RefCell::new(carrier),
             items: RefCell::default(),
             overflow: RefCell::default(),
             kicks: Cell::new(0),
             connections: Cell::new(0),
+            open: RefCell::default(),
             established: Cell::new(0),
             held_until: Cell::new(0),
             idle: RefCell::default(),
             blocked_until: Cell::new(0),
+            blocked_by: Cell::default(),
+            blocked_since: Cell::new(0),
+            wants_since: Cell::new(0),
             connect_after: Cell::new(0),
             failures: Cell::new(0),
             out_of_step: Cell::new(0),
@@ -129,6 +136,18 @@ impl ReadyQueue {
     /// How long this source is left alone, when it is.
     pub fn suspended_for(&self) -> Option<Duration> {
         self.health.suspended_for(mono_nanos() / 1_000_000)
+    }
+
+    /// A connection is about to be opened.
+    pub fn begin(&self, session_id: String) -> Rc<Connection> {
+        let connection = Rc::new(Connection::new(session_id));
+        self.open.borrow_mut().push(connection.clone());
+        connection
+    }
+
+    /// It has ended.
+    pub fn over(&self, connection: &Rc<Connection>) {
+        self.open.borrow_mut().retain(|other| !Rc::ptr_eq(connection, other));
     }
 
     /// A connection is open, until the value goes: the failures before it do not count any more.
@@ -304,7 +323,9 @@ impl ReadyQueue {
             }
             // Whoever was refused in this instant tries again at the next sweep.
             taken.iter().for_each(|(shared, _)| shared.untake(shard));
-            self.wants_lease.set(true);
+            if !self.wants_lease.replace(true) {
+                self.wants_since.set(mono_nanos());
+            }
             return Err(shared.wait(shard).then(|| shared.clone()));
         }
         for (shared, _) in &taken {
@@ -384,6 +405,39 @@ impl ReadyQueue {
     /// The rate configured for messages, for people who ask.
     pub fn message_rate(&self) -> Option<Throttle> {
         self.path.borrow().max_message_rate
+    }
+
+    /// The limits of connections that are used up now: option or name, limit, leases out over all shards.
+    pub fn used_up(&self) -> Vec<(String, u64, u64)> {
+        let path = self.path.borrow();
+        let named = self.limits.named.borrow();
+        let own = ("connection_limit".to_string(), path.connection_limit.limit, self.leases());
+        let others = path.additional_connection_limits.iter().filter_map(|(name, limit)| {
+            named.get(name).map(|shared| (name.clone(), limit.limit, shared.leases()))
+        });
+        std::iter::once(own).chain(others).filter(|(_, limit, out)| out >= limit).collect()
+    }
+
+    /// The rates of messages that let nothing through now: option or name, the rate, the wait.
+    pub fn rates_used_up(&self) -> Vec<(String, Throttle, Duration)> {
+        let path = self.path.borrow();
+        let (named, now) = (self.limits.named.borrow(), mono_nanos());
+        let own =
+            path.max_message_rate.iter().map(|rate| ("max_message_rate", rate, &self.limits.own));
+        let others = path.additional_message_rate_throttles.iter();
+        let others = others
+            .filter_map(|(name, rate)| named.get(name).map(|shared| (name.as_str(), rate, shared)));
+        let wait = |(name, rate, shared): (&str, &Throttle, &Arc<lease::SharedLimit>)| {
+            let wait = shared.would_pass(rate, now).err()?;
+            Some((name.to_string(), *rate, wait))
+        };
+        own.chain(others).filter_map(wait).collect()
+    }
+
+    /// How long the rates at which this source may be chosen keep it from being, when they do; takes nothing.
+    pub fn selection_wait(&self) -> Option<Duration> {
+        let (rates, now) = (self.limits.selects.borrow(), mono_nanos());
+        rates.iter().filter_map(|(rate, shared)| shared.would_pass(rate, now).err()).max()
     }
 }
 

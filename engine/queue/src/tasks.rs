@@ -19,6 +19,23 @@ pub enum Task {
     Hold(Rc<Held>),
     /// An attempt failed before any peer saw it.
     Fail(Rc<Failed>),
+    /// An operator moves it to where other metadata put it; it is due then, unix milliseconds, if it stays.
+    Rebind(Rc<Rebind>, u64),
+}
+
+/// How messages are moved.
+#[derive(Debug, Clone, Default)]
+pub struct Rebind {
+    /// Why, in the operator's words.
+    pub reason: String,
+    /// Metadata to set, or what the event is told.
+    pub data: Vec<(String, String)>,
+    /// What stays in its queue is tried now as well.
+    pub always_flush: bool,
+    /// Make no records of it.
+    pub suppress_logging: bool,
+    /// The policy's `rebind_message` decides, in place of the metadata.
+    pub by_event: bool,
 }
 
 /// Why a message is held.

@@ -72,6 +72,19 @@ impl<T> TimerWheel<T> {
         self.take(|_, item| wanted(item))
     }
 
+    /// The same, each with the milliseconds of its tick.
+    pub fn take_with_due(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<(u64, T)> {
+        let mut dues = Vec::new();
+        let taken = self.take(|tick, item| {
+            let is_wanted = wanted(item);
+            if is_wanted {
+                dues.push(tick * TIMER_TICK_MS);
+            }
+            is_wanted
+        });
+        dues.into_iter().zip(taken).collect()
+    }
+
     /// Takes out every item that lies where `due_of` says it was put; none says that it is not meant.
     pub fn take_due_at(&mut self, due_of: impl Fn(&T) -> Option<u64>) -> Vec<T> {
         self.take(|tick, item| due_of(item).is_some_and(|due| tick == due.div_ceil(TIMER_TICK_MS)))

@@ -7,10 +7,9 @@ use crate::store::Store;
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Error, Message};
 use async_tungstenite::WebSocketStream;
-use base64::Engine;
 use futures::future::{select, Either};
 use futures::StreamExt;
-use ringmta_http::{header, Request, Response, StatusCode, Upgraded};
+use ringmta_http::{websocket, Request, Response, StatusCode, Upgraded};
 use ringmta_io::{deadline, mono_nanos, Conn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -23,39 +22,12 @@ const STATS: Duration = Duration::from_millis(limits::SANDBOX_STATS_MS);
 
 /// Answers the request that opens the websocket.
 pub fn open(store: &Rc<Store>, request: &Request) -> Response {
-    let Some(key) = handshake_key(request) else {
-        let text = "this is a websocket: connect with one\n";
-        return Response::text(StatusCode::UPGRADE_REQUIRED, text)
-            .header(header::UPGRADE, "websocket");
-    };
     let store = store.clone();
     // Listening begins before the client can know that it is connected, so that it misses nothing.
     let inbox = store.hub.listen();
-    Response::upgrade(move |upgraded| async move {
+    websocket::open(request, StatusCode::UPGRADE_REQUIRED, move |upgraded| async move {
         let _ = talk(upgraded, &store, &inbox).await;
     })
-    .header(header::UPGRADE, "websocket")
-    .header(header::SEC_WEBSOCKET_ACCEPT, &accept(key))
-}
-
-fn handshake_key(request: &Request) -> Option<&str> {
-    let says = |name: &str, word: &str| {
-        request
-            .header(name)
-            .is_some_and(|value| value.split(',').any(|v| v.trim().eq_ignore_ascii_case(word)))
-    };
-    let version = says("sec-websocket-version", "13");
-    (says("upgrade", "websocket") && says("connection", "upgrade") && version)
-        .then(|| request.header("sec-websocket-key"))
-        .flatten()
-}
-
-/// The proof that we read the key (RFC 6455 section 4.2.2).
-fn accept(key: &str) -> String {
-    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let sha =
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-    base64::engine::general_purpose::STANDARD.encode(sha)
 }
 
 /// What a client may send: hardly anything, for it has nothing to say.
@@ -154,13 +126,5 @@ async fn send(socket: &mut WebSocketStream<Conn>, message: Message) -> Result<()
     match deadline(WRITE, socket.send(message)).await {
         Ok(result) => result,
         Err(late) => Err(Error::Io(late.into())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn proof_of_the_rfc() {
-        assert_eq!(super::accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 }

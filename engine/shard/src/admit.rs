@@ -6,7 +6,7 @@ use crate::state::Shard;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::steady_millis;
 use ringmta_queue::model::Item;
-use ringmta_queue::orders::Suspension;
+use ringmta_queue::orders::{About, Order};
 use ringmta_queue::tasks::{Held, Task};
 use ringmta_smtp::response::Response;
 use ringmta_smtp::via::Via;
@@ -17,8 +17,12 @@ pub fn arriving(shard: &Rc<Shard>, item: Item) -> Option<Item> {
     match look(shard, item) {
         Look::Free(item) => Some(item),
         Look::Taken => None,
-        Look::Held(item, Suspension { reason, .. }) => {
-            let text = format!("scheduled queue is suspended: {reason}");
+        Look::Held(item, order) => {
+            let what = match order.about {
+                About::Hold(_) => "message is held",
+                _ => "scheduled queue is suspended",
+            };
+            let text = format!("{what}: {}", order.reason);
             let via = Some(Via::of_queue(&item.queue.name));
             let held = Held { response: not_now(text), via, ready: None };
             shard.queues.end(item, Task::Hold(Rc::new(held)));
@@ -32,8 +36,8 @@ pub fn lying(shard: &Rc<Shard>, item: Item) -> Option<Item> {
     match look(shard, item) {
         Look::Free(item) => Some(item),
         Look::Taken => None,
-        Look::Held(item, suspension) => {
-            places::hold(shard, item, suspension.until_millis);
+        Look::Held(item, order) => {
+            places::hold(shard, item, order.until_millis);
             None
         }
     }
@@ -58,7 +62,7 @@ fn not_now(text: String) -> Response {
 enum Look {
     Free(Item),
     Taken,
-    Held(Item, Suspension),
+    Held(Item, Rc<Order>),
 }
 
 fn look(shard: &Rc<Shard>, item: Item) -> Look {
@@ -78,9 +82,9 @@ fn look(shard: &Rc<Shard>, item: Item) -> Look {
         shard.queues.end(item, Task::Expire);
         return Look::Taken;
     }
-    let held = orders.suspended(name, parts, now).filter(|_| !is_planted(Bug::SuspendedTried));
-    match held {
-        Some(suspension) => Look::Held(item, suspension),
+    let held = orders.suspended(name, parts, now).or_else(|| orders.holding(item.id, now));
+    match held.filter(|_| !is_planted(Bug::SuspendedTried)) {
+        Some(order) => Look::Held(item, order),
         None => Look::Free(item),
     }
 }

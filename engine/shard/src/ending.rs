@@ -194,7 +194,10 @@ pub fn expired(shard: &Rc<Shard>, item: Item, message: &Message, text: String) {
 
 /// The same with the message in memory.
 pub fn admin_bounce(shard: &Rc<Shard>, item: Item, message: &Message, order: &Order) {
-    shard.queues.orders.kept.note(&order.id, &item.queue.name);
+    // What a person deletes by hand is no order that stands.
+    if shard.queues.orders.has(&order.id) {
+        shard.queues.orders.kept.note(&order.id, &item.queue.name);
+    }
     if matches!(order.about, About::Bounce { suppress_logging: true, .. }) {
         return finish(shard, item);
     }

@@ -29,10 +29,12 @@ pub mod order_counts;
 pub mod places;
 pub mod process;
 mod queue_totals;
+pub mod rebind;
 pub mod retry;
 pub mod state;
 pub mod timers;
 pub mod totals;
+pub mod trace;
 pub mod unsent;
 pub mod work;
 

@@ -1,6 +1,7 @@
 //! All that crosses shards, in one enum. Messages never do, on their usual way.
 
 use crate::limits::MESH_INBOX_MAX;
+use crate::trace::Viewer;
 use crossbeam::queue::ArrayQueue;
 use futures::channel::oneshot;
 use futures::task::AtomicWaker;
@@ -8,9 +9,11 @@ use ringmta_events::history::Sample;
 use ringmta_events::metrics::Snapshot;
 use ringmta_io::sockets::Sockets;
 use ringmta_io::stream::Accepted;
+use ringmta_policy::MessageId;
 use ringmta_queue::order_counts::Bounced;
-use ringmta_queue::orders::Order;
+use ringmta_queue::orders::{Order, Selector};
 use ringmta_queue::quota::lease;
+use ringmta_queue::tasks::Rebind;
 use std::sync::{mpsc, Arc};
 use std::task::Poll;
 
@@ -35,6 +38,10 @@ pub enum Letter {
     Order(Box<Order>, oneshot::Sender<Bounced>),
     /// An order ends; the answer says whether there was one.
     Cancel(String, oneshot::Sender<bool>),
+    /// Somebody watches sessions.
+    Watch(Arc<Viewer>),
+    /// Something an operator wants done with mail that waits.
+    Act(Box<Act>, oneshot::Sender<Acted>),
     /// A question of the control interface, answered in JSON.
     Inspect(Inspect, oneshot::Sender<serde_json::Value>),
     /// Send dead letters of the hook of this name on their way anew, those with these ids or all; the answer is how many.
@@ -58,15 +65,65 @@ pub enum Letter {
     Stop,
 }
 
+/// What an operator wants done.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Have what waits for its time tried now.
+    TryNow(Target),
+    /// Fail it, for the reason that the order gives.
+    Delete(Target, Order),
+    /// Move what is meant to the queues that other metadata put it in.
+    Rebind(Selector, Rebind),
+    /// Write what the journal has not written yet.
+    FlushJournal,
+    /// End a connection: of the ready queue of this name, with this session id.
+    Abort(String, String),
+}
+
+/// Which messages are meant.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// One.
+    Message(MessageId),
+    /// All of a scheduled queue.
+    Queue(String),
+    /// All whose header `Message-ID` is this, in the scheduled queues of this domain or in all.
+    Header {
+        /// The id between `<` and `>`.
+        message_id: String,
+        /// The domain.
+        domain: Option<String>,
+    },
+}
+
+/// What a shard has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acted {
+    /// Messages or connections with which it was done.
+    pub done: u64,
+    /// Messages that are meant but in work: what is in work is let be.
+    pub in_work: u64,
+    /// Messages that could not be looked at in time.
+    pub unseen: u64,
+}
+
 /// What can be asked of a shard.
 #[derive(Debug, Clone)]
 pub enum Inspect {
     /// Orders in force.
     Orders,
-    /// One scheduled queue: name, most messages.
-    Scheduled(String, usize),
-    /// One ready queue.
-    Ready(String),
+    /// One scheduled queue: name, most messages, whether with their text.
+    Scheduled(String, usize, bool),
+    /// One ready queue, with the scheduled queues that feed it or without.
+    Ready(String, bool),
+    /// States of the ready queues named, or of all.
+    ReadyStates(Vec<String>),
+    /// What is in memory.
+    Memory,
+    /// What tasks wait for.
+    Tasks,
+    /// How mail to a domain would leave, from a source.
+    Path(String, String),
     /// One message by id.
     Message(String, bool),
     /// All queues with their counts.
@@ -77,6 +134,25 @@ pub enum Inspect {
     Hooks,
     /// Whether everything is where it belongs.
     SelfCheck,
+    /// Why something is as it is: of which kind, and its name.
+    Why(WhyAbout, String),
+}
+
+/// What a question for reasons is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyAbout {
+    /// One message by id.
+    Message,
+    /// One scheduled queue.
+    Queue,
+    /// All scheduled queues of a domain.
+    Domain,
+    /// A ready queue, or all ready queues of a site.
+    Site,
+    /// A source.
+    Source,
+    /// Names of all there is.
+    Names,
 }
 
 /// A shard's letter box.

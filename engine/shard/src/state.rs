@@ -5,6 +5,7 @@ use crate::accounting::Accounting;
 use crate::listener_tls::Renewals;
 use crate::mesh::Letter;
 use crate::process::Process;
+use crate::trace::Tracing;
 use ringmta_events::metrics::Metrics;
 use ringmta_events::{Context, Events};
 use ringmta_policy::{EsmtpListener, Policy};
@@ -38,6 +39,8 @@ pub struct Shard {
     pub accounting: Option<Rc<Accounting>>,
     /// Its counters.
     pub metrics: Metrics,
+    /// Who watches its sessions.
+    pub trace: Tracing,
     /// Who has given wrong passwords.
     pub guesses: Guesses,
 }

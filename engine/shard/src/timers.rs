@@ -115,5 +115,8 @@ pub async fn run_sweeper(shard: Rc<Shard>) {
         io::sleep(Duration::from_secs(1)).await;
         shard.queues.follow_epoch(shard.process.policy_shared.epoch());
         sweep(&shard);
+        if shard.trace.incoming() || shard.trace.outgoing() {
+            shard.trace.sweep();
+        }
     }
 }

@@ -75,6 +75,7 @@ impl Shard {
         if self.index == 0 {
             // Counted for the process.
             sum.count("shard_stall_total", "", io::stalls());
+            sum.count("log_segments_removed_total", "", self.events.removed());
             certificates::add_to(&self.process, &mut sum);
             if let Some(spans) = &self.process.spans {
                 sum.count("trace_spans_dropped_total", "", spans.dropped());

@@ -1,6 +1,7 @@
 //! Serves the list of messages that are failed, expired or held, a few at a time: each has to be read from disk for its
 //! record. The others wait in the list, as small as in any queue.
 
+use crate::rebind;
 use crate::state::Shard;
 use crate::unsent;
 use ringmta_io as io;
@@ -34,6 +35,7 @@ async fn work(shard: &Rc<Shard>) {
             Task::ExpireUnsent(due) => unsent::expire_unsent(shard, item, due).await,
             Task::Bounce(order) => unsent::bounce(shard, item, &order).await,
             Task::Hold(held) => unsent::hold(shard, item, &held).await,
+            Task::Rebind(how, due) => rebind::rebind(shard, item, &how, due).await,
             Task::Fail(failed) => {
                 unsent::attempt_failed(shard, item, hand, &failed).await;
                 continue;

@@ -1,5 +1,6 @@
 //! What may be written on the command line.
 
+pub use crate::cli::ctl::args::{Ctl, CtlArgs};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::net::IpAddr;
@@ -293,20 +294,6 @@ pub struct ApiArgs {
     pub token_file: Option<PathBuf>,
 }
 
-/// Arguments of `ctl`.
-#[derive(Args, Debug)]
-pub struct CtlArgs {
-    /// Which engine, and who asks.
-    #[command(flatten)]
-    pub api: ApiArgs,
-    /// Print the answer as JSON.
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// What to ask.
-    #[command(subcommand)]
-    pub what: Ctl,
-}
-
 /// Arguments of `hooks`.
 #[derive(Args, Debug)]
 pub struct HooksArgs {
@@ -394,78 +381,4 @@ pub enum SpoolWhat {
         #[arg(long, value_name = "DIR")]
         dir: PathBuf,
     },
-}
-
-/// Operator commands.
-#[derive(Subcommand, Debug)]
-pub enum Ctl {
-    /// Is it alive and taking mail?
-    Alive,
-    /// All queues with what waits in them.
-    Queues,
-    /// One scheduled queue: its messages, its configuration, what holds it.
-    Queue {
-        /// campaign:tenant@domain!routing_domain
-        name: String,
-        /// Most messages to list.
-        #[arg(long, default_value_t = 20)]
-        limit: usize,
-    },
-    /// One ready queue: its hosts, connections, limits.
-    Ready {
-        /// source->site@protocol
-        name: String,
-    },
-    /// One message: where it lies and why.
-    Message {
-        /// Its id.
-        id: String,
-        /// Show the message itself too.
-        #[arg(long)]
-        body: bool,
-    },
-    /// Metrics in Prometheus' text form.
-    Metrics {
-        /// Only those whose name starts so.
-        #[arg(default_value = "")]
-        prefix: String,
-    },
-    /// Hold scheduled queues.
-    Suspend(OrderArgs),
-    /// Fail all mail of scheduled queues.
-    Bounce(OrderArgs),
-    /// Orders in force.
-    Orders,
-    /// End an order.
-    Cancel {
-        /// Its id.
-        id: String,
-    },
-    /// Load the policy anew.
-    Reload,
-    /// Is each message in exactly one place, and every limit and route as it should be?
-    SelfCheck,
-}
-
-/// Which queues, why, and for how long.
-#[derive(Args, Debug)]
-pub struct OrderArgs {
-    /// Why.
-    #[arg(long)]
-    pub reason: String,
-    /// Domain.
-    #[arg(long)]
-    pub domain: Option<String>,
-    /// Tenant.
-    #[arg(long)]
-    pub tenant: Option<String>,
-    /// Campaign.
-    #[arg(long)]
-    pub campaign: Option<String>,
-    /// How long, such as `10m` or `2 hours`.
-    #[arg(long, default_value = "5m")]
-    pub duration: String,
-    /// Really all queues, when none of domain, tenant, campaign is given.
-    #[arg(long)]
-    pub everything: bool,
 }

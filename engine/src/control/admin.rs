@@ -1,8 +1,10 @@
 //! Suspend, bounce and their lists: an operator's order goes to every shard.
 
 use crate::control::ask;
+use crate::limits::HOLDS_MAX;
 use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io::steady_millis;
+use ringmta_policy::MessageId;
 use ringmta_queue::order_log;
 use ringmta_queue::orders::{About, Order, Selector};
 use ringmta_shard::mesh::Inspect;
@@ -19,6 +21,8 @@ struct Posted {
     reason: String,
     #[serde(default)]
     name: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
     #[serde(default)]
     campaign: Option<String>,
     #[serde(default)]
@@ -46,9 +50,13 @@ pub enum What {
     SuspendReady,
     /// Bounce.
     Bounce,
+    /// One message.
+    Hold,
 }
 
 const DEFAULT_MILLIS: u64 = 5 * 60 * 1000;
+/// A message that is held is looked at by a person: a day.
+const HOLD_MILLIS: u64 = 24 * 60 * 60 * 1000;
 
 /// Why an order was not placed or ended as it should be.
 pub struct Refused {
@@ -79,7 +87,8 @@ impl Refused {
         Refused { status: StatusCode::SERVICE_UNAVAILABLE, text }
     }
 
-    fn response(self) -> Response {
+    /// As the API answers it.
+    pub fn response(self) -> Response {
         Response::text(self.status, self.text + "\n")
     }
 }
@@ -129,8 +138,8 @@ pub async fn place_value(shard: &Rc<Shard>, what: What, order: Value) -> Result<
     place(shard, what, posted, "policy".into()).await.map_err(|refused| refused.text)
 }
 
-fn make(_shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, String> {
-    let until_millis = end(&posted)?;
+fn make(shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, String> {
+    let until_millis = end(&posted, if what == What::Hold { HOLD_MILLIS } else { DEFAULT_MILLIS })?;
     let selector = Selector {
         campaign: posted.campaign,
         tenant: posted.tenant,
@@ -142,19 +151,34 @@ fn make(_shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order,
         What::Suspend => About::Suspend(selector),
         What::Bounce => About::Bounce { selector, suppress_logging: posted.suppress_logging },
         What::SuspendReady => About::SuspendReady(posted.name.ok_or("missing field `name`")?),
+        What::Hold => About::Hold(held(shard, posted.message)?),
     };
     let (id, reason) = (ringmta_smtp::ids::random_uuid(), posted.reason);
     Ok(Order { id, reason, until_millis, placed_millis: steady_millis(), by, about })
 }
 
-fn end(posted: &Posted) -> Result<u64, String> {
+/// The message that is to be held, as its id is written everywhere.
+fn held(shard: &Shard, message: Option<String>) -> Result<String, String> {
+    let message = message.ok_or("missing field `message`")?;
+    let id = message
+        .parse::<MessageId>()
+        .map_err(|_| format!("message: {message:?} is no message id"))?;
+    if shard.queues.orders.holds() >= HOLDS_MAX {
+        return Err(format!(
+            "{HOLDS_MAX} messages are held one by one already; suspend their queues"
+        ));
+    }
+    Ok(id.to_string())
+}
+
+fn end(posted: &Posted, default: u64) -> Result<u64, String> {
     if let Some(expires) = &posted.expires {
         return ringmta_policy::time::parse_rfc3339(expires)
             .map(|nanos| nanos / 1_000_000)
             .ok_or_else(|| format!("expires: {expires:?} is not an RFC 3339 time"));
     }
     let millis = match &posted.duration {
-        None => DEFAULT_MILLIS,
+        None => default,
         Some(Value::Number(number)) => (number.as_f64().unwrap_or(0.0) * 1000.0) as u64,
         Some(Value::String(text)) => {
             let parsed = ringmta_policy::parse_duration(text);
@@ -177,6 +201,7 @@ impl What {
             What::Suspend => "suspend",
             What::SuspendReady => "suspend-ready-q",
             What::Bounce => "bounce",
+            What::Hold => "hold",
         }
     }
 }

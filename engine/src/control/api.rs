@@ -6,9 +6,9 @@ use crate::control::admin::What;
 use crate::control::ask;
 use crate::control::auth;
 use crate::control::auth::Access;
-use crate::control::hooks;
-use crate::control::reload;
-use crate::diagnostics;
+use crate::control::by_hand;
+use crate::control::endpoints::{self, Asked, Call};
+use crate::control::{facts, find, hooks, openapi, process_wide, questions, reload, trace, why};
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use ringmta_accept::inject;
 use ringmta_http::gate::Gate;
@@ -30,6 +30,7 @@ use std::time::Duration;
 /// A text naming the address and the cause.
 pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>, String> {
     const CONNECTIONS: usize = 4096;
+    facts::note_start();
     let mut lines = Vec::new();
     for (index, options) in shard.process.init.http_listeners.iter().enumerate() {
         let (listener, local) = sockets.open(&options.listen)?;
@@ -67,7 +68,11 @@ async fn admit(
         return Err(console::page());
     }
     let access = match request.path.trim_end_matches('/') {
-        "/api/check-liveness/v1" | "" => Access::Open,
+        "/api/check-liveness/v1"
+        | ""
+        | "/openapi.json"
+        | "/api-docs"
+        | "/api-docs/openapi.json" => Access::Open,
         "/api/inject/v1" => Access::Door(HttpDoor::Injection),
         "/metrics" | "/metrics.json" => Access::Door(HttpDoor::Metrics),
         _ => Access::Door(HttpDoor::Administration),
@@ -90,54 +95,85 @@ async fn admit(
 async fn handle(shard: &Rc<Shard>, mut request: Request) -> Response {
     let path = request.path.trim_end_matches('/').to_string();
     let caller = request.caller.take().unwrap_or_default();
-    match (request.method.clone(), path.as_str()) {
-        (Method::GET, "") => Response::text(StatusCode::OK, "ringmta\n"),
-        (Method::GET, "/api/check-liveness/v1") => liveness(shard),
-        (Method::POST, "/api/inject/v1") => inject::inject(shard, &caller, request).await,
-        (Method::GET, "/metrics") => {
+    if path.starts_with(console::PREFIX) {
+        return console::answer(shard, &request, &caller).await;
+    }
+    match endpoints::find(request.method.as_str(), &path) {
+        Asked::Call(call) => answer(shard, call, request, &caller).await,
+        Asked::Methods(methods) => {
+            let text = format!("{path} takes {}\n", methods.join(", "));
+            Response::text(StatusCode::METHOD_NOT_ALLOWED, text)
+                .header(http::header::ALLOW, &methods.join(", "))
+        }
+        Asked::Unknown(near) => {
+            let hint = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+            Response::text(StatusCode::NOT_FOUND, format!("no such path: {path}{hint}\n"))
+        }
+    }
+}
+
+async fn answer(shard: &Rc<Shard>, call: Call, request: Request, caller: &AuthInfo) -> Response {
+    match call {
+        Call::Home => Response::text(StatusCode::OK, "ringmta\n"),
+        Call::OpenApi => Response::json(&openapi::document()),
+        Call::ApiPage => openapi::page(),
+        Call::Liveness => liveness(shard),
+        Call::Inject => inject::inject(shard, caller, request).await,
+        Call::Metrics => {
             let sum = ask::metrics(&shard.process).await;
             let text = sum.prometheus(request.query.get("prefix").unwrap_or(""));
             Response::bytes("text/plain; version=0.0.4; charset=utf-8", text)
         }
-        (Method::GET, "/metrics.json") => {
+        Call::MetricsJson => {
             let sum = ask::metrics(&shard.process).await;
             Response::json(&sum.json(request.query.get("prefix").unwrap_or("")))
         }
-        (_, "/api/admin/suspend/v1") => admin_path(shard, What::Suspend, &request, &caller).await,
-        (_, "/api/admin/suspend-ready-q/v1") => {
-            admin_path(shard, What::SuspendReady, &request, &caller).await
-        }
-        (_, "/api/admin/bounce/v1") => admin_path(shard, What::Bounce, &request, &caller).await,
-        (Method::POST, "/api/admin/bump-config-epoch") => {
-            shard.process.policy_shared.bump_epoch();
-            Response::text(StatusCode::OK, "OK\n")
-        }
-        (Method::POST, "/api/admin/set_diagnostic_log_filter/v1") => log_filter(&request),
-        (Method::POST, "/api/admin/reload/v1") => match reload::ask(&shard.process).await {
+        Call::MachineInfo => facts::info(&shard.process).await,
+        Call::Suspend => orders(shard, What::Suspend, &request, caller).await,
+        Call::SuspendReady => orders(shard, What::SuspendReady, &request, caller).await,
+        Call::Bounce => orders(shard, What::Bounce, &request, caller).await,
+        Call::Hold => orders(shard, What::Hold, &request, caller).await,
+        Call::Release => by_hand::release(shard, &request).await,
+        Call::TryNow => by_hand::try_now(shard, &request).await,
+        Call::Delete => by_hand::delete(shard, &request, who(caller)).await,
+        Call::Rebind => by_hand::rebind(shard, &request, &who(caller)).await,
+        Call::Abort => by_hand::abort(shard, &request).await,
+        Call::Xfer => Response::text(StatusCode::NOT_IMPLEMENTED, NO_XFER),
+        Call::BumpEpoch => process_wide::bump_epoch(shard, &who(caller)).await,
+        Call::LogFilter => process_wide::log_filter(shard, &request, &who(caller)).await,
+        Call::Settings => process_wide::settings(shard).await,
+        Call::Reload => match reload::ask(&shard.process).await {
             Ok(()) => Response::text(StatusCode::OK, "reloaded\n"),
             Err(why) => Response::text(StatusCode::UNPROCESSABLE_ENTITY, why + "\n"),
         },
-        (Method::GET, "/api/admin/inspect-sched-q/v1") => {
-            let most = request.query.number("limit").ok().flatten().unwrap_or(5);
-            queue_question(shard, &request, |name| Inspect::Scheduled(name, most as usize)).await
+        Call::SpoolCompact => by_hand::compact(shard, &request).await,
+        Call::InspectMessage => questions::message(shard, &request).await,
+        Call::InspectScheduled => questions::scheduled(shard, &request).await,
+        Call::InspectReady => questions::ready(shard, &request).await,
+        Call::ReadyStates => questions::ready_states(shard, &request).await,
+        Call::ResolvePath => questions::path(shard, &request).await,
+        Call::TraceServer => trace::open(shard, &request, false),
+        Call::TraceClient => trace::open(shard, &request, true),
+        Call::Queues => Response::json(&ask::inspect(&shard.process, Inspect::Queues).await),
+        Call::Why => why::ask::why(shard, &request).await,
+        Call::Find => find::find(shard, &request).await,
+        Call::Hooks => hooks::list(shard).await,
+        Call::DeadLetters => hooks::show(shard, &request).await,
+        Call::Replay => hooks::replay(shard, &request).await,
+        Call::SelfCheck => self_check(shard).await,
+        Call::Memory => {
+            let shards = ask::inspect(&shard.process, Inspect::Memory).await;
+            Response::text(StatusCode::OK, facts::memory(shards).await)
         }
-        (Method::GET, "/api/admin/inspect-ready-q/v1") => {
-            queue_question(shard, &request, Inspect::Ready).await
+        Call::TaskDump => {
+            let shards = ask::each(&shard.process, Inspect::Tasks).await;
+            Response::text(StatusCode::OK, facts::dump(&shards))
         }
-        (Method::GET, "/api/admin/inspect-message/v1") => inspect_message(shard, &request).await,
-        (Method::GET, "/api/admin/queues/v1") => {
-            Response::json(&ask::inspect(&shard.process, Inspect::Queues).await)
-        }
-        (_, path) if path.starts_with(console::PREFIX) => {
-            console::answer(shard, &request, &caller).await
-        }
-        (Method::GET, "/api/admin/hooks/v1") => hooks::list(shard).await,
-        (Method::GET, "/api/admin/hooks/dead-letters/v1") => hooks::show(shard, &request).await,
-        (Method::POST, "/api/admin/hooks/replay/v1") => hooks::replay(shard, &request).await,
-        (Method::GET, "/api/admin/self-check/v1") => self_check(shard).await,
-        _ => Response::text(StatusCode::NOT_FOUND, format!("no such path: {path}\n")),
     }
 }
+
+const NO_XFER: &str =
+    "xfer is not done by this engine: messages stay on the node that accepted them; to empty a node, let it deliver\n";
 
 /// Who gives an order, for those who ask later.
 fn who(caller: &AuthInfo) -> String {
@@ -180,20 +216,6 @@ async fn self_check(shard: &Rc<Shard>) -> Response {
     Response::json(&answer)
 }
 
-/// Sets what the engine says on stderr: `{"filter": "debug"}`.
-fn log_filter(request: &Request) -> Response {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Asked {
-        filter: String,
-    }
-    let asked = serde_json::from_slice::<Asked>(&request.body).map_err(|error| error.to_string());
-    match asked.and_then(|asked| diagnostics::set_filter(&asked.filter)) {
-        Ok(()) => Response::text(StatusCode::OK, "OK\n"),
-        Err(why) => Response::text(StatusCode::BAD_REQUEST, why + "\n"),
-    }
-}
-
 fn liveness(shard: &Shard) -> Response {
     let unavailable = |why: &str| Response::text(StatusCode::SERVICE_UNAVAILABLE, why.to_string());
     if !shard.process.ready.load(Ordering::Relaxed) {
@@ -205,69 +227,11 @@ fn liveness(shard: &Shard) -> Response {
     }
 }
 
-async fn admin_path(
-    shard: &Rc<Shard>,
-    what: What,
-    request: &Request,
-    caller: &AuthInfo,
-) -> Response {
+async fn orders(shard: &Rc<Shard>, what: What, request: &Request, caller: &AuthInfo) -> Response {
     match request.method {
         Method::GET => admin::list(shard, what).await,
         Method::POST => admin::post(shard, what, request, who(caller)).await,
         Method::DELETE => admin::delete(shard, what, request).await,
         _ => Response::text(StatusCode::METHOD_NOT_ALLOWED, "GET, POST or DELETE\n"),
-    }
-}
-
-/// One shard's answer as it is; several are merged: messages joined, counts added.
-async fn queue_question(
-    shard: &Rc<Shard>,
-    request: &Request,
-    question: impl Fn(String) -> Inspect,
-) -> Response {
-    let Some(name) = request.query.get("queue_name") else {
-        return Response::text(StatusCode::BAD_REQUEST, "missing parameter `queue_name`\n");
-    };
-    let answers = ask::inspect(&shard.process, question(name.to_string())).await;
-    let mut answers = answers.into_iter();
-    let Some(mut sum) = answers.next() else {
-        return Response::text(StatusCode::NOT_FOUND, format!("no queue called {name}\n"));
-    };
-    for other in answers {
-        merge(&mut sum, other);
-    }
-    Response::json(&sum)
-}
-
-fn merge(sum: &mut Value, other: Value) {
-    if let (Some(messages), Some(more)) =
-        (sum["messages"].as_array_mut(), other["messages"].as_array())
-    {
-        messages.extend(more.iter().cloned());
-    }
-    for field in ["num_scheduled", "count"] {
-        if let (Some(a), Some(b)) = (sum[field].as_u64(), other[field].as_u64()) {
-            sum[field] = json!(a + b);
-        }
-    }
-    for field in ["ready_count", "connection_count", "idle_connections"] {
-        if let (Some(a), Some(b)) = (sum["state"][field].as_u64(), other["state"][field].as_u64()) {
-            sum["state"][field] = json!(a + b);
-        }
-    }
-}
-
-async fn inspect_message(shard: &Rc<Shard>, request: &Request) -> Response {
-    let Some(id) = request.query.get("id") else {
-        return Response::text(StatusCode::BAD_REQUEST, "missing parameter `id`\n");
-    };
-    let want_body = request.query.get("want_body").is_some_and(|v| v != "false");
-    let question = Inspect::Message(id.to_string(), want_body);
-    match ask::inspect(&shard.process, question).await.into_iter().next() {
-        Some(found) => Response::json(&json!({"id": id, "message": found})),
-        None => Response::text(
-            StatusCode::NOT_FOUND,
-            format!("no message {id} waits here: it was never here, or it has left\n"),
-        ),
     }
 }

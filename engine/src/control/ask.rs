@@ -1,7 +1,7 @@
 //! Questions to every shard and their answers, within a deadline.
 
 use crate::control::machine;
-use crate::limits::MESH_ANSWER_SECS;
+use crate::limits::{MESH_ANSWER_SECS, PATH_ANSWER_SECS};
 use futures::channel::oneshot;
 use ringmta_events::metrics::Snapshot;
 use ringmta_io::{deadline, mono_nanos};
@@ -68,6 +68,18 @@ pub async fn inspect(process: &Process, question: Inspect) -> Vec<Value> {
 /// Every shard's answer to a question; none for a shard that gave none.
 pub async fn each(process: &Process, question: Inspect) -> Vec<(usize, Option<Value>)> {
     all(process, |answer| Letter::Inspect(question.clone(), answer)).await
+}
+
+/// The answer of the first of `shards` that gives one.
+pub async fn first(
+    process: &Process,
+    shards: std::ops::Range<usize>,
+    question: Inspect,
+) -> Option<Value> {
+    let limit = Duration::from_secs(PATH_ANSWER_SECS);
+    let letter = |answer| Letter::Inspect(question.clone(), answer);
+    let answers = some(process, shards, limit, letter).await;
+    answers.into_iter().find_map(|(_, answer)| answer.filter(|answer| !answer.is_null()))
 }
 
 /// Puts an order in force everywhere. The answer is what a bounce has taken, by scheduled queue.

@@ -1,13 +1,13 @@
 //! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
 
 use crate::console;
-use crate::control::hooks;
-use crate::limits::LIST_MAX;
+use crate::control::order_view::order_json;
+use crate::control::why::message::Place;
+use crate::control::{facts, hooks, ready_view, why};
+use crate::limits::{LIST_MAX, SAMPLE_READ_SECS};
 use ringmta_io::{mono_nanos, steady_millis, unix_nanos};
-use ringmta_policy::{MessageId, OptionTable};
-use ringmta_queue::model::ReadyQueue;
+use ringmta_policy::{Message, MessageId, OptionTable};
 use ringmta_queue::model::{Item, Kept, ScheduledQueue};
-use ringmta_queue::orders::{About, Order};
 use ringmta_shard::check;
 use ringmta_shard::mesh::Inspect;
 use ringmta_shard::places;
@@ -23,77 +23,96 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
             let orders = shard.queues.orders.list(steady_millis());
             orders.iter().map(|order| order_json(shard, order)).collect()
         }
-        Inspect::Scheduled(name, most) => scheduled(shard, &name, most),
-        Inspect::Ready(name) => ready(shard, &name),
+        Inspect::Scheduled(name, most, want_body) => scheduled(shard, &name, most, want_body).await,
+        Inspect::Ready(name, with_scheduled) => ready_view::ready(shard, &name, with_scheduled),
+        Inspect::ReadyStates(names) => ready_view::states(shard, &names),
+        Inspect::Memory => facts::memory_of(shard),
+        Inspect::Tasks => facts::tasks_of(shard),
+        // Asked of the stage that knows.
+        Inspect::Path(..) => Value::Null,
         Inspect::Message(id, want_body) => message(shard, &id, want_body).await,
         Inspect::Queues => queues(shard),
         Inspect::FindQueues(part, most) => console::queues::of_shard(shard, &part, most).await,
         Inspect::Hooks => hooks::of_shard(shard),
         Inspect::SelfCheck => json!(check::check(shard)),
+        Inspect::Why(about, name) => why::of_shard(shard, about, &name).await,
     }
 }
 
-fn order_json(shard: &Shard, order: &Order) -> Value {
-    let left = order.until_millis.saturating_sub(steady_millis());
-    let duration = ringmta_policy::format_duration(std::time::Duration::from_millis(left));
-    let expires = rfc3339(order.until_millis * 1_000_000);
-    let mut base = json!({"id": order.id, "reason": order.reason, "duration": duration});
-    if order.placed_millis > 0 {
-        base["created"] = rfc3339(order.placed_millis * 1_000_000).into();
-        base["created_by"] = order.by.as_str().into();
-    }
-    let (kind, more) = match &order.about {
-        About::Suspend(selector) => ("suspend", json!(selector)),
-        About::SuspendReady(name) => ("suspend-ready-q", json!({"name": name, "expires": expires})),
-        About::Bounce { selector, .. } => {
-            let mut more = json!(selector);
-            let bounced = shard.queues.orders.bounced_by(&order.id);
-            more["total_bounced"] = json!(bounced.values().sum::<u64>());
-            more["bounced"] = json!(bounced);
-            ("bounce", more)
-        }
-    };
-    let mut out = json!({"kind": kind});
-    for part in [base, more] {
-        if let (Value::Object(out), Value::Object(part)) = (&mut out, part) {
-            out.extend(part.into_iter().filter(|(_, value)| !value.is_null()));
-        }
-    }
-    out
-}
-
-fn scheduled(shard: &Shard, name: &str, most: usize) -> Value {
+async fn scheduled(shard: &Shard, name: &str, most: usize, want_body: bool) -> Value {
     let Some(queue) = shard.queues.scheduled.borrow().get(name).cloned() else {
         return Value::Null;
     };
-    let mut messages = Vec::new();
-    let mut waiting = 0;
-    let most = most.min(LIST_MAX);
-    let timers = shard.queues.timers.borrow();
-    for (due, item) in timers.iter().filter(|(_, item)| Rc::ptr_eq(&item.queue, &queue)) {
-        waiting += 1;
-        if messages.len() < most {
-            messages.push(item_json(item, Some(due)));
+    let (waiting, sample) = sample(shard, &queue, most.min(LIST_MAX));
+    let end = mono_nanos() + SAMPLE_READ_SECS * 1_000_000_000;
+    let mut messages = Vec::with_capacity(sample.len());
+    for (at, id, mut known) in sample {
+        if mono_nanos() > end {
+            break;
         }
-    }
-    for item in queue.waiting.borrow().iter() {
-        waiting += 1;
-        if messages.len() < most {
-            messages.push(item_json(item, None));
-        }
+        known["message"] = match places::load(shard, at, id).await {
+            Ok(message) => {
+                let mut told = message_json(&message, want_body);
+                told["due"] = known["due"].clone();
+                told["num_attempts"] = known["attempts"].clone();
+                told
+            }
+            Err(why) => json!({"error": why}),
+        };
+        messages.push(known);
     }
     let suspended = shard.queues.orders.suspended(name, &queue.parts, steady_millis());
+    let last_used = mono_nanos().saturating_sub(queue.last_used.get());
     json!({
         "queue_name": name,
         "messages": messages,
         "num_scheduled": waiting,
         "count": queue.count.get(),
         "queue_config": queue.config().shown().to_json(),
+        "set_by": queue.made.borrow().of("protocol"),
         "ready_queues": ready_names(&queue),
         "suspended_until": suspended.map(|held| rfc3339(held.until_millis * 1_000_000)),
         "last_trouble": *queue.last_trouble.borrow(),
         "delayed_metric": 0,
         "now": rfc3339(unix_nanos()),
+        "last_changed": rfc3339(unix_nanos().saturating_sub(last_used)),
+    })
+}
+
+type Sampled = (Kept, MessageId, Value);
+
+/// How many messages wait in `queue`, and some of them.
+fn sample(shard: &Shard, queue: &Rc<ScheduledQueue>, most: usize) -> (usize, Vec<Sampled>) {
+    let (mut messages, mut waiting) = (Vec::new(), 0);
+    let timers = shard.queues.timers.borrow();
+    for (due, item) in timers.iter().filter(|(_, item)| Rc::ptr_eq(&item.queue, queue)) {
+        waiting += 1;
+        if messages.len() < most {
+            messages.push((item.at, item.id, item_json(item, Some(due))));
+        }
+    }
+    for item in queue.waiting.borrow().iter() {
+        waiting += 1;
+        if messages.len() < most {
+            messages.push((item.at, item.id, item_json(item, None)));
+        }
+    }
+    (waiting, messages)
+}
+
+/// What a message says of itself.
+fn message_json(message: &Message, want_body: bool) -> Value {
+    let to: Vec<String> = message.recipients().iter().map(|r| r.email().to_string()).collect();
+    let data = want_body.then(|| {
+        let body = message.body().unwrap_or_default();
+        String::from_utf8_lossy(&body).into_owned()
+    });
+    json!({
+        "sender": message.sender().email(),
+        "recipient": to,
+        "meta": message.meta(|meta| Value::Object(meta.clone())),
+        "scheduling": message.scheduling().map_or(Value::Null, |s| s.to_json()),
+        "data": data,
     })
 }
 
@@ -103,47 +122,16 @@ fn ready_names(queue: &ScheduledQueue) -> Vec<String> {
 }
 
 fn item_json(item: &Item, due_millis: Option<u64>) -> Value {
+    facts_json((item.id, item.at, item.attempts), due_millis)
+}
+
+fn facts_json((id, at, attempts): (MessageId, Kept, u16), due_millis: Option<u64>) -> Value {
     json!({
-        "id": item.id.to_string(),
-        "attempts": item.attempts,
-        "created": rfc3339(item.id.created_unix_nanos()),
+        "id": id.to_string(),
+        "attempts": attempts,
+        "created": rfc3339(id.created_unix_nanos()),
         "due": due_millis.map(|due| rfc3339(due * 1_000_000)),
-        "bytes": item.at.bytes(),
-    })
-}
-
-fn ready(shard: &Shard, name: &str) -> Value {
-    let Some(queue) = shard.queues.ready.borrow().get(name).cloned() else { return Value::Null };
-    ready_json(&queue)
-}
-
-fn ready_json(queue: &ReadyQueue) -> Value {
-    let path = queue.path();
-    let plan = queue.plan.borrow();
-    let blocked = queue.blocked_until.get().saturating_sub(mono_nanos());
-    let suspended = Some(queue.held_until.get()).filter(|until| *until > steady_millis());
-    let hosts: Vec<_> =
-        plan.hosts.iter().map(|host| json!({"name": host.name, "addr": host.addr})).collect();
-    json!({
-        "queue_name": queue.name,
-        "mx": {"site_name": plan.site, "hosts": hosts},
-        "egress_source": queue.source_name(),
-        "egress_pool": queue.pool,
-        "protocol": queue.carrier.borrow().kind(),
-        "state": {
-            "ready_count": queue.len(),
-            "connection_count": queue.connections.get(),
-            "connection_limited": queue.wants_lease.get(),
-            "blocked_for_ms": blocked / 1_000_000,
-            "suspended": suspended.map(|at| rfc3339(at * 1_000_000)),
-            "connections_all_shards": queue.leases(),
-            "idle_connections": queue.idle_connections(),
-            "failures_in_a_row": queue.failures.get(),
-            "last_trouble": *queue.last_trouble.borrow(),
-        },
-        "path_config": path.shown().to_json(),
-        "constraints": ringmta_policy::Ceilings::of_path(&path).to_json(),
-        "now": rfc3339(unix_nanos()),
+        "bytes": at.bytes(),
     })
 }
 
@@ -173,59 +161,35 @@ fn queues(shard: &Shard) -> Value {
 
 /// What is kept of message `id`, when this shard has it.
 pub fn find(shard: &Shard, id: MessageId) -> Option<Kept> {
-    with_item(shard, id, |item, _, _| item.at)
-}
-
-fn with_item<R>(
-    shard: &Shard,
-    id: MessageId,
-    tell: impl FnOnce(&Item, &str, Option<u64>) -> R,
-) -> Option<R> {
-    let timers = shard.queues.timers.borrow();
-    if let Some((due, item)) = timers.iter().find(|(_, item)| item.id == id) {
-        return Some(tell(item, "waits for its due time", Some(due)));
-    }
-    for queue in shard.queues.scheduled.borrow().values() {
-        if let Some(item) = queue.waiting.borrow().iter().find(|item| item.id == id) {
-            return Some(tell(item, "waits for a route or for room", None));
-        }
-    }
-    for queue in shard.queues.ready.borrow().values() {
-        if let Some(item) = queue.items.borrow().iter().find(|item| item.id == id) {
-            return Some(tell(item, "waits for a connection", None));
-        }
-    }
-    let what = "is about to be failed, expired or held";
-    shard.queues.to_end.find(|(item, _)| item.id == id, |(item, _)| tell(item, what, None))
+    why::message::find(shard, id).map(|(facts, _)| facts.at)
 }
 
 async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
     let Ok(id) = id.parse::<MessageId>() else { return Value::Null };
-    let known = with_item(shard, id, |item, state, due| {
-        let mut known = item_json(item, due);
-        known["state"] = state.into();
-        known["queue"] = item.queue.name.to_string().into();
-        known["last_trouble"] = item.queue.last_trouble.borrow().clone().into();
-        known["shard"] = shard.index.into();
-        let (name, parts) = (&item.queue.name, &item.queue.parts);
-        if let Some(held) = shard.queues.orders.suspended(name, parts, steady_millis()) {
-            known["state"] = format!("is held by an operator: {}", held.reason).into();
-            known["suspended_until"] = rfc3339(held.until_millis * 1_000_000).into();
-        }
-        (item.at, known)
-    });
-    let Some((at, mut known)) = known else { return Value::Null };
+    let Some((facts, place)) = why::message::find(shard, id) else { return Value::Null };
+    let answer = why::message::state(shard, &facts, &place);
+    let due = match place {
+        Place::Timer(due) => Some(due),
+        _ => None,
+    };
+    let (at, queue) = (facts.at, &facts.queue);
+    let mut known = facts_json((id, at, facts.attempts), due);
+    known["state"] = answer.state.words().says.into();
+    known["because"] = json!(answer.because);
+    known["queue"] = queue.name.to_string().into();
+    known["last_trouble"] = queue.last_trouble.borrow().clone().into();
+    known["shard"] = shard.index.into();
+    if let Some(held) = shard.queues.orders.suspended(&queue.name, &queue.parts, steady_millis()) {
+        known["suspended_until"] = rfc3339(held.until_millis * 1_000_000).into();
+    }
     match places::load(shard, at, id).await {
         Ok(message) => {
-            known["sender"] = message.sender().email().into();
-            known["recipient"] =
-                message.recipients().iter().map(|r| r.email().to_string()).collect();
-            known["meta"] = message.meta(|meta| Value::Object(meta.clone()));
-            known["scheduling"] = message.scheduling().map_or(Value::Null, |s| s.to_json());
-            if want_body {
-                let body = message.body().unwrap_or_default();
-                known["data"] = String::from_utf8_lossy(&body).into();
+            if let Value::Object(told) = message_json(&message, want_body) {
+                for (field, value) in told {
+                    known[field] = value;
+                }
             }
+            known["num_attempts"] = known["attempts"].clone();
         }
         Err(why) => known["error"] = why.into(),
     }

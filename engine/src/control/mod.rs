@@ -1,16 +1,32 @@
 //! The faces to operators: HTTP API, metrics, admin.
 //!
-//! Layout: [`http`] HTTP/1.1 over the shard's sockets · [`api`] the paths · [`admin`] orders over
-//! all shards · [`orders`] an order on one shard · [`inspect`] questions about one shard ·
-//! [`hooks`] hooks and their dead letters · [`ask`] questions to all shards · [`reload`] the policy anew on all of them · [`auth`] who may.
+//! Layout: [`endpoints`] the paths there are · [`api`] serves them · [`openapi`] tells of them · [`auth`] who may ·
+//! [`admin`] orders over all shards · [`orders`] an order on one shard · [`by_hand`] and [`acts`] what is done with single
+//! messages · [`moves`] rebind · [`questions`], [`inspect`] and [`ready_view`] what is in queues · [`why`] why it is there ·
+//! [`find`] what became of it · [`facts`] the machine and the process, `machine` the same in metrics · [`process_wide`] and [`settings`] what operators set · [`trace`] sessions as they happen · [`hooks`] hooks and
+//! their dead letters · [`ask`] questions to all shards · [`reload`] the policy anew on all of them.
 
+pub mod acts;
 pub mod admin;
 pub mod api;
 pub mod ask;
 pub mod auth;
+pub mod by_hand;
+pub mod endpoints;
+pub mod facts;
+pub mod find;
 pub mod hooks;
 pub mod inspect;
 mod machine;
+pub mod moves;
+pub mod openapi;
+pub mod order_view;
 pub mod orders;
 pub mod policy_calls;
+pub mod process_wide;
+pub mod questions;
+pub mod ready_view;
 pub mod reload;
+pub mod settings;
+pub mod trace;
+pub mod why;

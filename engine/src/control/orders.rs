@@ -3,13 +3,15 @@
 use crate::limits::MESH_RETRY_MS;
 use ringmta_egress::limits::ROUTE_SECS;
 use ringmta_io::{self as io, steady_millis};
+use ringmta_policy::MessageId;
 use ringmta_queue::limits::WORK_TASKS;
 use ringmta_queue::model::{Item, ScheduledQueue};
 use ringmta_queue::order_counts::Bounced;
-use ringmta_queue::orders::{About, Order, Selector};
+use ringmta_queue::orders::{About, Order};
 use ringmta_shard::admit;
 use ringmta_shard::state::Shard;
 use ringmta_shard::{flow, places};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -45,7 +47,7 @@ fn unconfigured(shard: &Shard, order: &Order) -> Vec<Rc<ScheduledQueue>> {
     let may_hold = |queue: &ScheduledQueue| match &order.about {
         About::Suspend(selector) => selector.matches(&queue.name, &queue.parts),
         About::SuspendReady(_) => true,
-        About::Bounce { .. } => false,
+        About::Bounce { .. } | About::Hold(_) => false,
     };
     let all = shard.queues.scheduled.borrow();
     let unknown = all.values().filter(|queue| {
@@ -75,11 +77,18 @@ pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
     let mut taken = replaced.map(|order| held_by(shard, &order)).unwrap_or_default();
     match &about {
         About::SuspendReady(name) => look_at_ready(shard, name),
-        About::Suspend(meant) if !is_over => taken.append(&mut take_moving(shard, meant)),
+        About::Suspend(meant) if !is_over => {
+            let is_meant = |item: &Item| meant.matches(&item.queue.name, &item.queue.parts);
+            taken.append(&mut take_moving(shard, is_meant));
+        }
+        About::Hold(id) if !is_over => {
+            let id = id.parse::<MessageId>().ok();
+            taken.append(&mut take_moving(shard, |item| Some(item.id) == id));
+        }
         About::Bounce { selector, .. } if !is_over => {
             let meant = |item: &Item| selector.matches(&item.queue.name, &item.queue.parts);
             taken.append(&mut shard.queues.timers.borrow_mut().take_where(meant));
-            taken.append(&mut take_moving(shard, selector));
+            taken.append(&mut take_moving(shard, meant));
         }
         _ => {}
     }
@@ -93,32 +102,43 @@ pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
 }
 
 /// Takes what waits in scheduled queues for a route, a turn or room, and in ready queues.
-fn take_moving(shard: &Shard, meant: &Selector) -> Vec<Item> {
+pub fn take_moving(shard: &Shard, is_meant: impl Fn(&Item) -> bool + Copy) -> Vec<Item> {
     let mut taken = Vec::new();
     for queue in shard.queues.scheduled.borrow().values() {
-        if !queue.deferred_inject && meant.matches(&queue.name, &queue.parts) {
-            taken.extend(queue.waiting.borrow_mut().drain(..));
+        if !queue.deferred_inject {
+            take_from(&mut queue.waiting.borrow_mut(), is_meant, &mut taken);
         }
     }
     for ready in shard.queues.ready.borrow().values() {
-        let mut items = ready.items.borrow_mut();
-        let is_meant = |item: &Item| meant.matches(&item.queue.name, &item.queue.parts);
-        if items.iter().any(is_meant) {
-            let all = std::mem::take(&mut *items);
-            let (gone, stay): (Vec<_>, Vec<_>) = all.into_iter().partition(is_meant);
-            items.extend(stay);
-            taken.extend(gone);
-        }
+        take_from(&mut ready.items.borrow_mut(), is_meant, &mut taken);
     }
     taken
+}
+
+fn take_from(
+    items: &mut VecDeque<Item>,
+    is_meant: impl Fn(&Item) -> bool + Copy,
+    taken: &mut Vec<Item>,
+) {
+    if items.iter().any(is_meant) {
+        let all = std::mem::take(items);
+        let (gone, stay): (Vec<_>, Vec<_>) = all.into_iter().partition(is_meant);
+        items.extend(stay);
+        taken.extend(gone);
+    }
 }
 
 /// Takes the messages that wait for the end of a suspension: those that were held until then. One held by a second order
 /// as well is held again when it is looked at.
 fn held_by(shard: &Shard, order: &Order) -> Vec<Item> {
+    let message = match &order.about {
+        About::Hold(id) => id.parse::<MessageId>().ok(),
+        _ => None,
+    };
     let may_hold = |item: &Item| match &order.about {
         About::Suspend(selector) => selector.matches(&item.queue.name, &item.queue.parts),
         About::SuspendReady(_) => true,
+        About::Hold(_) => Some(item.id) == message,
         About::Bounce { .. } => false,
     };
     let due_of = |item: &Item| {

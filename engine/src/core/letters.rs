@@ -7,7 +7,7 @@ use crate::control::{self, reload};
 use ringmta_accept::listener;
 use ringmta_events::metrics::Snapshot;
 use ringmta_io as io;
-use ringmta_shard::mesh::Letter;
+use ringmta_shard::mesh::{Inspect, Letter};
 use ringmta_shard::{certificates, leases, Shard};
 use std::rc::Rc;
 
@@ -32,9 +32,7 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
     match letter {
         Letter::Lease(limit) => leases::handed_over(shard, limit),
         Letter::Wanted(limit) => leases::wanted(shard, &limit),
-        Letter::Socket { socket, listener } => {
-            listener::serve_socket(shard, socket, listener);
-        }
+        Letter::Socket { socket, listener } => listener::serve_socket(shard, socket, listener),
         Letter::Metrics(answer) => drop(answer.send(snapshot(core))),
         Letter::Sample(answer) => drop(answer.send(Box::new(shard.sample()))),
         Letter::Order(order, answer) => {
@@ -42,6 +40,19 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
         }
         Letter::Cancel(id, answer) => {
             let _ = answer.send(control::orders::cancel(shard, &id));
+        }
+        Letter::Watch(viewer) => shard.trace.watch(viewer),
+        Letter::Act(act, answer) => {
+            let shard = shard.clone();
+            io::spawn(async move {
+                let _ = answer.send(control::acts::act(&shard, *act).await);
+            });
+        }
+        Letter::Inspect(Inspect::Path(domain, source), answer) => {
+            let egress = core.egress.clone();
+            io::spawn(async move {
+                let _ = answer.send(control::ready_view::path(&egress, &domain, &source).await);
+            });
         }
         Letter::Inspect(question, answer) => {
             let shard = shard.clone();

@@ -128,6 +128,7 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
         events: Rc::new(events),
         accounting,
         metrics: Metrics::default(),
+        trace: Default::default(),
         guesses: Guesses::of(shards),
         process,
     });

@@ -462,7 +462,7 @@ fn what_is_said_can_be_asked_for() {
         engine.send("POST", "/api/admin/set_diagnostic_log_filter/v1", text.as_bytes()).status
     };
     mail("first");
-    assert_eq!(filter("{}"), 400);
+    assert_eq!(filter("{}"), 422);
     assert_eq!(filter("{\"filter\": \"ringmta=loud\"}"), 400);
     mail("second");
     assert_eq!(filter("{\"filter\": \"info\"}"), 200);

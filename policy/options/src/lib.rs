@@ -31,6 +31,7 @@ mod key_source;
 pub mod limits;
 mod listener;
 mod logs;
+mod made;
 pub mod mta_sts;
 pub mod plain;
 mod protocol;
@@ -63,6 +64,7 @@ pub use logs::{
     AccountingLog, HttpLogHook, LocalLogs, LogDispositionHook, LogHook, LogRecordSelect, Patterns,
     RecordParams, RECORD_TYPES,
 };
+pub use made::{MadeAt, Placed};
 pub use mta_sts::{StsMode, StsPolicy};
 pub use plain::Plain;
 pub use protocol::{LuaProtocol, MaildirProtocol, MxEntry, Protocol};

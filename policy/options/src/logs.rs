@@ -32,6 +32,14 @@ option_table! {
         headers: Vec<String> = Vec::new(),
         /// Other settings for single record types, or for `Any` other.
         per_record: BTreeMap<String, RecordParams> = BTreeMap::new(),
+        /// Write an index of ids, addresses and Message-IDs with each segment, in the folder `.index`, so that `ringmta ctl find` answers at once. Segments are then rows of zstd frames: readers must read on over their ends, as zstdcat does.
+        index: bool = false,
+        /// Age at which a finished segment is removed (duration); never unless given.
+        keep_for: Option<Duration> = None,
+        /// Bytes of all segments together; beyond it the oldest are removed.
+        keep_bytes: Option<u64> = None,
+        /// Free space on the disk of the log; below it the oldest segments are removed.
+        keep_free_space: Option<MinFree> = None,
         /// Event that decides which records are written: it gets the message and the record, and what it does not answer with `false` is written.
         filter_event: Option<String> = None,
         /// Free space below which new mail is refused.

@@ -32,8 +32,7 @@ const OTHER_EVENTS: [(&str, &str); 4] = [
 ];
 
 /// Events that have a definition, so that handlers are taken, but no moment in the engine yet.
-const NOT_FIRED: [(&str, &str); 3] = [
-    ("rebind_message", "there is no rebind order yet"),
+const NOT_FIRED: [(&str, &str); 2] = [
     ("xfer_message_received", "messages stay on the node that accepted them"),
     ("shutdown_logging", "logs are closed by the engine"),
 ];
@@ -344,4 +343,7 @@ fn options(out: &mut String) {
         let _ = writeln!(out, "| `{}` | {all} | {honoured} | {quiet} | {refused} |", t.call);
     }
     out.push_str(&rest);
+    // Of the engine's face to clients no table here knows.
+    out.push('\n');
+    out.push_str(include_str!("api.md"));
 }

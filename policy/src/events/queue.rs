@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mlua::{Function, Table, Value};
 use ringmta_mail::message::Message;
-use ringmta_options::{EgressPath, EgressPool, EgressSource, QueueConfig};
+use ringmta_options::{EgressPath, EgressPool, EgressSource, Placed, QueueConfig};
 
 use crate::loading::policy::Policy;
 use crate::vm::error::PolicyError;
@@ -22,10 +22,10 @@ impl Policy {
         tenant: Option<&str>,
         campaign: Option<&str>,
         routing_domain: Option<&str>,
-    ) -> Result<Option<QueueConfig>> {
+    ) -> Result<Option<Placed<QueueConfig>>> {
         const EVENT: &str = "get_queue_config";
         let r = self.vm.chain(EVENT, (domain, tenant, campaign, routing_domain)).await?;
-        self.typed(EVENT, Policy::first(r))
+        self.placed(EVENT, Policy::first(r))
     }
 
     /// `get_egress_pool`; `None` = no such pool.
@@ -36,10 +36,10 @@ impl Policy {
     }
 
     /// `get_egress_source`; `None` = no such source.
-    pub async fn egress_source(&self, name: &str) -> Result<Option<EgressSource>> {
+    pub async fn egress_source(&self, name: &str) -> Result<Option<Placed<EgressSource>>> {
         const EVENT: &str = "get_egress_source";
         let v = self.vm.single::<Value>(EVENT, name).await?;
-        self.typed(EVENT, v.unwrap_or(Value::Nil))
+        self.placed(EVENT, v.unwrap_or(Value::Nil))
     }
 
     /// `get_egress_path_config`; `None` = defaults.
@@ -48,10 +48,10 @@ impl Policy {
         routing_domain: &str,
         source: &str,
         site: &str,
-    ) -> Result<Option<EgressPath>> {
+    ) -> Result<Option<Placed<EgressPath>>> {
         const EVENT: &str = "get_egress_path_config";
         let v = self.vm.single::<Value>(EVENT, (routing_domain, source, site)).await?;
-        self.typed(EVENT, v.unwrap_or(Value::Nil))
+        self.placed(EVENT, v.unwrap_or(Value::Nil))
     }
 
     /// `throttle_insert_ready_queue`: may push the due time of the message out.
@@ -80,6 +80,18 @@ impl Policy {
             })
             .await
             .map(drop)
+    }
+
+    /// `rebind_message`: an operator moves the message; the handler says where to by its metadata.
+    pub async fn rebind_message(&self, msg: &Message, data: &[(String, String)]) -> Result<()> {
+        const EVENT: &str = "rebind_message";
+        let lent = self.lend(EVENT, msg)?;
+        let table = self.vm.lua.create_table().map_err(|e| self.vm.report(EVENT, &e))?;
+        for (name, value) in data {
+            let set = table.raw_set(name.as_str(), value.as_str());
+            set.map_err(|e| self.vm.report(EVENT, &e))?;
+        }
+        self.vm.single::<()>(EVENT, (lent.object(), table)).await.map(drop)
     }
 
     /// `smtp_client_rewrite_delivery_status`: the code to act on instead.

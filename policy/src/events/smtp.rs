@@ -4,12 +4,15 @@ use mlua::{MultiValue, Value};
 use ringmta_mail::address::EnvelopeAddress;
 use ringmta_mail::conn_meta::{AuthInfo, ConnMeta};
 use ringmta_mail::message::Message;
-use ringmta_options::{EsmtpListener, ListenerDomain, Notes, OptionTable, OptionValue, Overrides};
+use ringmta_options::{
+    EsmtpListener, ListenerDomain, MadeAt, Notes, OptionTable, OptionValue, Overrides, Placed,
+};
+use std::sync::Arc;
 
 use crate::families::message::objects::Auth;
 use crate::loading::policy::Policy;
 use crate::vm::error::PolicyError;
-use crate::vm::lua_value::{to_plain, Object};
+use crate::vm::lua_value::{sections_of, to_plain, Object};
 use crate::vm::option_objects::OptionObject;
 use crate::vm::read_options::options;
 
@@ -213,19 +216,30 @@ impl Policy {
 
     /// The typed options in what a handler returned: an object of `make_*`, or a bare table of the same options.
     pub(crate) fn typed<T: OptionTable>(&self, event: &str, v: Value) -> Result<Option<T>> {
+        Ok(self.placed(event, v)?.map(|placed| placed.options))
+    }
+
+    /// The same, with where the options were made.
+    pub(crate) fn placed<T: OptionTable>(
+        &self,
+        event: &str,
+        v: Value,
+    ) -> Result<Option<Placed<T>>> {
         match &v {
             Value::Nil => return Ok(None),
             Value::UserData(u) => {
                 let object = u.borrow::<OptionObject>().ok();
-                if let Some(t) = object.and_then(|o| o.typed::<T>().cloned()) {
-                    return Ok(Some(t));
+                if let Some(made) = object.as_ref().and_then(|o| o.made::<T>()) {
+                    let (options, at) = (made.typed.clone(), made.at.clone());
+                    return Ok(Some(Placed { options, at }));
                 }
             }
             Value::Table(_) => {
                 let plain = to_plain(&v).map_err(|e| self.vm.report(event, &e))?;
-                return options(&self.vm.ctx, &plain)
-                    .map(Some)
-                    .map_err(|e| self.vm.report(event, &e));
+                let options = options(&self.vm.ctx, &plain);
+                let options = options.map_err(|e| self.vm.report(event, &e))?;
+                let at = MadeAt { call: T::CALL, place: None, sections: sections_of(&v) };
+                return Ok(Some(Placed { options, at: Arc::new(at) }));
             }
             _ => {}
         }

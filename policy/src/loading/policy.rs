@@ -22,6 +22,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Bytes that the values of its VM have.
+    pub fn memory_bytes(&self) -> usize {
+        self.vm.lua.used_memory()
+    }
+
     /// Evaluates a policy file into a new VM. The error names file and line.
     pub fn load(
         path: &Path,

@@ -79,6 +79,11 @@ impl Shared {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// Goes on from an epoch of an earlier life.
+    pub fn resume_epoch(&self, epoch: u64) {
+        self.epoch.fetch_max(epoch, Ordering::AcqRel);
+    }
+
     /// Starts a new configuration epoch.
     pub fn bump_epoch(&self) -> u64 {
         self.epoch.fetch_add(1, Ordering::AcqRel) + 1

@@ -271,7 +271,7 @@ fn helper_modules() {
     );
     let hours = |d: &str, t: Option<&str>| {
         let q = block_on(w.policy.queue_config(d, t, None, None)).unwrap().unwrap();
-        (q.max_age.as_secs() / 3600, q.egress_pool)
+        (q.max_age.as_secs() / 3600, q.options.egress_pool)
     };
     assert_eq!(hours("x.y", None), (1, "unspecified".into()));
     assert_eq!(hours("d.e", None), (2, "unspecified".into()));

@@ -1,5 +1,6 @@
 //! Between Lua values, plain data and JSON.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use mlua::{AnyUserData, IntoLua, Lua, Result, Table, Value};
@@ -220,6 +221,26 @@ pub(crate) fn display(v: &Value) -> String {
 /// A typed borrow of a userdata argument, or an error that says what was expected.
 pub(crate) fn borrow<T: 'static + Clone>(u: &AnyUserData, what: &str) -> Result<T> {
     u.borrow::<T>().map(|v| v.clone()).map_err(|_| mlua::Error::runtime(format!("expected {what}")))
+}
+
+/// Name in the metatable of a table of options under which its sections stand.
+const SECTIONS: &str = "ringmta_sections";
+
+/// Says of a table of options which section of a data file each was read from.
+pub(crate) fn note_sections(lua: &Lua, v: &Value, from: &BTreeMap<String, String>) -> Result<()> {
+    let Value::Table(table) = v else { return Ok(()) };
+    let names = lua.create_table_from(from.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
+    let meta = lua.create_table()?;
+    meta.raw_set(SECTIONS, names)?;
+    table.set_metatable(Some(meta))
+}
+
+/// What [`note_sections`] has said of a table.
+pub(crate) fn sections_of(v: &Value) -> BTreeMap<String, String> {
+    let meta = v.as_table().and_then(Table::metatable);
+    let names = meta.and_then(|meta| meta.raw_get::<Table>(SECTIONS).ok());
+    let pairs = names.iter().flat_map(Table::pairs::<String, String>);
+    pairs.flatten().collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mlua::{IntoLua, Lua, MetaMethod, Result, UserData, UserDataMethods, Value};
 use ringmta_options::plain::{Plain, Portable};
-use ringmta_options::OptionTable;
+use ringmta_options::{MadeAt, OptionTable};
 
 use crate::vm::lua_value::{from_plain, LuaObject};
 
@@ -13,11 +13,13 @@ use crate::vm::lua_value::{from_plain, LuaObject};
 pub(crate) struct Made<T> {
     pub typed: T,
     fields: Plain,
+    /// Where the call stands.
+    pub at: Arc<MadeAt>,
 }
 
 impl<T: OptionTable> Made<T> {
-    pub fn new(typed: T) -> Made<T> {
-        Made { fields: typed.fields(), typed }
+    pub fn new(typed: T, at: MadeAt) -> Made<T> {
+        Made { fields: typed.fields(), typed, at: Arc::new(at) }
     }
 }
 
@@ -49,7 +51,12 @@ pub(crate) struct OptionObject(pub Arc<dyn Portable>);
 impl OptionObject {
     /// The typed options, when the object is of that kind.
     pub fn typed<T: OptionTable>(&self) -> Option<&T> {
-        self.0.as_any().downcast_ref::<Made<T>>().map(|m| &m.typed)
+        self.made::<T>().map(|m| &m.typed)
+    }
+
+    /// The same with where they were made.
+    pub fn made<T: OptionTable>(&self) -> Option<&Made<T>> {
+        self.0.as_any().downcast_ref::<Made<T>>()
     }
 }
 

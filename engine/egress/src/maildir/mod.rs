@@ -4,13 +4,13 @@
 mod place;
 mod write;
 
+use crate::held::Held;
 use crate::maildir::place::Unplaced;
 use crate::{limits, next, outcome};
 use ringmta_io::{self as io, deadline};
 use ringmta_policy::{confinement, EnvelopeAddress, MaildirProtocol};
 use ringmta_queue::model::ReadyQueue;
 use ringmta_shard::delivery::Delivery;
-use ringmta_shard::leases::Leases;
 use ringmta_shard::state::Shard;
 use ringmta_shard::{ending, retry};
 use ringmta_smtp::response::Response;
@@ -23,26 +23,30 @@ use std::time::Duration;
 pub async fn run(
     shard: &Rc<Shard>,
     ready: &Rc<ReadyQueue>,
-    leases: &Leases,
+    held: Held<'_>,
     maildir: &MaildirProtocol,
 ) {
+    let Held { leases, connection } = held;
     let _open = ready.opened();
-    let mut via = ready.via(ringmta_smtp::ids::random_uuid());
+    let mut via = ready.via(connection.session_id.clone());
     via.protocol = "Maildir";
     let most = ready.path().max_deliveries_per_connection;
     let mut stored = 0;
-    while stored < most && !shard.context.stopping.get() {
+    while stored < most && !shard.context.stopping.get() && !connection.is_aborted() {
+        connection.idle();
         if stored > 0 && leases.gives_way_busy(shard, ready, stored) {
             break;
         }
         let Some(delivery) = next::next(shard, ready).await else {
             let stays = !leases.gives_way_idle(shard, ready, stored);
-            if stays && ready.wait_idle(ready.path().idle_timeout).await {
+            let work = ready.wait_idle(ready.path().idle_timeout);
+            if stays && connection.unless_aborted(work).await == Ok(true) {
                 continue;
             }
             break;
         };
         stored += 1;
+        connection.deliver(delivery.item.id);
         deliver(shard, &via, delivery, maildir).await;
     }
 }

@@ -9,7 +9,8 @@ use crate::stage::Egress;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
-    EgressPath, EgressSource, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy, StsMode,
+    EgressPath, EgressSource, Placed, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy,
+    StsMode,
 };
 use ringmta_queue::carrier::Carrier;
 use ringmta_queue::model::ReadyQueue;
@@ -37,7 +38,7 @@ pub async fn run(egress: Rc<Egress>) {
 }
 
 /// Why there is no route.
-struct NoRoute {
+pub(super) struct NoRoute {
     /// What stands in for a peer's response.
     response: Response,
     /// The ready queue that mail would have left by, as far as it is known.
@@ -132,7 +133,8 @@ async fn find(
             )
             .await
             .map_err(|error| policy_failed("get_queue_config", &error))?;
-        let config = config.unwrap_or_default();
+        let (config, at) = config.map_or_else(Default::default, |made| (made.options, made.at));
+        *queue.made.borrow_mut() = at;
         Rc::new(hooks::configured(&egress.shard, parts, config))
     };
     *queue.config.borrow_mut() = config.clone();
@@ -172,7 +174,7 @@ fn never_left(pool: &str, source: &str, site: &str) -> Via {
 }
 
 /// Why there are no hosts.
-enum Unplanned {
+pub(super) enum Unplanned {
     /// There is none.
     Unresolved(plan::Unresolved),
     /// None may be used.
@@ -185,7 +187,7 @@ impl From<Response> for Unplanned {
     }
 }
 
-async fn find_plan(
+pub(super) async fn find_plan(
     egress: &Rc<Egress>,
     queue: &ScheduledQueue,
     config: &QueueConfig,
@@ -245,7 +247,10 @@ fn keep_permitted(queue: &str, domain: &str, plan: &mut Plan) -> Result<(), NoRo
     Err(NoRoute { is_forbidden: true, ..response.into() })
 }
 
-async fn sources(policy: &Policy, pool: &str) -> Result<Vec<(u32, EgressSource)>, Response> {
+async fn sources(
+    policy: &Policy,
+    pool: &str,
+) -> Result<Vec<(u32, Placed<EgressSource>)>, Response> {
     let entries = if pool == UNSPECIFIED {
         vec![(1, UNSPECIFIED.to_string())]
     } else {
@@ -272,7 +277,11 @@ async fn sources(policy: &Policy, pool: &str) -> Result<Vec<(u32, EgressSource)>
                 Response::internal(451, text)
             })?)
         };
-        sources.push((weight, source.unwrap_or(EgressSource { name, ..EgressSource::default() })));
+        let default = || Placed {
+            options: EgressSource { name, ..EgressSource::default() },
+            at: Default::default(),
+        };
+        sources.push((weight, source.unwrap_or_else(default)));
     }
     Ok(sources)
 }
@@ -289,7 +298,7 @@ async fn ready_queue(
     egress: &Rc<Egress>,
     policy: &Policy,
     target: &Target<'_>,
-    source: EgressSource,
+    source: Placed<EgressSource>,
 ) -> Result<Rc<ReadyQueue>, Response> {
     let routing_domain = target.queue.parts.delivery_domain();
     let site = format!("{}->{}@{}", source.name, target.plan.site, target.carrier.name());
@@ -302,11 +311,14 @@ async fn ready_queue(
     let epoch = egress.shard.process.policy_shared.epoch();
     let before = known();
     let fresh = before.clone().filter(|ready| ready.is_path_fresh(mono_nanos(), epoch));
-    let (path, asked) = match fresh {
-        Some(ready) => (ready.path(), ready.path_asked.get()),
+    let (path, path_made, asked) = match fresh {
+        Some(ready) => {
+            let made = ready.path_made.borrow().clone();
+            (ready.path(), made, ready.path_asked.get())
+        }
         None => {
             let asked = (mono_nanos(), epoch);
-            let path: Option<EgressPath> = policy
+            let path: Option<Placed<EgressPath>> = policy
                 .egress_path(routing_domain, &source.name, &target.plan.site)
                 .await
                 .map_err(|error| policy_failed("get_egress_path_config", &error))?;
@@ -314,10 +326,11 @@ async fn ready_queue(
                 Carrier::Lua(_) => hooks::default_path(),
                 Carrier::Smtp | Carrier::Maildir(_) => EgressPath::default(),
             };
-            (Rc::new(path.unwrap_or_else(default)), asked)
+            let path = path.map_or_else(|| (default(), Default::default()), |p| (p.options, p.at));
+            (Rc::new(path.0), path.1, asked)
         }
     };
-    let source = Rc::new(source);
+    let (source, source_made) = (Rc::new(source.options), source.at);
     // Another domain of this site may have made it while policy was asked: there is one of a name.
     let known = if is_planted(Bug::StaleLookup) { before } else { known() };
     if let Some(ready) = known {
@@ -325,7 +338,9 @@ async fn ready_queue(
         if asked.0 >= ready.path_asked.get().0 {
             ready.set_path(path, &egress.shard.process.limits);
             ready.path_asked.set(asked);
+            *ready.path_made.borrow_mut() = path_made;
         }
+        *ready.source_made.borrow_mut() = source_made;
         *ready.plan.borrow_mut() = target.plan.clone();
         *ready.source.borrow_mut() = source;
         *ready.carrier.borrow_mut() = target.carrier.clone();
@@ -343,6 +358,8 @@ async fn ready_queue(
         &egress.shard.process.limits,
     ));
     ready.path_asked.set(asked);
+    *ready.path_made.borrow_mut() = path_made;
+    *ready.source_made.borrow_mut() = source_made;
     ready.held_until.set(egress.shard.queues.orders.ready_held_until(&ready.name));
     egress.shard.queues.ready.borrow_mut().insert(name, ready.clone());
     Ok(ready)

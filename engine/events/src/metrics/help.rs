@@ -7,6 +7,10 @@ pub(super) fn help(name: &str) -> &'static str {
 }
 
 const MEANINGS: &[(&str, &str)] = &[
+    (
+        "log_segments_removed_total",
+        "segments of log files removed, as the policy keeps them no longer",
+    ),
     ("total_messages_received", "messages accepted, by service"),
     ("total_messages_delivered", "recipients delivered, by service"),
     ("total_messages_transfail", "attempts that failed for now, by service"),

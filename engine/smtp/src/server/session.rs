@@ -138,6 +138,11 @@ impl Session {
         matches!(self.state, State::Data(_))
     }
 
+    /// Whether every reply keeps its command from now on.
+    pub fn keep_commands(&mut self, keep: bool) {
+        self.keep_commands = keep;
+    }
+
     /// Bytes worth reading at once now: small for commands, larger for data.
     pub fn read_size(&self) -> usize {
         match &self.state {

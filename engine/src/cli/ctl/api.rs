@@ -28,6 +28,25 @@ impl Api {
         Ok(Api { agent: config.into(), base, authorization: authorization(args)? })
     }
 
+    /// Host and port of the engine, and whether it is spoken to by TLS.
+    ///
+    /// # Errors
+    /// The endpoint is no URL.
+    pub fn address(&self) -> Result<(String, bool), String> {
+        let wrong = || format!("{}: not a URL of an HTTP listener", self.base);
+        let (scheme, rest) = self.base.split_once("://").ok_or_else(wrong)?;
+        let secure = scheme.eq_ignore_ascii_case("https");
+        let host = rest.split('/').next().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let port = if secure { 443 } else { 80 };
+        Ok((if has_port { host.to_string() } else { format!("{host}:{port}") }, secure))
+    }
+
+    /// The header that says who asks.
+    pub fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+
     pub fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<String, String> {
         let url = format!("{}{path}", self.base);
         let mut request = self.agent.get(&url).query_pairs(query.iter().copied());

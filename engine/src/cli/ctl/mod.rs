@@ -2,57 +2,144 @@
 //! ([`table`]); `--json` says them as they came.
 
 mod api;
+pub mod args;
+mod by_hand;
+mod find_view;
+mod paint;
 mod table;
+mod tail;
+mod top;
+mod trace;
 mod views;
+mod watch;
+mod why_view;
 
-use crate::cli::args::{Ctl, CtlArgs, OrderArgs};
 pub(super) use api::Api;
-use serde_json::{json, Value};
+use args::{Ctl, CtlArgs};
+use paint::Paint;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::time::Duration;
+use top::Look;
 
 /// Carries out one command and prints the answer.
 ///
 /// # Errors
 /// What went wrong, in one line.
 pub fn ctl(args: &CtlArgs) -> Result<(), String> {
+    if let Ctl::Tail(which) = &args.what {
+        return tail::tail(which, args.json);
+    }
     let api = Api::new(&args.api)?;
-    let for_people = !args.json;
-    let answer = match &args.what {
-        Ctl::Alive => api.get("/api/check-liveness/v1", &[])?,
-        Ctl::Queues => {
-            let answer = api.get("/api/admin/queues/v1", &[])?;
-            if for_people {
-                return print(&views::queues(&parsed(&answer)?));
-            }
-            answer
+    if let Ctl::Trace(which) = &args.what {
+        return trace::trace(&api, which, args.json, Paint::new(args.color));
+    }
+    match args.watch {
+        Some(seconds) => {
+            let before = RefCell::default();
+            watch::watch(seconds, || answer(&api, args, &before))
         }
+        None => print(&answer(&api, args, &RefCell::default())?),
+    }
+}
+
+/// The answer to one command, as it is printed.
+fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<String, String> {
+    let paint = Paint::new(args.color);
+    if let Ctl::Top { limit } = &args.what {
+        return top(api, *limit, paint, before);
+    }
+    let answer = match &args.what {
+        Ctl::Orders => orders(api)?,
+        other => match question(api, other) {
+            Some(answer) => answer?,
+            None => by_hand::answer(api, other)?,
+        },
+    };
+    if args.json {
+        return Ok(pretty(&answer));
+    }
+    match &args.what {
+        Ctl::Queues => Ok(views::queues(&parsed(&answer)?)),
+        Ctl::Orders => Ok(views::orders(&parsed(&answer)?)),
+        Ctl::Why { .. } => Ok(why_view::why(&parsed(&answer)?, paint)),
+        Ctl::Find { .. } => Ok(find_view::find(&parsed(&answer)?, paint)),
+        _ => Ok(pretty(&answer)),
+    }
+}
+
+/// Asks what changes nothing; none where the command is none of that kind.
+fn question(api: &Api, what: &Ctl) -> Option<Result<String, String>> {
+    Some(match what {
+        Ctl::Alive => api.get("/api/check-liveness/v1", &[]),
+        Ctl::Queues => api.get("/api/admin/queues/v1", &[]),
+        Ctl::Why { name, about } => {
+            let mut query = vec![("name", name.as_str())];
+            query.extend(about.map(|about| ("about", about.name())));
+            api.get("/api/admin/why/v1", &query)
+        }
+        Ctl::Find { what, since, limit } => {
+            let limit = limit.to_string();
+            let query = [("what", what.as_str()), ("since", since.as_str()), ("limit", &limit)];
+            api.get("/api/admin/find/v1", &query)
+        }
+        Ctl::ReadyStates { queues } => {
+            let query: Vec<_> = queues.iter().map(|queue| ("queues[]", queue.as_str())).collect();
+            api.get("/api/admin/ready-q-states/v1", &query)
+        }
+        Ctl::Path { domain, source } => {
+            let query = [("domain", domain.as_str()), ("source", source.as_str())];
+            api.get("/api/admin/resolve-egress-path/v1", &query)
+        }
+        Ctl::Machine => api.get("/api/machine-info", &[]),
+        Ctl::Memory => api.get("/api/admin/memory/stats", &[]),
+        Ctl::Tasks => api.get("/api/admin/task-dump", &[]),
+        Ctl::Settings => api.get("/api/admin/settings/v1", &[]),
         Ctl::Queue { name, limit } => {
             let limit = limit.to_string();
-            api.get("/api/admin/inspect-sched-q/v1", &[("queue_name", name), ("limit", &limit)])?
+            api.get("/api/admin/inspect-sched-q/v1", &[("queue_name", name), ("limit", &limit)])
         }
-        Ctl::Ready { name } => api.get("/api/admin/inspect-ready-q/v1", &[("queue_name", name)])?,
+        Ctl::Ready { name } => api.get("/api/admin/inspect-ready-q/v1", &[("queue_name", name)]),
         Ctl::Message { id, body } => {
             let body = if *body { "true" } else { "false" };
-            api.get("/api/admin/inspect-message/v1", &[("id", id), ("want_body", body)])?
+            api.get("/api/admin/inspect-message/v1", &[("id", id), ("want_body", body)])
         }
-        Ctl::Metrics { prefix } => api.get("/metrics", &[("prefix", prefix)])?,
-        Ctl::Suspend(order) => api.send("POST", "/api/admin/suspend/v1", &posted(order)?)?,
-        Ctl::Bounce(order) => api.send("POST", "/api/admin/bounce/v1", &posted(order)?)?,
-        Ctl::SelfCheck => api.get("/api/admin/self-check/v1", &[])?,
-        Ctl::Orders => {
-            let mut all = serde_json::Map::new();
-            for kind in ORDER_KINDS {
-                let list = api.get(&format!("/api/admin/{kind}/v1"), &[])?;
-                all.insert(kind.into(), parsed(&list)?);
-            }
-            if for_people {
-                return print(&views::orders(&all));
-            }
-            Value::Object(all).to_string()
+        Ctl::Metrics { prefix } => api.get("/metrics", &[("prefix", prefix)]),
+        Ctl::SelfCheck => api.get("/api/admin/self-check/v1", &[]),
+        _ => return None,
+    })
+}
+
+/// Orders of every kind.
+fn orders(api: &Api) -> Result<String, String> {
+    let mut all = serde_json::Map::new();
+    for kind in ORDER_KINDS {
+        let list = api.get(&format!("/api/admin/{kind}/v1"), &[])?;
+        all.insert(kind.into(), parsed(&list)?);
+    }
+    Ok(Value::Object(all).to_string())
+}
+
+/// A page about what happens between this look and the one before; the first waits a second for one.
+fn top(
+    api: &Api,
+    limit: usize,
+    paint: Paint,
+    before: &RefCell<Option<Look>>,
+) -> Result<String, String> {
+    let look = || Ok::<_, String>(Look::new(parsed(&api.get("/metrics.json", &[])?)?));
+    let earlier = match before.borrow_mut().take() {
+        Some(earlier) => earlier,
+        None => {
+            let first = look()?;
+            std::thread::sleep(Duration::from_secs(1));
+            first
         }
-        Ctl::Cancel { id } => cancel(&api, id)?,
-        Ctl::Reload => api.send("POST", "/api/admin/reload/v1", &json!({}))?,
     };
-    print(&pretty(&answer))
+    let now = look()?;
+    let text = top::top(&earlier, &now, limit, paint);
+    *before.borrow_mut() = Some(now);
+    Ok(text)
 }
 
 fn print(text: &str) -> Result<(), String> {
@@ -65,35 +152,7 @@ fn parsed(text: &str) -> Result<Value, String> {
 }
 
 /// Kinds of orders, as paths name them.
-const ORDER_KINDS: [&str; 3] = ["suspend", "suspend-ready-q", "bounce"];
-
-/// Ends an order of whichever kind.
-fn cancel(api: &Api, id: &str) -> Result<String, String> {
-    let mut answer = Err(String::new());
-    for kind in ORDER_KINDS {
-        answer = api.send("DELETE", &format!("/api/admin/{kind}/v1"), &json!({"id": id}));
-        if answer.is_ok() {
-            break;
-        }
-    }
-    answer
-}
-
-fn posted(order: &OrderArgs) -> Result<Value, String> {
-    let narrowed = order.domain.is_some() || order.tenant.is_some() || order.campaign.is_some();
-    if !narrowed && !order.everything {
-        return Err("that is every queue: name --domain, --tenant or --campaign, \
-                    or say --everything"
-            .into());
-    }
-    Ok(json!({
-        "reason": order.reason,
-        "domain": order.domain,
-        "tenant": order.tenant,
-        "campaign": order.campaign,
-        "duration": order.duration,
-    }))
-}
+const ORDER_KINDS: [&str; 4] = ["suspend", "suspend-ready-q", "bounce", "hold"];
 
 pub(super) fn pretty(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {

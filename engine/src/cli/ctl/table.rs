@@ -8,7 +8,11 @@ pub fn columns(headings: &[&str], rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let numeric: Vec<bool> = (0..headings.len())
-        .map(|at| !rows.is_empty() && rows.iter().all(|row| row[at].parse::<f64>().is_ok()))
+        .map(|at| {
+            let is_number = |row: &Vec<String>| row[at].parse::<f64>().is_ok();
+            rows.iter().any(is_number)
+                && rows.iter().all(|row| row[at].is_empty() || is_number(row))
+        })
         .collect();
     let line = |cells: Vec<&str>| {
         let mut out = String::new();

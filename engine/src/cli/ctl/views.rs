@@ -1,7 +1,7 @@
 //! Answers as people read them: sums over the shards, in columns.
 
 use super::table::columns;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What a queue has on all shards.
@@ -58,9 +58,11 @@ fn fullest_first(sums: BTreeMap<String, Sum>) -> impl Iterator<Item = (String, S
 }
 
 /// Orders in force, by kind.
-pub fn orders(kinds: &Map<String, Value>) -> String {
+pub fn orders(kinds: &Value) -> String {
     let rows: Vec<Vec<String>> = kinds
-        .iter()
+        .as_object()
+        .into_iter()
+        .flatten()
         .flat_map(|(kind, list)| list.as_array().into_iter().flatten().map(move |one| (kind, one)))
         .map(|(kind, order)| {
             let text = |name: &str| order[name].as_str().unwrap_or_default().to_string();
@@ -85,6 +87,13 @@ fn about(order: &Value) -> String {
     let named = |name: &str| order[name].as_str().map(|value| format!("{name} {value}"));
     if let Some(queue) = order["name"].as_str() {
         return queue.to_string();
+    }
+    if let Some(message) = order["message"].as_str() {
+        return format!("message {message}");
+    }
+    if let Some(names) = order["queue_names"].as_array().filter(|names| !names.is_empty()) {
+        let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+        return format!("queue {}", names.join(", "));
     }
     let parts: Vec<String> = ["domain", "tenant", "campaign", "routing_domain", "queue_name"]
         .into_iter()
@@ -125,8 +134,8 @@ mod tests {
             "suspend": [{"id": "1", "domain": "a.test", "reason": "talking", "duration": "5m", "created_by": "ops"}],
             "bounce": [],
         });
-        let text = orders(kinds.as_object().unwrap());
+        let text = orders(&kinds);
         assert_eq!(text, "order    about          reason   still  by   id\nsuspend  domain a.test  talking  5m     ops   1");
-        assert_eq!(orders(&Map::new()), "no orders");
+        assert_eq!(orders(&json!({})), "no orders");
     }
 }

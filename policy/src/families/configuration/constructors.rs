@@ -10,7 +10,7 @@ use ringmta_options::*;
 use crate::vm::context::{Ctx, Mode};
 use crate::vm::finding::{Finding, Grade};
 use crate::vm::lua_positions::{is_caught, place};
-use crate::vm::lua_value::to_plain;
+use crate::vm::lua_value::{sections_of, to_plain};
 use crate::vm::option_objects::{Made, OptionObject};
 use crate::vm::read_options::{notes, options};
 
@@ -40,7 +40,8 @@ fn constructor<T: OptionTable>(
     let ctx = ctx.clone();
     let f = lua.create_function(move |lua, v: Value| {
         let typed: T = checked(lua, &ctx, &prepare(to_plain(&v)?))?.unwrap_or_default();
-        Ok(OptionObject(Arc::new(Made::new(typed))))
+        let at = MadeAt { call: T::CALL, place: place(lua), sections: sections_of(&v) };
+        Ok(OptionObject(Arc::new(Made::new(typed, at))))
     })?;
     kumo.set(name, f)
 }

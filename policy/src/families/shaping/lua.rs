@@ -18,7 +18,7 @@ use crate::families::dns::lua::mx_plan;
 use crate::limits::{MAX_HTTP_RESPONSE_BYTES, SHAPING_LOOKUPS};
 use crate::vm::asker::Asker;
 use crate::vm::declared::FnDef;
-use crate::vm::lua_value::{from_json, to_json, to_plain, JsonResult, LuaObject};
+use crate::vm::lua_value::{from_json, note_sections, to_json, to_plain, JsonResult, LuaObject};
 use crate::vm::read_options::options as read_options;
 use crate::vm::{self, Ctx};
 
@@ -53,7 +53,9 @@ impl UserData for ShapingObject {
         methods.add_method(
             "get_egress_path_config",
             |lua, s, (domain, source, site): (String, String, String)| {
-                from_json(lua, &Json::Object(s.0.path_config(&domain, &source, &site)))
+                let path = from_json(lua, &Json::Object(s.0.path_config(&domain, &source, &site)))?;
+                note_sections(lua, &path, &s.0.origins(&domain, &source, &site))?;
+                Ok(path)
             },
         );
         methods.add_method("get_errors", |_, s, ()| Ok(s.0.findings.errors.clone()));

@@ -55,6 +55,7 @@ impl Builder<'_> {
                             continue;
                         }
                         known.matches.extend(provider.matches);
+                        known.limits_from.0.extend(provider.limits_from.0);
                         merge_map(&mut known.limits, provider.limits);
                         merge(&mut known.section, provider.section);
                     }
@@ -128,6 +129,10 @@ fn merge(into: &mut Section, from: Section) {
     merge_map(&mut into.params, from.params);
     for (source, params) in from.sources {
         merge_map(into.sources.entry(source).or_default(), params);
+    }
+    into.from.0.extend(from.from.0);
+    for (source, from) in from.sources_from {
+        into.sources_from.entry(source).or_default().0.extend(from.0);
     }
     into.rules.extend(from.rules);
 }
@@ -224,6 +229,25 @@ impl Shaping {
             }
         }
         params
+    }
+
+    /// By option of a path, the section that has set it.
+    pub fn origins(&self, domain: &str, source: &str, site: &str) -> BTreeMap<String, String> {
+        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        let layers = self.layers(&domain, site);
+        let general = layers.iter().flat_map(|layer| &layer.from.0);
+        let own = layers.iter().filter_map(|layer| layer.sources_from.get(source));
+        let own = own.flat_map(|origins| &origins.0);
+        let mut out: BTreeMap<String, String> =
+            general.chain(own).map(|(name, at)| (name.clone(), at.clone())).collect();
+        for (name, provider) in self.of_providers(&domain, site) {
+            for limit in provider.limits.keys() {
+                let named = format!("shaping-provider-{name}-{source}-{limit}");
+                let at = provider.limits_from.0.get(limit).cloned();
+                out.extend(at.map(|at| (named, at)));
+            }
+        }
+        out
     }
 
     /// The rules that a log record matches.

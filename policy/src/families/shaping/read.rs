@@ -10,11 +10,25 @@ use serde_json::Value as Json;
 use super::options::{Findings, Map};
 use super::rules::Rule;
 
+/// By option, where it was read. It is no part of what the data says, and so of its hash: it shows as nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Origins(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Origins {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
 /// Options and rules of a domain, or of a provider.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Section {
     pub params: Map,
     pub sources: BTreeMap<String, Map>,
+    /// Where each option was read.
+    pub from: Origins,
+    /// By source, the same.
+    pub sources_from: BTreeMap<String, Origins>,
     pub rules: Vec<Arc<Rule>>,
     /// The section stands for the whole site of the domain.
     pub rollup: bool,
@@ -36,6 +50,8 @@ pub(crate) struct ProviderSection {
     pub section: Section,
     pub matches: Vec<Match>,
     pub limits: Map,
+    /// Where the limits were read.
+    pub limits_from: Origins,
 }
 
 /// A file's contents.
@@ -124,7 +140,9 @@ fn section(at: &str, owner: &str, map: Map, rollup: bool, findings: &mut Finding
                 for (source, value) in object(at, value, findings).unwrap_or_default() {
                     let at = format!("{at}: source `{source}`");
                     let map = object(&at, value, findings).unwrap_or_default();
-                    out.sources.insert(source, options(&at, map, findings));
+                    let read = options(&at, map, findings);
+                    out.sources_from.insert(source.clone(), origins(&at, &read));
+                    out.sources.insert(source, read);
                 }
             }
             (_, value) => {
@@ -133,7 +151,13 @@ fn section(at: &str, owner: &str, map: Map, rollup: bool, findings: &mut Finding
             }
         }
     }
+    out.from = origins(at, &out.params);
     out
+}
+
+/// Where each of these options was read.
+fn origins(at: &str, options: &Map) -> Origins {
+    Origins(options.keys().map(|name| (name.clone(), at.to_owned())).collect())
 }
 
 /// The options an egress path knows, each checked on its own.
@@ -184,6 +208,7 @@ fn provider_section(
             _ => "source_selection_rate",
         };
         let checked = options(at, Map::from_iter([(option.to_owned(), value)]), findings);
+        out.limits_from.0.extend(origins(at, &checked).0);
         out.limits.extend(checked);
     }
     out.section = section(at, name, map, false, findings);

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use futures::executor::block_on;
+
 use crate::testing::*;
 
 const ZONES: &str = r#"kumo.dns.configure_test_resolver {
@@ -213,4 +215,38 @@ fn rules_that_cannot_be_fetched_are_left_out() {
     );
     let e = eval_err(&format!("{load}, {{ remote_load = 'Error' }})"));
     assert!(e.contains("127.0.0.1:9"), "{e}");
+}
+
+#[test]
+fn each_option_says_which_section_has_set_it() {
+    let more = ("more.toml", "['big.test']\nmax_ready = 9\n");
+    let sections = |d: &str, s: &str, site: &str| {
+        let body = format!(
+            "local p = s:get_egress_path_config('{d}', '{s}', '{site}') return getmetatable(p).ringmta_sections"
+        );
+        with(&[BASE, more], "nil", &body)
+    };
+    let told = sections("big.test", "fast", SITE);
+    let said = |name: &str, end: &str| {
+        let text = told[name].as_str().unwrap();
+        assert!(text.ends_with(end), "{name}: {text}");
+    };
+    said("idle_timeout", "base.toml: `default`");
+    said("connection_limit", "base.toml: `big.test`: source `fast`");
+    said("max_ready", "more.toml: `big.test`");
+    said("max_deliveries_per_connection", "base.toml: provider `host`");
+    said("shaping-provider-host-fast-connection_limit", "base.toml: provider `host`");
+    // What a helper makes of it tells the section before the call.
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("limits.toml");
+    std::fs::write(&file, "[default]\nconnection_limit = 7\n").unwrap();
+    let w = world(&format!(
+        "{ZONES} local s = require('policy-extras.shaping'):setup_with_automation {{ no_default_files = true, extra_files = {{ {:?} }} }}
+         kumo.on('get_egress_path_config', s.get_egress_path_config)",
+        file.display().to_string()
+    ));
+    let path = block_on(w.policy.egress_path("x.test", "s", "mx.x.test")).unwrap().unwrap();
+    let set_by = path.at.of("connection_limit");
+    assert!(set_by.contains("limits.toml: `default` (by kumo.make_egress_path at "), "{set_by}");
+    assert_eq!(path.connection_limit.limit, 7);
 }

@@ -1,0 +1,149 @@
+//! The connections of a ready queue, for people who ask: what each does, since when, and how it is ended by hand. They
+//! are cells of one thread; a message costs a look at the clock.
+
+use ringmta_io::{mono_nanos, unix_nanos};
+use ringmta_mail::MessageId;
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Poll, Waker};
+
+/// What a connection does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is being opened.
+    Connecting,
+    /// It waits for a message.
+    Idle,
+    /// It delivers one.
+    Delivering,
+    /// It says good-bye.
+    Closing,
+}
+
+impl Phase {
+    /// Its name in answers of the control interface.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Connecting => "AttemptingConnection",
+            Phase::Idle => "WaitingForMessage",
+            Phase::Delivering => "DeliveringMessage",
+            Phase::Closing => "Closing",
+        }
+    }
+}
+
+/// One connection.
+pub struct Connection {
+    /// Its id, a UUID: that of the records of what it delivers.
+    pub session_id: String,
+    /// When it was begun, unix nanoseconds.
+    pub started_at: u64,
+    /// The same, monotonic nanoseconds.
+    pub started: u64,
+    phase: Cell<Phase>,
+    detail: Cell<&'static str>,
+    since: Cell<u64>,
+    /// The host it is with: name, address.
+    pub host: RefCell<String>,
+    /// The message it has in work.
+    pub message: Cell<Option<MessageId>>,
+    /// Messages delivered.
+    pub delivered: Cell<u64>,
+    /// Those that are tried again.
+    pub transfailed: Cell<u64>,
+    /// Those that failed for good.
+    pub failed: Cell<u64>,
+    aborted: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// An operator has ended the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aborted;
+
+impl Connection {
+    /// A connection that is about to be opened.
+    pub fn new(session_id: String) -> Connection {
+        let now = mono_nanos();
+        Connection {
+            session_id,
+            started_at: unix_nanos(),
+            started: now,
+            phase: Cell::new(Phase::Connecting),
+            detail: Cell::new("connect+banner"),
+            since: Cell::new(now),
+            host: RefCell::default(),
+            message: Cell::new(None),
+            delivered: Cell::new(0),
+            transfailed: Cell::new(0),
+            failed: Cell::new(0),
+            aborted: Cell::new(false),
+            waker: RefCell::default(),
+        }
+    }
+
+    /// It does something else from now on.
+    pub fn enter(&self, phase: Phase, detail: &'static str) {
+        self.phase.set(phase);
+        self.detail.set(detail);
+        self.since.set(mono_nanos());
+    }
+
+    /// The same thing goes on with another step.
+    pub fn step(&self, detail: &'static str) {
+        self.detail.set(detail);
+    }
+
+    /// It has message `id` in work.
+    pub fn deliver(&self, id: MessageId) {
+        self.message.set(Some(id));
+        self.enter(Phase::Delivering, "");
+    }
+
+    /// It waits for work.
+    pub fn idle(&self) {
+        self.message.set(None);
+        self.enter(Phase::Idle, "");
+    }
+
+    /// What it does, and since when, monotonic nanoseconds.
+    pub fn doing(&self) -> (Phase, &'static str, u64) {
+        (self.phase.get(), self.detail.get(), self.since.get())
+    }
+
+    /// An operator ends it. What it has in hand is tried again.
+    pub fn abort(&self) {
+        self.aborted.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether an operator has ended it.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted.get()
+    }
+
+    /// Waits for `work`, unless an operator ends the connection first.
+    ///
+    /// # Errors
+    /// An operator has.
+    pub async fn unless_aborted<T>(&self, work: impl Future<Output = T>) -> Result<T, Aborted> {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
+            }
+            if self.aborted.get() {
+                return Poll::Ready(Err(Aborted));
+            }
+            let mut waker = self.waker.borrow_mut();
+            if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}

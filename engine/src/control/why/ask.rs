@@ -1,0 +1,117 @@
+//! The question as it comes over HTTP, and the shards' answers put together.
+
+use crate::control::ask;
+use ringmta_http::{Request, Response, StatusCode};
+use ringmta_policy::options::suggest::nearest;
+use ringmta_policy::MessageId;
+use ringmta_shard::mesh::{Inspect, WhyAbout};
+use ringmta_shard::state::Shard;
+use serde_json::{json, Value};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+const KINDS: [(&str, WhyAbout); 5] = [
+    ("message", WhyAbout::Message),
+    ("queue", WhyAbout::Queue),
+    ("domain", WhyAbout::Domain),
+    ("site", WhyAbout::Site),
+    ("source", WhyAbout::Source),
+];
+
+/// `GET /api/admin/why/v1?name=...&about=...`; without `about` the first kind that knows the name.
+pub async fn why(shard: &Rc<Shard>, request: &Request) -> Response {
+    let Some(name) = request.query.get("name").filter(|name| !name.is_empty()) else {
+        return Response::text(StatusCode::BAD_REQUEST, "missing parameter `name`\n");
+    };
+    let kinds: Vec<_> = match request.query.get("about") {
+        None => KINDS.iter().filter(|(_, about)| fits(*about, name)).collect(),
+        Some(kind) => {
+            let found: Vec<_> = KINDS.iter().filter(|(known, _)| *known == kind).collect();
+            if found.is_empty() {
+                let text = format!("about: unknown kind `{kind}`, expected one of message, queue, domain, site, source\n");
+                return Response::text(StatusCode::BAD_REQUEST, text);
+            }
+            found
+        }
+    };
+    for (kind, about) in kinds {
+        let question = Inspect::Why(*about, name.to_string());
+        let answers = ask::inspect(&shard.process, question).await;
+        if let Some(answer) = together(kind, name, answers) {
+            return Response::json(&answer);
+        }
+    }
+    unknown(shard, name).await
+}
+
+/// A message's id is told from names.
+fn fits(about: WhyAbout, name: &str) -> bool {
+    name.parse::<MessageId>().is_ok() == (about == WhyAbout::Message)
+}
+
+fn together(kind: &str, name: &str, answers: Vec<Value>) -> Option<Value> {
+    match kind {
+        "message" => answers.into_iter().next(),
+        "source" => {
+            (!answers.is_empty()).then(|| json!({"about": kind, "name": name, "shards": answers}))
+        }
+        _ => {
+            let each: Vec<Value> = answers
+                .into_iter()
+                .flat_map(|answer| match answer {
+                    Value::Array(each) => each,
+                    other => vec![other],
+                })
+                .collect();
+            (!each.is_empty()).then(|| {
+                let sum = states(&each);
+                json!({"about": kind, "name": name, "states": sum, "queues": each})
+            })
+        }
+    }
+}
+
+/// The states over all queues and shards: how many messages are in each, and the words of the first.
+fn states(each: &[Value]) -> Vec<Value> {
+    let mut sum: BTreeMap<String, Value> = BTreeMap::new();
+    for queue in each {
+        let one = [queue.clone()];
+        let list = queue["states"].as_array().map_or(&one[..], Vec::as_slice);
+        for state in list.iter().filter(|state| state["messages"].as_u64() != Some(0)) {
+            let Some(name) = state["state"].as_str() else { continue };
+            let more = state["messages"].as_u64().unwrap_or(0);
+            match sum.get_mut(name) {
+                Some(known) => {
+                    known["messages"] = json!(known["messages"].as_u64().unwrap_or(0) + more)
+                }
+                None => drop(sum.insert(name.to_string(), state.clone())),
+            }
+        }
+    }
+    let mut all: Vec<Value> = sum.into_values().collect();
+    all.sort_by_key(|state| std::cmp::Reverse(state["messages"].as_u64()));
+    all
+}
+
+async fn unknown(shard: &Rc<Shard>, name: &str) -> Response {
+    if name.parse::<MessageId>().is_ok() {
+        let text = format!(
+            "no message {name} waits here: it was never here, or it has left; `ringmta ctl find {name}` looks it up in \
+             the log files\n"
+        );
+        return Response::text(StatusCode::NOT_FOUND, text);
+    }
+    let question = Inspect::Why(WhyAbout::Names, String::new());
+    let answers = ask::inspect(&shard.process, question).await;
+    let names: Vec<&str> = answers
+        .iter()
+        .flat_map(|answer| answer.as_array())
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let hint = nearest(name, names.into_iter());
+    let hint = hint.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    let text =
+        format!("no message, queue, domain, site or source called `{name}` has mail here{hint}\n");
+    Response::text(StatusCode::NOT_FOUND, text)
+}

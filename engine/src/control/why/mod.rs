@@ -1,0 +1,36 @@
+//! "Why is this here?": one answer about a message, a queue, a domain, a site or a source, in words and as fields.
+//!
+//! [`states`] is the table of all states a message can be in · [`message`] decides which one it is · [`ready`] what holds a
+//! ready queue · [`reasons`] orders, limits, hosts' words · [`queues`] queues, domains, sites, sources · [`ask`] puts the
+//! shards' answers together.
+
+mod answer;
+pub mod ask;
+pub mod message;
+mod queues;
+mod ready;
+pub mod reasons;
+pub mod states;
+#[cfg(test)]
+mod tests;
+
+use ringmta_shard::mesh::WhyAbout;
+use ringmta_shard::state::Shard;
+use serde_json::Value;
+use std::rc::Rc;
+
+/// Answers for one shard; `null` when it knows nothing of that name.
+pub async fn of_shard(shard: &Rc<Shard>, about: WhyAbout, name: &str) -> Value {
+    match about {
+        WhyAbout::Message => message::answer(shard, name).await,
+        WhyAbout::Queue => queues::of_scheduled(shard, |queue| *queue.name == *name),
+        WhyAbout::Domain => {
+            queues::of_scheduled(shard, |queue| queue.parts.domain.eq_ignore_ascii_case(name))
+        }
+        WhyAbout::Site => {
+            queues::of_ready(shard, |ready| ready.name == name || ready.plan.borrow().site == name)
+        }
+        WhyAbout::Source => queues::source(shard, name).await,
+        WhyAbout::Names => queues::names(shard),
+    }
+}

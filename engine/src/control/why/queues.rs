@@ -1,0 +1,192 @@
+//! Queues, domains, sites and sources of one shard: what is there, and in which states it is.
+
+use super::answer::Answer;
+use super::message::{self, Facts, Place};
+use super::ready;
+use super::reasons;
+use super::states::State;
+use crate::limits::{WHY_LISTED_MAX, WHY_LOOKS_MAX};
+use ringmta_io::{deadline, steady_millis};
+use ringmta_queue::model::{Item, ReadyQueue, ScheduledQueue};
+use ringmta_queue::quota::health::Fault;
+use ringmta_shard::state::Shard;
+use serde_json::{json, Map, Value};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How many messages are in which state, and one of each told whole.
+#[derive(Default)]
+struct Tally {
+    states: BTreeMap<State, (u64, Map<String, Value>)>,
+    looks: usize,
+}
+
+impl Tally {
+    fn add(&mut self, answer: impl FnOnce() -> Answer, state_of: Option<State>) {
+        self.looks += 1;
+        if let Some(known) = state_of.and_then(|state| self.states.get_mut(&state)) {
+            known.0 += 1;
+            return;
+        }
+        let answer = answer();
+        let entry = self.states.entry(answer.state).or_insert_with(|| (0, answer.to_json()));
+        entry.0 += 1;
+    }
+
+    fn told(self) -> Value {
+        let each = self.states.into_values().map(|(count, mut words)| {
+            words.insert("messages".into(), json!(count));
+            Value::Object(words)
+        });
+        each.collect()
+    }
+}
+
+/// One scheduled queue.
+fn scheduled(shard: &Shard, queue: &Rc<ScheduledQueue>) -> Value {
+    let mut tally = Tally::default();
+    for item in queue.waiting.borrow().iter().take(WHY_LISTED_MAX) {
+        look(shard, item, || Place::Waiting(0), &mut tally);
+    }
+    // A look per message that waits anywhere on the shard: bounded, however many there are.
+    let timers = shard.queues.timers.borrow();
+    let own = timers.iter().take(WHY_LOOKS_MAX).filter(|(_, item)| Rc::ptr_eq(&item.queue, queue));
+    for (due, item) in own.take(WHY_LISTED_MAX) {
+        look(shard, item, || Place::Timer(due), &mut tally);
+    }
+    let route = queue.route.borrow().clone();
+    for ready in route.iter().flat_map(|route| route.ready()) {
+        let items = ready.items.borrow();
+        let own = items.iter().filter(|item| Rc::ptr_eq(&item.queue, queue));
+        let count = own.take(WHY_LISTED_MAX).count();
+        (0..count).for_each(|_| tally.add(|| ready::state(shard, ready), None));
+    }
+    let looked = tally.looks;
+    let (all, now) = (queue.count.get(), steady_millis());
+    let order = shard.queues.orders.suspended(&queue.name, &queue.parts, now);
+    let order = order.or_else(|| shard.queues.orders.bounced(&queue.name, &queue.parts, now));
+    json!({
+        "queue": *queue.name, "shard": shard.index, "messages": all, "looked_at": looked.min(all),
+        "order": order.map(|order| reasons::order(&order)),
+        "last_trouble": *queue.last_trouble.borrow(),
+        "set_by": queue.made.borrow().of("protocol"),
+        "ready_queues": route.iter().flat_map(|route| route.ready()).map(|r| r.name.clone()).collect::<Vec<_>>(),
+        "states": tally.told(),
+    })
+}
+
+fn look(shard: &Shard, item: &Item, place: impl FnOnce() -> Place, tally: &mut Tally) {
+    let facts = Facts {
+        id: item.id,
+        at: item.at,
+        attempts: item.attempts,
+        queue: item.queue.clone(),
+        end_of_life: shard.queues.windows.end_of_life(item),
+    };
+    tally.add(|| message::state(shard, &facts, &place()), None);
+}
+
+/// One ready queue.
+fn ready_queue(shard: &Shard, queue: &ReadyQueue) -> Value {
+    let mut told = ready::state(shard, queue).to_json();
+    if queue.is_empty() && !queue.is_held() && !queue.is_blocked_now() {
+        told = json_of("idle", "Nothing waits here.");
+    }
+    let connections: Vec<Value> =
+        queue.open.borrow().iter().take(WHY_LISTED_MAX).map(|c| reasons::connection(c)).collect();
+    told.extend(Map::from_iter([
+        ("ready_queue".into(), json!(queue.name)),
+        ("shard".into(), json!(shard.index)),
+        ("messages".into(), json!(queue.len())),
+        ("connections".into(), json!(connections)),
+        ("set_by".into(), json!(queue.path_made.borrow().of("connection_limit"))),
+    ]));
+    Value::Object(told)
+}
+
+fn json_of(state: &str, says: &str) -> Map<String, Value> {
+    Map::from_iter([("state".into(), json!(state)), ("says".into(), json!(says))])
+}
+
+/// The scheduled queues for which `meant` says so; `null` when there is none.
+pub fn of_scheduled(shard: &Shard, meant: impl Fn(&ScheduledQueue) -> bool) -> Value {
+    let all = shard.queues.scheduled.borrow();
+    let found: Vec<Value> = all
+        .values()
+        .filter(|queue| meant(queue))
+        .take(WHY_LISTED_MAX)
+        .map(|queue| scheduled(shard, queue))
+        .collect();
+    if found.is_empty() {
+        Value::Null
+    } else {
+        json!(found)
+    }
+}
+
+/// The ready queues for which `meant` says so; `null` when there is none.
+pub fn of_ready(shard: &Shard, meant: impl Fn(&ReadyQueue) -> bool) -> Value {
+    let all = shard.queues.ready.borrow();
+    let found: Vec<Value> = all
+        .values()
+        .filter(|queue| meant(queue))
+        .take(WHY_LISTED_MAX)
+        .map(|queue| ready_queue(shard, queue))
+        .collect();
+    if found.is_empty() {
+        Value::Null
+    } else {
+        json!(found)
+    }
+}
+
+/// A source: how it does, and the ready queues that leave from it.
+pub async fn source(shard: &Rc<Shard>, name: &str) -> Value {
+    let queues = of_ready(shard, |ready| *ready.source.borrow().name == *name);
+    let policy = shard.policy();
+    let asked = policy.egress_source(name);
+    let limit = Duration::from_secs(ringmta_egress::limits::ROUTE_SECS);
+    let made = match deadline(limit, asked).await {
+        Ok(Ok(found)) => found,
+        _ => None,
+    };
+    if queues.is_null() && made.is_none() {
+        return Value::Null;
+    }
+    let now = ringmta_io::mono_nanos() / 1_000_000;
+    let health = shard.process.limits.source(name);
+    let left_alone = health.suspended_for(now).map(|left| reasons::rough(left.as_millis() as u64));
+    let faults: Map<String, Value> = Fault::ALL
+        .iter()
+        .map(|fault| {
+            let tally = health.tally(*fault, now);
+            let told = json!({"failed": tally.failed, "suspensions": tally.suspensions, "suspended": tally.suspended});
+            (fault.name().to_string(), told)
+        })
+        .collect();
+    json!({
+        "source": name, "shard": shard.index,
+        "set_by": made.map(|made| made.at.of("name")),
+        "left_alone_for": left_alone,
+        "faults": faults,
+        "ready_queues": if queues.is_null() { json!([]) } else { queues },
+    })
+}
+
+/// Names of all there is, for the nearest to one that is not known.
+pub fn names(shard: &Shard) -> Value {
+    let mut names = Vec::new();
+    for queue in shard.queues.scheduled.borrow().values().take(WHY_LISTED_MAX) {
+        names.push(queue.name.to_string());
+        names.push(queue.parts.domain.clone());
+    }
+    for ready in shard.queues.ready.borrow().values().take(WHY_LISTED_MAX) {
+        names.push(ready.name.clone());
+        names.push(ready.plan.borrow().site.clone());
+        names.push(ready.source_name());
+    }
+    names.sort();
+    names.dedup();
+    json!(names)
+}
