@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
+use ringmta::cli::inbox::environment;
 use ringmta::cli::{
     check, ctl, dev, healthcheck, hooks, init, print, prove, run, script, spool, validate,
 };
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    environment::prepare();
     let cli = Cli::parse();
     let to_validate = match &cli.command {
         None if cli.validate => Some((&cli.run.policy, false, false)),
@@ -29,10 +31,20 @@ fn main() -> ExitCode {
         (None, None) if cli.run.show_events => "info,event=debug",
         (_, Some(_)) => "warn",
         _ if to_validate.is_some() => "off",
+        (Some(Command::Sandbox(args)), _) if args.inbox.others.quiet => "error",
+        (Some(Command::Sandbox(args)), _) if args.inbox.others.verbose => {
+            "info,ringmta_sandbox=debug"
+        }
+        (Some(Command::Dev(args)), _) if args.inbox.others.verbose => "info,ringmta_sandbox=debug",
         _ => "info",
     };
     if let Err(why) = diagnostics::start(default) {
         return finish(Err(why));
+    }
+    if let Some(Command::Sandbox(_) | Command::Dev(_)) = &cli.command {
+        for name in environment::unknown() {
+            eprintln!("ringmta: {name} in the environment is none of the inbox's variables: it does nothing");
+        }
     }
     if let Some((policy, json, strict)) = to_validate {
         return validate::validate(policy, json, strict);

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 pub struct Stored {
     /// Its id in the API.
     pub id: String,
-    /// When it came, milliseconds since 1970.
+    /// When it came, milliseconds since 1970; the time of its Date header where that was asked for.
     pub created_ms: u64,
     /// Exactly the bytes that were sent, after dot-unstuffing.
     pub source: Bytes,
@@ -22,6 +22,12 @@ pub struct Stored {
     pub read: Cell<bool>,
     /// Its tags.
     pub tags: RefCell<Vec<String>>,
+}
+
+impl Stored {
     /// What it takes of the sandbox's memory, bytes.
-    pub(super) weight: usize,
+    pub fn weight(&self) -> usize {
+        let parsed = &self.parsed;
+        self.source.len() + parsed.text.len() + parsed.html.len() + parsed.search_text.len()
+    }
 }

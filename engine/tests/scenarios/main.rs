@@ -43,6 +43,7 @@ mod queues;
 mod reception;
 mod reports;
 mod sandbox_api;
+mod sandbox_features;
 mod sandbox_http;
 mod sandbox_smtp;
 mod scheduling;
