@@ -16,7 +16,7 @@ pub struct Page {
 }
 
 /// What became of a new message.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Added {
     /// One with its Message-ID is there, so it was not kept.
     pub duplicate: bool,

@@ -11,6 +11,16 @@ pub const SANDBOX_LIST_MAX: usize = 10_000;
 pub const SANDBOX_PACKED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest a request may wait for the database.
 pub const SANDBOX_DATABASE_SECS: u64 = 60;
+/// Messages that are written to the database at once.
+pub const SANDBOX_ADD_BATCH: usize = 128;
+/// Pages of the database's log before they are copied into the file.
+pub const SANDBOX_LOG_PAGES: usize = 8000;
+/// Bytes of the index that are gathered in memory before they are written.
+pub const SANDBOX_INDEX_BYTES: usize = 16 * 1024 * 1024;
+/// Messages whose words go into the index of searches at once.
+pub const SANDBOX_INDEX_BATCH: usize = 500;
+/// Rest of the database after which they do.
+pub const SANDBOX_INDEX_MS: u64 = 200;
 /// Bytes of the database's pages in memory.
 pub const SANDBOX_DATABASE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of all messages the sandbox keeps; the newest message stays whatever its size.

@@ -219,6 +219,11 @@ impl Keys {
     }
 }
 
+/// Whether this can be an address of an envelope.
+pub fn is_address(text: &str) -> bool {
+    text.parse::<Address>().is_ok()
+}
+
 fn expression(text: &str) -> Result<Option<Regex>, String> {
     (!text.is_empty()).then(|| crate::tags::expression(text)).transpose()
 }
@@ -263,7 +268,9 @@ impl Outgoing {
         let to = self.to.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
         let envelope = Envelope::new(from, to).map_err(|error| error.to_string())?;
         let transport = transport(&self.host)?;
-        transport.send_raw(&envelope, &self.source).map_err(|error| said(&error))?;
+        // The library puts a line end of its own in front of the final dot.
+        let source = self.source.strip_suffix(b"\r\n").unwrap_or(&self.source);
+        transport.send_raw(&envelope, source).map_err(|error| said(&error))?;
         Ok(())
     }
 }

@@ -74,11 +74,9 @@ fn plain(text: &str) -> Result<String, String> {
 /// A released message: another moment, and another Message-ID unless it is to stay, for it is sent a second time.
 fn released(message: &Stored, relay: &Relay, to: Vec<String>) -> Outgoing {
     let mut source = without(&message.source, &["Bcc"]);
-    let seconds = i64::try_from(io::unix_nanos() / 1_000_000_000).unwrap_or(0);
-    source = with(&source, "Date", &DateTime::from_timestamp(seconds).to_rfc822());
+    source = with(&source, "Date", &date_now());
     if !relay.preserve_message_ids {
-        let id = format!("<{:016x}{:016x}@ringmta>", io::random_u64(), io::random_u64());
-        source = with(&source, "Message-ID", &id);
+        source = with(&source, "Message-ID", &new_message_id());
     }
     source = as_of(source, &relay.return_path, &relay.override_from);
     let from = match relay.return_path.as_str() {
@@ -87,6 +85,17 @@ fn released(message: &Stored, relay: &Relay, to: Vec<String>) -> Outgoing {
         path => path.to_string(),
     };
     Outgoing { host: relay.host.clone(), from, to, source }
+}
+
+/// This moment as a Date header has it.
+pub fn date_now() -> String {
+    let seconds = i64::try_from(io::unix_nanos() / 1_000_000_000).unwrap_or(0);
+    DateTime::from_timestamp(seconds).to_rfc822()
+}
+
+/// A Message-ID that nobody else has.
+pub fn new_message_id() -> String {
+    format!("<{:016x}{:016x}@ringmta>", io::random_u64(), io::random_u64())
 }
 
 fn sender(source: &[u8]) -> Option<String> {

@@ -1,6 +1,7 @@
 //! What may be written on the command line.
 
 use crate::cli::inbox::args::{Addresses, InboxArgs};
+use crate::cli::inbox::tools::{DumpArgs, IngestArgs, ReadyzArgs, SendmailArgs};
 use crate::cli::inbox::values::bind;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -42,6 +43,14 @@ pub enum Command {
     Dev(Box<DevArgs>),
     /// Run the sandbox inbox alone: takes all mail, delivers none, shows it on a web page.
     Sandbox(Box<SandboxArgs>),
+    /// Hand a message on standard input to the inbox, as the sendmail program others call.
+    Sendmail(SendmailArgs),
+    /// Bring files of messages into an inbox.
+    Ingest(IngestArgs),
+    /// Write the messages of an inbox to files.
+    Dump(DumpArgs),
+    /// Ask whether an inbox is ready, for container engines: exit code 0 or 1.
+    Readyz(ReadyzArgs),
     /// Check a policy as a start would, without opening sockets or spools.
     Validate(ValidateArgs),
     /// Run the tests of a policy tree: files whose name ends in _test.lua.

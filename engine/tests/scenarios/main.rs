@@ -46,6 +46,7 @@ mod sandbox_api;
 mod sandbox_features;
 mod sandbox_http;
 mod sandbox_smtp;
+mod sandbox_tools;
 mod scheduling;
 mod secrets;
 mod service;

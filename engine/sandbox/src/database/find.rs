@@ -66,7 +66,10 @@ fn columns(test: &Test) -> Option<(&'static [&'static str], &str)> {
 
 impl Rows {
     /// Looks up what a search needs of the file.
-    pub(super) fn find<'a>(&self, search: &'a Search) -> Result<Found<'a>> {
+    pub(super) fn find<'a>(&mut self, search: &'a Search) -> Result<Found<'a>> {
+        if search.terms.iter().any(|term| columns(&term.test).is_some()) {
+            self.index()?;
+        }
         let mut sets = Vec::new();
         let mut together: Vec<String> = Vec::new();
         for term in &search.terms {
@@ -111,14 +114,14 @@ impl Rows {
     }
 
     /// The newest message that matches.
-    pub fn newest(&self, search: &Search) -> Result<Option<Stored>> {
+    pub fn newest(&mut self, search: &Search) -> Result<Option<Stored>> {
         let found = self.find(search)?;
         let newest = self.entries.iter().rev().find(|entry| found.holds(entry));
         newest.map(|entry| self.message(entry.number)).transpose()
     }
 
     /// Some of those that match, newest first, and how many there are.
-    pub fn page(&self, search: &Search, start: usize, limit: usize) -> Result<Page> {
+    pub fn page(&mut self, search: &Search, start: usize, limit: usize) -> Result<Page> {
         let found = self.find(search)?;
         let mut page = Page::default();
         for entry in self.entries.iter().rev().filter(|entry| found.holds(entry)) {

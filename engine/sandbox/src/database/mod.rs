@@ -9,7 +9,7 @@ mod schema;
 use crate::captured::Stored;
 use crate::choice::{Added, Change, Failed, Outcome, Page, Which};
 use crate::json::summary;
-use crate::limits::SANDBOX_DATABASE_SECS;
+use crate::limits::{SANDBOX_ADD_BATCH, SANDBOX_DATABASE_SECS, SANDBOX_INDEX_MS};
 use crate::message::Address;
 use crate::search::Search;
 use crate::settings::DatabaseFile;
@@ -20,11 +20,17 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::mpsc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 /// What the thread is to do. How many wait is bounded by the sessions and connections there may be, each of which waits
 /// for one.
-type Job = Box<dyn FnOnce(&mut Rows) + Send>;
+enum Job {
+    /// Keep a message. Those that come at once are written at once.
+    Add(Box<(Record, bool)>, oneshot::Sender<(Outcome<Added>, Totals)>),
+    /// Anything else.
+    Ask(Box<dyn FnOnce(&mut Rows) + Send>),
+}
 
 /// The counts that are told without a question.
 #[derive(Debug, Default, Clone, Copy)]
@@ -57,11 +63,7 @@ impl Database {
         let mut rows = Rows::open(file, max_messages)?;
         let totals = Cell::new(Totals::of(&rows));
         let (jobs, asked) = mpsc::channel::<Job>();
-        let work = move || {
-            for job in asked {
-                job(&mut rows);
-            }
-        };
+        let work = move || serve(&mut rows, &asked);
         let thread = std::thread::Builder::new().name("inbox database".into()).spawn(work);
         thread.map_err(|error| format!("the database's thread does not start: {error}"))?;
         Ok(Database { jobs, totals, path: file.path.display().to_string() })
@@ -77,8 +79,12 @@ impl Database {
             // Whoever asked may have gone.
             let _ = tell.send((answer, Totals::of(rows)));
         };
+        self.wait(Job::Ask(Box::new(job)), told).await
+    }
+
+    async fn wait<T>(&self, job: Job, told: oneshot::Receiver<(Outcome<T>, Totals)>) -> Outcome<T> {
         let gone = || Failed("the database's thread has ended".into());
-        self.jobs.send(Box::new(job)).map_err(|_| gone())?;
+        self.jobs.send(job).map_err(|_| gone())?;
         let limit = Duration::from_secs(SANDBOX_DATABASE_SECS);
         let late = |_| Failed(format!("the database has not answered for {limit:?}"));
         let (answer, totals) = deadline(limit, told).await.map_err(late)?.map_err(|_| gone())?;
@@ -104,8 +110,8 @@ impl Database {
 
     /// Keeps a message; with `once` not when one with its Message-ID is there.
     pub async fn add(&self, message: &Stored, once: bool) -> Outcome<Added> {
-        let record = record(message)?;
-        self.ask(move |rows| rows.add(&record, once)).await
+        let (tell, told) = oneshot::channel();
+        self.wait(Job::Add(Box::new((record(message)?, once)), tell), told).await
     }
 
     /// Drops what came before this moment.
@@ -154,6 +160,66 @@ impl Database {
     /// Every tag in use and how many messages have it.
     pub async fn tags(&self) -> Outcome<BTreeMap<String, usize>> {
         self.ask(|rows| rows.tags()).await
+    }
+}
+
+/// Does what is asked for until nobody can ask any more.
+fn serve(rows: &mut Rows, asked: &mpsc::Receiver<Job>) {
+    let rest = Duration::from_millis(SANDBOX_INDEX_MS);
+    loop {
+        let mut next = match asked.recv_timeout(rest) {
+            Ok(job) => Some(job),
+            // Nobody asks for anything: time for the index.
+            Err(RecvTimeoutError::Timeout) => {
+                index(rows);
+                None
+            }
+            Err(RecvTimeoutError::Disconnected) => return index(rows),
+        };
+        while let Some(job) = next.take() {
+            match job {
+                Job::Ask(work) => work(rows),
+                Job::Add(first, tell) => next = add(rows, asked, *first, tell),
+            }
+        }
+    }
+}
+
+/// Keeps a message and those that wait behind it; gives back the job that is none of that kind.
+fn add(
+    rows: &mut Rows,
+    asked: &mpsc::Receiver<Job>,
+    first: (Record, bool),
+    tell: oneshot::Sender<(Outcome<Added>, Totals)>,
+) -> Option<Job> {
+    let (mut records, mut tells, mut other) = (vec![first], vec![tell], None);
+    while records.len() < SANDBOX_ADD_BATCH {
+        match asked.try_recv() {
+            Ok(Job::Add(record, tell)) => {
+                records.push(*record);
+                tells.push(tell);
+            }
+            Ok(job) => {
+                other = Some(job);
+                break;
+            }
+            Err(_) => break,
+        }
+    }
+    let answers = match rows.add(&records) {
+        Ok(added) => added.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(Failed(error.to_string())); tells.len()],
+    };
+    let totals = Totals::of(rows);
+    for (tell, answer) in tells.into_iter().zip(answers) {
+        let _ = tell.send((answer, totals));
+    }
+    other
+}
+
+fn index(rows: &mut Rows) {
+    if let Err(error) = rows.index() {
+        tracing::error!(%error, "the index of the inbox's database");
     }
 }
 

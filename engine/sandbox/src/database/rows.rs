@@ -3,7 +3,7 @@
 use super::schema;
 use crate::captured::Stored;
 use crate::choice::{Added, Change, Which};
-use crate::limits::SANDBOX_PACKED_BYTES_MAX;
+use crate::limits::{SANDBOX_INDEX_BATCH, SANDBOX_PACKED_BYTES_MAX};
 use crate::message::parse;
 use crate::search::Search;
 use crate::settings::DatabaseFile;
@@ -31,6 +31,20 @@ pub struct Record {
     pub words: Vec<String>,
 }
 
+impl Record {
+    fn entry(&self, number: i64) -> Entry {
+        Entry {
+            number,
+            created_ms: self.created_ms,
+            size: self.size as u64,
+            is_read: false,
+            attachments: self.attachments > 0,
+            inline: self.inline > 0,
+            tagged: !self.tags.is_empty(),
+        }
+    }
+}
+
 /// What is known of each message without a look at the file: enough to order, count and filter.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -48,6 +62,9 @@ pub struct Rows {
     pub(super) connection: Connection,
     /// Oldest first.
     pub(super) entries: Vec<Entry>,
+    /// Messages whose words are not in the index yet, which lie behind all that are. Many at once cost a fraction of
+    /// one after the other.
+    pending: Vec<i64>,
     unread: usize,
     max_messages: usize,
     compression: i32,
@@ -63,11 +80,37 @@ impl Rows {
         let connection = schema::open(file)?;
         let said = |error: rusqlite::Error| format!("database {}: {error}", file.path.display());
         let entries = entries(&connection).map_err(said)?;
-        let unread = entries.iter().filter(|entry| !entry.is_read).count();
-        let (compression, vacuum) = (file.compression, file.vacuum);
-        let mut rows = Rows { connection, entries, unread, max_messages, compression, vacuum };
-        rows.evict().map_err(said)?;
+        let pending = pending(&connection).map_err(said)?;
+        let mut rows = Rows {
+            connection,
+            unread: entries.iter().filter(|entry| !entry.is_read).count(),
+            entries,
+            pending,
+            max_messages,
+            compression: file.compression,
+            vacuum: file.vacuum,
+        };
+        rows.evict().and_then(|_| rows.index()).map_err(said)?;
         Ok(rows)
+    }
+
+    /// Puts the words of what has come since into the index.
+    pub fn index(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO words (rowid, sender, recipients, cc, bcc, reply_to, subject, message_id, body)
+                 SELECT number, sender, recipients, cc, bcc, reply_to, subject, message_id, body
+                 FROM texts WHERE number = ?",
+            )?;
+            self.pending.iter().try_for_each(|number| insert.execute([number]).map(|_| ()))?;
+        }
+        transaction.commit()?;
+        self.pending.clear();
+        Ok(())
     }
 
     /// (messages, unread ones).
@@ -83,74 +126,37 @@ impl Rows {
         bytes.unwrap_or(0)
     }
 
-    /// Keeps a message; with `once` not when one with its Message-ID is there.
-    pub fn add(&mut self, record: &Record, once: bool) -> Result<Added> {
-        if once {
-            let known = "SELECT EXISTS (SELECT 1 FROM messages WHERE message_id = ?)";
-            let mut known = self.connection.prepare_cached(known)?;
-            if known.query_row([&record.message_id], |row| row.get(0))? {
-                return Ok(Added { duplicate: true, evicted: 0 });
-            }
-        }
-        let number = self.write(record)?;
-        let entry = Entry {
-            number,
-            created_ms: record.created_ms,
-            size: record.size as u64,
-            is_read: false,
-            attachments: record.attachments > 0,
-            inline: record.inline > 0,
-            tagged: !record.tags.is_empty(),
-        };
-        let at = self.entries.partition_point(|other| other.created_ms <= entry.created_ms);
-        self.entries.insert(at, entry);
-        self.unread += 1;
-        Ok(Added { duplicate: false, evicted: self.evict()? })
-    }
-
-    fn write(&mut self, record: &Record) -> Result<i64> {
-        let packed = match self.compression {
-            0 => None,
-            level => zstd::encode_all(record.source.as_ref(), level).ok(),
-        };
-        let source = packed.as_deref().unwrap_or(record.source.as_ref());
+    /// Keeps messages, all of them or none; one that is to be there `once` not when one with its Message-ID is there.
+    pub fn add(&mut self, records: &[(Record, bool)]) -> Result<Vec<Added>> {
         let transaction = self.connection.transaction()?;
-        transaction
-            .prepare_cached(
-                "INSERT INTO messages (id, created, size, attachments, inline, message_id, summary, envelope, session, packed)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                record.id,
-                record.created_ms,
-                record.size,
-                record.attachments,
-                record.inline,
-                record.message_id,
-                record.summary,
-                record.envelope,
-                record.session,
-                packed.is_some(),
-            ])?;
-        let number = transaction.last_insert_rowid();
-        transaction
-            .prepare_cached("INSERT INTO sources (number, source) VALUES (?, ?)")?
-            .execute(params![number, source])?;
-        for table in ["texts (number,", "words (rowid,"] {
-            let sql = format!(
-                "INSERT INTO {table} sender, recipients, cc, bcc, reply_to, subject, message_id, body)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            );
-            let mut insert = transaction.prepare_cached(&sql)?;
-            insert.raw_bind_parameter(1, number)?;
-            for (at, word) in record.words.iter().enumerate() {
-                insert.raw_bind_parameter(at + 2, word)?;
-            }
-            insert.raw_execute()?;
+        let mut numbers = Vec::new();
+        for (record, once) in records {
+            let known = *once && knows(&transaction, &record.message_id)?;
+            numbers.push(if known {
+                None
+            } else {
+                Some(write(&transaction, record, self.compression)?)
+            });
         }
-        write_tags(&transaction, number, &record.tags)?;
         transaction.commit()?;
-        Ok(number)
+        for ((record, _), number) in records.iter().zip(&numbers) {
+            let Some(number) = *number else { continue };
+            let entry = record.entry(number);
+            let at = self.entries.partition_point(|other| other.created_ms <= entry.created_ms);
+            self.entries.insert(at, entry);
+            self.unread += 1;
+            self.pending.push(number);
+        }
+        if self.pending.len() >= SANDBOX_INDEX_BATCH {
+            self.index()?;
+        }
+        let mut evicted = self.evict()?;
+        let added = numbers.iter().map(|number| Added {
+            duplicate: number.is_none(),
+            // They are told once, with the first that was kept.
+            evicted: if number.is_some() { std::mem::take(&mut evicted) } else { 0 },
+        });
+        Ok(added.collect())
     }
 
     fn evict(&mut self) -> Result<usize> {
@@ -185,10 +191,13 @@ impl Rows {
                 numbers.iter().try_for_each(|number| delete.execute([number]).map(|_| ()))?;
             }
             let mut delete = transaction.prepare_cached("DELETE FROM words WHERE rowid = ?")?;
-            numbers.iter().try_for_each(|number| delete.execute([number]).map(|_| ()))?;
+            let first = self.pending.first().copied().unwrap_or(i64::MAX);
+            let mut indexed = numbers.iter().filter(|number| **number < first);
+            indexed.try_for_each(|number| delete.execute([number]).map(|_| ()))?;
         }
         transaction.commit()?;
         let gone: HashSet<i64> = numbers.iter().copied().collect();
+        self.pending.retain(|number| !gone.contains(number));
         self.entries.retain(|entry| !gone.contains(&entry.number));
         self.unread = self.entries.iter().filter(|entry| !entry.is_read).count();
         if self.vacuum && numbers.len() > 1 {
@@ -246,7 +255,7 @@ impl Rows {
     }
 
     /// The numbers of the messages that are meant, oldest first.
-    fn numbers(&self, which: &Which) -> Result<Vec<i64>> {
+    fn numbers(&mut self, which: &Which) -> Result<Vec<i64>> {
         match which {
             Which::Ids(ids) => {
                 let mut select =
@@ -263,7 +272,7 @@ impl Rows {
         }
     }
 
-    fn matching(&self, search: &Search) -> Result<Vec<i64>> {
+    fn matching(&mut self, search: &Search) -> Result<Vec<i64>> {
         let found = self.find(search)?;
         Ok(self
             .entries
@@ -362,6 +371,62 @@ fn entries(connection: &Connection) -> Result<Vec<Entry>> {
         })
     })?;
     entries.collect()
+}
+
+fn knows(connection: &Connection, message_id: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM messages WHERE message_id = ?)";
+    connection.prepare_cached(sql)?.query_row([message_id], |row| row.get(0))
+}
+
+/// Writes a message; gives back its number.
+fn write(connection: &Connection, record: &Record, compression: i32) -> Result<i64> {
+    let packed = match compression {
+        0 => None,
+        level => zstd::encode_all(record.source.as_ref(), level).ok(),
+    };
+    let source = packed.as_deref().unwrap_or(record.source.as_ref());
+    connection
+        .prepare_cached(
+            "INSERT INTO messages (id, created, size, attachments, inline, message_id, summary, envelope, session, packed)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            record.id,
+            record.created_ms,
+            record.size,
+            record.attachments,
+            record.inline,
+            record.message_id,
+            record.summary,
+            record.envelope,
+            record.session,
+            packed.is_some(),
+        ])?;
+    let number = connection.last_insert_rowid();
+    connection
+        .prepare_cached("INSERT INTO sources (number, source) VALUES (?, ?)")?
+        .execute(params![number, source])?;
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO texts (number, sender, recipients, cc, bcc, reply_to, subject, message_id, body)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    insert.raw_bind_parameter(1, number)?;
+    for (at, word) in record.words.iter().enumerate() {
+        insert.raw_bind_parameter(at + 2, word)?;
+    }
+    insert.raw_execute()?;
+    write_tags(connection, number, &record.tags)?;
+    Ok(number)
+}
+
+/// Messages behind the last one in the index, of a process that ended before it had got to them.
+fn pending(connection: &Connection) -> Result<Vec<i64>> {
+    let last = "SELECT rowid FROM words ORDER BY rowid DESC LIMIT 1";
+    let last: Option<i64> = connection.query_row(last, [], |row| row.get(0)).optional()?;
+    let sql = "SELECT number FROM messages WHERE number > ? ORDER BY number";
+    let mut select = connection.prepare(sql)?;
+    let numbers = select.query_map([last.unwrap_or(i64::MIN)], |row| row.get(0))?;
+    numbers.collect()
 }
 
 fn write_tags(connection: &Connection, number: i64, tags: &[String]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The tables of the database, and how its file is opened.
 
-use crate::limits::SANDBOX_DATABASE_CACHE_BYTES;
+use crate::limits::{SANDBOX_DATABASE_CACHE_BYTES, SANDBOX_INDEX_BYTES, SANDBOX_LOG_PAGES};
 use crate::settings::DatabaseFile;
 use rusqlite::{Connection, OpenFlags};
 
@@ -85,6 +85,9 @@ pub fn open(file: &DatabaseFile) -> Result<Connection, String> {
             "database {path} is of another version of ringmta ({version}); name another file"
         ));
     }
+    let bytes = i64::try_from(SANDBOX_INDEX_BYTES).unwrap_or(i64::MAX);
+    let gathered = "INSERT INTO words (words, rank) VALUES ('hashsize', ?)";
+    connection.execute(gathered, [bytes]).map_err(cannot)?;
     Ok(connection)
 }
 
@@ -101,6 +104,8 @@ fn take(connection: &Connection, file: &DatabaseFile) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     let kibibytes = i64::try_from(SANDBOX_DATABASE_CACHE_BYTES / 1024).unwrap_or(i64::MAX);
     connection.pragma_update(None, "cache_size", -kibibytes)?;
+    let pages = i64::try_from(SANDBOX_LOG_PAGES).unwrap_or(i64::MAX);
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", pages, |_| Ok(()))?;
     // A write takes the lock, which reading does not yet do.
     connection.execute_batch("BEGIN IMMEDIATE; COMMIT;")
 }
