@@ -8,6 +8,7 @@ use ringmta::cli::{
 };
 use ringmta::diagnostics;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -46,7 +47,11 @@ fn main() -> ExitCode {
     }
     if let Some(Command::Sandbox(_) | Command::Dev(_)) = &cli.command {
         for name in environment::unknown() {
-            eprintln!("ringmta: {name} in the environment is none of the inbox's variables: it does nothing");
+            // Whoever reads it may have gone.
+            let _ = writeln!(
+                std::io::stderr(),
+                "ringmta: {name} in the environment is none of the inbox's variables: it does nothing"
+            );
         }
     }
     if let Some((policy, json, strict)) = to_validate {

@@ -27,7 +27,17 @@ pub struct Stored {
 impl Stored {
     /// What it takes of the sandbox's memory, bytes.
     pub fn weight(&self) -> usize {
-        let parsed = &self.parsed;
-        self.source.len() + parsed.text.len() + parsed.html.len() + parsed.search_text.len()
+        /// A name, an address, a field or a part, beside its text.
+        const EACH: usize = 96;
+        let mail = &self.parsed;
+        let texts = mail.text.len() + mail.html.len() + mail.search_text.len() + mail.snippet.len();
+        let people = [&mail.to, &mail.cc, &mail.bcc, &mail.reply_to].into_iter().flatten();
+        let people: usize = people.map(|one| one.name.len() + one.address.len() + EACH).sum();
+        let recipients: usize = self.envelope.rcpt_to.iter().map(|to| to.len() + EACH).sum();
+        let fields = mail.headers.iter().flat_map(|(name, values)| {
+            values.iter().map(move |value| name.len() + value.len() + EACH)
+        });
+        let parts = (mail.inline.len() + mail.attachments.len()) * 2 * EACH;
+        self.source.len() + texts + people + recipients + fields.sum::<usize>() + parts
     }
 }

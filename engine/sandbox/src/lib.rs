@@ -6,7 +6,7 @@
 //! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
 //! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `links`, `socket`, `openapi`, `metrics` the
 //! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message · [`relay`], `release`, `rewrite`, [`webhook`]
-//! what leaves, `offload` its threads · [`chaos`] errors on purpose · [`receiver`] the dev webhook receiver · [`server`] all of it
+//! what leaves, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver · [`server`] all of it
 //! as it runs.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -34,6 +34,7 @@ mod mime;
 mod offload;
 mod openapi;
 pub mod passwords;
+mod pop3;
 pub mod receiver;
 pub mod relay;
 pub mod release;

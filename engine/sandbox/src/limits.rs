@@ -112,3 +112,9 @@ pub const SANDBOX_PICTURE_BYTES: u64 = 128 * 1024 * 1024;
 pub const SANDBOX_CHAOS_DELAY_MS_MAX: u64 = 600_000;
 /// How often old messages are looked for.
 pub const SANDBOX_EXPIRE_SECS: u64 = 30;
+/// POP3 sessions at a time.
+pub const SANDBOX_POP3_SESSIONS: usize = 64;
+/// Bytes of a command line of POP3.
+pub const SANDBOX_POP3_LINE_BYTES: usize = 1024;
+/// Wrong passwords after which a POP3 session is ended.
+pub const SANDBOX_POP3_TRIES: usize = 3;

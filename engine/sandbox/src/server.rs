@@ -10,7 +10,7 @@ use crate::release::Outbound;
 use crate::settings::{Prometheus, Settings};
 use crate::store::Store;
 use crate::web::Web;
-use crate::{capture, cors, limits, metrics, webhook};
+use crate::{capture, cors, limits, metrics, pop3, webhook};
 use futures::future::{select, select_all, LocalBoxFuture};
 use ringmta_http as http;
 use ringmta_io::listener::BoundSocket;
@@ -58,6 +58,8 @@ pub struct Bound {
     pub smtp: SocketAddr,
     /// Where the page and the API are.
     pub web: SocketAddr,
+    /// Where POP3 is spoken.
+    pub pop3: Option<SocketAddr>,
     /// Where metrics are, when they have an address of their own.
     pub metrics: Option<SocketAddr>,
     /// Where event records are taken.
@@ -69,6 +71,7 @@ pub struct Sockets {
     smtp: BoundSocket,
     web: BoundSocket,
     metrics: Option<BoundSocket>,
+    pop3: Option<BoundSocket>,
     receiver: Option<BoundSocket>,
     /// Where they are.
     pub addresses: Bound,
@@ -86,15 +89,18 @@ impl Sockets {
             Prometheus::At(addr) => Some(bind("metrics", addr)?),
             Prometheus::Off | Prometheus::Here => None,
         };
+        let pop3 = config.settings.pop3.as_ref();
+        let pop3 = pop3.map(|pop3| bind("POP3", pop3.address)).transpose()?;
         let receiver = config.receiver.as_ref();
         let receiver = receiver.map(|(addr, _)| bind("webhook receiver", *addr)).transpose()?;
         let addresses = Bound {
             smtp: smtp.local_addr()?,
             web: web.local_addr()?,
             metrics: metrics.as_ref().map(BoundSocket::local_addr).transpose()?,
+            pop3: pop3.as_ref().map(BoundSocket::local_addr).transpose()?,
             receiver: receiver.as_ref().map(BoundSocket::local_addr).transpose()?,
         };
-        Ok(Sockets { smtp, web, metrics, receiver, addresses })
+        Ok(Sockets { smtp, web, metrics, pop3, receiver, addresses })
     }
 }
 
@@ -125,6 +131,7 @@ pub async fn run_on(
     let addresses = sockets.addresses;
     let (smtp, web) = (Listener::open(sockets.smtp)?, Listener::open(sockets.web)?);
     let metrics = sockets.metrics.map(Listener::open).transpose()?;
+    let pop3 = sockets.pop3.map(Listener::open).transpose()?;
     let receiver = sockets.receiver.map(Listener::open).transpose()?;
     let receiver = receiver.zip(config.receiver.as_ref().map(|(_, key)| key));
     let settings = Rc::new(config.settings.clone());
@@ -156,6 +163,9 @@ pub async fn run_on(
             options(limits::SANDBOX_BODY_BYTES),
             move |_| metrics_only(api.clone()),
         )));
+    }
+    if let Some((listener, pop3)) = pop3.zip(settings.pop3.clone()) {
+        parts.push(Box::pin(pop3::listen(listener, pop3, store.clone())));
     }
     if let Some((listener, key)) = receiver {
         let receiver = Rc::new(Receiver::new(key));

@@ -125,6 +125,17 @@ pub struct Webhook {
     pub delay: Duration,
 }
 
+/// A mailbox for clients of POP3.
+#[derive(Clone)]
+pub struct Pop3 {
+    /// Where.
+    pub address: SocketAddr,
+    /// Its logins.
+    pub logins: Passwords,
+    /// TLS from the first byte.
+    pub tls: Option<Arc<ServerConfig>>,
+}
+
 /// What a sandbox is told to be.
 #[derive(Clone)]
 pub struct Settings {
@@ -168,6 +179,8 @@ pub struct Settings {
     pub prometheus: Prometheus,
     /// Who is told of new messages.
     pub webhook: Option<Webhook>,
+    /// A mailbox for clients of POP3.
+    pub pop3: Option<Pop3>,
 }
 
 impl Default for Settings {
@@ -193,6 +206,7 @@ impl Default for Settings {
             chaos: None,
             prometheus: Prometheus::Off,
             webhook: None,
+            pop3: None,
         }
     }
 }

@@ -172,7 +172,7 @@ fn what_is_kept_and_how_it_is_ordered() {
 
 #[test]
 fn the_byte_bound_drops_the_oldest_but_never_the_newest() {
-    let keeping = Keeping { max_bytes: 20_000, ..keep(100) };
+    let keeping = Keeping { max_bytes: 21_000, ..keep(100) };
     let store = Store::in_memory(keeping);
     futures::executor::block_on(async {
         let first = add(&store, &"x".repeat(6000)).await;

@@ -77,6 +77,9 @@ pub fn sandbox(args: &SandboxArgs) -> Result<(), String> {
     if !args.inbox.others.quiet {
         tell!("sandbox smtp listener on {}", bound.smtp);
         tell!("sandbox inbox on {scheme}://{}{root}", bound.web);
+        if let Some(pop3) = bound.pop3 {
+            tell!("sandbox POP3 on {pop3}");
+        }
         if let Some(metrics) = bound.metrics {
             tell!("sandbox metrics on http://{metrics}/metrics");
         }

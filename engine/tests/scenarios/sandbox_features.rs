@@ -5,7 +5,7 @@ use base64::Engine;
 use ringmta_sandbox::chaos::Triggers;
 use ringmta_sandbox::passwords::Passwords;
 use ringmta_sandbox::relay::Keys;
-use ringmta_sandbox::settings::{Keeping, Prometheus, SendLogins, Settings, Smtp, Webhook};
+use ringmta_sandbox::settings::{Keeping, Pop3, Prometheus, SendLogins, Settings, Smtp, Webhook};
 use ringmta_sandbox::tags::expression;
 use serde_json::{json, Value};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -439,4 +439,57 @@ fn tags_by_searches_and_logins() {
     assert_eq!(request(at.web, "DELETE", "/api/v1/tags/found", "").status, 200);
     assert_eq!(get(at.web, "/api/v1/tags").json(), json!(["done"]));
     assert_eq!(request(at.web, "DELETE", "/api/v1/tags/found", "").status, 400);
+}
+
+#[test]
+fn a_mailbox_of_pop3() {
+    let (_running, at) = sandbox_of(|| Settings {
+        pop3: Some(Pop3 {
+            address: "127.0.0.1:0".parse().unwrap(),
+            logins: Passwords::parse("ann:secret").unwrap(),
+            tls: None,
+        }),
+        ..Settings::default()
+    });
+    let id = deliver(
+        at.smtp,
+        "a@b.test",
+        &["c@d.test"],
+        "Subject: one\r\n\r\nfirst\r\n..second\r\nthird\r\n",
+    );
+    deliver(at.smtp, "a@b.test", &["c@d.test"], "Subject: two\r\n\r\n");
+    let mut pop = Client::connect(at.pop3.unwrap());
+    let mut ask = |line: &str| {
+        if !line.is_empty() {
+            pop.send(format!("{line}\r\n"));
+        }
+        pop.line()
+    };
+    assert!(ask("").starts_with("+OK"));
+    for refused in ["STAT", "RETR 1", "PASS secret"] {
+        assert!(ask(refused).starts_with("-ERR"), "{refused}");
+    }
+    assert_eq!((ask("USER ann").as_str(), ask("PASS secret").as_str()), ("+OK", "+OK 2 messages"));
+    assert_eq!((ask("STAT").as_str(), ask("LIST 2").as_str()), ("+OK 2 55", "+OK 2 16"));
+    assert_eq!(ask("UIDL 1"), format!("+OK 1 {id}"));
+    let mut lines = |asked: &str| {
+        let mut all = vec![ask(asked)];
+        while all.last().unwrap() != "." {
+            all.push(ask(""));
+        }
+        all.join("|")
+    };
+    assert_eq!(lines("RETR 1"), "+OK|Subject: one||first|..second|third|.");
+    assert_eq!(lines("TOP 1 1"), "+OK|Subject: one||first|.");
+    assert_eq!(lines("LIST"), "+OK|1 39|2 16|.");
+    assert_eq!((ask("DELE 1").as_str(), ask("LIST 1").as_str()), ("+OK", "-ERR no such message"));
+    for wrong in ["RETR 0", "RETR 3", "RETR x", "TOP 2", "DELE 1", "WHAT"] {
+        assert!(ask(wrong).starts_with("-ERR"), "{wrong}");
+    }
+    assert_eq!(get(at.web, "/api/v1/messages").json()["total"], 2);
+    assert_eq!(ask("QUIT"), "+OK");
+    assert_eq!(get(at.web, "/api/v1/messages").json()["total"], 1);
+    let mut guesser = Client::connect(at.pop3.unwrap());
+    guesser.send("USER ann\r\nPASS a\r\nPASS b\r\nPASS c\r\n");
+    assert_eq!(String::from_utf8_lossy(&guesser.rest()).matches("-ERR [AUTH]").count(), 3);
 }

@@ -195,7 +195,8 @@ fn flags_that_are_wrong_stop_the_start() {
     let file = dir.path().join("text").display().to_string();
     std::fs::write(&file, "neither logins: nor a relay\n").unwrap();
     for (arguments, said) in [
-        (&["--pop3-auth-file", "x"][..], "POP3"),
+        (&["--pop3-auth-file", "absent"][..], "--pop3-auth-file (MP_POP3_AUTH_FILE)"),
+        (&["--log-file", "x"], "stderr"),
         (&["--smtp-relay-config", &file], "--smtp-relay-config (MP_SMTP_RELAY_CONFIG)"),
         (&["--ui-auth-file", &file], "--ui-auth-file (MP_UI_AUTH_FILE)"),
         (&["--ui-tls-cert", &file], "its key is missing"),

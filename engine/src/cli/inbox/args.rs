@@ -307,21 +307,27 @@ pub struct Others {
     /// Not offered.
     #[arg(long, env = "MP_DEMO_MODE", hide = true, value_parser = |text: &str| refused(text, "there is no such mode: leave it out"))]
     pub demo_mode: Option<String>,
-    /// Not offered.
-    #[arg(long, env = "MP_POP3_BIND_ADDR", hide = true, value_parser = |text: &str| refused(text, "there is no POP3: read messages over the API"))]
-    pub pop3: Option<String>,
-    /// Not offered.
-    #[arg(long, env = "MP_POP3_AUTH_FILE", hide = true, value_parser = |text: &str| refused(text, "there is no POP3: read messages over the API"))]
-    pub pop3_auth_file: Option<String>,
-    /// Not offered.
-    #[arg(long, env = "MP_POP3_AUTH", hide = true, hide_env_values = true, value_parser = |text: &str| refused(text, "there is no POP3: read messages over the API"))]
+}
+
+/// A mailbox of POP3.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "POP3")]
+pub struct Mailbox {
+    /// POP3 address; POP3 is spoken where logins are given.
+    #[arg(long, env = "MP_POP3_BIND_ADDR", default_value = "127.0.0.1:1110", value_name = "ADDRESS", value_parser = bind)]
+    pub pop3: SocketAddr,
+    /// Logins of POP3: a file as htpasswd writes it.
+    #[arg(long, env = "MP_POP3_AUTH_FILE", value_name = "FILE")]
+    pub pop3_auth_file: Option<PathBuf>,
+    /// The same, its entries parted by spaces.
+    #[arg(long, env = "MP_POP3_AUTH", hide_env_values = true, hide = true, value_name = "LOGINS")]
     pub pop3_auth: Option<String>,
-    /// Not offered.
-    #[arg(long, env = "MP_POP3_TLS_CERT", hide = true, value_parser = |text: &str| refused(text, "there is no POP3: read messages over the API"))]
+    /// Certificate of POP3 (PEM), or sans:NAME for one of our own making; with it TLS from the first byte.
+    #[arg(long, env = "MP_POP3_TLS_CERT", value_name = "FILE")]
     pub pop3_tls_cert: Option<String>,
-    /// Not offered.
-    #[arg(long, env = "MP_POP3_TLS_KEY", hide = true, value_parser = |text: &str| refused(text, "there is no POP3: read messages over the API"))]
-    pub pop3_tls_key: Option<String>,
+    /// Its key.
+    #[arg(long, env = "MP_POP3_TLS_KEY", value_name = "FILE")]
+    pub pop3_tls_key: Option<PathBuf>,
 }
 
 /// Everything the inbox can be told.
@@ -339,6 +345,9 @@ pub struct InboxArgs {
     /// What leaves.
     #[command(flatten)]
     pub outgoing: Outgoing,
+    /// POP3.
+    #[command(flatten)]
+    pub mailbox: Mailbox,
     /// The rest.
     #[command(flatten)]
     pub others: Others,

@@ -1,6 +1,6 @@
 //! What the flags mean.
 
-use super::args::{InboxArgs, Intake, Keep, Outgoing, Pages};
+use super::args::{InboxArgs, Intake, Keep, Mailbox, Outgoing, Pages};
 use super::values::Metrics;
 use regex::Regex;
 use ringmta_io::tls;
@@ -9,7 +9,7 @@ use ringmta_sandbox::passwords::Passwords;
 use ringmta_sandbox::relay::{Forward, Keys, Relay};
 use ringmta_sandbox::search::Search;
 use ringmta_sandbox::settings::{
-    DatabaseFile, Keeping, Prometheus, SendLogins, Settings, Smtp, Webhook,
+    DatabaseFile, Keeping, Pop3, Prometheus, SendLogins, Settings, Smtp, Webhook,
 };
 use ringmta_sandbox::tags::{expression, spelled, TagRules};
 use ringmta_sandbox::{cors, limits};
@@ -57,6 +57,7 @@ impl InboxArgs {
                 Some(Metrics::At(address)) => Prometheus::At(address),
             },
             webhook: webhook(pages)?,
+            pop3: pop3(&self.mailbox)?,
         })
     }
 }
@@ -321,6 +322,12 @@ fn forward(outgoing: &Outgoing) -> Result<Option<Forward>, String> {
         None => return Ok(None),
     };
     keys.forward().map(Some)
+}
+
+fn pop3(mailbox: &Mailbox) -> Result<Option<Pop3>, String> {
+    let tls = of("pop3-tls-cert", certificate(&mailbox.pop3_tls_cert, &mailbox.pop3_tls_key))?;
+    let file = of("pop3-auth-file", logins(&mailbox.pop3_auth_file, &mailbox.pop3_auth))?;
+    Ok(file.map(|logins| Pop3 { address: mailbox.pop3, logins, tls }))
 }
 
 fn webhook(pages: &Pages) -> Result<Option<Webhook>, String> {

@@ -143,11 +143,11 @@ pub const TABLE: &[Flag] = &[
         "inboxes do not share a database: give each a --database of its own",
     ),
     refused("MP_DEMO_MODE", "", "there is no such mode: leave it out"),
-    refused("MP_POP3_BIND_ADDR", "pop3", "there is no POP3: read messages over the API"),
-    refused("MP_POP3_AUTH_FILE", "pop3-auth-file", "there is no POP3: read messages over the API"),
-    refused("MP_POP3_AUTH", "", "there is no POP3: read messages over the API"),
-    refused("MP_POP3_TLS_CERT", "pop3-tls-cert", "there is no POP3: read messages over the API"),
-    refused("MP_POP3_TLS_KEY", "pop3-tls-key", "there is no POP3: read messages over the API"),
+    works("MP_POP3_BIND_ADDR", "pop3", ""),
+    works("MP_POP3_AUTH_FILE", "pop3-auth-file", ""),
+    works("MP_POP3_AUTH", "", ""),
+    works("MP_POP3_TLS_CERT", "pop3-tls-cert", ""),
+    works("MP_POP3_TLS_KEY", "pop3-tls-key", ""),
     works("MP_ENABLE_LINK_CHECK", "enable-link-check", ""),
 ];
 
