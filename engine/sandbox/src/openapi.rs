@@ -24,7 +24,7 @@ const JSON: &str = "application/json";
 const QUERY: &str = "query: a search";
 const TZ: &str = "tz: time zone of dates in the search, such as Europe/Berlin";
 const START: &str = "start: how many of the newest are passed over";
-const LIMIT: &str = "limit: how many are given; 50 unless told, 0 for all";
+const LIMIT: &str = "limit: how many are given; 50 unless told, 10,000 at most, as for 0";
 
 macro_rules! routes {
     ($($method:literal $path:expr, $tag:literal, $summary:literal, $query:expr, $body:literal, $produces:expr;)*) => {
@@ -147,7 +147,7 @@ pub fn page(root: &str) -> Response {
         "<!DOCTYPE html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <title>API of the inbox</title><style>body{{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;\
          padding:0 1rem;max-width:70rem;color:#1c2b28;background:#fff}}table{{border-collapse:collapse;width:100%}}\
-         td{{border-top:1px solid #d5ddda;padding:.5rem .75rem .5rem 0;vertical-align:top;overflow-wrap:anywhere}}\
+         td{{border-top:1px solid #d5ddda;padding:.5rem .75rem .5rem 0;vertical-align:top;overflow-wrap:anywhere}}td:first-child{{white-space:nowrap}}\
          @media(prefers-color-scheme:dark){{body{{background:#111917;color:#dfe8e5}}td{{border-color:#2c3a36}}a{{color:#7cc4b2}}}}</style>\
          <h1>API of the inbox</h1><p>Its paths and answers are Mailpit's (v1). For programs: \
          <a href='{base}/api/v1/swagger.json'>swagger.json</a> · <a href='{base}/'>inbox</a>\

@@ -256,3 +256,52 @@ fn older_names_empty_values_and_readiness() {
         "{ready:?}"
     );
 }
+
+#[test]
+fn huge_messages_cost_no_more_than_they_may() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("inbox.db").display().to_string();
+    for store in [&[][..], &["-d", &file]] {
+        let at = inbox(&[&["--enable-link-check"], store].concat());
+        let part = "--b\r\nContent-Type: image/png\r\nContent-ID: <c>\r\n\r\nx\r\n";
+        let head = "Subject: parts\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n";
+        let id = deliver(
+            at.smtp,
+            "a@b.test",
+            &["c@d.test"],
+            &format!("{head}{}--b--\r\n", part.repeat(100_000)),
+        );
+        let message = get(at.web, &format!("/api/v1/message/{id}")).json();
+        let parts = message["Inline"].as_array().unwrap().len()
+            + message["Attachments"].as_array().unwrap().len();
+        assert!((1..=1000).contains(&parts), "{parts}");
+        assert_eq!(
+            get(at.web, &format!("/api/v1/message/{id}/part/999/thumb")).header("content-type"),
+            Some("image/jpeg")
+        );
+        let link = "<p style='display:grid'><a href=http://127.0.0.1:1/x>x</a></p>\r\n";
+        let html: String =
+            (0..200_000).map(|number| link.replace("/x>", &format!("/{number}>"))).collect();
+        let source = format!("Subject: html\r\nContent-Type: text/html\r\n\r\n{html}");
+        let id = deliver(at.smtp, "a@b.test", &["c@d.test"], &source);
+        let check = get(at.web, &format!("/api/v1/message/{id}/html-check"));
+        assert_eq!((check.status, check.text().contains("bytes")), (400, true), "{}", check.text());
+        let links = get(at.web, &format!("/api/v1/message/{id}/link-check")).json();
+        assert_eq!(links["Links"].as_array().unwrap().len(), 200);
+        assert_eq!(get(at.web, &format!("/api/v1/message/{id}/raw")).body, source.as_bytes());
+        let nested: String = (0..2000)
+            .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"))
+            .collect();
+        deliver(at.smtp, "a@b.test", &["c@d.test"], &format!("Subject: deep\r\n{nested}x\r\n"));
+        let fields = format!("Subject: fields\r\n{}\r\n", "X-Field: y\r\n".repeat(100_000));
+        deliver(at.smtp, "a@b.test", &["c@d.test"], &fields);
+        let list = get(at.web, "/api/v1/messages").json();
+        let subjects: Vec<&str> = list["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["Subject"].as_str().unwrap())
+            .collect();
+        assert_eq!(subjects, ["fields", "deep", "html", "parts"]);
+    }
+}

@@ -116,7 +116,7 @@ pub struct Pages {
     #[arg(long, env = "MP_ENABLE_PROMETHEUS", value_name = "WHERE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = metrics)]
     pub enable_prometheus: Option<Metrics>,
     /// URL that is told of new messages.
-    #[arg(long, env = "MP_WEBHOOK_URL", value_name = "URL")]
+    #[arg(long, env = "MP_WEBHOOK_URL", hide_env_values = true, value_name = "URL")]
     pub webhook_url: Option<String>,
     /// Messages of a second it is told of; 0 for all.
     #[arg(long, env = "MP_WEBHOOK_LIMIT", value_name = "N", default_value_t = 1.0)]
