@@ -27,6 +27,8 @@ pub struct Api {
     pub chaos: Rc<Chaos>,
     /// Threads for what takes a while.
     pub helpers: Helpers,
+    /// Threads for pictures.
+    pub pictures: Helpers,
     /// Where mail is taken, as shown to people.
     pub smtp: String,
     started: u64,
@@ -51,7 +53,8 @@ impl Api {
         helpers: Helpers,
         smtp: String,
     ) -> Api {
-        Api { store, settings, chaos, helpers, smtp, started: io::mono_nanos() }
+        let pictures = Helpers::new(limits::SANDBOX_PICTURES);
+        Api { store, settings, chaos, helpers, pictures, smtp, started: io::mono_nanos() }
     }
 
     /// Seconds since the start.

@@ -82,8 +82,16 @@ pub const RECEIVER_BYTES: usize = 64 * 1024 * 1024;
 pub const RECEIVER_TYPES: usize = 64;
 /// Recipients of one message.
 pub const SANDBOX_RECIPIENTS: usize = 16_384;
-/// Threads for requests to other servers and for pictures, at a time.
+/// Threads for requests to other servers and for checks, at a time.
 pub const SANDBOX_HELPERS: usize = 16;
+/// Threads for pictures at a time: each may take [`SANDBOX_PICTURE_BYTES`].
+pub const SANDBOX_PICTURES: usize = 2;
+/// Longest that work waits for a thread.
+pub const SANDBOX_HELPER_WAIT_SECS: u64 = 60;
+/// How often it looks for one.
+pub const SANDBOX_HELPER_LOOK_MS: u64 = 10;
+/// Messages on their way to a relay or a mailbox that nobody waits for; the next one's sender waits.
+pub const SANDBOX_RELAYS_WAITING: usize = 64;
 /// Longest a mail server may be silent that a message is released to.
 pub const SANDBOX_RELAY_SECS: u64 = 30;
 /// Longest a webhook's receiver may take.
@@ -107,7 +115,7 @@ pub const SANDBOX_SPAM_ANSWER_BYTES: u64 = 1024 * 1024;
 /// Pixels along one side of a picture that is shown in small.
 pub const SANDBOX_PICTURE_SIDE: u32 = 12_000;
 /// Bytes such a picture may take while it is read.
-pub const SANDBOX_PICTURE_BYTES: u64 = 128 * 1024 * 1024;
+pub const SANDBOX_PICTURE_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest silence that may be ordered of a session.
 pub const SANDBOX_CHAOS_DELAY_MS_MAX: u64 = 600_000;
 /// How often old messages are looked for.

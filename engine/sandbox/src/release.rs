@@ -2,6 +2,7 @@
 
 use crate::api::{bad, body, ok, Answer, Api};
 use crate::captured::Stored;
+use crate::limits::SANDBOX_RELAYS_WAITING;
 use crate::mime::with_mail;
 use crate::offload::Helpers;
 use crate::relay::{Forward, Outgoing, Relay};
@@ -128,12 +129,14 @@ fn as_of(mut source: Vec<u8>, return_path: &str, override_from: &str) -> Vec<u8>
 pub struct Outbound {
     settings: Rc<Settings>,
     helpers: Helpers,
+    /// One for each message on its way that nobody waits for, and one more.
+    unwatched: Rc<()>,
 }
 
 impl Outbound {
     /// As the settings say.
     pub fn new(settings: Rc<Settings>, helpers: Helpers) -> Outbound {
-        Outbound { settings, helpers }
+        Outbound { settings, helpers, unwatched: Rc::new(()) }
     }
 
     /// Sends what has come over SMTP on, where that is asked for.
@@ -169,7 +172,8 @@ impl Outbound {
         Ok(())
     }
 
-    /// Waits for the outcome where the client is to hear it; else it is only logged.
+    /// Waits for the outcome where the client is to hear it; else it is only logged. Where many are on their way, the
+    /// client waits as well, so that none is lost and their number is bounded.
     async fn hand_over(
         &self,
         outgoing: Outgoing,
@@ -179,12 +183,19 @@ impl Outbound {
         if wait {
             return outgoing.send(&self.helpers).await;
         }
-        let helpers = self.helpers.clone();
-        io::tasks::spawn(async move {
+        let (helpers, one) = (self.helpers.clone(), self.unwatched.clone());
+        let full = Rc::strong_count(&one) > SANDBOX_RELAYS_WAITING;
+        let work = async move {
+            let _one = one;
             if let Err(error) = outgoing.send(&helpers).await {
                 tracing::warn!(error, "{what} of a message of the inbox");
             }
-        });
+        };
+        if full {
+            work.await;
+        } else {
+            io::tasks::spawn(work);
+        }
         Ok(())
     }
 }

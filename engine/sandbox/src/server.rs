@@ -136,7 +136,8 @@ pub async fn run_on(
     let receiver = receiver.zip(config.receiver.as_ref().map(|(_, key)| key));
     let settings = Rc::new(config.settings.clone());
     let store = Rc::new(open_store(&settings)?);
-    let (chaos, helpers) = (Rc::new(Chaos::new(settings.chaos.clone())), Helpers::default());
+    let (chaos, helpers) =
+        (Rc::new(Chaos::new(settings.chaos.clone())), Helpers::new(limits::SANDBOX_HELPERS));
     let new_api = || {
         let smtp = addresses.smtp.to_string();
         Api::new(store.clone(), settings.clone(), chaos.clone(), helpers.clone(), smtp)

@@ -26,7 +26,7 @@ impl Api {
         let (described, bytes) = mime::part(&message.source, part).ok_or_else(not_found)?;
         let is_picture = described.content_type.starts_with("image/");
         let work = move || small(is_picture.then_some(bytes.as_slice()));
-        let made = self.helpers.run(work).await.and_then(|made| made);
+        let made = self.pictures.run(work).await.and_then(|made| made);
         let response = Response::bytes("image/jpeg", made.map_err(bad)?);
         Ok(view::contained(response, view::VIEW_POLICY))
     }

@@ -493,3 +493,23 @@ fn a_mailbox_of_pop3() {
     guesser.send("USER ann\r\nPASS a\r\nPASS b\r\nPASS c\r\n");
     assert_eq!(String::from_utf8_lossy(&guesser.rest()).matches("-ERR [AUTH]").count(), 3);
 }
+
+#[test]
+fn many_messages_are_relayed_and_none_is_lost() {
+    let (_behind, behind) = sandbox(1000);
+    let yaml = format!("host: 127.0.0.1\nport: {}", behind.smtp.port());
+    let (_running, at) = sandbox_of(move || Settings {
+        relay: Some(ringmta_sandbox::relay::Relay {
+            all: true,
+            ..Keys::parse(&yaml).unwrap().relay().unwrap()
+        }),
+        ..Settings::default()
+    });
+    let count = 150;
+    for number in 0..count {
+        deliver(at.smtp, "a@b.test", &["c@d.test"], &format!("Subject: {number}\r\n\r\n"));
+    }
+    until("all of them", || {
+        (get(behind.web, "/api/v1/messages?limit=1").json()["total"] == count).then_some(())
+    });
+}
