@@ -2,10 +2,14 @@
 
 use clap::Parser;
 use ringmta::cli::args::{Cli, Command};
+use ringmta::cli::inbox::{environment, ingest, readyz, sendmail};
 use ringmta::cli::{
     check, ctl, dev, healthcheck, hooks, init, print, prove, run, script, spool, validate,
 };
 use ringmta::diagnostics;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Several allocations per message, from one thread each: the system's allocator spends a tenth of
@@ -14,7 +18,8 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    environment::prepare();
+    let cli = Cli::parse_from(words());
     let to_validate = match &cli.command {
         None if cli.validate => Some((&cli.run.policy, false, false)),
         Some(Command::Validate(args)) => Some((&args.policy, args.json, args.strict)),
@@ -28,11 +33,26 @@ fn main() -> ExitCode {
         (Some(Command::Run(args)), _) if args.show_events => "info,event=debug",
         (None, None) if cli.run.show_events => "info,event=debug",
         (_, Some(_)) => "warn",
+        (Some(Command::Sendmail(_) | Command::Ingest(_) | Command::Dump(_)), _) => "error",
         _ if to_validate.is_some() => "off",
+        (Some(Command::Sandbox(args)), _) if args.inbox.others.quiet => "error",
+        (Some(Command::Sandbox(args)), _) if args.inbox.others.verbose => {
+            "info,ringmta_sandbox=debug"
+        }
+        (Some(Command::Dev(args)), _) if args.inbox.others.verbose => "info,ringmta_sandbox=debug",
         _ => "info",
     };
     if let Err(why) = diagnostics::start(default) {
         return finish(Err(why));
+    }
+    if let Some(Command::Sandbox(_) | Command::Dev(_)) = &cli.command {
+        for name in environment::unknown() {
+            // Whoever reads it may have gone.
+            let _ = writeln!(
+                std::io::stderr(),
+                "ringmta: {name} in the environment is none of the inbox's variables: it does nothing"
+            );
+        }
     }
     if let Some((policy, json, strict)) = to_validate {
         return validate::validate(policy, json, strict);
@@ -49,6 +69,10 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => run::run(args),
         Some(Command::Dev(args)) => dev::dev(args),
         Some(Command::Sandbox(args)) => dev::sandbox(args),
+        Some(Command::Sendmail(args)) => sendmail::sendmail(args),
+        Some(Command::Ingest(args)) => ingest::ingest(args),
+        Some(Command::Dump(args)) => ingest::dump(args),
+        Some(Command::Readyz(args)) => readyz::readyz(args),
         Some(Command::Validate(_)) => return ExitCode::SUCCESS,
         Some(Command::Test(args)) => return prove::prove(args),
         Some(Command::Check(args)) => return check::check(args),
@@ -60,6 +84,16 @@ fn main() -> ExitCode {
         Some(Command::Spool(args)) => return spool::spool(args),
     };
     finish(result)
+}
+
+/// The words of the command line. A link named sendmail is that subcommand, for programs that call it.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let name = words.first().and_then(|word| Path::new(word).file_name());
+    if name.is_some_and(|name| name == "sendmail") {
+        words.insert(1, "sendmail".into());
+    }
+    words
 }
 
 fn finish(result: Result<(), String>) -> ExitCode {

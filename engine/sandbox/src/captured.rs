@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 pub struct Stored {
     /// Its id in the API.
     pub id: String,
-    /// When it came, milliseconds since 1970.
+    /// When it came, milliseconds since 1970; the time of its Date header where that was asked for.
     pub created_ms: u64,
     /// Exactly the bytes that were sent, after dot-unstuffing.
     pub source: Bytes,
@@ -22,6 +22,22 @@ pub struct Stored {
     pub read: Cell<bool>,
     /// Its tags.
     pub tags: RefCell<Vec<String>>,
+}
+
+impl Stored {
     /// What it takes of the sandbox's memory, bytes.
-    pub(super) weight: usize,
+    pub fn weight(&self) -> usize {
+        /// A name, an address, a field or a part, beside its text.
+        const EACH: usize = 96;
+        let mail = &self.parsed;
+        let texts = mail.text.len() + mail.html.len() + mail.search_text.len() + mail.snippet.len();
+        let people = [&mail.to, &mail.cc, &mail.bcc, &mail.reply_to].into_iter().flatten();
+        let people: usize = people.map(|one| one.name.len() + one.address.len() + EACH).sum();
+        let recipients: usize = self.envelope.rcpt_to.iter().map(|to| to.len() + EACH).sum();
+        let fields = mail.headers.iter().flat_map(|(name, values)| {
+            values.iter().map(move |value| name.len() + value.len() + EACH)
+        });
+        let parts = (mail.inline.len() + mail.attachments.len()) * 2 * EACH;
+        self.source.len() + texts + people + recipients + fields.sum::<usize>() + parts
+    }
 }

@@ -14,10 +14,10 @@ use std::task::{Poll, Waker};
 pub enum Event<'a> {
     /// A message came.
     New(&'a Stored),
-    /// A message's read state changed.
-    Read(&'a Stored),
-    /// A message's tags changed.
-    Tags(&'a Stored),
+    /// The read state of the message of this id changed.
+    Read(&'a str, bool),
+    /// The tags of the message of this id changed.
+    Tags(&'a str, &'a [String]),
     /// The message of this id was deleted.
     Delete(&'a str),
     /// Old messages gave way to new ones.
@@ -126,12 +126,8 @@ impl Event<'_> {
     fn to_json(&self) -> Value {
         match self {
             Event::New(message) => typed("new", json::summary(message)),
-            Event::Read(message) => {
-                typed("update", json!({"ID": message.id, "Read": message.read.get()}))
-            }
-            Event::Tags(message) => {
-                typed("update", json!({"ID": message.id, "Tags": *message.tags.borrow()}))
-            }
+            Event::Read(id, read) => typed("update", json!({"ID": id, "Read": read})),
+            Event::Tags(id, tags) => typed("update", json!({"ID": id, "Tags": tags})),
             Event::Delete(id) => typed("delete", json!({"ID": id})),
             Event::Prune => typed("prune", Value::Null),
             Event::Truncate => typed("truncate", Value::Null),

@@ -5,6 +5,7 @@ use crate::captured::Stored;
 use crate::message::{Address, ListUnsubscribe};
 use crate::mime;
 use crate::mime::Part;
+use crate::settings::Settings;
 use mail_parser::DateTime;
 use serde_json::{json, Value};
 use std::collections::HashSet;
@@ -43,6 +44,8 @@ pub fn message(message: &Stored) -> Value {
     json!({
         "ID": message.id,
         "MessageID": mail.message_id,
+        // Of older Mailpits, which clients of their time ask for; whoever is given a message has read it.
+        "Read": true,
         "From": address(&mail.from),
         "To": addresses(&mail.to),
         "Cc": addresses(&mail.cc),
@@ -82,24 +85,31 @@ fn envelope(message: &Stored) -> Value {
     })
 }
 
-/// The answer of `webui`: what the sandbox offers a user interface, which is no more than it is.
-pub fn webui(smtp: &str) -> Value {
+/// The answer of `webui`: what the sandbox offers a user interface.
+pub fn webui(settings: &Settings, smtp: &str) -> Value {
+    let relay = settings.relay.as_ref();
+    let shown = |pattern: Option<&regex::Regex>| {
+        pattern.map(|pattern| pattern.as_str().to_string()).unwrap_or_default()
+    };
+    let allowed = shown(relay.and_then(|relay| relay.allowed.as_ref()));
     json!({
-        "Label": "",
+        "Label": settings.label,
         "MessageRelay": {
-            "Enabled": false,
-            "SMTPServer": "",
-            "ReturnPath": "",
-            "AllowedRecipients": "",
-            "BlockedRecipients": "",
-            "OverrideFrom": "",
-            "PreserveMessageIDs": false,
-            "RecipientAllowlist": "",
+            "Enabled": relay.is_some(),
+            "SMTPServer": relay.map(|relay| format!("{}:{}", relay.host.host, relay.host.port)).unwrap_or_default(),
+            "ReturnPath": relay.map_or("", |relay| &relay.return_path),
+            "AllowedRecipients": allowed,
+            "BlockedRecipients": shown(relay.and_then(|relay| relay.blocked.as_ref())),
+            "OverrideFrom": relay.map_or("", |relay| &relay.override_from),
+            "PreserveMessageIDs": relay.is_some_and(|relay| relay.preserve_message_ids),
+            "RecipientAllowlist": allowed,
         },
-        "SpamAssassin": false,
-        "ChaosEnabled": false,
-        "DuplicatesIgnored": false,
-        "HideDeleteAllButton": false,
+        "SpamAssassin": settings.spamassassin.is_some(),
+        "LinkCheck": settings.link_check,
+        "ChaosEnabled": settings.chaos.is_some(),
+        "DuplicatesIgnored": settings.keeping.ignore_duplicate_ids,
+        "HideDeleteAllButton": settings.hide_delete_all,
+        "BlockRemoteCSSAndFonts": settings.block_remote_css_and_fonts,
         "SMTP": smtp,
         "Version": VERSION,
     })

@@ -1,30 +1,59 @@
 //! The sandbox inbox of `ringmta dev` and `ringmta sandbox`: an SMTP server that delivers to
 //! nobody, and a web page and an API (Mailpit's) to see what came.
 //!
-//! Layout: `capture` SMTP side · `message` and `mime` what is known of a message · [`captured`] one that is kept · `store` the
-//! bounded memory · `search` its grammar · `events` who is told of changes · `web` routes ·
-//! `api`, `json`, `lists`, `send`, `view`, `links`, `socket` the answers · `receiver` the dev webhook receiver. · [`server`] all of
-//! it as it runs.
+//! Layout: [`settings`] what it is told to be · `capture` SMTP side · [`message`] and `mime` what is known of a message ·
+//! [`captured`] one that is kept · [`store`] all of them, asked by [`choice`], in memory (`ring`) or on disk (`database`) · `search` its grammar ·
+//! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
+//! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `links`, `socket`, `openapi`, `metrics` the
+//! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message · [`relay`], `release`, `rewrite`, [`webhook`]
+//! what leaves, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver · [`server`] all of it
+//! as it runs.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod api;
-pub mod capture;
+mod api_message;
+mod api_messages;
+mod api_tags;
+mod capture;
 pub mod captured;
+pub mod chaos;
+pub mod choice;
+pub mod cors;
+pub mod database;
 mod events;
+mod html_check;
 mod json;
 pub mod limits;
+mod link_check;
 mod links;
 mod lists;
 pub mod message;
+mod metrics;
 mod mime;
+mod offload;
+mod openapi;
+pub mod passwords;
+mod pop3;
 pub mod receiver;
-mod search;
+pub mod relay;
+pub mod release;
+pub mod rewrite;
+mod ring;
+pub mod search;
 mod send;
 pub mod server;
+pub mod settings;
 pub mod socket;
+mod spam_check;
 pub mod store;
+#[cfg(test)]
+mod store_tests;
+pub mod tags;
+mod thumbnail;
 mod view;
 mod web;
+pub mod webhook;
 
 pub use server::{run, run_on, Bound, SandboxConfig, Sockets};
+pub use settings::Settings;

@@ -3,6 +3,26 @@
 
 /// Messages the sandbox keeps when it is not told otherwise (what Mailpit keeps).
 pub const SANDBOX_MESSAGES: usize = 500;
+/// Messages the sandbox keeps at most: of each a few dozen bytes are in memory even where the messages are in a database.
+pub const SANDBOX_MESSAGES_MAX: usize = 1_000_000;
+/// Messages of one list, where the client asks for more.
+pub const SANDBOX_LIST_MAX: usize = 10_000;
+/// Bytes of one source in the database, as it is read back: what a message may have.
+pub const SANDBOX_PACKED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Longest a request may wait for the database.
+pub const SANDBOX_DATABASE_SECS: u64 = 60;
+/// Messages that are written to the database at once.
+pub const SANDBOX_ADD_BATCH: usize = 128;
+/// Pages of the database's log before they are copied into the file.
+pub const SANDBOX_LOG_PAGES: usize = 8000;
+/// Bytes of the index that are gathered in memory before they are written.
+pub const SANDBOX_INDEX_BYTES: usize = 16 * 1024 * 1024;
+/// Messages whose words go into the index of searches at once.
+pub const SANDBOX_INDEX_BATCH: usize = 500;
+/// Rest of the database after which they do.
+pub const SANDBOX_INDEX_MS: u64 = 200;
+/// Bytes of the database's pages in memory.
+pub const SANDBOX_DATABASE_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of all messages the sandbox keeps; the newest message stays whatever its size.
 pub const SANDBOX_BYTES: usize = 256 * 1024 * 1024;
 /// Text of one message that can be searched; what comes later in a message is not found.
@@ -62,3 +82,47 @@ pub const RECEIVER_BYTES: usize = 64 * 1024 * 1024;
 pub const RECEIVER_TYPES: usize = 64;
 /// Recipients of one message.
 pub const SANDBOX_RECIPIENTS: usize = 16_384;
+/// Threads for requests to other servers and for checks, at a time.
+pub const SANDBOX_HELPERS: usize = 16;
+/// Threads for pictures at a time: each may take [`SANDBOX_PICTURE_BYTES`].
+pub const SANDBOX_PICTURES: usize = 2;
+/// Longest that work waits for a thread.
+pub const SANDBOX_HELPER_WAIT_SECS: u64 = 60;
+/// How often it looks for one.
+pub const SANDBOX_HELPER_LOOK_MS: u64 = 10;
+/// Messages on their way to a relay or a mailbox that nobody waits for; the next one's sender waits.
+pub const SANDBOX_RELAYS_WAITING: usize = 64;
+/// Longest a mail server may be silent that a message is released to.
+pub const SANDBOX_RELAY_SECS: u64 = 30;
+/// Longest a webhook's receiver may take.
+pub const SANDBOX_WEBHOOK_SECS: u64 = 20;
+/// Webhooks on their way or waiting out their delay; those beyond are not sent.
+pub const SANDBOX_WEBHOOK_WAITING: usize = 100;
+/// Bytes of HTML that are checked.
+pub const SANDBOX_HTML_CHECK_BYTES: usize = 5 * 1024 * 1024;
+/// Links of one message that are tried.
+pub const SANDBOX_LINKS: usize = 200;
+/// How many of them at once.
+pub const SANDBOX_LINKS_AT_ONCE: usize = 5;
+/// Longest one of them may take, redirects included.
+pub const SANDBOX_LINK_SECS: u64 = 10;
+/// Redirects that are followed.
+pub const SANDBOX_REDIRECTS: u32 = 5;
+/// Longest spamd may be silent.
+pub const SANDBOX_SPAM_SECS: u64 = 30;
+/// Bytes of its answer.
+pub const SANDBOX_SPAM_ANSWER_BYTES: u64 = 1024 * 1024;
+/// Pixels along one side of a picture that is shown in small.
+pub const SANDBOX_PICTURE_SIDE: u32 = 12_000;
+/// Bytes such a picture may take while it is read.
+pub const SANDBOX_PICTURE_BYTES: u64 = 64 * 1024 * 1024;
+/// Longest silence that may be ordered of a session.
+pub const SANDBOX_CHAOS_DELAY_MS_MAX: u64 = 600_000;
+/// How often old messages are looked for.
+pub const SANDBOX_EXPIRE_SECS: u64 = 30;
+/// POP3 sessions at a time.
+pub const SANDBOX_POP3_SESSIONS: usize = 64;
+/// Bytes of a command line of POP3.
+pub const SANDBOX_POP3_LINE_BYTES: usize = 1024;
+/// Wrong passwords after which a POP3 session is ended.
+pub const SANDBOX_POP3_TRIES: usize = 3;

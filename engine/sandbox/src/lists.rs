@@ -1,36 +1,24 @@
 //! The API's answers about all messages.
 
-use crate::captured::Stored;
-use crate::json::{summary, VERSION};
+use crate::choice::Page;
+use crate::json::VERSION;
 use crate::store::Store;
 use serde_json::{json, Value};
+use std::collections::BTreeMap;
 
-/// A list of messages: `page` of the `matching` ones, newest first.
-pub fn list(store: &Store, matching: &[std::rc::Rc<Stored>], start: usize, limit: usize) -> Value {
+/// A list of messages.
+pub fn list(store: &Store, page: Page, start: usize, tags: BTreeMap<String, usize>) -> Value {
     let (total, unread) = store.totals();
-    let limit = if limit == 0 { usize::MAX } else { limit };
-    let page: Vec<Value> =
-        matching.iter().skip(start).take(limit).map(|message| summary(message)).collect();
-    let matching_unread = matching.iter().filter(|message| !message.read.get()).count();
     json!({
         "total": total,
         "unread": unread,
-        "count": page.len(),
-        "messages_count": matching.len(),
-        "messages_unread": matching_unread,
+        "count": page.messages.len(),
+        "messages_count": page.matching,
+        "messages_unread": page.unread,
         "start": start,
-        "tags": tags(store),
-        "messages": page,
+        "tags": tags.into_keys().collect::<Vec<_>>(),
+        "messages": page.messages,
     })
-}
-
-/// Every tag in use, sorted.
-pub fn tags(store: &Store) -> Vec<String> {
-    let mut tags: Vec<String> =
-        store.all().iter().flat_map(|message| message.tags.borrow().clone()).collect();
-    tags.sort_unstable();
-    tags.dedup();
-    tags
 }
 
 /// The counters of a `stats` event.
@@ -40,33 +28,35 @@ pub fn stats(store: &Store) -> Value {
 }
 
 /// The answer of `info`.
-pub fn info(store: &Store, uptime_secs: u64) -> Value {
+pub fn info(store: &Store, tags: BTreeMap<String, usize>, uptime_secs: u64) -> Value {
     let (total, unread) = store.totals();
     let counters = store.counters();
-    let mut tags = serde_json::Map::new();
-    for message in store.all() {
-        for tag in message.tags.borrow().iter() {
-            let count = tags.get(tag).and_then(Value::as_u64).unwrap_or(0);
-            tags.insert(tag.clone(), json!(count + 1));
-        }
-    }
     json!({
         "Version": VERSION,
-        "LatestVersion": "",
-        "Database": "memory",
+        "LatestVersion": VERSION,
+        "Database": store.place(),
         "DatabaseSize": store.bytes(),
         "Messages": total,
         "Unread": unread,
         "Tags": tags,
         "RuntimeStats": {
             "Uptime": uptime_secs,
-            "Memory": store.bytes(),
+            "Memory": resident_bytes(),
             "MessagesDeleted": counters.deleted,
             "MessagesEvicted": counters.evicted,
             "SMTPAccepted": counters.accepted,
             "SMTPAcceptedSize": counters.accepted_bytes,
-            "SMTPRejected": 0,
-            "SMTPIgnored": 0,
+            "SMTPRejected": counters.rejected,
+            "SMTPIgnored": counters.ignored,
         },
     })
+}
+
+/// Memory of this process that is in RAM, bytes, as the kernel has it; 0 where it does not say.
+pub fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes =
+        line.and_then(|line| line.split_whitespace().next()).and_then(|n| n.parse().ok());
+    kibibytes.unwrap_or(0_u64) * 1024
 }

@@ -7,11 +7,12 @@ use crate::mime;
 use crate::mime::with_mail;
 use crate::mime::Part;
 use mail_parser::{HeaderName, Message};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// The SMTP envelope of a message.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Envelope {
     /// MAIL FROM; empty for a null sender.
     pub mail_from: String,
@@ -20,7 +21,7 @@ pub struct Envelope {
 }
 
 /// The session a message came in by.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SessionInfo {
     /// The client.
     pub client: Option<SocketAddr>,
@@ -75,10 +76,10 @@ pub struct Parsed {
     pub subject: String,
     /// The Date header, RFC 3339, when it is valid.
     pub date: Option<String>,
+    /// The same in milliseconds since 1970.
+    pub date_ms: Option<u64>,
     /// The List-Unsubscribe headers.
     pub list_unsubscribe: ListUnsubscribe,
-    /// Tags from the X-Tags header and from plus-addresses.
-    pub tags: Vec<String>,
     /// The text body, made from the HTML when there is none.
     pub text: String,
     /// The HTML body; empty when there is none.
@@ -101,7 +102,6 @@ pub fn parse(source: &[u8], envelope: &Envelope) -> Parsed {
     parsed.headers = headers(source);
     add_hidden_recipients(&mut parsed, envelope);
     parsed.list_unsubscribe = list_unsubscribe(&parsed.headers);
-    parsed.tags = tags(&parsed);
     parsed.snippet = snippet(&parsed.text);
     parsed.search_text = search_text(&parsed);
     parsed
@@ -109,6 +109,7 @@ pub fn parse(source: &[u8], envelope: &Envelope) -> Parsed {
 
 fn from_mail(mail: &Message<'_>) -> Parsed {
     let (inline, attachments) = mime::parts(mail);
+    let date = mail.date().filter(|date| date.is_valid());
     let reply_to = mail.header_values(HeaderName::ReplyTo).filter_map(|v| v.as_address());
     Parsed {
         message_id: mail.message_id().unwrap_or_default().to_string(),
@@ -118,7 +119,8 @@ fn from_mail(mail: &Message<'_>) -> Parsed {
         bcc: addresses(mail.all_bcc()),
         reply_to: addresses(reply_to),
         subject: mail.subject().unwrap_or_default().to_string(),
-        date: mail.date().filter(|date| date.is_valid()).map(|date| date.to_rfc3339()),
+        date: date.map(|date| date.to_rfc3339()),
+        date_ms: date.and_then(|date| u64::try_from(date.to_timestamp()).ok()).map(|s| s * 1000),
         text: mime::text(mail),
         html: mime::html(mail),
         inline,
@@ -215,23 +217,6 @@ fn list_unsubscribe(headers: &BTreeMap<String, Vec<String>>) -> ListUnsubscribe 
         ""
     };
     ListUnsubscribe { header, links, errors: errors.into(), post: first("List-Unsubscribe-Post") }
-}
-
-fn tags(parsed: &Parsed) -> Vec<String> {
-    let listed = parsed.headers.get("X-Tags").into_iter().flatten().flat_map(|v| v.split(','));
-    let recipients = [&parsed.to, &parsed.cc, &parsed.bcc].into_iter().flatten();
-    let plus = recipients
-        .filter_map(|to| to.address.split_once('@'))
-        .filter_map(|(local, _)| local.split_once('+'))
-        .flat_map(|(_, tags)| tags.split('+'));
-    let mut tags: Vec<String> = listed
-        .chain(plus)
-        .map(|tag| tag.trim().to_string())
-        .filter(|tag| !tag.is_empty())
-        .collect();
-    tags.sort_unstable_by_key(|tag| tag.to_lowercase());
-    tags.dedup_by(|a, b| a.eq_ignore_ascii_case(b));
-    tags
 }
 
 fn snippet(text: &str) -> String {

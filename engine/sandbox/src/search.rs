@@ -3,22 +3,28 @@
 use crate::captured::Stored;
 use crate::limits::SANDBOX_SEARCH_TERMS;
 use crate::message::Address;
-use mail_parser::DateTime;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::Timestamp;
 
 /// A parsed search.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Search {
-    terms: Vec<Term>,
+    pub(crate) terms: Vec<Term>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-struct Term {
-    negated: bool,
-    test: Test,
+/// One term.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Term {
+    /// It must not hold.
+    pub negated: bool,
+    /// What is looked at.
+    pub test: Test,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Test {
+/// What one term looks at; texts are in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Test {
     To(String),
     From(String),
     Cc(String),
@@ -40,17 +46,25 @@ enum Test {
 }
 
 impl Search {
-    /// Parses a query.
+    /// Parses a query whose dates are UTC.
     ///
     /// # Errors
     /// A text that names the term that cannot be understood.
     pub fn parse(query: &str) -> Result<Search, String> {
+        Search::parse_in(query, &TimeZone::UTC)
+    }
+
+    /// Parses a query whose dates are of this time zone.
+    ///
+    /// # Errors
+    /// A text that names the term that cannot be understood.
+    pub fn parse_in(query: &str, zone: &TimeZone) -> Result<Search, String> {
         let mut terms = Vec::new();
         for word in words(query) {
             if terms.len() >= SANDBOX_SEARCH_TERMS {
                 return Err(format!("more than {SANDBOX_SEARCH_TERMS} search terms"));
             }
-            terms.extend(term(word)?);
+            terms.extend(term(word, zone)?);
         }
         Ok(Search { terms })
     }
@@ -105,7 +119,7 @@ fn words(query: &str) -> Vec<Word> {
     words
 }
 
-fn term(word: Word) -> Result<Option<Term>, String> {
+fn term(word: Word, zone: &TimeZone) -> Result<Option<Term>, String> {
     let Word { text, quoted, negated } = word;
     let some = |test| Ok(Some(Term { negated, test }));
     let free = Test::Text(text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase());
@@ -152,8 +166,8 @@ fn term(word: Word) -> Result<Option<Term>, String> {
         ("is", "tagged") => Test::Tagged,
         ("has", "attachment" | "attachments") => Test::Attachment,
         ("has", "inline" | "inlines") => Test::Inline,
-        ("after", _) => Test::AfterMs(date_ms(value)?),
-        ("before", _) => Test::BeforeMs(date_ms(value)?),
+        ("after", _) => Test::AfterMs(date_ms(value, zone)?),
+        ("before", _) => Test::BeforeMs(date_ms(value, zone)?),
         ("larger", _) => Test::Larger(size(value)?),
         ("smaller", _) => Test::Smaller(size(value)?),
         _ => return Err(format!("`{key}:{value}` is not a known search term")),
@@ -199,12 +213,24 @@ fn has(one: &Address, part: &str) -> bool {
     one.address.to_lowercase().contains(part) || one.name.to_lowercase().contains(part)
 }
 
-/// A date (`2026-01-31`, `2026/01/31`), a moment (`2026-01-31 15:04:05`, RFC 3339) or milliseconds
-/// since 1970, as milliseconds since 1970. Without an offset it is UTC.
+/// A time zone by its name in the IANA database; UTC where none is given.
 ///
 /// # Errors
 /// A text that shows what was not understood.
-pub fn date_ms(text: &str) -> Result<u64, String> {
+pub fn time_zone(name: Option<&str>) -> Result<TimeZone, String> {
+    match name.map(str::trim) {
+        None | Some("") => Ok(TimeZone::UTC),
+        Some(name) => TimeZone::get(name)
+            .map_err(|_| format!("`{name}` is not a time zone; write it as Europe/Berlin")),
+    }
+}
+
+/// A date (`2026-01-31`, `2026/01/31`), a moment (`2026-01-31 15:04:05`, RFC 3339) or milliseconds
+/// since 1970, as milliseconds since 1970. Without an offset it is of `zone`.
+///
+/// # Errors
+/// A text that shows what was not understood.
+pub fn date_ms(text: &str, zone: &TimeZone) -> Result<u64, String> {
     let text = text.trim();
     if text.len() > 10 {
         if let Ok(ms) = text.parse() {
@@ -212,16 +238,13 @@ pub fn date_ms(text: &str) -> Result<u64, String> {
         }
     }
     let plain = text.replace('/', "-").replacen(' ', "T", 1);
-    let full = match plain.len() {
-        10 => format!("{plain}T00:00:00Z"),
-        16 => format!("{plain}:00Z"),
-        19 => format!("{plain}Z"),
-        _ => plain,
-    };
-    DateTime::parse_rfc3339(&full)
-        .filter(DateTime::is_valid)
-        .and_then(|date| u64::try_from(date.to_timestamp()).ok())
-        .map(|seconds| seconds * 1000)
+    let full = if plain.len() == 16 { format!("{plain}:00") } else { plain };
+    let exact = full.parse::<Timestamp>().ok();
+    let local =
+        || full.parse::<DateTime>().ok()?.to_zoned(zone.clone()).ok().map(|z| z.timestamp());
+    exact
+        .or_else(local)
+        .and_then(|moment| u64::try_from(moment.as_millisecond()).ok())
         .ok_or_else(|| format!("`{text}` is not a date; write 2026-01-31 or RFC 3339"))
 }
 
@@ -244,16 +267,19 @@ fn size(text: &str) -> Result<usize, String> {
 mod tests {
     use super::*;
     use crate::message::{Envelope, SessionInfo};
+    use crate::settings::Keeping;
     use crate::store::Store;
+    use futures::executor::block_on;
 
     const MAIL: &str = "From: Ann Larsen <ann@example.com>\r\nTo: bob+t1@example.org\r\n\
         Cc: carl@example.org\r\nReply-To: help@example.com\r\nSubject: Order No. 5 is on its way\r\n\
         Message-ID: <id-5@example.com>\r\n\r\nThe quick   brown\r\nfox. GR\u{dc}SSE a-b c:d\r\n";
 
     fn holds(query: &str) -> bool {
-        let store = Store::new(1, usize::MAX);
-        let id = store.add(Envelope::default(), SessionInfo::default(), MAIL.as_bytes().to_vec());
-        let message = store.get(&id).unwrap();
+        let store = Store::in_memory(Keeping::default());
+        let source = MAIL.as_bytes().to_vec();
+        let id = block_on(store.add(Envelope::default(), SessionInfo::default(), source)).unwrap();
+        let message = block_on(store.get(&id)).unwrap().unwrap();
         Search::parse(query).unwrap_or_else(|error| panic!("{query}: {error}")).matches(&message)
     }
 
@@ -314,6 +340,16 @@ mod tests {
         ] {
             assert!(!holds(query), "{query}");
         }
+    }
+
+    #[test]
+    fn dates_are_of_the_zone_that_was_given() {
+        let zone = time_zone(Some("Pacific/Auckland")).unwrap();
+        let (there, here) = (date_ms("2026-01-31", &zone), date_ms("2026-01-31", &TimeZone::UTC));
+        assert_eq!(here.unwrap() - there.unwrap(), 13 * 3_600_000);
+        let exact = "2026-01-31T00:00:00+02:00";
+        assert_eq!(date_ms(exact, &zone), date_ms(exact, &TimeZone::UTC));
+        assert!(time_zone(Some("Mars/Base")).unwrap_err().contains("Mars/Base"));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `POST /api/v1/send`: a message given as JSON, made into mail and stored.
 
+use crate::api::{only, Answer, Api};
 use crate::message::{Envelope, SessionInfo};
-use crate::store::Store;
+use crate::passwords::basic;
+use crate::settings::SendLogins;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
 use mail_parser::DateTime;
-use ringmta_http::{Request, Response, StatusCode};
+use ringmta_http::{header, Method, Request, Response, StatusCode};
 use ringmta_io as io;
 use serde::Deserialize;
 use serde_json::json;
@@ -57,23 +59,49 @@ struct Attachment {
     content_id: String,
 }
 
-/// Stores the message of the request; answers `{"ID"}` or `{"Error"}`.
-pub fn send(store: &Store, request: &Request) -> Response {
+impl Api {
+    /// Stores the message of the request; answers `{"ID"}` or `{"Error"}`.
+    pub(super) async fn send(&self, request: &Request) -> Answer {
+        only(request, &[Method::POST])?;
+        let user = caller(self, request).await?;
+        Ok(take(self, request, user).await)
+    }
+}
+
+async fn take(api: &Api, request: &Request, user: Option<String>) -> Response {
     let parsed = serde_json::from_slice::<Send>(&request.body).map_err(|error| error.to_string());
     match parsed.and_then(|send| compose(&send).map(|source| (envelope(&send), source))) {
         Ok((envelope, source)) => {
             let session = SessionInfo {
                 client: Some(request.peer),
                 protocol: "HTTP".into(),
+                auth_user: user,
                 ..SessionInfo::default()
             };
-            Response::json(&json!({"ID": store.add(envelope, session, source)}))
+            match api.store.add(envelope, session, source).await {
+                Ok(id) => Response::json(&json!({"ID": id})),
+                Err(failed) => refused(StatusCode::INTERNAL_SERVER_ERROR, &failed.0),
+            }
         }
-        Err(error) => {
-            let mut response = Response::json(&json!({"Error": error}));
-            response.status = StatusCode::BAD_REQUEST;
-            response
-        }
+        Err(error) => refused(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+fn refused(status: StatusCode, error: &str) -> Response {
+    let mut response = Response::json(&json!({"Error": error}));
+    response.status = status;
+    response
+}
+
+/// The name of who sends, where one is given.
+async fn caller(api: &Api, request: &Request) -> Result<Option<String>, Response> {
+    match &api.settings.send_logins {
+        SendLogins::AsPage | SendLogins::Any => Ok(basic(request).map(|(name, _)| name)),
+        SendLogins::File(logins) => match logins.caller(request).await {
+            Some(name) => Ok(Some(name)),
+            None => Err(refused(StatusCode::UNAUTHORIZED, "Unauthorized")
+                .header(header::WWW_AUTHENTICATE, "Basic realm=\"ringmta\"")),
+        },
     }
 }
 

@@ -1,12 +1,17 @@
-//! The sandbox's memory: a ring of messages bounded by number and bytes, newest last.
+//! The messages of one sandbox, in memory or in a database, and who is told of what happens to them.
 
 use crate::captured::Stored;
+use crate::choice::{Added, Change, Outcome, Page, Which};
+use crate::database::Database;
 use crate::events::{Event, Hub};
 use crate::message::{parse, Envelope, SessionInfo};
+use crate::ring::Ring;
 use crate::search::Search;
+use crate::settings::Keeping;
+use crate::tags;
 use ringmta_io as io;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// What has happened since the start.
@@ -20,238 +25,271 @@ pub struct Counters {
     pub deleted: u64,
     /// Messages that gave way to newer ones.
     pub evicted: u64,
+    /// Messages and recipients refused.
+    pub rejected: u64,
+    /// Messages taken and not kept, for one with their Message-ID is there.
+    pub ignored: u64,
 }
 
-#[derive(Default)]
-struct Ring {
-    messages: VecDeque<Rc<Stored>>,
-    by_id: HashMap<String, Rc<Stored>>,
-    bytes: usize,
-    unread: usize,
-    counters: Counters,
+enum Backend {
+    Memory(RefCell<Ring>),
+    Database(Database),
 }
 
 /// The messages of one sandbox. Single-threaded: its shard owns it.
 pub struct Store {
-    ring: RefCell<Ring>,
-    max_messages: usize,
-    max_bytes: usize,
+    backend: Backend,
+    keeping: Keeping,
+    counters: RefCell<Counters>,
     /// Who is told of changes.
     pub hub: Rc<Hub>,
 }
 
 impl Store {
-    /// An empty store for so many messages and bytes.
-    pub fn new(max_messages: usize, max_bytes: usize) -> Store {
-        let ring = RefCell::new(Ring::default());
-        Store { ring, max_messages: max_messages.max(1), max_bytes, hub: Rc::new(Hub::default()) }
+    /// A store that keeps messages as it is told, in memory.
+    pub fn in_memory(keeping: Keeping) -> Store {
+        let ring = Ring::new(keeping.most(), keeping.max_bytes);
+        Store::over(Backend::Memory(RefCell::new(ring)), keeping)
     }
 
-    /// Keeps a message and gives back its id. Never fails: older messages make room.
-    pub fn add(&self, envelope: Envelope, session: SessionInfo, source: Vec<u8>) -> String {
+    /// The same in a database.
+    pub fn in_database(database: Database, keeping: Keeping) -> Store {
+        Store::over(Backend::Database(database), keeping)
+    }
+
+    fn over(backend: Backend, keeping: Keeping) -> Store {
+        Store { backend, keeping, counters: RefCell::default(), hub: Rc::new(Hub::default()) }
+    }
+
+    /// Keeps a message and gives back its id; older messages make room.
+    ///
+    /// # Errors
+    /// When the database does not take it.
+    pub async fn add(
+        &self,
+        envelope: Envelope,
+        session: SessionInfo,
+        source: Vec<u8>,
+    ) -> Outcome<String> {
         let parsed = parse(&source, &envelope);
-        let derived = parsed.text.len() + parsed.html.len() + parsed.search_text.len();
+        let dated = self.keeping.use_message_dates.then_some(parsed.date_ms).flatten();
         let message = Rc::new(Stored {
-            id: new_id(),
-            created_ms: io::unix_nanos() / 1_000_000,
-            weight: source.len() + derived,
+            id: Store::new_id(),
+            created_ms: dated.unwrap_or(io::unix_nanos() / 1_000_000),
             source: source.into(),
             envelope,
+            tags: RefCell::default(),
             session,
-            tags: RefCell::new(parsed.tags.clone()),
             parsed,
             read: Cell::new(false),
         });
-        let id = message.id.clone();
-        let evicted = {
-            let mut ring = self.ring.borrow_mut();
-            ring.counters.accepted += 1;
-            ring.counters.accepted_bytes += message.source.len() as u64;
-            ring.push(message.clone());
-            ring.evict(self.max_messages, self.max_bytes)
+        self.tag(&message);
+        let once = self.keeping.ignore_duplicate_ids && !message.parsed.message_id.is_empty();
+        let added = match &self.backend {
+            Backend::Memory(ring) => {
+                let mut ring = ring.borrow_mut();
+                if once && ring.knows(&message.parsed.message_id) {
+                    Added { duplicate: true, evicted: 0 }
+                } else {
+                    ring.add(message.clone())
+                }
+            }
+            Backend::Database(database) => database.add(&message, once).await?,
         };
-        self.hub.publish(Event::New(&message));
-        if evicted {
+        self.tell_of_new(&message, &added);
+        Ok(message.id.clone())
+    }
+
+    /// Gives a message the tags it brings along, and those of the filters it matches.
+    fn tag(&self, message: &Stored) {
+        let rules = &self.keeping.tags;
+        let user = message.session.auth_user.as_deref();
+        let own = tags::of_message(&message.parsed, user, rules);
+        let found = rules.filters.iter().filter(|(_, search)| search.matches(message));
+        let all = own.into_iter().chain(found.map(|(tag, _)| tag.clone()));
+        *message.tags.borrow_mut() = tags::tidy(all);
+    }
+
+    fn tell_of_new(&self, message: &Stored, added: &Added) {
+        {
+            let mut counters = self.counters.borrow_mut();
+            if added.duplicate {
+                counters.ignored += 1;
+                return;
+            }
+            counters.accepted += 1;
+            counters.accepted_bytes += message.source.len() as u64;
+            counters.evicted += added.evicted as u64;
+        }
+        let (from, subject) = (&message.parsed.from.address, &message.parsed.subject);
+        tracing::debug!(id = message.id, from, subject, size = message.source.len(), "message");
+        self.hub.publish(Event::New(message));
+        if added.evicted > 0 {
             self.hub.publish(Event::Prune);
         }
-        id
+    }
+
+    /// Drops what is older than was asked for.
+    ///
+    /// # Errors
+    /// The database's, as all that follow.
+    pub async fn expire(&self) -> Outcome<()> {
+        let Some(age) = self.keeping.max_age else { return Ok(()) };
+        let now = io::unix_nanos() / 1_000_000;
+        let before = now.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let gone = match &self.backend {
+            Backend::Memory(ring) => ring.borrow_mut().expire(before),
+            Backend::Database(database) => database.expire(before).await?,
+        };
+        if gone > 0 {
+            self.counters.borrow_mut().evicted += gone as u64;
+            self.hub.publish(Event::Prune);
+        }
+        Ok(())
     }
 
     /// The message of that id.
-    pub fn get(&self, id: &str) -> Option<Rc<Stored>> {
-        self.ring.borrow().by_id.get(id).cloned()
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn get(&self, id: &str) -> Outcome<Option<Rc<Stored>>> {
+        match &self.backend {
+            Backend::Memory(ring) => Ok(ring.borrow().get(id)),
+            Backend::Database(database) => database.get(id).await,
+        }
     }
 
-    /// All messages, newest first.
-    pub fn all(&self) -> Vec<Rc<Stored>> {
-        self.ring.borrow().messages.iter().rev().cloned().collect()
+    /// The newest message that matches.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn newest(&self, search: &Search) -> Outcome<Option<Rc<Stored>>> {
+        match &self.backend {
+            Backend::Memory(ring) => Ok(ring.borrow().newest(search)),
+            Backend::Database(database) => database.newest(search).await,
+        }
     }
 
-    /// Matching messages, newest first.
-    pub fn find(&self, search: &Search) -> Vec<Rc<Stored>> {
-        let ring = self.ring.borrow();
-        ring.messages.iter().rev().filter(|message| search.matches(message)).cloned().collect()
+    /// Some of those that match, newest first, and how many there are.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn page(&self, search: &Search, start: usize, limit: usize) -> Outcome<Page> {
+        match &self.backend {
+            Backend::Memory(ring) => Ok(ring.borrow().page(search, start, limit)),
+            Backend::Database(database) => database.page(search, start, limit).await,
+        }
     }
 
     /// (messages, unread ones).
     pub fn totals(&self) -> (usize, usize) {
-        let ring = self.ring.borrow();
-        (ring.messages.len(), ring.unread)
+        match &self.backend {
+            Backend::Memory(ring) => {
+                let (messages, unread, _) = ring.borrow().totals();
+                (messages, unread)
+            }
+            Backend::Database(database) => database.totals(),
+        }
     }
 
-    /// Bytes kept.
-    pub fn bytes(&self) -> usize {
-        self.ring.borrow().bytes
+    /// Bytes kept: of memory, or of the database's file.
+    pub fn bytes(&self) -> u64 {
+        match &self.backend {
+            Backend::Memory(ring) => ring.borrow().totals().2 as u64,
+            Backend::Database(database) => database.file_bytes(),
+        }
+    }
+
+    /// Where messages are: `memory`, or the database's file.
+    pub fn place(&self) -> String {
+        match &self.backend {
+            Backend::Memory(_) => "memory".into(),
+            Backend::Database(database) => database.path().to_string(),
+        }
     }
 
     /// What has happened since the start.
     pub fn counters(&self) -> Counters {
-        self.ring.borrow().counters.clone()
+        self.counters.borrow().clone()
+    }
+
+    /// Counts a refusal.
+    pub fn count_rejected(&self) {
+        self.counters.borrow_mut().rejected += 1;
     }
 
     /// Sets the read state.
-    pub fn set_read(&self, message: &Stored, read: bool) {
-        if message.read.replace(read) == read {
-            return;
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_read(&self, which: &Which, read: bool) -> Outcome<()> {
+        let changed = match &self.backend {
+            Backend::Memory(ring) => ring.borrow_mut().set_read(which, read),
+            Backend::Database(database) => database.set_read(which, read).await?,
+        };
+        for id in changed {
+            self.hub.publish(Event::Read(&id, read));
         }
-        {
-            let mut ring = self.ring.borrow_mut();
-            if !ring.by_id.contains_key(&message.id) {
-                return;
-            }
-            ring.unread = if read { ring.unread.saturating_sub(1) } else { ring.unread + 1 };
+        Ok(())
+    }
+
+    /// Changes tags.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn retag(&self, change: &Change) -> Outcome<()> {
+        let changed = match &self.backend {
+            Backend::Memory(ring) => ring.borrow_mut().retag(change),
+            Backend::Database(database) => database.retag(change).await?,
+        };
+        for (id, tags) in &changed {
+            self.hub.publish(Event::Tags(id, tags));
         }
-        self.hub.publish(Event::Read(message));
+        Ok(())
     }
 
-    /// Replaces the tags.
-    pub fn set_tags(&self, message: &Stored, tags: &[String]) {
-        *message.tags.borrow_mut() = tags.to_vec();
-        self.hub.publish(Event::Tags(message));
-    }
-
-    /// Forgets these messages; ids that are not there are ignored.
-    pub fn delete(&self, ids: &[String]) {
-        for id in ids {
-            let removed = self.ring.borrow_mut().remove(id);
-            if removed {
-                self.hub.publish(Event::Delete(id));
-            }
-        }
-    }
-
-    /// Forgets everything.
-    pub fn clear(&self) {
-        {
-            let mut ring = self.ring.borrow_mut();
-            let counters = Counters {
-                deleted: ring.counters.deleted + ring.messages.len() as u64,
-                ..ring.counters.clone()
-            };
-            *ring = Ring { counters, ..Ring::default() };
-        }
-        self.hub.publish(Event::Truncate);
-    }
-}
-
-impl Ring {
-    fn push(&mut self, message: Rc<Stored>) {
-        self.bytes += message.weight;
-        self.unread += 1;
-        self.by_id.insert(message.id.clone(), message.clone());
-        self.messages.push_back(message);
-    }
-
-    /// Drops the oldest messages until the bounds hold, but never the newest one.
-    fn evict(&mut self, max_messages: usize, max_bytes: usize) -> bool {
-        let mut evicted = false;
-        while self.messages.len() > 1
-            && (self.messages.len() > max_messages || self.bytes > max_bytes)
-        {
-            let Some(oldest) = self.messages.pop_front() else { break };
-            self.forget(&oldest);
-            self.counters.evicted += 1;
-            evicted = true;
-        }
-        evicted
-    }
-
-    fn remove(&mut self, id: &str) -> bool {
-        let Some(message) = self.by_id.get(id).cloned() else { return false };
-        self.messages.retain(|other| other.id != id);
-        self.forget(&message);
-        self.counters.deleted += 1;
-        true
-    }
-
-    fn forget(&mut self, message: &Stored) {
-        self.by_id.remove(&message.id);
-        self.bytes -= message.weight;
-        if !message.read.get() {
-            self.unread -= 1;
+    /// Every tag in use and how many messages have it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn tags(&self) -> Outcome<BTreeMap<String, usize>> {
+        match &self.backend {
+            Backend::Memory(ring) => Ok(ring.borrow().tags()),
+            Backend::Database(database) => database.tags().await,
         }
     }
-}
 
-/// A new id: 22 characters that cannot be mistaken for one another, the shape clients know.
-fn new_id() -> String {
-    const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    let digits = |mut number: u64| {
-        (0..11).map(move |_| {
-            let digit = ALPHABET[(number % ALPHABET.len() as u64) as usize];
-            number /= ALPHABET.len() as u64;
-            char::from(digit)
-        })
-    };
-    digits(io::random_u64()).chain(digits(io::random_u64())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn add(store: &Store, source: &[u8]) -> String {
-        store.add(Envelope::default(), SessionInfo::default(), source.to_vec())
-    }
-
-    #[test]
-    fn the_byte_bound_drops_the_oldest_but_never_the_newest() {
-        let store = Store::new(100, 10_000);
-        let first = add(&store, &[b'x'; 6000]);
-        let second = add(&store, &[b'y'; 6000]);
-        assert_eq!(store.totals(), (1, 1));
-        assert!(store.get(&first).is_none() && store.get(&second).is_some());
-        let huge = add(&store, &[b'z'; 50_000]);
-        assert_eq!(store.totals(), (1, 1));
-        assert!(store.get(&huge).is_some());
-        store.clear();
-        assert_eq!((store.totals(), store.bytes()), ((0, 0), 0));
-        assert_eq!((store.counters().accepted, store.counters().evicted), (3, 2));
-    }
-
-    #[test]
-    fn counts_stay_right_over_changes() {
-        let store = Store::new(3, usize::MAX);
-        let ids: Vec<String> = (0..4).map(|_| add(&store, b"Subject: x\r\n\r\n")).collect();
-        let message = store.get(&ids[3]).unwrap();
-        store.set_read(&message, true);
-        store.set_read(&message, true);
-        assert_eq!(store.totals(), (3, 2));
-        store.delete(&[ids[3].clone(), ids[3].clone(), ids[0].clone()]);
-        assert_eq!(store.totals(), (2, 2));
-        // A message that is gone may still be in someone's hands.
-        store.set_read(&message, false);
-        assert_eq!(store.totals(), (2, 2));
-    }
-
-    #[test]
-    fn a_slow_listener_is_told_that_it_lost_events() {
-        let store = Store::new(10, usize::MAX);
-        let inbox = store.hub.listen();
-        for _ in 0..=crate::limits::SANDBOX_EVENTS_QUEUED {
-            add(&store, b"x");
+    /// Forgets messages.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete(&self, which: &Which) -> Outcome<()> {
+        let all = matches!(which, Which::Matching(search) if search.is_empty());
+        let gone = match &self.backend {
+            Backend::Memory(ring) => ring.borrow_mut().delete(which),
+            Backend::Database(database) => database.delete(which).await?,
+        };
+        self.counters.borrow_mut().deleted += gone.len() as u64;
+        if all {
+            self.hub.publish(Event::Truncate);
+            return Ok(());
         }
-        assert!(inbox.overflowed());
-        assert!(inbox.next().is_none());
+        for id in &gone {
+            self.hub.publish(Event::Delete(id));
+        }
+        Ok(())
+    }
+
+    /// A new id: 22 characters that cannot be mistaken for one another, the shape clients know.
+    fn new_id() -> String {
+        const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+        let digits = |mut number: u64| {
+            (0..11).map(move |_| {
+                let digit = ALPHABET[(number % ALPHABET.len() as u64) as usize];
+                number /= ALPHABET.len() as u64;
+                char::from(digit)
+            })
+        };
+        digits(io::random_u64()).chain(digits(io::random_u64())).collect()
     }
 }

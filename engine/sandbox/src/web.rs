@@ -1,19 +1,22 @@
 //! The sandbox's web: the page, the API, the direct views, the websocket.
 
 use crate::api::{not_found, only_get, Api};
-use crate::{socket, view};
+use crate::settings::Prometheus;
+use crate::{cors, metrics, openapi, socket, view};
 use base64::Engine;
 use futures::future::LocalBoxFuture;
-use ringmta_http::{Bytes, Request, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use ringmta_http::{header, Bytes, Method, Request, Response, StatusCode};
 use std::rc::Rc;
 
 /// The page. Its style and its script are files of their own for whoever edits them, and one
 /// answer for whoever reads them.
-fn inbox() -> Page {
+fn inbox(webroot: &str) -> Page {
     let html = include_str!("page.html")
         .replace("/*page.css*/", include_str!("page.css"))
         .replace("/*page.js*/", include_str!("page.js"));
-    Page::new(html)
+    let root = webroot.trim_end_matches('/');
+    Page::new(html.replace("data-root=\"\"", &format!("data-root=\"{root}\"")))
 }
 
 /// A page with the policy that lets it run its own script, talk to us, and nothing else.
@@ -61,7 +64,8 @@ pub struct Web {
 impl Web {
     /// A web over this API.
     pub fn new(api: Api) -> Web {
-        Web { api, page: inbox() }
+        let page = inbox(&api.settings.webroot);
+        Web { api, page }
     }
 
     /// The handler for `http::listen`.
@@ -73,53 +77,96 @@ impl Web {
     }
 
     async fn answer(&self, request: Request) -> Response {
-        if let Err(refusal) = same_origin(&request) {
-            return refusal;
-        }
-        let segments = request.segments();
+        let response = self.route(&request).await;
+        cors::allow(&self.api.settings, &request, response)
+    }
+
+    async fn route(&self, request: &Request) -> Response {
+        let root = &self.api.settings.webroot;
+        let below = request
+            .path
+            .strip_prefix(root.trim_end_matches('/'))
+            .filter(|rest| rest.starts_with('/'));
+        let Some(below) = below else {
+            return match request.path == root.trim_end_matches('/') || request.path == "/" {
+                true => Response::new(StatusCode::FOUND).header(header::LOCATION, root),
+                false => not_found(),
+            };
+        };
+        let segments = segments_of(below);
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-        if let ["api", "v1", rest @ ..] = path.as_slice() {
-            return self.api.answer(rest, &request).await;
-        }
-        match only_get(&request) {
-            Ok(()) => self.view(&path, &request),
-            Err(refusal) => refusal,
+        match path.as_slice() {
+            ["api", "v1"] | ["api", "v1", ""] => match only_get(request) {
+                Ok(()) => openapi::page(root),
+                Err(refusal) => refusal,
+            },
+            ["api", "v1", "swagger.json"] => match only_get(request) {
+                Ok(()) => openapi::document(root),
+                Err(refusal) => refusal,
+            },
+            ["api", "v1", ..] if request.method == Method::OPTIONS => cors::options(),
+            ["api", "v1", rest @ ..] => self.api.answer(rest, request).await,
+            path => match only_get(request) {
+                Ok(()) => self.view(path, request).await.unwrap_or_else(|refusal| refusal),
+                Err(refusal) => refusal,
+            },
         }
     }
 
-    fn view(&self, path: &[&str], request: &Request) -> Response {
-        match path {
-            [] | ["search"] => self.page.answer(),
+    async fn view(&self, path: &[&str], request: &Request) -> Result<Response, Response> {
+        Ok(match path {
+            [] | ["" | "search"] => self.page.answer(),
             ["livez" | "readyz"] => Response::text(StatusCode::OK, "ok"),
+            ["metrics"] if self.api.settings.prometheus == Prometheus::Here => {
+                metrics::answer(&self.api).await?
+            }
             ["api", "events"] => socket::open(&self.api.store, request),
+            ["view", "latest"] => {
+                let message = self.api.lookup("latest", request).await?;
+                let to = format!("{}view/{}", self.api.settings.webroot, message.id);
+                Response::new(StatusCode::FOUND).header(header::LOCATION, &to)
+            }
             ["view", name] => {
                 let (id, kind) = match name.rsplit_once('.') {
                     Some((id, kind @ ("html" | "txt"))) => (id, kind),
-                    _ => return self.page.answer(),
+                    _ => return Ok(self.page.answer()),
                 };
-                match self.api.lookup(id, request) {
-                    Ok(message) if kind == "html" => {
-                        view::html(&message, request.query.get("remote") == Some("1"))
+                let message = self.api.lookup(id, request).await?;
+                if kind == "html" {
+                    let html = view::html(&message, request.query.get("remote") == Some("1"));
+                    match self.api.settings.block_remote_css_and_fonts {
+                        true => without_remote_styles(html),
+                        false => html,
                     }
-                    Ok(message) => view::text(&message),
-                    Err(refusal) => refusal,
+                } else {
+                    view::text(&message)
                 }
             }
             _ => not_found(),
-        }
+        })
     }
 }
 
-/// Refuses what another site makes a browser send: websockets and plain POSTs are not held back
-/// by the same-origin rule, and this server asks for no password.
-fn same_origin(request: &Request) -> Result<(), Response> {
-    let Some(origin) = request.header("origin") else { return Ok(()) };
-    let host = request.header("host").unwrap_or("");
-    let origin_host = origin.split_once("://").map_or(origin, |(_, host)| host);
-    let reads = request.method.is_safe() && !request.headers.contains_key("upgrade");
-    if reads || origin_host.eq_ignore_ascii_case(host) {
-        return Ok(());
+/// The answer with a policy that lets no styles and fonts of elsewhere in.
+fn without_remote_styles(mut response: Response) -> Response {
+    let policy = response.headers.get(header::CONTENT_SECURITY_POLICY);
+    let policy = policy.and_then(|policy| policy.to_str().ok()).unwrap_or("");
+    let local = |directive: &str| {
+        let name = directive.trim_start();
+        match name.starts_with("style-src") || name.starts_with("font-src") {
+            true => directive.replace(" https:", "").replace(" http:", ""),
+            false => directive.to_string(),
+        }
+    };
+    let policy = policy.split(';').map(local).collect::<Vec<_>>().join(";");
+    if let Ok(policy) = policy.parse() {
+        response.headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    let text = "requests from pages of another site are not answered\n";
-    Err(Response::text(StatusCode::FORBIDDEN, text))
+    response
+}
+
+/// The segments of a path, decoded: `/a/b%20c` gives `a`, `b c`.
+fn segments_of(path: &str) -> Vec<String> {
+    let path = path.strip_prefix('/').unwrap_or(path);
+    path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect()
 }

@@ -1,6 +1,9 @@
 //! What may be written on the command line.
 
 pub use crate::cli::ctl::args::{Ctl, CtlArgs};
+use crate::cli::inbox::args::{Addresses, InboxArgs};
+use crate::cli::inbox::tools::{DumpArgs, IngestArgs, ReadyzArgs, SendmailArgs};
+use crate::cli::inbox::values::bind;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::net::IpAddr;
@@ -38,9 +41,17 @@ pub enum Command {
     /// Run the engine with a policy.
     Run(RunArgs),
     /// Run engine, sandbox inbox and webhook receiver on loopback, with the shipped policy.
-    Dev(DevArgs),
+    Dev(Box<DevArgs>),
     /// Run the sandbox inbox alone: takes all mail, delivers none, shows it on a web page.
-    Sandbox(SandboxArgs),
+    Sandbox(Box<SandboxArgs>),
+    /// Hand a message on standard input to the inbox, as the sendmail program others call.
+    Sendmail(SendmailArgs),
+    /// Bring files of messages into an inbox.
+    Ingest(IngestArgs),
+    /// Write the messages of an inbox to files.
+    Dump(DumpArgs),
+    /// Ask whether an inbox is ready, for container engines: exit code 0 or 1.
+    Readyz(ReadyzArgs),
     /// Check a policy as a start would, without opening sockets or spools.
     Validate(ValidateArgs),
     /// Run the tests of a policy tree: files whose name ends in _test.lua.
@@ -127,28 +138,28 @@ pub struct DevArgs {
     #[arg(long, default_value = "127.0.0.1:8020")]
     pub http: SocketAddr,
     /// Sandbox SMTP address.
-    #[arg(long, default_value = "127.0.0.1:1025")]
+    #[arg(long, env = "MP_SMTP_BIND_ADDR", default_value = "127.0.0.1:1025", value_parser = bind)]
     pub sandbox_smtp: SocketAddr,
     /// Sandbox web address.
-    #[arg(long, default_value = "127.0.0.1:8025")]
+    #[arg(long, env = "MP_UI_BIND_ADDR", default_value = "127.0.0.1:8025", value_parser = bind)]
     pub sandbox_web: SocketAddr,
     /// Webhook receiver address.
     #[arg(long, default_value = "127.0.0.1:8021")]
     pub receiver: SocketAddr,
+    /// What the inbox is told.
+    #[command(flatten)]
+    pub inbox: InboxArgs,
 }
 
 /// Arguments of `sandbox`.
 #[derive(Args, Debug)]
 pub struct SandboxArgs {
-    /// SMTP address.
-    #[arg(long, env = "MP_SMTP_BIND_ADDR", default_value = "127.0.0.1:1025")]
-    pub smtp: SocketAddr,
-    /// Web and API address.
-    #[arg(long, env = "MP_UI_BIND_ADDR", default_value = "127.0.0.1:8025")]
-    pub web: SocketAddr,
-    /// Messages kept.
-    #[arg(long, env = "MP_MAX_MESSAGES", default_value_t = 500)]
-    pub max: usize,
+    /// Where it listens.
+    #[command(flatten)]
+    pub addresses: Addresses,
+    /// What it is told.
+    #[command(flatten)]
+    pub inbox: InboxArgs,
 }
 
 /// Arguments of `validate`.

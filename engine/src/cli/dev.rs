@@ -30,8 +30,8 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     let config = SandboxConfig {
         smtp: args.sandbox_smtp,
         web: args.sandbox_web,
+        settings: args.inbox.settings()?,
         receiver: Some((args.receiver, key)),
-        ..SandboxConfig::default()
     };
     let sockets = Sockets::bind(&config).map_err(|error| error.to_string())?;
     // Before any thread is started: others may read the environment at any time.
@@ -67,12 +67,23 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
 /// One line that names cause and cure.
 pub fn sandbox(args: &SandboxArgs) -> Result<(), String> {
     let mut signals = run::signals()?;
-    let config =
-        SandboxConfig { smtp: args.smtp, web: args.web, max_messages: args.max, receiver: None };
+    let settings = args.inbox.settings()?;
+    let (smtp, web) = (args.addresses.smtp, args.addresses.web);
+    let scheme = if settings.web_tls.is_some() { "https" } else { "http" };
+    let root = settings.webroot.clone();
+    let config = SandboxConfig { smtp, web, settings, receiver: None };
     let sockets = Sockets::bind(&config).map_err(|error| error.to_string())?;
     let (bound, stop, thread) = start_sandbox(config, sockets)?;
-    tell!("sandbox smtp listener on {}", bound.smtp);
-    tell!("sandbox inbox on http://{}/", bound.web);
+    if !args.inbox.others.quiet {
+        tell!("sandbox smtp listener on {}", bound.smtp);
+        tell!("sandbox inbox on {scheme}://{}{root}", bound.web);
+        if let Some(pop3) = bound.pop3 {
+            tell!("sandbox POP3 on {pop3}");
+        }
+        if let Some(metrics) = bound.metrics {
+            tell!("sandbox metrics on http://{metrics}/metrics");
+        }
+    }
     signals.forever().next();
     drop(stop);
     let _ = thread.join();

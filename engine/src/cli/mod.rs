@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Layout: [`args`] what may be written · [`run`] the daemon · [`dev`] everything on one machine ·
+//! Layout: [`args`] what may be written · [`run`] the daemon · [`dev`] everything on one machine, [`inbox`] what its inbox is told ·
 //! [`monitor`] the policy's files watched ·
 //! [`validate`] a policy checked · [`prove`] its own tests · [`script`] a policy as a program ·
 //! [`ctl`] operator commands over the HTTP API · [`hooks`] dead letters sent again · [`spool`] a spool looked at without an engine
@@ -39,6 +39,7 @@ pub mod ctl;
 pub mod dev;
 pub mod healthcheck;
 pub mod hooks;
+pub mod inbox;
 pub mod init;
 pub mod monitor;
 pub mod print;

@@ -3,7 +3,8 @@
 
 use futures::channel::oneshot;
 use ringmta_io::ring::run_shard;
-use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig};
+use ringmta_sandbox::settings::Keeping;
+use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Settings};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -48,13 +49,21 @@ pub fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-/// A sandbox on free ports.
+/// A sandbox on free ports that keeps so many messages.
 pub fn sandbox(max_messages: usize) -> (Running, Bound) {
+    sandbox_of(move || {
+        let keeping = Keeping { max_messages, ..Keeping::default() };
+        Settings { keeping, ..Settings::default() }
+    })
+}
+
+/// A sandbox on free ports, as it is told.
+pub fn sandbox_of(settings: impl FnOnce() -> Settings + Send + 'static) -> (Running, Bound) {
     start(move |stop, report| async move {
         let config = SandboxConfig {
             smtp: loopback(),
             web: loopback(),
-            max_messages,
+            settings: settings(),
             receiver: Some((loopback(), "the key".into())),
         };
         let stop = async {

@@ -1,0 +1,154 @@
+//! `ringmta sendmail`: the program that others call to send mail, which hands it to the inbox.
+
+use super::tools::SendmailArgs;
+use ringmta_sandbox::relay::{Host, Outgoing};
+use ringmta_sandbox::rewrite::{with, without};
+use ringmta_smtp::limits::MESSAGE_BYTES_MAX;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+/// Sends what comes on standard input.
+///
+/// # Errors
+/// Why it was not sent.
+pub fn sendmail(args: &SendmailArgs) -> Result<(), String> {
+    match args.mode.as_deref() {
+        Some("s") => return speak(&args.server.smtp_addr),
+        None | Some("m") => {}
+        Some(mode) => {
+            return Err(format!("-b{mode} is not offered: -bs speaks SMTP, -bm is the usual way"))
+        }
+    }
+    let dots = args.ignore_dots || args.option.iter().any(|option| option == "i");
+    let message = whole(read(io::stdin().lock())?, dots);
+    let from = args.from.clone().or_else(|| args.older_from.clone());
+    let (outgoing, source) = outgoing(args, message, from)?;
+    Outgoing { source, ..outgoing }.send_now()
+}
+
+/// A server of the form HOST:PORT.
+///
+/// # Errors
+/// What may be written.
+pub fn host(text: &str) -> Result<Host, String> {
+    let wrong = || format!("`{text}` is no server; write HOST:PORT");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
+    Ok(Host { host, port: port.parse().map_err(|_| wrong())?, ..Host::default() })
+}
+
+fn read(from: impl Read) -> Result<Vec<u8>, String> {
+    let mut message = Vec::new();
+    let limit = MESSAGE_BYTES_MAX as u64 + 1;
+    from.take(limit)
+        .read_to_end(&mut message)
+        .map_err(|error| format!("standard input: {error}"))?;
+    match message.len() > MESSAGE_BYTES_MAX {
+        true => Err(format!("the message is larger than {MESSAGE_BYTES_MAX} bytes")),
+        false => Ok(message),
+    }
+}
+
+/// The message with lines that end with CR LF, up to a line with a dot alone unless `dots` are text.
+fn whole(message: Vec<u8>, dots: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + message.len() / 32);
+    for line in message.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if !dots && text == b"." {
+            break;
+        }
+        out.extend_from_slice(text);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+/// Envelope and message: what a header must have is put in where it lacks.
+fn outgoing(
+    args: &SendmailArgs,
+    message: Vec<u8>,
+    from: Option<String>,
+) -> Result<(Outgoing, Vec<u8>), String> {
+    let mail = mail_parser::MessageParser::default();
+    let read = mail.parse_headers(message.as_slice());
+    let author = read.as_ref().and_then(|mail| mail.from()?.first()?.address().map(str::to_string));
+    let mut to: Vec<String> = args
+        .recipients
+        .iter()
+        .flat_map(|one| one.split(','))
+        .map(|one| one.trim().into())
+        .collect();
+    if let Some(read) = read.as_ref().filter(|_| args.recipients_of_header) {
+        for list in [read.to(), read.cc(), read.bcc()].into_iter().flatten() {
+            to.extend(list.iter().filter_map(|one| one.address().map(str::to_string)));
+        }
+    }
+    to.retain(|one| !one.is_empty());
+    if to.is_empty() {
+        return Err("there are no recipients: name them, or give -t for those of the header".into());
+    }
+    let bare = |text: String| text.trim_matches(['<', '>']).to_string();
+    let from = from.map(bare).or_else(|| author.clone()).unwrap_or_else(own_address);
+    let lacks =
+        |name: &str| read.as_ref().is_none_or(|mail| mail.header_raw(name.to_string()).is_none());
+    let mut source = message.clone();
+    if lacks("From") {
+        let name = args.name.as_deref().unwrap_or("").replace(['"', '\\', '\r', '\n'], "");
+        source = with(
+            &source,
+            "From",
+            &if name.is_empty() { format!("<{from}>") } else { format!("\"{name}\" <{from}>") },
+        );
+    }
+    if lacks("Date") {
+        source = with(&source, "Date", &ringmta_sandbox::release::date_now());
+    }
+    if lacks("Message-ID") {
+        source = with(&source, "Message-ID", &ringmta_sandbox::release::new_message_id());
+    }
+    if args.recipients_of_header {
+        source = without(&source, &["Bcc"]);
+    }
+    Ok((Outgoing { host: host(&args.server.smtp_addr)?, from, to, source: Vec::new() }, source))
+}
+
+/// The user at this machine, as sendmail names a sender that nobody gave.
+fn own_address() -> String {
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| "root".into());
+    format!("{user}@localhost")
+}
+
+/// Hands standard input to the server, and its answers to standard output.
+fn speak(server: &str) -> Result<(), String> {
+    let said = |error: io::Error| format!("{server}: {error}");
+    let mut there = TcpStream::connect(server).map_err(said)?;
+    let mut back = there.try_clone().map_err(said)?;
+    let answers = std::thread::spawn(move || {
+        let mut out = io::stdout();
+        let copied = io::copy(&mut back, &mut out);
+        copied.and_then(|_| out.flush())
+    });
+    io::copy(&mut io::stdin().lock(), &mut there).map_err(said)?;
+    there.shutdown(Shutdown::Write).map_err(said)?;
+    match answers.join() {
+        Ok(result) => result.map_err(said),
+        Err(_) => Err("the answers were broken off".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_dots() {
+        let text = b"a: b\n\n..\r\nx\n.\nrest".to_vec();
+        assert_eq!(whole(text.clone(), false), b"a: b\r\n\r\n..\r\nx\r\n");
+        assert_eq!(whole(text, true), b"a: b\r\n\r\n..\r\nx\r\n.\r\nrest\r\n");
+        assert_eq!(host("[::1]:25").unwrap().host, "::1");
+        assert!(host("localhost").is_err() && host("localhost:x").is_err());
+    }
+}
