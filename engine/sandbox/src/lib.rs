@@ -3,7 +3,7 @@
 //!
 //! Layout: `capture` SMTP side · `message` and `mime` what is known of a message · [`captured`] one that is kept · `store` the
 //! bounded memory · `search` its grammar · `events` who is told of changes · `web` routes ·
-//! `api`, `json`, `lists`, `send`, `view`, `links`, `socket` the answers · `receiver` the dev webhook receiver. · [`server`] all of
+//! `api`, `json`, `lists`, `send`, `view`, `peek`, `links`, `socket` the answers · `receiver` the dev webhook receiver. · [`server`] all of
 //! it as it runs.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -18,6 +18,7 @@ mod links;
 mod lists;
 pub mod message;
 mod mime;
+mod peek;
 pub mod receiver;
 mod search;
 mod send;

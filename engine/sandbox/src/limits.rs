@@ -13,6 +13,10 @@ pub const SANDBOX_SNIPPET_CHARS: usize = 250;
 pub const SANDBOX_SEARCH_TERMS: usize = 64;
 /// Depth of nested MIME parts that are listed.
 pub const SANDBOX_PART_DEPTH: usize = 32;
+/// Envelope recipients of a message in lists.
+pub const SANDBOX_LISTED_RECIPIENTS: usize = 5;
+/// Depth of messages within messages that the page opens.
+pub const SANDBOX_NESTED_MESSAGES: usize = 8;
 /// Bytes of HTML that are searched for the names of inline images, over all images of a message.
 pub const SANDBOX_INLINE_SEARCH_BYTES: usize = 1 << 28;
 /// Parts of one message that are listed, hashed and shown; those behind them are in its source.

@@ -31,9 +31,32 @@ pub fn outside(html: &str, inert: bool) -> String {
     out
 }
 
+/// The HTML with something of ours in front of everything but its document type, without which browsers lay it out by the
+/// rules of the last century.
+pub fn prepend(html: &str, ours: &str) -> String {
+    let start = html.len() - html.trim_start().len();
+    let is_doctype = html[start..].get(..9).is_some_and(|s| s.eq_ignore_ascii_case("<!doctype"));
+    let end = if is_doctype { html[start..].find('>').map(|at| start + at + 1) } else { None };
+    let (head, rest) = html.split_at(end.unwrap_or(0));
+    format!("{head}{ours}{rest}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ours_stands_behind_the_document_type() {
+        for (html, wanted) in [
+            ("\n<!DocType html>\n<p>", "\n<!DocType html>X\n<p>"),
+            ("<p>", "X<p>"),
+            ("", "X"),
+            ("<!doctype html", "X<!doctype html"),
+            ("<!doctyp\u{e9}>", "X<!doctyp\u{e9}>"),
+        ] {
+            assert_eq!(prepend(html, "X"), wanted);
+        }
+    }
 
     #[test]
     fn links_open_outside() {

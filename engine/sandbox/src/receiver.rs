@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-const PAGE: &str = include_str!("receiver.html");
+const PAGE: &str = include_str!("receiver_page/index.html");
 /// The header that carries the key.
 pub const KEY_HEADER: &str = "x-kumomta-key";
 

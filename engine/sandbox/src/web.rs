@@ -1,18 +1,49 @@
 //! The sandbox's web: the page, the API, the direct views, the websocket.
 
 use crate::api::{not_found, only_get, Api};
-use crate::{socket, view};
-use base64::Engine;
+use crate::{peek, socket, view};
 use futures::future::LocalBoxFuture;
 use ringmta_http::{Bytes, Request, Response, StatusCode};
 use std::rc::Rc;
 
-/// The page. Its style and its script are files of their own for whoever edits them, and one
-/// answer for whoever reads them.
+/// The page's styles, in their order.
+const STYLES: &[&str] = &[
+    include_str!("page/base.css"),
+    include_str!("page/list.css"),
+    include_str!("page/message.css"),
+    include_str!("page/panels.css"),
+    include_str!("page/narrow.css"),
+];
+
+/// The page's scripts, in their order: one scope, each file one idea.
+const SCRIPTS: &[&str] = &[
+    include_str!("page/kit.js"),
+    include_str!("page/settings.js"),
+    include_str!("page/state.js"),
+    include_str!("page/list.js"),
+    include_str!("page/bulk.js"),
+    include_str!("page/tokens.js"),
+    include_str!("page/links.js"),
+    include_str!("page/html.js"),
+    include_str!("page/source.js"),
+    include_str!("page/picture.js"),
+    include_str!("page/calendar.js"),
+    include_str!("page/files.js"),
+    include_str!("page/dkim.js"),
+    include_str!("page/checks.js"),
+    include_str!("page/details.js"),
+    include_str!("page/compare.js"),
+    include_str!("page/message.js"),
+    include_str!("page/live.js"),
+    include_str!("page/keys.js"),
+    include_str!("page/main.js"),
+];
+
+/// The page. Its styles and scripts are files of their own for whoever edits them, and one answer for whoever reads them.
 fn inbox() -> Page {
-    let html = include_str!("page.html")
-        .replace("/*page.css*/", include_str!("page.css"))
-        .replace("/*page.js*/", include_str!("page.js"));
+    let html = include_str!("page/index.html")
+        .replace("/*styles*/", &STYLES.concat())
+        .replace("/*scripts*/", &SCRIPTS.concat());
     Page::new(html)
 }
 
@@ -29,9 +60,7 @@ impl Page {
         let html = html.into();
         let hash = |open: &str, close: &str| {
             let inner = html.split_once(open).and_then(|(_, rest)| rest.split_once(close));
-            let inner = inner.map_or("", |(inner, _)| inner);
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inner.as_bytes());
-            format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(digest))
+            view::script_hash(inner.map_or("", |(inner, _)| inner))
         };
         let policy = format!(
             "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; \
@@ -99,12 +128,16 @@ impl Web {
                 };
                 match self.api.lookup(id, request) {
                     Ok(message) if kind == "html" => {
-                        view::html(&message, request.query.get("remote") == Some("1"))
+                        view::html(&message, view::Form::asked(request))
                     }
                     Ok(message) => view::text(&message),
                     Err(refusal) => refusal,
                 }
             }
+            ["view", id, rest @ ..] => match self.api.lookup(id, request) {
+                Ok(message) => peek::answer(&message, rest, request),
+                Err(refusal) => refusal,
+            },
             _ => not_found(),
         }
     }
