@@ -3,7 +3,8 @@
 //!
 //! Layout: `capture` SMTP side · `message` and `mime` what is known of a message · [`captured`] one that is kept · `store` the
 //! bounded memory · `search` its grammar · `events` who is told of changes · `web` routes ·
-//! `api`, `json`, `lists`, `send`, `view`, `peek`, `links`, `socket` the answers · `receiver` the dev webhook receiver. · [`server`] all of
+//! `api`, `json`, `lists`, `send`, `view`, `peek`, `links`, `socket` the answers · `receiver` the dev webhook receiver, `webhook` how its events came,
+//! `replay` them told again. · [`server`] all of
 //! it as it runs.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -20,6 +21,7 @@ pub mod message;
 mod mime;
 mod peek;
 pub mod receiver;
+mod replay;
 mod search;
 mod send;
 pub mod server;
@@ -27,5 +29,6 @@ pub mod socket;
 pub mod store;
 mod view;
 mod web;
+mod webhook;
 
 pub use server::{run, run_on, Bound, SandboxConfig, Sockets};

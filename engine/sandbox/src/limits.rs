@@ -62,6 +62,10 @@ pub const RECEIVER_BODY_BYTES: usize = 32 * 1024 * 1024;
 pub const RECEIVER_EVENTS: usize = 2000;
 /// Bytes of the events the webhook receiver keeps.
 pub const RECEIVER_BYTES: usize = 64 * 1024 * 1024;
+/// Longest that telling an event again may take, seconds.
+pub const RECEIVER_REPLAY_SECS: u64 = 10;
+/// Bytes of the answer to it that are read for its first line.
+pub const RECEIVER_REPLAY_ANSWER_BYTES: usize = 16 * 1024;
 /// Event types counted one by one; further ones are counted together.
 pub const RECEIVER_TYPES: usize = 64;
 /// Recipients of one message.

@@ -60,8 +60,8 @@ fn descend(message: &Stored, path: &[&str], request: &Request, levels: usize) ->
 fn look(message: &Stored, id: &str) -> Option<Response> {
     let (part, bytes) = mime::part(&message.source, id)?;
     let start = &bytes[..bytes.len().min(PDF_SIGNATURE_WITHIN)];
-    let is_pdf = part.content_type == "application/pdf"
-        && memchr::memmem::find(start, b"%PDF-").is_some();
+    let is_pdf =
+        part.content_type == "application/pdf" && memchr::memmem::find(start, b"%PDF-").is_some();
     if is_pdf {
         let response = Response::bytes("application/pdf", bytes);
         return Some(contained(response.header(CONTENT_DISPOSITION, "inline"), PDF_POLICY));

@@ -18,6 +18,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 
+/// Environment variable with the secret that the webhook receiver checks signatures with.
+const WEBHOOK_SECRET: &str = "RINGMTA_WEBHOOK_SECRET";
+
 /// What a sandbox is to be.
 #[derive(Clone)]
 pub struct SandboxConfig {
@@ -122,7 +125,8 @@ pub async fn run_on(
         })),
     ];
     if let Some((listener, key)) = receiver {
-        let receiver = Rc::new(Receiver::new(key));
+        let secret = std::env::var(WEBHOOK_SECRET).ok();
+        let receiver = Rc::new(Receiver::new(key).with_secret(secret.as_deref()));
         parts.push(Box::pin(http::listen(
             listener,
             options(limits::RECEIVER_BODY_BYTES),

@@ -39,14 +39,6 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/main.js"),
 ];
 
-/// The page. Its styles and scripts are files of their own for whoever edits them, and one answer for whoever reads them.
-fn inbox() -> Page {
-    let html = include_str!("page/index.html")
-        .replace("/*styles*/", &STYLES.concat())
-        .replace("/*scripts*/", &SCRIPTS.concat());
-    Page::new(html)
-}
-
 /// A page with the policy that lets it run its own script, talk to us, and nothing else.
 pub struct Page {
     html: Bytes,
@@ -54,6 +46,12 @@ pub struct Page {
 }
 
 impl Page {
+    /// A page whose styles and scripts are files of their own for whoever edits them, and one answer for whoever reads them.
+    pub fn of(html: &str, styles: &[&str], scripts: &[&str]) -> Page {
+        let html = html.replace("/*styles*/", &styles.concat());
+        Page::new(html.replace("/*scripts*/", &scripts.concat()))
+    }
+
     /// A page of ours. Its one script and one style are allowed by their hashes, so that nothing
     /// that slips into the page at run time can run.
     pub fn new(html: impl Into<String>) -> Page {
@@ -90,7 +88,7 @@ pub struct Web {
 impl Web {
     /// A web over this API.
     pub fn new(api: Api) -> Web {
-        Web { api, page: inbox() }
+        Web { api, page: Page::of(include_str!("page/index.html"), STYLES, SCRIPTS) }
     }
 
     /// The handler for `http::listen`.
