@@ -6,8 +6,25 @@ const OUTSIDE: &str = " target=_blank rel=noopener&#32;noreferrer";
 /// The same for `<link>`, which may have a browser look up names or connect though it loads nothing.
 const INERT: &str = " rel=alternate";
 
+/// What keeps a `<meta>` from leading elsewhere or saying anything in the name of a header.
+const SAYS_NOTHING: &str = " http-equiv=none";
+
 /// The HTML with its links made so. With `inert` its `<link>` elements do nothing.
 pub fn outside(html: &str, inert: bool) -> String {
+    marked(html, |name| match name {
+        "a" | "area" => Some(OUTSIDE),
+        "link" if inert => Some(INERT),
+        _ => None,
+    })
+}
+
+/// The HTML whose `<meta>` elements lead nowhere: browsers obey them where a script may run, even if that is ours alone.
+pub fn staying(html: &str) -> String {
+    marked(html, |name| (name == "meta").then_some(SAYS_NOTHING))
+}
+
+/// The HTML with what `attributes` gives for the name of an element in front of its other attributes.
+fn marked(html: &str, attributes: impl Fn(&str) -> Option<&'static str>) -> String {
     let mut out = String::with_capacity(html.len() + html.len() / 16);
     let mut rest = html;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
@@ -19,11 +36,7 @@ pub fn outside(html: &str, inert: bool) -> String {
         let has_attributes =
             behind.bytes().next().is_some_and(|byte| byte.is_ascii_whitespace() || byte == b'/');
         if has_attributes {
-            match name.to_ascii_lowercase().as_str() {
-                "a" | "area" => out.push_str(OUTSIDE),
-                "link" if inert => out.push_str(INERT),
-                _ => {}
-            }
+            out.push_str(attributes(&name.to_ascii_lowercase()).unwrap_or_default());
         }
         rest = behind;
     }
@@ -44,6 +57,13 @@ pub fn prepend(html: &str, ours: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_leads_elsewhere() {
+        let html = "<META http-equiv=refresh content='0;url=//x.test'><a href=x>";
+        let wanted = "<META http-equiv=none http-equiv=refresh content='0;url=//x.test'><a href=x>";
+        assert_eq!(staying(html), wanted);
+    }
 
     #[test]
     fn ours_stands_behind_the_document_type() {

@@ -55,7 +55,7 @@ impl Form {
     /// By the query of the request.
     pub fn asked(request: &Request) -> Form {
         let yes = |name: &str| request.query.get(name) == Some("1");
-        // A page that runs even our script obeys a `<meta>` that leads elsewhere; the frame of our page holds it.
+        // Where a script may run, be it ours alone, more may happen than elsewhere: the frame of our page holds it.
         let in_frame = request.header("sec-fetch-dest") == Some("iframe");
         Form { remote: yes("remote"), framed: yes("frame"), print: yes("print") && in_frame }
     }
@@ -69,7 +69,7 @@ pub fn html(message: &Stored, form: Form) -> Response {
     let html = links::outside(&with_inline_images(message), !form.remote);
     let policy = if form.remote { REMOTE_POLICY } else { VIEW_POLICY };
     if form.print {
-        let html = links::prepend(&html, &format!("<script>{PRINT}</script>"));
+        let html = links::prepend(&links::staying(&html), &format!("<script>{PRINT}</script>"));
         let policy = policy.replacen("sandbox", "sandbox allow-scripts allow-modals", 1);
         let policy = format!("{policy}; script-src {}", script_hash(PRINT));
         return contained(Response::html(html), &policy);

@@ -113,6 +113,8 @@ function dialog(title, content, className) {
     el('div', { class: 'dialog-head' }, el('h2', { dir: 'auto' }, title), close), content);
   box.addEventListener('close', () => box.remove());
   box.addEventListener('click', e => { if (e.target === box) box.close(); });
+  // What scrolls can be scrolled by the keyboard.
+  if (content.classList.contains('panel')) content.tabIndex = 0;
   document.body.append(box); box.showModal();
   return box;
 }

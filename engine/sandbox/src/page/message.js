@@ -38,12 +38,12 @@ async function unread(id) {
 }
 
 function line(label, list) {
-  return list && list.length ? el('div', { class: 'to' }, el('em', {}, label), el('bdi', {}, list.slice(0, 100).map(full).join(', ') + (list.length > 100 ? ` and ${list.length - 100} more` : ''))) : null;
+  return list && list.length ? el('div', { class: 'to', tabindex: list.length > 4 ? 0 : null }, el('em', {}, label), el('bdi', {}, list.slice(0, 100).map(full).join(', ') + (list.length > 100 ? ` and ${list.length - 100} more` : ''))) : null;
 }
 function deliveredTo(m) {
   const shown = new Set(headerRecipients(m).map(a => a.Address.toLowerCase())), sent = m.Envelope.To;
   if (sent.length === shown.size && sent.every(to => shown.has(to.toLowerCase()))) return null;
-  return el('div', { class: 'to' }, el('em', {}, 'This copy went to'), el('bdi', {}, sent.slice(0, 20).join(', ') + (sent.length > 20 ? ` and ${sent.length - 20} more` : '')));
+  return el('div', { class: 'to', tabindex: sent.length > 4 ? 0 : null }, el('em', {}, 'This copy went to'), el('bdi', {}, sent.slice(0, 20).join(', ') + (sent.length > 20 ? ` and ${sent.length - 20} more` : '')));
 }
 function tabsOf(m) {
   const path = view(m.ID) + '.html';
