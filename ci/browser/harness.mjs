@@ -49,6 +49,7 @@ export async function page(url, { width = 1280, height = 800, allow = [] } = {})
   if (allow.length) await context.overridePermissions(new URL(url).origin, allow);
   const p = await context.newPage();
   p.close = () => context.close();
+  p.context = context;
   p.setDefaultTimeout(PATIENCE);
   await p.setViewport({ width, height });
   p.errors = []; p.asked = [];

@@ -1,7 +1,8 @@
 // What the page shows of a message, and what it does with many.
 import test, { beforeEach } from 'node:test';
 import assert from 'node:assert/strict';
-import { readFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { generateKeyPairSync } from 'node:crypto';
+import { readFile, writeFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { engine, page, browser, see, count, text, open, tabTo, mailFrame, until } from './harness.mjs';
@@ -72,7 +73,7 @@ test('widths of a phone, a tablet and a desktop; dark colours; remote frames sta
 test('a picture of the HTML is saved, and it prints by one script of ours in a frame', async () => {
   const p = await rich('HTML'), dir = await mkdtemp(path.join(tmpdir(), 'ringmta-pictures-'));
   const cdp = await p.createCDPSession();
-  await cdp.send('Browser.setDownloadBehavior', { behavior: 'allow', downloadPath: dir });
+  await cdp.send('Browser.setDownloadBehavior', { behavior: 'allow', browserContextId: p.context.id, downloadPath: dir });
   await press(p, '.bar-html button', 'Save a picture');
   const file = await until(async () => (await readdir(dir)).find(name => name.endsWith('.png')));
   const png = await until(async () => { const bytes = await readFile(path.join(dir, file)); return bytes.length > 100 && bytes; });
@@ -135,6 +136,21 @@ test('DKIM is checked with a key at hand, and a change is seen', async () => {
   await open(p, 'Signed, changed', 'Checks');
   assert.deepEqual([(await facts())['Body hash'], (await facts()).Signature], ['does not match', 'does not match']);
   await done(p);
+});
+
+test('DKIM is checked with the key that the engine signs with', async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), 'ringmta-key-')), file = path.join(dir, 'key.pem');
+  await writeFile(file, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const own = await engine({ RINGMTA_DKIM_KEY: file, RINGMTA_DKIM_SELECTOR: 'july' });
+  await fetch(own.http + '/api/inject/v1', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ envelope_sender: 'hello@example.com', recipients: [{ email: 'you@example.net' }], content: { from: { email: 'hello@example.com' }, subject: 'Signed on its way', html_body: '<p>Signed</p>' } }) });
+  const p = await page(own.web + '/');
+  await open(p, 'Signed on its way', 'Checks');
+  const facts = await p.$$eval('.signature dt', all => Object.fromEntries(all.map(dt => [dt.textContent, dt.nextSibling.textContent])));
+  assert.deepEqual([facts['Body hash'], facts.Signature, facts['Key is at']], ['matches', 'matches, by the key of RINGMTA_DKIM_KEY', 'july._domainkey.example.com']);
+  assert.equal(await text(p, '.signature .badge'), 'pass');
+  const told = await own.api('/dkim-key'); assert.deepEqual(Object.keys(told).sort(), ['Domain', 'Record', 'Selector']); assert.match(told.Record, /^v=DKIM1; k=rsa; p=\S+$/);
+  assert.equal((await fetch(e.web + '/dkim-key')).status, 404, 'no key, no answer');
+  await done(p); await rm(dir, { recursive: true });
 });
 
 test('copies are compared: recipients, headers, tokens of links, words', async () => {

@@ -13,6 +13,8 @@ pub const SANDBOX_SNIPPET_CHARS: usize = 250;
 pub const SANDBOX_SEARCH_TERMS: usize = 64;
 /// Depth of nested MIME parts that are listed.
 pub const SANDBOX_PART_DEPTH: usize = 32;
+/// Bytes of a file with a private key that are read.
+pub const SANDBOX_KEY_BYTES: u64 = 64 * 1024;
 /// Envelope recipients of a message in lists.
 pub const SANDBOX_LISTED_RECIPIENTS: usize = 5;
 /// Depth of messages within messages that the page opens.

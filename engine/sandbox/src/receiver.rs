@@ -107,6 +107,12 @@ impl Receiver {
         if let Err(refusal) = browser::check(request) {
             return refusal;
         }
+        // Whoever is on this machine may post to it anyway; from elsewhere this would be a way in.
+        if !request.peer.ip().to_canonical().is_loopback() {
+            if let Err(refusal) = self.authorize(request) {
+                return refusal;
+            }
+        }
         let Again { seq, to } = match serde_json::from_slice(&request.body) {
             Ok(again) => again,
             Err(error) => return bad(&format!("expected seq and to: {error}")),
@@ -163,25 +169,33 @@ impl Receiver {
         }
     }
 
-    fn take(&self, request: &Request) -> Response {
+    /// Lets a request pass that carries the key.
+    fn authorize(&self, request: &Request) -> Result<(), Response> {
         let key = request.header(KEY_HEADER);
         let peer = request.peer.ip();
         if let Some(wait) = self.guesses.held(peer, mono_nanos()) {
             self.state.borrow_mut().refused += 1;
             let text = "too many wrong keys from this address\n";
-            return Response::text(StatusCode::TOO_MANY_REQUESTS, text)
-                .header(RETRY_AFTER, &(wait.as_secs() + 1).to_string());
+            return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+                .header(RETRY_AFTER, &(wait.as_secs() + 1).to_string()));
         }
-        if !key.is_some_and(|key| same(&fingerprint(key), &self.key)) {
-            self.state.borrow_mut().refused += 1;
-            if key.is_some() {
-                self.guesses.wrong(peer, mono_nanos());
-            }
-            let text = match key {
-                None => format!("the {KEY_HEADER} header is missing\n"),
-                Some(_) => format!("the {KEY_HEADER} header does not carry the configured key\n"),
-            };
-            return Response::text(StatusCode::UNAUTHORIZED, text);
+        if key.is_some_and(|key| same(&fingerprint(key), &self.key)) {
+            return Ok(());
+        }
+        self.state.borrow_mut().refused += 1;
+        if key.is_some() {
+            self.guesses.wrong(peer, mono_nanos());
+        }
+        let text = match key {
+            None => format!("the {KEY_HEADER} header is missing\n"),
+            Some(_) => format!("the {KEY_HEADER} header does not carry the configured key\n"),
+        };
+        Err(Response::text(StatusCode::UNAUTHORIZED, text))
+    }
+
+    fn take(&self, request: &Request) -> Response {
+        if let Err(refusal) = self.authorize(request) {
+            return refusal;
         }
         let (records, in_array) = match serde_json::from_slice(&request.body) {
             Ok(Value::Array(records)) => (records, true),

@@ -1,7 +1,7 @@
 //! The sandbox's web: the page, the API, the direct views, the websocket.
 
 use crate::api::{not_found, only_get, Api};
-use crate::{peek, socket, view};
+use crate::{dkim_key, peek, socket, view};
 use futures::future::LocalBoxFuture;
 use ringmta_http::{Bytes, Request, Response, StatusCode};
 use std::rc::Rc;
@@ -109,6 +109,7 @@ impl Web {
             return self.api.answer(rest, &request).await;
         }
         match only_get(&request) {
+            Ok(()) if path == ["dkim-key"] => dkim_key::answer().await,
             Ok(()) => self.view(&path, &request),
             Err(refusal) => refusal,
         }

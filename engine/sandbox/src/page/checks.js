@@ -41,10 +41,16 @@ function resultCards(headers) {
   }
   return cards.length ? cards : [note('No server has written results into this message. They say what the writer claims; anybody can write such a field.')];
 }
+// The engine's own key, where the policy signs with one of that name.
+async function ownKey(tags) {
+  const own = await api('/dkim-key').catch(() => null);
+  const fits = own && own.Selector === squeezed(tags.s) && (!own.Domain || own.Domain.toLowerCase() === squeezed(tags.d).toLowerCase());
+  return fits ? own.Record : '';
+}
 async function signatureCard(source, signature, m) {
   const card = el('div', { class: 'item signature' });
   const fill = async () => {
-    const name = keyName(tagList(signature.value)), key = kept('dkim ' + name), done = await checkSignature(source, signature, key), tags = done.tags;
+    const name = keyName(tagList(signature.value)), given = kept('dkim ' + name), own = given ? '' : await ownKey(tagList(signature.value)), key = given || own, done = await checkSignature(source, signature, key), tags = done.tags;
     const domain = squeezed(tags.d).toLowerCase(), ok = done.body === 'pass' && done.signature === 'pass';
     const time = tag => tags[tag] && new Date(Number(squeezed(tags[tag])) * 1000);
     const input = el('textarea', { rows: 3, 'aria-label': `Key of ${name}`, placeholder: 'v=DKIM1; k=rsa; p=…  or a PEM, public or private' });
@@ -53,14 +59,14 @@ async function signatureCard(source, signature, m) {
       el('div', { class: 'item-head' }, el('b', {}, domain), verdict(ok ? 'pass' : done.body === 'fail' || done.signature === 'fail' ? 'fail' : 'unknown'),
         badge(aligned(domain, domainOf(m.From.Address)) ? 'aligned with From' : 'not aligned with From', aligned(domain, domainOf(m.From.Address)) ? '' : 'warn'),
         time('x') && time('x') < new Date() ? badge('expired', 'bad') : null, tags.l ? badge('signs only a part of the body', 'warn') : null),
-      table([['Body hash', verdictText(done.body)], ['Signature', done.signature ? verdictText(done.signature) : 'no key at hand: give one below'],
+      table([['Body hash', verdictText(done.body)], ['Signature', done.signature ? verdictText(done.signature) + (own ? ', by the key of RINGMTA_DKIM_KEY' : '') : 'no key at hand: give one below'],
         ['Key is at', name], ['Algorithm', `${squeezed(tags.a)}, ${squeezed(tags.c) || 'simple/simple'}`], ['Signed fields', squeezed(tags.h).split(':').join(', ')],
         ...(time('t') ? [['Signed at', time('t').toISOString()]] : []), ...(time('x') ? [['Expires', time('x').toISOString()]] : [])]),
-      el('details', {}, el('summary', {}, key ? 'Key at hand' : 'Give a key'), input,
+      el('details', {}, el('summary', {}, given ? 'Key at hand' : own ? 'Give another key' : 'Give a key'), input,
         el('div', { class: 'acts' }, el('button', { class: 'btn', type: 'button', onclick: () => guard(use(input.value.trim())) }, 'Check with this key'),
-          key ? el('button', { class: 'btn quiet', type: 'button', onclick: () => guard(use('')) }, 'Forget the key') : null),
+          given ? el('button', { class: 'btn quiet', type: 'button', onclick: () => guard(use('')) }, 'Forget the key') : null),
         note('The TXT record or a PEM. Nothing of it leaves this browser, which keeps the public key until it is forgotten; of a private key only the public part is kept.')));
-    input.value = key || '';
+    input.value = given || '';
   };
   await fill(); return card;
 }

@@ -80,14 +80,15 @@ function eventLine(event, first) {
 }
 function replay(event) {
   const input = el('input', { id: 'to', type: 'url', required: true, placeholder: 'http://127.0.0.1:3000/webhook', value: kept('replay') || '' });
+  const key = el('input', { id: 'key', type: 'password', autocomplete: 'off' }), ask = el('label', { for: 'key', hidden: true }, 'Key of this receiver'); key.hidden = true;
   const answer = el('p', { class: 'note', role: 'status' });
   const form = el('form', { class: 'ask', onsubmit: async e => {
     e.preventDefault(); keep('replay', input.value); answer.textContent = 'Sending …';
     try {
-      const got = await send('PUT', '/replay', { seq: event.seq, to: input.value.trim() });
+      const got = await api('/replay', { method: 'PUT', headers: { 'content-type': 'application/json', ...(key.value ? { 'x-kumomta-key': key.value } : {}) }, body: JSON.stringify({ seq: event.seq, to: input.value.trim() }) });
       answer.replaceChildren(badge(got.status, /^2/.test(got.status) ? 'good' : 'bad'), ' was the answer.');
-    } catch (failed) { answer.replaceChildren(badge('not sent', 'bad'), ' ' + failed.message); }
-  } }, el('label', { for: 'to' }, 'Receiver'), input,
+    } catch (failed) { if (failed.status === 401) key.hidden = ask.hidden = false; answer.replaceChildren(badge('not sent', 'bad'), ' ' + failed.message); }
+  } }, el('label', { for: 'to' }, 'Receiver'), input, ask, key,
     note(`The record goes there as it came, with this receiver's key${E.secret ? ', a fresh signature' : ''} and the same webhook-id.`),
     el('button', { class: 'btn main', type: 'submit' }, 'Send'), answer);
   dialog(`Replay ${event.record.type || 'event'}`, form); input.focus();
