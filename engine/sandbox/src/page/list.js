@@ -86,7 +86,7 @@ function foldRows() {
 const visible = () => S.rows.filter(id => !S.byId.get(id).row.hidden);
 
 async function load(more) {
-  const turn = ++S.turn, start = more === true ? S.rows.length : 0;
+  const known = new Set(S.rows), turn = ++S.turn, start = more === true ? S.rows.length : 0;
   const limit = start ? PAGE : Math.max(PAGE, Math.min(S.rows.length, 500));
   const path = S.query ? '/api/v1/search?query=' + encodeURIComponent(S.query) + '&' : '/api/v1/messages?';
   let page;
@@ -98,8 +98,13 @@ async function load(more) {
   if (turn !== S.turn) return;
   searchFails('');
   const top = $('list').scrollTop;
-  if (!start) { S.rows = []; S.byId.clear(); $('list').replaceChildren(); }
+  if (!start) {
+    // What came since this was asked for is in front of what is told now.
+    if (!S.query) fresh.unshift(...S.rows.filter(id => !known.has(id)).map(id => S.byId.get(id).m).reverse());
+    S.rows = []; S.byId.clear(); $('list').replaceChildren();
+  }
   for (const m of page.messages) add(m, false);
+  if (!S.query) takeFresh();
   for (const id of S.picked) if (!S.byId.has(id)) S.picked.delete(id);
   Object.assign(S, { total: page.total, unread: page.unread, matching: page.messages_count, matchingUnread: page.messages_unread, loaded: true });
   if (!start) $('list').scrollTop = top;

@@ -14,25 +14,32 @@ const on = {
   new(m) {
     announce(m);
     if (S.query) return reload();
-    S.total++; S.unread++; add(m, true);
-    // A flood must not make the page heavy: what is far down is fetched again when asked for.
-    while (S.rows.length > ROWS) drop(S.rows[S.rows.length - 1]);
+    S.total++; S.unread++; fresh.push(m);
+    if (fresh.length > PAGE) { fresh.shift(); flooded = true; }
     later();
   },
   update(d) {
-    const x = S.byId.get(d.ID);
-    if (d.Tags && S.msg && S.msg.ID === d.ID) { S.msg.Tags = d.Tags; show(S.msg); }
+    const x = S.byId.get(d.ID), waiting = fresh.find(m => m.ID === d.ID);
+    if (waiting) Object.assign(waiting, d);
+    if (d.Tags && S.msg && S.msg.ID === d.ID) { S.msg.Tags = d.Tags; showChips(S.msg); }
     if (!x) return;
     if ('Read' in d) x.m.Read = d.Read; if (d.Tags) x.m.Tags = d.Tags;
     touch(d.ID);
   },
-  delete(d) { drop(d.ID); if (S.sel === d.ID) leave(true); if (S.query) reload(); later(); },
-  truncate() { S.rows = []; S.byId.clear(); S.picked.clear(); $('list').replaceChildren(); S.total = S.unread = S.matching = 0; leave(true); shape(); },
+  delete(d) { fresh = fresh.filter(m => m.ID !== d.ID); drop(d.ID); if (S.sel === d.ID) leave(true); if (S.query) reload(); later(); },
+  truncate() { fresh = []; S.rows = []; S.byId.clear(); S.picked.clear(); $('list').replaceChildren(); S.total = S.unread = S.matching = 0; leave(true); shape(); },
   prune() { reload(); countGone(); },
   stats(d) { S.total = d.Total; S.unread = d.Unread; later(); },
 };
-let frame;
-function later() { if (!frame) frame = requestAnimationFrame(() => { frame = 0; shape(); }); }
+let frame, fresh = [], flooded = false;
+function later() { if (!frame) frame = requestAnimationFrame(() => { frame = 0; takeFresh(); shape(); }); }
+// A flood must not make the page heavy: rows are made once a frame, for the newest messages; what is below is fetched again
+// when it is asked for.
+function takeFresh() {
+  if (flooded) { flooded = false; S.rows = []; S.byId.clear(); $('list').replaceChildren(); }
+  for (const m of fresh.splice(0)) add(m, true);
+  while (S.rows.length > ROWS) drop(S.rows[S.rows.length - 1]);
+}
 // The oldest go first when there is no more room, and the page says so.
 let counting;
 function countGone() {

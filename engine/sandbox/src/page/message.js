@@ -88,7 +88,13 @@ function head(m, choose) {
       el('div', { class: 'from' }, el('b', { dir: 'auto' }, who(m.From)), m.From.Name ? el('span', {}, ' ', el('bdi', {}, m.From.Address)) : null),
       el('time', { datetime: m.Envelope.Received, title: 'Date header: ' + m.Date }, new Date(m.Envelope.Received).toLocaleString([], { dateStyle: 'medium', timeStyle: 'medium' }) + ' · ' + size(m.Size)),
       line('To', m.To), line('Cc', m.Cc), line('Bcc', m.Bcc), line('Reply to', m.ReplyTo), deliveredTo(m)),
-    el('div', { class: 'chips' }, ...tagChips(m), ...fileChips(m, choose)));
+    chips(m, choose));
+}
+const chips = (m, choose) => el('div', { class: 'chips' }, ...tagChips(m), ...fileChips(m, choose));
+// Tags may change while the message is read; what is shown of it stays as it is.
+function showChips(m) {
+  const old = document.querySelector('#mail .chips');
+  if (old) old.replaceWith(chips(m, name => document.getElementById('tab-' + name).click()));
 }
 function tagChips(m) {
   return m.Tags.map(t => el('span', { class: 'tag' }, el('bdi', {}, t), el('button', { type: 'button', title: 'Take this tag off', 'aria-label': `Take the tag ${t} off`, onclick: () =>
