@@ -3,7 +3,7 @@
 //!
 //! Layout: `capture` SMTP side · `message` and `mime` what is known of a message · [`captured`] one that is kept · `store` the
 //! bounded memory · `search` its grammar · `events` who is told of changes · `web` routes ·
-//! `api`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket` the answers · `receiver` the dev webhook receiver, `webhook` how its events came,
+//! `api`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket` the answers · `receiver` the dev webhook receiver, `delivery` how its events came,
 //! `replay` them told again. · [`server`] all of
 //! it as it runs.
 #![forbid(unsafe_code)]
@@ -12,6 +12,7 @@
 mod api;
 pub mod capture;
 pub mod captured;
+mod delivery;
 mod dkim_key;
 mod events;
 mod json;
@@ -30,6 +31,5 @@ pub mod socket;
 pub mod store;
 mod view;
 mod web;
-mod webhook;
 
 pub use server::{run, run_on, Bound, SandboxConfig, Sockets};

@@ -1,10 +1,10 @@
 //! The webhook receiver of `ringmta dev`: takes the engine's event records by POST, keeps the
 //! newest ones, and shows them.
 
+use crate::delivery::{Delivery, Secret};
 use crate::limits::{RECEIVER_BYTES, RECEIVER_EVENTS, RECEIVER_TYPES};
 use crate::replay::{post, Target};
 use crate::web::Page;
-use crate::webhook::{Delivery, Secret};
 use aws_lc_rs::digest::{digest, SHA256};
 use futures::future::LocalBoxFuture;
 use ringmta_http::header::RETRY_AFTER;
