@@ -32,6 +32,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/dkim.js"),
     include_str!("page/checks.js"),
     include_str!("page/details.js"),
+    include_str!("page/features.js"),
     include_str!("page/compare.js"),
     include_str!("page/message.js"),
     include_str!("page/live.js"),

@@ -24,7 +24,7 @@ async function showChecks(body, m) {
     for (const signature of all) panel.append(await signatureCard(source, signature, m));
   }
   panel.append(el('h2', {}, 'Authentication results'), ...resultCards(headers));
-  panel.append(el('h2', {}, 'Unsubscribing'), unsubscribe(m, headers));
+  panel.append(el('h2', {}, 'Unsubscribing'), unsubscribe(m, headers), ...await spamScore(m), ...await clientSupport(m));
   return panel;
 }
 function resultCards(headers) {

@@ -50,6 +50,7 @@ async function showLinks(body, m) {
   if (tokens.length) panel.append(el('h2', {}, 'Tokens in headers'), el('ul', { class: 'cards' }, ...tokens.map(([name, value]) =>
     el('li', { class: 'item' }, el('div', { class: 'param' }, el('b', {}, name), el('code', {}, value), ...decoded(value))))));
   panel.append(el('h2', {}, many(links.length, 'link')));
+  if (links.length && tryLinks(m)) panel.append(tryLinks(m));
   if (!links.length) panel.append(note('No web address in this message.'));
   panel.append(el('ul', { class: 'cards' }, ...links.slice(0, LINKS_SHOWN).map(linkItem)));
   if (links.length > LINKS_SHOWN) panel.append(note(`${links.length - LINKS_SHOWN} more are not shown.`));

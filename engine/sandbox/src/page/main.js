@@ -23,6 +23,7 @@ $('fold').addEventListener('click', switchFold);
 $('theme').addEventListener('click', nextTheme);
 $('bell').addEventListener('click', () => guard(switchBell()));
 $('help').addEventListener('click', help);
+$('chaos').addEventListener('click', () => guard(askChaos()));
 $('home').addEventListener('click', e => { e.preventDefault(); $('q').value = ''; if (S.sel) leave(false); S.query = ''; go(null); load(); });
 document.addEventListener('click', e => {
   const id = e.target.dataset && e.target.dataset.copy;
@@ -40,6 +41,9 @@ api('/api/v1/webui').then(ui => {
   const at = ui.SMTP.lastIndexOf(':'), port = ui.SMTP.slice(at + 1);
   // Bound to every address: then the name this page was reached by is the one to use.
   let host = ui.SMTP.slice(0, at); if (host === '0.0.0.0' || host === '[::]') host = location.hostname;
+  S.ui = ui;
+  if (ui.ChaosEnabled) api('/api/v1/chaos').then(showChaos, () => {});
+  if (S.msg) show(S.msg);
   if (ui.Label) { $('label').textContent = ui.Label; $('label').hidden = false; }
   if (ui.HideDeleteAllButton) $('clear').classList.add('never');
   $('host').textContent = host; $('port').textContent = port;

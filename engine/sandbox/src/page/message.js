@@ -78,6 +78,7 @@ function head(m, choose) {
     el('div', { class: 'tools' },
       button('back', 'Inbox', 'Back to the list', () => leave(true), { class: 'btn quiet back' }), el('span', { class: 'gap' }),
       others.length ? button('diff', many(others.length + 1, 'copy').replace(/ys$/, 'ies'), 'Compare with the other copies (c)', () => pickCopy(m.ID)) : null,
+      releaseButton(m),
       button('tag', '', 'Tag', () => askTag({ ids: [m.ID], n: 1 })),
       button('dot', 'Unread', 'Mark as unread (u)', () => guard(unread(m.ID))),
       el('a', { class: 'btn quiet', title: 'Save the source', 'aria-label': 'Save the source', href: `${ROOT}/api/v1/message/${encodeURIComponent(m.ID)}/raw?dl=1`, download: m.ID + '.eml' }, icon('down')),

@@ -3,7 +3,7 @@ const PAGE = 100;
 const ROWS = 1000;
 const S = { rows: [], byId: new Map(), total: 0, unread: 0, matching: 0, query: '', sel: null, msg: null,
   tab: kept('tab') || 'HTML', width: 'full', night: false, loaded: false, turn: 0, remote: '', picked: new Set(), anchor: null,
-  open: new Set(), evicted: 0, maximum: 0 };
+  open: new Set(), evicted: 0, ui: null };
 
 function address(id) {
   const query = S.query ? '?q=' + encodeURIComponent(S.query) : '';
