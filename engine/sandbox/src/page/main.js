@@ -37,13 +37,12 @@ function route() {
 addEventListener('popstate', route);
 setInterval(() => { for (const x of S.byId.values()) x.row.querySelector('time').textContent = ago(x.m.Created); }, 30000);
 
-api('/api/v1/webui').then(ui => {
+const offered = api('/api/v1/webui').then(ui => {
   const at = ui.SMTP.lastIndexOf(':'), port = ui.SMTP.slice(at + 1);
   // Bound to every address: then the name this page was reached by is the one to use.
   let host = ui.SMTP.slice(0, at); if (host === '0.0.0.0' || host === '[::]') host = location.hostname;
   S.ui = ui;
   if (ui.ChaosEnabled) api('/api/v1/chaos').then(showChaos, () => {});
-  if (S.msg) show(S.msg);
   if (ui.Label) { $('label').textContent = ui.Label; $('label').hidden = false; }
   if (ui.HideDeleteAllButton) $('clear').classList.add('never');
   $('host').textContent = host; $('port').textContent = port;
@@ -52,4 +51,4 @@ api('/api/v1/webui').then(ui => {
 }, () => {});
 applyTheme(); showBell();
 $('q').value = S.query = place().query;
-live(); route();
+live(); offered.finally(route);
