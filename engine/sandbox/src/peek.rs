@@ -90,9 +90,14 @@ fn nested(message: &Stored, id: &str) -> Option<Stored> {
     if !matches!(part.content_type.as_str(), "message/rfc822" | "message/global") {
         return None;
     }
-    Some(Stored {
-        id: message.id.clone(),
-        created_ms: message.created_ms,
+    Some(stored(&message.id, message.created_ms, source))
+}
+
+/// A message that was in no envelope.
+fn stored(id: &str, created_ms: u64, source: Vec<u8>) -> Stored {
+    Stored {
+        id: id.to_string(),
+        created_ms,
         parsed: parse(&source, &Envelope::default()),
         weight: source.len(),
         source: source.into(),
@@ -100,13 +105,12 @@ fn nested(message: &Stored, id: &str) -> Option<Stored> {
         session: SessionInfo::default(),
         read: Cell::new(true),
         tags: RefCell::default(),
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Store;
     use ringmta_http::{Bytes, HeaderMap, Method, Query};
 
     const MESSAGE: &str = "Subject: out\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
@@ -118,8 +122,6 @@ mod tests {
         Content-Type: text/html\r\n\r\n<i>in</i>\r\n--b--\r\n";
 
     fn ask(path: &[&str]) -> Response {
-        let store = Store::new(2, usize::MAX);
-        let id = store.add(Envelope::default(), SessionInfo::default(), MESSAGE.into());
         let request = Request {
             method: Method::GET,
             path: String::new(),
@@ -131,7 +133,7 @@ mod tests {
             caller: None,
             held: Default::default(),
         };
-        answer(&store.get(&id).unwrap(), path, &request)
+        answer(&stored("id", 0, MESSAGE.into()), path, &request)
     }
 
     fn header(response: &Response, name: &str) -> String {

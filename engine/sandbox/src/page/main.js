@@ -49,6 +49,6 @@ const offered = api('/api/v1/webui').then(ui => {
   $('cmd1').textContent = `swaks --server ${host}:${port} --from ann@example.com --to bob@example.org`;
   $('cmd2').textContent = `printf 'Subject: Hello\\n\\nA first message\\n' |\n  curl --crlf -T - smtp://${host}:${port} \\\n    --mail-from ann@example.com --mail-rcpt bob@example.org`;
 }, () => {});
-applyTheme(); showBell();
+applyTheme(); showBell(); $('home').href = ROOT + '/';
 $('q').value = S.query = place().query;
 live(); offered.finally(route);
