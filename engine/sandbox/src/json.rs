@@ -2,6 +2,7 @@
 //! is the simpler thing to take.
 
 use crate::captured::Stored;
+use crate::limits::SANDBOX_LISTED_RECIPIENTS;
 use crate::message::{Address, ListUnsubscribe};
 use crate::mime;
 use crate::mime::Part;
@@ -33,6 +34,7 @@ pub fn summary(message: &Stored) -> Value {
         "Size": message.source.len(),
         "Attachments": mail.attachments.len(),
         "Snippet": mail.snippet,
+        "Recipients": recipients(message),
     })
 }
 
@@ -64,6 +66,11 @@ pub fn message(message: &Stored) -> Value {
         "Attachments": attachments,
         "Envelope": envelope(message),
     })
+}
+
+/// Those the envelope names, by which copies of one mail are told apart, the first of them.
+fn recipients(message: &Stored) -> Vec<&String> {
+    message.envelope.rcpt_to.iter().take(SANDBOX_LISTED_RECIPIENTS).collect()
 }
 
 /// What Mailpit does not tell: the true envelope and the session.

@@ -33,6 +33,12 @@ pub const SANDBOX_SNIPPET_CHARS: usize = 250;
 pub const SANDBOX_SEARCH_TERMS: usize = 64;
 /// Depth of nested MIME parts that are listed.
 pub const SANDBOX_PART_DEPTH: usize = 32;
+/// Bytes of a file with a private key that are read.
+pub const SANDBOX_KEY_BYTES: u64 = 64 * 1024;
+/// Envelope recipients of a message in lists.
+pub const SANDBOX_LISTED_RECIPIENTS: usize = 5;
+/// Depth of messages within messages that the page opens.
+pub const SANDBOX_NESTED_MESSAGES: usize = 8;
 /// Bytes of HTML that are searched for the names of inline images, over all images of a message.
 pub const SANDBOX_INLINE_SEARCH_BYTES: usize = 1 << 28;
 /// Parts of one message that are listed, hashed and shown; those behind them are in its source.
@@ -78,6 +84,10 @@ pub const RECEIVER_BODY_BYTES: usize = 32 * 1024 * 1024;
 pub const RECEIVER_EVENTS: usize = 2000;
 /// Bytes of the events the webhook receiver keeps.
 pub const RECEIVER_BYTES: usize = 64 * 1024 * 1024;
+/// Longest that telling an event again may take, seconds.
+pub const RECEIVER_REPLAY_SECS: u64 = 10;
+/// Bytes of the answer to it that are read for its first line.
+pub const RECEIVER_REPLAY_ANSWER_BYTES: usize = 16 * 1024;
 /// Event types counted one by one; further ones are counted together.
 pub const RECEIVER_TYPES: usize = 64;
 /// Recipients of one message.

@@ -6,8 +6,40 @@ const OUTSIDE: &str = " target=_blank rel=noopener&#32;noreferrer";
 /// The same for `<link>`, which may have a browser look up names or connect though it loads nothing.
 const INERT: &str = " rel=alternate";
 
-/// The HTML with its links made so. With `inert` its `<link>` elements do nothing.
+/// Bytes of a `<link>` that are looked at: very many of them, none of which ends, must not multiply.
+const LINK_BYTES: usize = 4096;
+/// What keeps a `<meta>` from leading elsewhere or saying anything in the name of a header.
+const SAYS_NOTHING: &str = " http-equiv=none";
+
+/// The HTML with its links made so. With `inert` its `<link>` elements do nothing; without, those of style sheets work, and
+/// none that would have a browser fetch or look up what is not shown.
 pub fn outside(html: &str, inert: bool) -> String {
+    marked(html, |name, behind| match name {
+        "a" | "area" => Some(OUTSIDE),
+        "link" if inert || !is_stylesheet(behind) => Some(INERT),
+        _ => None,
+    })
+}
+
+/// Whether the attributes in front of the next `>` are those of a style sheet and nothing besides. References to characters
+/// may write any other word, so what has them is not taken for one.
+fn is_stylesheet(behind: &str) -> bool {
+    let near = &behind.as_bytes()[..behind.len().min(LINK_BYTES)];
+    let Some(end) = memchr::memchr(b'>', near) else { return false };
+    let attributes = String::from_utf8_lossy(&near[..end]).to_ascii_lowercase();
+    attributes.contains("stylesheet")
+        && !["&#", "fetch", "preload", "preconnect", "prerender"]
+            .iter()
+            .any(|word| attributes.contains(word))
+}
+
+/// The HTML whose `<meta>` elements lead nowhere: browsers obey them where a script may run, even if that is ours alone.
+pub fn staying(html: &str) -> String {
+    marked(html, |name, _| (name == "meta").then_some(SAYS_NOTHING))
+}
+
+/// The HTML with what `attributes` gives for the name of an element in front of its other attributes.
+fn marked(html: &str, attributes: impl Fn(&str, &str) -> Option<&'static str>) -> String {
     let mut out = String::with_capacity(html.len() + html.len() / 16);
     let mut rest = html;
     while let Some(at) = memchr::memchr(b'<', rest.as_bytes()) {
@@ -19,11 +51,7 @@ pub fn outside(html: &str, inert: bool) -> String {
         let has_attributes =
             behind.bytes().next().is_some_and(|byte| byte.is_ascii_whitespace() || byte == b'/');
         if has_attributes {
-            match name.to_ascii_lowercase().as_str() {
-                "a" | "area" => out.push_str(OUTSIDE),
-                "link" if inert => out.push_str(INERT),
-                _ => {}
-            }
+            out.push_str(attributes(&name.to_ascii_lowercase(), behind).unwrap_or_default());
         }
         rest = behind;
     }
@@ -31,9 +59,39 @@ pub fn outside(html: &str, inert: bool) -> String {
     out
 }
 
+/// The HTML with something of ours in front of everything but its document type, without which browsers lay it out by the
+/// rules of the last century.
+pub fn prepend(html: &str, ours: &str) -> String {
+    let start = html.len() - html.trim_start().len();
+    let is_doctype = html[start..].get(..9).is_some_and(|s| s.eq_ignore_ascii_case("<!doctype"));
+    let end = if is_doctype { html[start..].find('>').map(|at| start + at + 1) } else { None };
+    let (head, rest) = html.split_at(end.unwrap_or(0));
+    format!("{head}{ours}{rest}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_leads_elsewhere() {
+        let html = "<META http-equiv=refresh content='0;url=//x.test'><a href=x>";
+        let wanted = "<META http-equiv=none http-equiv=refresh content='0;url=//x.test'><a href=x>";
+        assert_eq!(staying(html), wanted);
+    }
+
+    #[test]
+    fn ours_stands_behind_the_document_type() {
+        for (html, wanted) in [
+            ("\n<!DocType html>\n<p>", "\n<!DocType html>X\n<p>"),
+            ("<p>", "X<p>"),
+            ("", "X"),
+            ("<!doctype html", "X<!doctype html"),
+            ("<!doctyp\u{e9}>", "X<!doctyp\u{e9}>"),
+        ] {
+            assert_eq!(prepend(html, "X"), wanted);
+        }
+    }
 
     #[test]
     fn links_open_outside() {
@@ -49,7 +107,16 @@ mod tests {
         }
         let link = "<link rel=preconnect href=//x.test>";
         assert_eq!(outside(link, true), "<link rel=alternate rel=preconnect href=//x.test>");
-        assert_eq!(outside(link, false), link);
+        for works in ["<link rel=stylesheet href=//x.test>", "<LINK href=x REL='StyleSheet' >"] {
+            assert_eq!(outside(works, false), works);
+            assert_ne!(outside(works, true), works);
+        }
+        for fetches in
+            ["preconnect", "prefetch", "'stylesheet prefetch'", "'stylesheet pre&#102;etch'"]
+        {
+            let link = format!("<link rel={fetches} href=//x.test>");
+            assert!(outside(&link, false).starts_with("<link rel=alternate "), "{link}");
+        }
         // Inside a value it stays inside it.
         assert!(!outside("<img alt=\"<a b>\">", true).replace("\"<a", "").contains("\" t"));
     }

@@ -1,20 +1,35 @@
 //! The webhook receiver of `ringmta dev`: takes the engine's event records by POST, keeps the
 //! newest ones, and shows them.
 
+use crate::delivery::{Delivery, Secret};
 use crate::limits::{RECEIVER_BYTES, RECEIVER_EVENTS, RECEIVER_TYPES};
+use crate::replay::{post, Target};
 use crate::web::Page;
 use aws_lc_rs::digest::{digest, SHA256};
 use futures::future::LocalBoxFuture;
 use ringmta_http::header::RETRY_AFTER;
-use ringmta_http::{Method, Query, Request, Response, StatusCode};
-use ringmta_io::mono_nanos;
+use ringmta_http::{browser, Method, Query, Request, Response, StatusCode};
+use ringmta_io::{mono_nanos, unix_nanos};
 use ringmta_smtp::server::guesses::Guesses;
 use serde_json::{json, Value};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-const PAGE: &str = include_str!("receiver.html");
+/// The page's styles: the inbox's, and its own.
+const STYLES: &[&str] = &[
+    include_str!("page/base.css"),
+    include_str!("page/message.css"),
+    include_str!("page/panels.css"),
+    include_str!("receiver_page/page.css"),
+];
+/// The page's scripts, in their order: what it shares with the inbox's, and its own.
+const SCRIPTS: &[&str] = &[
+    include_str!("page/kit.js"),
+    include_str!("page/settings.js"),
+    include_str!("receiver_page/records.js"),
+    include_str!("receiver_page/page.js"),
+];
 /// The header that carries the key.
 pub const KEY_HEADER: &str = "x-kumomta-key";
 
@@ -22,6 +37,9 @@ pub const KEY_HEADER: &str = "x-kumomta-key";
 pub struct Receiver {
     // Only its digest is kept: comparing digests takes the same time whatever a guess gets right.
     key: [u8; 32],
+    /// The same as it is sent when an event is told again.
+    key_text: String,
+    secret: Option<Secret>,
     page: Page,
     guesses: Guesses,
     state: RefCell<State>,
@@ -42,6 +60,14 @@ struct Kept {
     number: u64,
     bytes: usize,
     record: Value,
+    delivery: Rc<Delivery>,
+}
+
+/// An event to be told again, and where.
+#[derive(serde::Deserialize)]
+struct Again {
+    seq: u64,
+    to: String,
 }
 
 impl Receiver {
@@ -49,18 +75,81 @@ impl Receiver {
     pub fn new(key: &str) -> Receiver {
         Receiver {
             key: fingerprint(key),
-            page: Page::new(PAGE),
+            key_text: key.to_string(),
+            secret: None,
+            page: Page::of(include_str!("receiver_page/index.html"), STYLES, SCRIPTS),
             guesses: Guesses::of(1),
             state: RefCell::default(),
         }
     }
 
+    /// One that checks signatures with this secret; without one it says that they are not checked.
+    pub fn with_secret(mut self, secret: Option<&str>) -> Receiver {
+        self.secret = secret.filter(|secret| !secret.is_empty()).map(Secret::new);
+        self
+    }
+
     /// The handler for `http::listen`.
     pub fn handler(self: Rc<Receiver>) -> impl Fn(Request) -> LocalBoxFuture<'static, Response> {
         move |request| {
-            let answer = self.answer(&request);
-            Box::pin(std::future::ready(answer))
+            let receiver = self.clone();
+            Box::pin(async move {
+                match (&request.method, request.path.as_str()) {
+                    (&Method::PUT, "/replay") => receiver.replay(&request).await,
+                    _ => receiver.answer(&request),
+                }
+            })
         }
+    }
+
+    /// Posts a stored event to another receiver, with our key, and our signature where there is a secret.
+    async fn replay(&self, request: &Request) -> Response {
+        if let Err(refusal) = browser::check(request) {
+            return refusal;
+        }
+        // Whoever is on this machine may post to it anyway; from elsewhere this would be a way in.
+        if !request.peer.ip().to_canonical().is_loopback() {
+            if let Err(refusal) = self.authorize(request) {
+                return refusal;
+            }
+        }
+        let Again { seq, to } = match serde_json::from_slice(&request.body) {
+            Ok(again) => again,
+            Err(error) => return bad(&format!("expected seq and to: {error}")),
+        };
+        let target = match Target::parse(&to) {
+            Ok(target) => target,
+            Err(error) => return bad(&error),
+        };
+        let Some((body, id)) = self.stored(seq) else {
+            return Response::text(StatusCode::NOT_FOUND, "this event is no longer kept\n");
+        };
+        let now = (unix_nanos() / 1_000_000_000).to_string();
+        let mut headers =
+            vec![(KEY_HEADER, self.key_text.clone()), ("webhook-timestamp", now.clone())];
+        if let Some(secret) = &self.secret {
+            headers.push(("webhook-signature", secret.sign(&id, &now, body.as_bytes())));
+        }
+        headers.push(("webhook-id", id));
+        match post(&target, &headers, body.as_bytes()).await {
+            Ok(status) => Response::json(&json!({"status": status})),
+            Err(error) => {
+                Response::text(StatusCode::BAD_GATEWAY, format!("{to} was not reached: {error}\n"))
+            }
+        }
+    }
+
+    /// A stored event as it was sent, and the id it goes by.
+    fn stored(&self, seq: u64) -> Option<(String, String)> {
+        let state = self.state.borrow();
+        let event = state.events.iter().find(|event| event.number == seq)?;
+        let body = match event.delivery.in_array {
+            true => json!([event.record]).to_string(),
+            false => event.record.to_string(),
+        };
+        let id = &event.delivery.id;
+        let id = if id.is_empty() { format!("replay-{seq}") } else { id.clone() };
+        Some((body, id))
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -80,40 +169,49 @@ impl Receiver {
         }
     }
 
-    fn take(&self, request: &Request) -> Response {
+    /// Lets a request pass that carries the key.
+    fn authorize(&self, request: &Request) -> Result<(), Response> {
         let key = request.header(KEY_HEADER);
         let peer = request.peer.ip();
         if let Some(wait) = self.guesses.held(peer, mono_nanos()) {
             self.state.borrow_mut().refused += 1;
             let text = "too many wrong keys from this address\n";
-            return Response::text(StatusCode::TOO_MANY_REQUESTS, text)
-                .header(RETRY_AFTER, &(wait.as_secs() + 1).to_string());
+            return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+                .header(RETRY_AFTER, &(wait.as_secs() + 1).to_string()));
         }
-        if !key.is_some_and(|key| same(&fingerprint(key), &self.key)) {
-            self.state.borrow_mut().refused += 1;
-            if key.is_some() {
-                self.guesses.wrong(peer, mono_nanos());
-            }
-            let text = match key {
-                None => format!("the {KEY_HEADER} header is missing\n"),
-                Some(_) => format!("the {KEY_HEADER} header does not carry the configured key\n"),
-            };
-            return Response::text(StatusCode::UNAUTHORIZED, text);
+        if key.is_some_and(|key| same(&fingerprint(key), &self.key)) {
+            return Ok(());
         }
-        let records = match serde_json::from_slice(&request.body) {
-            Ok(Value::Array(records)) => records,
-            Ok(record @ Value::Object(_)) => vec![record],
+        self.state.borrow_mut().refused += 1;
+        if key.is_some() {
+            self.guesses.wrong(peer, mono_nanos());
+        }
+        let text = match key {
+            None => format!("the {KEY_HEADER} header is missing\n"),
+            Some(_) => format!("the {KEY_HEADER} header does not carry the configured key\n"),
+        };
+        Err(Response::text(StatusCode::UNAUTHORIZED, text))
+    }
+
+    fn take(&self, request: &Request) -> Response {
+        if let Err(refusal) = self.authorize(request) {
+            return refusal;
+        }
+        let (records, in_array) = match serde_json::from_slice(&request.body) {
+            Ok(Value::Array(records)) => (records, true),
+            Ok(record @ Value::Object(_)) => (vec![record], false),
             Ok(_) => return bad("expected a record or an array of records"),
             Err(error) => return bad(&format!("the body is not JSON: {error}")),
         };
         if !records.iter().all(Value::is_object) {
             return bad("a record that is no object");
         }
+        let delivery = Rc::new(Delivery::of(request, self.secret.as_ref(), in_array));
         let mut state = self.state.borrow_mut();
         state.posts += 1;
         let received = records.len();
         for record in records {
-            state.push(record);
+            state.push(record, delivery.clone());
         }
         Response::json(&json!({"received": received}))
     }
@@ -134,8 +232,15 @@ impl Receiver {
             .filter(|event| kind.is_none_or(|kind| type_of(&event.record) == kind))
             .take(usize::try_from(limit).unwrap_or(usize::MAX));
         let events: Vec<Value> =
-            chosen.map(|event| json!({"seq": event.number, "record": event.record})).collect();
-        Response::json(&json!({"last": state.total, "counts": state.counts, "events": events}))
+            chosen.map(|event| json!({"seq": event.number, "record": event.record, "post": event.delivery.to_json()})).collect();
+        Response::json(&json!({
+            "last": state.total,
+            "kept": state.events.len(),
+            "refused": state.refused,
+            "secret": self.secret.is_some(),
+            "counts": state.counts,
+            "events": events,
+        }))
     }
 
     fn count(&self) -> Response {
@@ -151,7 +256,7 @@ impl Receiver {
 }
 
 impl State {
-    fn push(&mut self, record: Value) {
+    fn push(&mut self, record: Value, delivery: Rc<Delivery>) {
         self.total += 1;
         let kind = type_of(&record);
         let room = self.counts.len() < RECEIVER_TYPES || self.counts.contains_key(kind);
@@ -159,7 +264,7 @@ impl State {
         *self.counts.entry(name.to_string()).or_default() += 1;
         let bytes = record.to_string().len();
         self.bytes += bytes;
-        self.events.push_back(Kept { number: self.total, bytes, record });
+        self.events.push_back(Kept { number: self.total, bytes, record, delivery });
         while self.events.len() > 1
             && (self.events.len() > RECEIVER_EVENTS || self.bytes > RECEIVER_BYTES)
         {

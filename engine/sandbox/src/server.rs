@@ -25,6 +25,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Environment variable with the secret that the webhook receiver checks signatures with.
+const WEBHOOK_SECRET: &str = "RINGMTA_WEBHOOK_SECRET";
+
 /// What a sandbox is to be.
 #[derive(Clone)]
 pub struct SandboxConfig {
@@ -169,7 +172,8 @@ pub async fn run_on(
         parts.push(Box::pin(pop3::listen(listener, pop3, store.clone())));
     }
     if let Some((listener, key)) = receiver {
-        let receiver = Rc::new(Receiver::new(key));
+        let secret = std::env::var(WEBHOOK_SECRET).ok();
+        let receiver = Rc::new(Receiver::new(key).with_secret(secret.as_deref()));
         parts.push(Box::pin(http::listen(
             listener,
             options(limits::RECEIVER_BODY_BYTES),

@@ -10,7 +10,7 @@ use ringmta_http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_DNS_PREFETCH_CONTROL,
 };
-use ringmta_http::{Response, StatusCode};
+use ringmta_http::{Request, Response, StatusCode};
 
 /// The policy of a message's HTML: no scripts, no forms, no network; its own styles and the
 /// images it carries. A link opens a page of its own, which is none of the message's any more.
@@ -25,13 +25,63 @@ const REMOTE_POLICY: &str = "sandbox allow-popups allow-popups-to-escape-sandbox
      style-src 'unsafe-inline' http: https:; font-src data: http: https:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
-/// The HTML of a message, its inline images put into it; `remote` lets it load what it names.
-pub fn html(message: &Stored, remote: bool) -> Response {
+/// What a frame of the inbox's page has in front of a message's HTML: where its links lead is said at the foot, with whose
+/// they are. A style, since no script may run there.
+const STATUS_LINE: &str = "<style>a[href]:hover::after,a[href]:focus-visible::after,\
+     area[href]:focus-visible::after{content:\"The message's own link: \" attr(href)!important;\
+     all:initial;position:fixed!important;left:0!important;bottom:0!important;\
+     z-index:2147483647!important;display:block!important;box-sizing:border-box!important;\
+     max-width:100%!important;padding:4px 12px!important;border-top-right-radius:8px!important;\
+     background:#16211f!important;color:#fff!important;font:12px/1.5 system-ui,sans-serif!important;\
+     white-space:nowrap!important;overflow:hidden!important;text-overflow:ellipsis!important;\
+     direction:ltr!important;text-align:left!important;pointer-events:none!important}\
+     @media print{a[href]::after{content:none!important}}</style>";
+
+/// The one script that a print of a message runs: ours.
+const PRINT: &str = "addEventListener('load',()=>print())";
+
+/// How the HTML of a message is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Form {
+    /// It may load what it names.
+    remote: bool,
+    /// It stands in a frame of the inbox's page.
+    framed: bool,
+    /// It prints itself.
+    print: bool,
+}
+
+impl Form {
+    /// By the query of the request.
+    pub fn asked(request: &Request) -> Form {
+        let yes = |name: &str| request.query.get(name) == Some("1");
+        // Where a script may run, be it ours alone, more may happen than elsewhere: the frame of our page holds it.
+        let in_frame = request.header("sec-fetch-dest") == Some("iframe");
+        Form { remote: yes("remote"), framed: yes("frame"), print: yes("print") && in_frame }
+    }
+}
+
+/// The HTML of a message, its inline images put into it.
+pub fn html(message: &Stored, form: Form) -> Response {
     if message.parsed.html.is_empty() {
         return Response::text(StatusCode::NOT_FOUND, "this message has no HTML part\n");
     }
-    let html = links::outside(&with_inline_images(message), !remote);
-    contained(Response::html(html), if remote { REMOTE_POLICY } else { VIEW_POLICY })
+    let html = links::outside(&with_inline_images(message), !form.remote);
+    let policy = if form.remote { REMOTE_POLICY } else { VIEW_POLICY };
+    if form.print {
+        let html = links::prepend(&links::staying(&html), &format!("<script>{PRINT}</script>"));
+        let policy = policy.replacen("sandbox", "sandbox allow-scripts allow-modals", 1);
+        let policy = format!("{policy}; script-src {}", script_hash(PRINT));
+        return contained(Response::html(html), &policy);
+    }
+    let html = if form.framed { links::prepend(&html, STATUS_LINE) } else { html };
+    contained(Response::html(html), policy)
+}
+
+/// A script or a style as a policy names it.
+pub fn script_hash(inner: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inner.as_bytes());
+    format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(digest))
 }
 
 /// The text of a message.

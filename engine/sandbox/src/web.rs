@@ -2,21 +2,52 @@
 
 use crate::api::{not_found, only_get, Api};
 use crate::settings::Prometheus;
-use crate::{cors, metrics, openapi, socket, view};
-use base64::Engine;
+use crate::{cors, dkim_key, metrics, openapi, peek, socket, view};
 use futures::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use ringmta_http::{header, Bytes, Method, Request, Response, StatusCode};
 use std::rc::Rc;
 
-/// The page. Its style and its script are files of their own for whoever edits them, and one
-/// answer for whoever reads them.
+/// The page's styles, in their order.
+const STYLES: &[&str] = &[
+    include_str!("page/base.css"),
+    include_str!("page/list.css"),
+    include_str!("page/message.css"),
+    include_str!("page/panels.css"),
+    include_str!("page/narrow.css"),
+];
+
+/// The page's scripts, in their order: one scope, each file one idea.
+const SCRIPTS: &[&str] = &[
+    include_str!("page/kit.js"),
+    include_str!("page/settings.js"),
+    include_str!("page/state.js"),
+    include_str!("page/list.js"),
+    include_str!("page/bulk.js"),
+    include_str!("page/tokens.js"),
+    include_str!("page/links.js"),
+    include_str!("page/html.js"),
+    include_str!("page/source.js"),
+    include_str!("page/picture.js"),
+    include_str!("page/calendar.js"),
+    include_str!("page/files.js"),
+    include_str!("page/dkim.js"),
+    include_str!("page/checks.js"),
+    include_str!("page/details.js"),
+    include_str!("page/features.js"),
+    include_str!("page/compare.js"),
+    include_str!("page/message.js"),
+    include_str!("page/live.js"),
+    include_str!("page/keys.js"),
+    include_str!("page/main.js"),
+];
+
+/// The page, which knows where it lies.
 fn inbox(webroot: &str) -> Page {
-    let html = include_str!("page.html")
-        .replace("/*page.css*/", include_str!("page.css"))
-        .replace("/*page.js*/", include_str!("page.js"));
     let root = webroot.trim_end_matches('/');
-    Page::new(html.replace("data-root=\"\"", &format!("data-root=\"{root}\"")))
+    let html = include_str!("page/index.html");
+    let html = html.replace("data-root=\"\"", &format!("data-root=\"{root}\""));
+    Page::of(&html, STYLES, SCRIPTS)
 }
 
 /// A page with the policy that lets it run its own script, talk to us, and nothing else.
@@ -26,15 +57,19 @@ pub struct Page {
 }
 
 impl Page {
+    /// A page whose styles and scripts are files of their own for whoever edits them, and one answer for whoever reads them.
+    pub fn of(html: &str, styles: &[&str], scripts: &[&str]) -> Page {
+        let html = html.replace("/*styles*/", &styles.concat());
+        Page::new(html.replace("/*scripts*/", &scripts.concat()))
+    }
+
     /// A page of ours. Its one script and one style are allowed by their hashes, so that nothing
     /// that slips into the page at run time can run.
     pub fn new(html: impl Into<String>) -> Page {
         let html = html.into();
         let hash = |open: &str, close: &str| {
             let inner = html.split_once(open).and_then(|(_, rest)| rest.split_once(close));
-            let inner = inner.map_or("", |(inner, _)| inner);
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inner.as_bytes());
-            format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(digest))
+            view::script_hash(inner.map_or("", |(inner, _)| inner))
         };
         let policy = format!(
             "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; \
@@ -107,6 +142,7 @@ impl Web {
             ["api", "v1", ..] if request.method == Method::OPTIONS => cors::options(),
             ["api", "v1", rest @ ..] => self.api.answer(rest, request).await,
             path => match only_get(request) {
+                Ok(()) if path == ["dkim-key"] => dkim_key::answer().await,
                 Ok(()) => self.view(path, request).await.unwrap_or_else(|refusal| refusal),
                 Err(refusal) => refusal,
             },
@@ -133,7 +169,7 @@ impl Web {
                 };
                 let message = self.api.lookup(id, request).await?;
                 if kind == "html" {
-                    let html = view::html(&message, request.query.get("remote") == Some("1"));
+                    let html = view::html(&message, view::Form::asked(request));
                     match self.api.settings.block_remote_css_and_fonts {
                         true => without_remote_styles(html),
                         false => html,
@@ -141,6 +177,10 @@ impl Web {
                 } else {
                     view::text(&message)
                 }
+            }
+            ["view", id, rest @ ..] => {
+                let message = self.api.lookup(id, request).await?;
+                peek::answer(&message, rest, request)
             }
             _ => not_found(),
         })

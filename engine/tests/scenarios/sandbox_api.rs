@@ -75,7 +75,7 @@ fn lists_and_messages_have_mailpits_fields() {
             "Bcc": [{"Name": "", "Address": "hidden@example.net"}],
             "ReplyTo": [{"Name": "", "Address": "help@example.com"}],
             "Subject": "Grüße", "Username": "", "Tags": ["orders", "Shipping", "shop"],
-            "Size": MAIL.len(), "Attachments": 1, "Snippet": "Hello Bob",
+            "Size": MAIL.len(), "Attachments": 1, "Snippet": "Hello Bob", "Recipients": to,
         })
     );
 

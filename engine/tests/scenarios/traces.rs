@@ -42,7 +42,10 @@ fn followed(collector: &Receiver, sampler: &str, next_hop: &Sink) -> Site {
 fn a_message_is_followed_from_its_sender_to_its_hook() {
     let (collector, hook, sink) = (Receiver::start(), Receiver::start(), Sink::start());
     let mut site = followed(&collector, "parentbased_always_off", &sink);
-    site.init = format!("kumo.configure_http_log_hook {{ name = 'hook', url = '{}', batch_size = 1 }}", hook.url());
+    site.init = format!(
+        "kumo.configure_http_log_hook {{ name = 'hook', url = '{}', batch_size = 1 }}",
+        hook.url()
+    );
     let engine = site.start(2);
     let traced = [format!("traceparent: {PARENT}\r\n").into_bytes(), message("one")].concat();
     engine.accept("a@src.test", &["u@dst.test"], &traced);
