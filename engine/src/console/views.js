@@ -68,8 +68,13 @@ async function queues() {
   const field = make("input", { name: "search", type: "search", value: searched, id: "search", placeholder: "part of a name" });
   const form = make("form.row", {
     role: "search",
-    onsubmit: (event) => { event.preventDefault(); searched = field.value; refresh(); },
-  }, make("label.grow", {}, "Queues whose name has", field), make("button.main", { type: "submit" }, "Find"));
+    onsubmit: (event) => {
+      event.preventDefault();
+      searched = field.value.trim();
+      // The id of a message is no name of a queue.
+      if (/^[0-9a-f]{32}$/i.test(searched)) location.hash = `#/message/${searched}`; else refresh();
+    },
+  }, make("label.grow", {}, make("span", {}, "Queues whose name has this, or a message by its id"), field), make("button.main", { type: "submit" }, "Find"));
   const held = (row) => row.suspended ? make("span.pill.warn", {}, "suspended") : "";
   return [
     heading("Queues"), form,
@@ -113,7 +118,7 @@ async function queue(name) {
     make("p", {},
       make("button", { type: "button", onclick: () => order("Suspend", `No message of ${name} is tried meanwhile.`, "suspend/v1", { queue_names: [name] }) }, "Suspend…"), " ",
       make("button.danger", { type: "button", onclick: () => order("Bounce", `All messages of ${name}, now and for this long, fail for good. This cannot be undone.`, "bounce/v1", { queue_names: [name] }, true) }, "Bounce…")),
-    await why_card(name),
+    await why_card(name, "queue"),
     make("section.card", {}, make("h2", {}, "Where it goes"), table("Ready queues", [
       { head: "ready queue", kind: "name", cell: (one) => link("ready", one) },
     ], [...new Set(shards.flatMap((one) => one.ready_queues || []))], "No route has been found yet.")),
@@ -138,24 +143,32 @@ async function ready(name) {
   ];
 }
 
-/** Why something is where it is, in words, when the engine can tell. */
-async function why_card(subject) {
+/** Why something is where it is, in words: its states, what holds each, what comes next, what can be done. */
+async function why_card(name, about) {
+  let told;
   try {
-    const told = await ask(query(ADMIN + "why/v1", { subject }));
-    const lines = told.lines || told.text || told;
-    const text = Array.isArray(lines) ? lines.join("\n") : typeof lines === "string" ? lines : JSON.stringify(lines, null, 2);
-    return make("section.card", {}, make("h2", {}, "Why"), make("pre", { tabindex: 0 }, text));
+    told = await ask(query(ADMIN + "why/v1", { name, about }));
   } catch (error) {
     if (error.status === 401 || error.status === 403) throw error;
-    return null;
+    return make("section.card", {}, make("h2", {}, "Why"), make("p.dim", {}, error.message));
   }
+  const states = told.states || (told.state ? [told] : []);
+  const texts = (list) => (list || []).map((one) => one.text || String(one));
+  const shown = states.map((one) => make("div.why", {},
+    make("p", {}, make("span.pill.warn", {}, one.messages ? `${short(one.messages)} × ${one.state}` : one.state), " ", one.says),
+    make("dl", {}, [
+      ["because", texts(one.because)], ["since", one.since ? [when(one.since)] : []],
+      ["next", one.next && one.next.text ? [one.next.text] : []], ["you can", one.can || []],
+    ].filter(([, list]) => list.length).flatMap(([head, list]) =>
+      [make("dt", {}, head), make("dd", {}, list.map((text) => make("div", {}, text)))]))));
+  return make("section.card", {}, make("h2", {}, "Why"), shown.length ? shown : make("p.dim", {}, "Nothing waits here."));
 }
 
 async function message(id) {
   const known = await ask(query(ADMIN + "inspect-message/v1", { id }));
   return [
     heading(id),
-    await why_card(id),
+    await why_card(id, "message"),
     make("section.card", {}, make("h2", {}, "Message"), make("pre", { tabindex: 0 }, JSON.stringify(known, null, 2))),
   ];
 }
