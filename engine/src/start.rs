@@ -77,6 +77,12 @@ fn spans() -> Result<Option<Arc<Spans>>, String> {
 /// What an engine keeps to itself for its life: its spools' locks, and ports it chose.
 type Held = (Locks, Vec<ReservedPort>);
 
+/// What the policy asks for on stderr.
+fn set_filter(filter: Option<&str>) -> Result<(), String> {
+    let set = filter.map_or(Ok(()), diagnostics::set_filter);
+    set.map_err(|why| format!("kumo.set_diagnostic_log_filter: {why}"))
+}
+
 /// What operators have set before holds.
 fn restore_settings(meta: &Path, shared: &Shared) {
     let settings = settings::read(meta);
@@ -113,10 +119,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     memory::keep_a_while();
     let policy = load_policy(options.policy.as_deref(), &shared)?;
     let mut init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
-    if let Some(filter) = &init.diagnostic_log_filter {
-        diagnostics::set_filter(filter)
-            .map_err(|why| format!("kumo.set_diagnostic_log_filter: {why}"))?;
-    }
+    set_filter(init.diagnostic_log_filter.as_deref())?;
     let ports = sockets::resolve_ports(listens_mut(&mut init)?.into_iter())?;
     let spool = spool_paths(&init, options.relaxed)?;
     version::refuse_newer(&spool)?;

@@ -27,6 +27,16 @@ fn snapshot(core: &Core) -> Snapshot {
     sum
 }
 
+/// Answers a question: how mail would leave is egress' to say.
+async fn inspect(core: &Core, question: Inspect) -> serde_json::Value {
+    match question {
+        Inspect::Path(domain, source) => {
+            control::ready_view::path(&core.egress, &domain, &source).await
+        }
+        other => control::inspect::answer(&core.shard, other).await,
+    }
+}
+
 fn open_letter(core: &Rc<Core>, letter: Letter) {
     let shard = &core.shard;
     match letter {
@@ -48,16 +58,10 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
                 let _ = answer.send(control::acts::act(&shard, *act).await);
             });
         }
-        Letter::Inspect(Inspect::Path(domain, source), answer) => {
-            let egress = core.egress.clone();
-            io::spawn(async move {
-                let _ = answer.send(control::ready_view::path(&egress, &domain, &source).await);
-            });
-        }
         Letter::Inspect(question, answer) => {
-            let shard = shard.clone();
+            let core = core.clone();
             io::spawn(async move {
-                let _ = answer.send(control::inspect::answer(&shard, question).await);
+                let _ = answer.send(inspect(&core, question).await);
             });
         }
         Letter::Replay(name, ids, answer) => {
