@@ -108,6 +108,7 @@ mod tests {
             until_millis,
             placed_millis: 7,
             by: "10.0.0.1".into(),
+            marks: true,
             about: About::Bounce { selector: Selector::default(), suppress_logging: true },
         }
     }

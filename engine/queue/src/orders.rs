@@ -62,6 +62,9 @@ pub struct Order {
     /// Who placed it, as far as is known: a name, an address, or the policy.
     #[serde(default)]
     pub by: String,
+    /// What it holds is marked in the journal; an engine before did not mark it.
+    #[serde(default)]
+    pub marks: bool,
     /// What it is about.
     pub about: About,
 }
@@ -280,7 +283,7 @@ mod tests {
 
     fn order(id: &str, until_millis: u64, about: About) -> Order {
         let (reason, by) = ("r".to_string(), String::new());
-        Order { id: id.into(), reason, until_millis, placed_millis: 0, by, about }
+        Order { id: id.into(), reason, until_millis, placed_millis: 0, by, marks: true, about }
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn make(shard: &Shard, what: What, posted: Posted, by: String) -> Result<Order, 
         What::Hold => About::Hold(held(shard, posted.message)?),
     };
     let (id, reason) = (ringmta_smtp::ids::random_uuid(), posted.reason);
-    Ok(Order { id, reason, until_millis, placed_millis: steady_millis(), by, about })
+    Ok(Order { id, reason, until_millis, placed_millis: steady_millis(), by, marks: true, about })
 }
 
 /// The message that is to be held, as its id is written everywhere.

@@ -89,6 +89,7 @@ pub async fn delete(shard: &Rc<Shard>, request: &Request, by: String) -> Respons
         until_millis: 0,
         placed_millis: steady_millis(),
         by,
+        marks: true,
         about: About::Bounce {
             selector: Selector::default(),
             suppress_logging: meant.suppress_logging,

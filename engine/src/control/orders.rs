@@ -142,8 +142,12 @@ fn held_by(shard: &Shard, order: &Order) -> Vec<Item> {
         About::Bounce { .. } => false,
     };
     let due_of = |item: &Item| {
-        let is_held = item.held && may_hold(item);
-        is_held.then(|| places::held_until(shard, item, order.until_millis) | 1)
+        let until = may_hold(item).then(|| places::held_until(shard, item, order.until_millis))?;
+        match item.held {
+            true => Some(until | 1),
+            // What an engine before has held for it is known by its due time alone.
+            false => (!order.marks).then_some(until),
+        }
     };
     shard.queues.timers.borrow_mut().take_due_at(due_of)
 }

@@ -33,7 +33,7 @@ fn ready(registry: &Registry) -> ReadyQueue {
 fn the_list_of_work() {
     let about = About::Bounce { selector: Selector::default(), suppress_logging: false };
     let (id, reason, by) = ("o".to_string(), "r".to_string(), String::new());
-    let order = Order { id, reason, until_millis: 1, placed_millis: 0, by, about };
+    let order = Order { id, reason, until_millis: 1, placed_millis: 0, by, marks: true, about };
     let response = Response::internal(451, "text");
     let held = Held { response: response.clone(), via: None, ready: None };
     let failed = Failed { response, via: None, was_ready: false, context: &[] };
