@@ -2,7 +2,6 @@
 
 use super::host::prepare_policy;
 use super::stages::Core;
-use crate::console;
 use crate::control::{self, reload};
 use ringmta_accept::listener;
 use ringmta_events::metrics::Snapshot;
@@ -78,9 +77,6 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
             });
             let _ = answer.send(http);
             start_policy_tasks(shard);
-            if shard.index == 0 {
-                io::spawn(console::sampler::run(shard.clone()));
-            }
         }
         Letter::Reload(answer) => {
             let shard = shard.clone();

@@ -5,6 +5,7 @@ use super::host::{load_policy, ShardHost, Slot};
 use super::letters;
 use super::stages::Core;
 use super::stop::stop;
+use crate::console::sampler;
 use crate::control;
 use ringmta_egress::Egress;
 use ringmta_events::hook_run;
@@ -171,6 +172,9 @@ fn spawn_tasks(core: &Rc<Core>) {
     io::spawn(timers::run_timers(shard.clone()));
     io::spawn(timers::run_sweeper(shard.clone()));
     io::spawn(work::run(shard.clone()));
+    if shard.index == 0 {
+        io::spawn(sampler::run(shard.clone()));
+    }
     io::spawn(run_logs(shard.events.clone()));
     if let Some(accounting) = &shard.accounting {
         io::spawn(accounting::run(accounting.clone()));

@@ -3,7 +3,7 @@
 use crate::engine::ledger::{Ledger, Left, Outcome};
 use crate::engine::machine::Machine;
 use crate::engine::stage::Passing;
-use crate::engine::stage::Stage;
+use crate::engine::stage::{Stage, OF_FIRST_SHARD};
 use ringmta_shard::state::Shard;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -144,7 +144,7 @@ pub fn idle(stage: &Stage, machine: &Machine) -> Result<(), String> {
         }
     }
     let tasks = stage.world.exec.tasks_of(machine.node);
-    let expected = stage.tasks_per_shard.get() * machine.process.shards;
+    let expected = stage.tasks_per_shard.get() * machine.process.shards + OF_FIRST_SHARD;
     if tasks != expected {
         return Err(format!("{tasks} tasks, {expected} at the start"));
     }

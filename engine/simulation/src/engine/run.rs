@@ -2,7 +2,7 @@
 
 use crate::engine::ledger::Outcome;
 use crate::engine::machine::{Machine, TURNS_MAX};
-use crate::engine::stage::Stage;
+use crate::engine::stage::{Stage, OF_FIRST_SHARD};
 use crate::engine::{check, client, ledger, next_hop, operator, plan};
 use crate::options::{Options, Summary};
 use ringmta_io::sim::crash::Crash;
@@ -93,7 +93,8 @@ fn start(stage: &Stage, well: bool) -> Result<Machine, String> {
         machine.open(stage)?;
         if stage.tasks_per_shard.get() == 0 {
             // The first start found nothing: these are the tasks every engine has.
-            stage.tasks_per_shard.set(world.exec.tasks_of(machine.node) / shards);
+            let of_shards = world.exec.tasks_of(machine.node) - OF_FIRST_SHARD;
+            stage.tasks_per_shard.set(of_shards / shards);
         }
         stage.engine.set(Some(machine.addr()));
         return Ok(machine);

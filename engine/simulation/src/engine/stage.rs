@@ -22,6 +22,9 @@ use std::rc::Rc;
 /// What the self check calls passing: since when, monotonic nanoseconds, and in how many looks in a row it was seen.
 pub type Passing = BTreeMap<String, (u64, u32)>;
 
+/// Tasks that the first shard has beside those each has: one makes the history.
+pub const OF_FIRST_SHARD: usize = 1;
+
 /// A run: its world, and all that outlives an engine.
 pub struct Stage {
     /// The world.
