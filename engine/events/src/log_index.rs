@@ -238,7 +238,10 @@ impl Builder {
             pairs.extend(chunk.hashes.iter().map(|hash| (*hash, frame as u32)));
         }
         pairs.sort_unstable();
-        let fresh = self.sorted.with_extension("new");
+        // (The name of a segment has a point in it: what stands behind that is not an extension.)
+        let mut fresh = self.sorted.clone().into_os_string();
+        fresh.push(".new");
+        let fresh = PathBuf::from(fresh);
         let file = beneath::options().create(true).truncate(true).write(true).open(&fresh)?;
         let mut out = io::BufWriter::new(file);
         out.write_all(SORTED)?;
@@ -306,7 +309,13 @@ pub fn places(segment: &Path, hashes: &[u64]) -> io::Result<Places> {
     if let Ok(file) = File::open(&sorted) {
         return Ok(Places::Frames(look_up(&file, hashes)?));
     }
-    let Ok(file) = File::open(part_of(&sorted)) else { return Ok(Places::Anywhere) };
+    let Ok(file) = File::open(part_of(&sorted)) else {
+        // It may have been put in order between the two looks.
+        return match File::open(&sorted) {
+            Ok(file) => Ok(Places::Frames(look_up(&file, hashes)?)),
+            Err(_) => Ok(Places::Anywhere),
+        };
+    };
     let chunks = read_chunks(&file)?;
     let has = |chunk: &&Chunk| hashes.iter().any(|hash| chunk.hashes.binary_search(hash).is_ok());
     let found = chunks.iter().filter(has).map(|chunk| chunk.begin).collect();

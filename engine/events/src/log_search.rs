@@ -193,6 +193,29 @@ mod tests {
     }
 
     #[test]
+    fn segments_of_one_second_have_an_index_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let age = Duration::from_secs(3600);
+        let segment = |at: u64, id: usize| {
+            let series = Series::new(folder.path(), "", 0, 1 << 30, age, "").unwrap();
+            let mut series = series.with_index();
+            series.write(line(id, "u@d.test").as_bytes(), at).unwrap();
+            series
+        };
+        let mut both = [segment(1_000_000_001, 1), segment(1_000_000_002, 2)];
+        // Closed side by side, each finds what the other has left in the folder.
+        std::thread::scope(|scope| {
+            both.each_mut().map(|one| scope.spawn(|| one.close().unwrap()));
+        });
+        for id in [1, 2] {
+            let found = search(folder.path(), &Key::of(&format!("{id:032x}")), &bounds());
+            assert_eq!((found.records.len(), found.problems.len()), (1, 0), "{id}");
+        }
+        let index = folder.path().join(crate::log_index::FOLDER);
+        assert_eq!(std::fs::read_dir(index).unwrap().count(), 2);
+    }
+
+    #[test]
     fn a_damaged_index_is_told() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), true, true);
