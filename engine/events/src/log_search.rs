@@ -205,7 +205,9 @@ mod tests {
         let mut both = [segment(1_000_000_001, 1), segment(1_000_000_002, 2)];
         // Closed side by side, each finds what the other has left in the folder.
         std::thread::scope(|scope| {
-            both.each_mut().map(|one| scope.spawn(|| one.close().unwrap()));
+            for one in &mut both {
+                scope.spawn(|| one.close().unwrap());
+            }
         });
         for id in [1, 2] {
             let found = search(folder.path(), &Key::of(&format!("{id:032x}")), &bounds());
