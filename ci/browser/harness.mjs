@@ -51,6 +51,18 @@ export async function page(url, { width = 1280, height = 800, allow = [] } = {})
   p.close = () => context.close();
   p.context = context;
   p.setDefaultTimeout(PATIENCE);
+  // The page may draw a place anew between the moment it is found and the click: then it is found again.
+  for (const way of ['click', 'hover', 'focus', 'type']) {
+    const once = p[way].bind(p);
+    p[way] = async (...given) => {
+      for (let tries = 0; ; tries++) {
+        try { return await once(...given); } catch (error) {
+          if (tries === 100 || !/detached|not clickable|No element found/i.test(error.message)) throw error;
+          await new Promise(done => setTimeout(done, 50));
+        }
+      }
+    };
+  }
   await p.setViewport({ width, height });
   p.errors = []; p.asked = [];
   p.on('pageerror', error => p.errors.push(String(error)));
