@@ -18,7 +18,7 @@ while [ $# -gt 0 ]; do
 done
 bin=${CAMPAIGN_BIN:-${CARGO_TARGET_DIR:-target}/debug}
 bin=$(realpath "$bin")
-image_mb_max=60
+image_mb_max=80
 begun=''
 # Volumes of its own: nobody's mail is touched.
 export COMPOSE_PROJECT_NAME=ringmta-ci-$$
