@@ -120,10 +120,10 @@ async fn hold_ready_queue(stage: &Rc<Stage>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Changes the policy and has it loaded: as it was, broken, or broken while the shards load it.
+/// Changes the policy and has it loaded: as it was, broken, broken some time later, or broken once a shard has loaded it.
 async fn reload(stage: &Rc<Stage>) -> std::io::Result<()> {
     let rng = &stage.world.rng;
-    let broken = rng.below(3);
+    let broken = rng.below(4);
     if broken == 1 {
         stage.write_policy(Some("this is no Lua"));
     }
@@ -136,6 +136,9 @@ async fn reload(stage: &Rc<Stage>) -> std::io::Result<()> {
                 stage.write_policy(Some("this is no Lua"));
             }
         });
+    }
+    if broken == 3 {
+        stage.write_policy_for_one_load();
     }
     stage.reloading.set(true);
     let life = stage.ledger.borrow().life;

@@ -143,7 +143,20 @@ impl Stage {
     /// Writes the policy's file: as it should be, or `broken`.
     pub fn write_policy(&self, broken: Option<&str>) {
         let good = || self.plan.policy(self.calm.get(), |hop| self.hops[hop].addr.to_string());
-        let text = broken.map_or_else(good, str::to_string);
+        self.write_as_policy(&broken.map_or_else(good, str::to_string));
+    }
+
+    /// The policy as the run wants it, for the first shard that loads it: it breaks the file for those after it.
+    pub fn write_policy_for_one_load(&self) {
+        let good = self.plan.policy(self.calm.get(), |hop| self.hops[hop].addr.to_string());
+        let path = self.policy.0.display();
+        let breaks = format!(
+            "\ndo local file = io.open('{path}', 'w') file:write('this is no Lua') file:close() end\n"
+        );
+        self.write_as_policy(&(good + &breaks));
+    }
+
+    fn write_as_policy(&self, text: &str) {
         if let Err(error) = std::fs::write(&self.policy.0, text) {
             self.fail(format!("{}: {error}", self.policy.0.display()));
         }
