@@ -162,7 +162,7 @@ async fn send(
             many => connection.send_batch(many).await,
         }
     };
-    let result = me.unless_aborted(deadline(LIMIT, sent)).await;
+    let result = me.last_answer(deadline(LIMIT, sent)).await;
     ready.sends.end(mono_nanos().saturating_sub(started));
     let result = match result {
         Ok(Ok(result)) => Ok(result),

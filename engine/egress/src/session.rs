@@ -226,7 +226,12 @@ impl<'a> Session<'a> {
                 Action::Await(ask) => {
                     let (limit, phase) = self.limit_of(ask);
                     self.held.connection.step(phase);
-                    match self.held.connection.unless_aborted(self.wire.reply(limit)).await {
+                    let reply = self.wire.reply(limit);
+                    let reply = match ask {
+                        Ask::Dot => self.held.connection.last_answer(reply).await,
+                        _ => self.held.connection.unless_aborted(reply).await,
+                    };
+                    match reply {
                         Ok(Ok(response)) => t.talk.answer(response),
                         Ok(Err(why)) => self.broke(&mut t, why, limit),
                         Err(_) => self.broke(&mut t, Broken::Lost(words::ABORTED.into()), limit),

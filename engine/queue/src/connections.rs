@@ -1,12 +1,14 @@
 //! The connections of a ready queue, for people who ask: what each does, since when, and how it is ended by hand. They
 //! are cells of one thread; a message costs a look at the clock.
 
-use ringmta_io::{mono_nanos, unix_nanos};
+use crate::limits;
+use ringmta_io::{deadline, mono_nanos, unix_nanos};
 use ringmta_mail::MessageId;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 /// What a connection does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +114,8 @@ impl Connection {
         (self.phase.get(), self.detail.get(), self.since.get())
     }
 
-    /// An operator ends it. What it has in hand is tried again.
+    /// An operator ends it. What it has in hand is tried again; what the peer has whole is given a last while for
+    /// its answer first.
     pub fn abort(&self) {
         self.aborted.set(true);
         if let Some(waker) = self.waker.borrow_mut().take() {
@@ -145,5 +148,20 @@ impl Connection {
             Poll::Pending
         })
         .await
+    }
+
+    /// Waits for `answer` to a message that the peer has whole. If an operator ends the connection meanwhile, the
+    /// answer has [`limits::ABORTED_ANSWER_SECONDS`] more: without it the message goes out twice (RFC 5321
+    /// section 4.5.3.2.6 warns of that).
+    ///
+    /// # Errors
+    /// An operator has ended it, and no answer came.
+    pub async fn last_answer<T>(&self, answer: impl Future<Output = T>) -> Result<T, Aborted> {
+        let mut answer = pin!(answer);
+        if let Ok(done) = self.unless_aborted(answer.as_mut()).await {
+            return Ok(done);
+        }
+        let limit = Duration::from_secs(limits::ABORTED_ANSWER_SECONDS);
+        deadline(limit, answer).await.map_err(|_| Aborted)
     }
 }

@@ -19,6 +19,8 @@ pub const ORDER_COUNT_BYTES: usize = 8 * 1024 * 1024;
 pub const RETRY_FLOOR_MS: u64 = 100;
 /// How long a host that could not be reached is tried last, seconds.
 pub const DEAD_HOST_SECONDS: u64 = 60;
+/// How long a peer that has a message whole may still answer after an operator has ended the connection, seconds.
+pub const ABORTED_ANSWER_SECONDS: u64 = 5;
 /// Hosts tried for one connection attempt.
 pub const CANDIDATE_HOSTS_MAX: usize = 32;
 /// Failures of a source that are remembered at once, whatever its threshold.

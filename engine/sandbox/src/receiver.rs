@@ -4,10 +4,10 @@
 use crate::delivery::{Delivery, Secret};
 use crate::limits::{RECEIVER_BYTES, RECEIVER_EVENTS, RECEIVER_TYPES};
 use crate::replay::{post, Target};
-use crate::web::Page;
 use aws_lc_rs::digest::{digest, SHA256};
 use futures::future::LocalBoxFuture;
 use ringmta_http::header::RETRY_AFTER;
+use ringmta_http::page::Page;
 use ringmta_http::{browser, Method, Query, Request, Response, StatusCode};
 use ringmta_io::{mono_nanos, unix_nanos};
 use ringmta_smtp::server::guesses::Guesses;

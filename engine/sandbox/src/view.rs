@@ -6,10 +6,9 @@ use crate::captured::Stored;
 use crate::limits::{SANDBOX_INLINE_BYTES, SANDBOX_INLINE_SEARCH_BYTES};
 use crate::{links, mime};
 use base64::Engine;
-use ringmta_http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS, X_DNS_PREFETCH_CONTROL,
-};
+use ringmta_http::header::CONTENT_DISPOSITION;
+pub use ringmta_http::page::contained;
+use ringmta_http::page::script_hash;
 use ringmta_http::{Request, Response, StatusCode};
 
 /// The policy of a message's HTML: no scripts, no forms, no network; its own styles and the
@@ -78,12 +77,6 @@ pub fn html(message: &Stored, form: Form) -> Response {
     contained(Response::html(html), policy)
 }
 
-/// A script or a style as a policy names it.
-pub fn script_hash(inner: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, inner.as_bytes());
-    format!("'sha256-{}'", base64::engine::general_purpose::STANDARD.encode(digest))
-}
-
 /// The text of a message.
 pub fn text(message: &Stored) -> Response {
     contained(Response::text(StatusCode::OK, message.parsed.text.clone()), VIEW_POLICY)
@@ -110,16 +103,6 @@ pub fn part(message: &Stored, id: &str) -> Option<Response> {
             &format!("attachment; filename*=UTF-8''{}", percent_encode(&name)),
         );
     Some(contained(response, VIEW_POLICY))
-}
-
-/// Adds the headers that keep a stranger's bytes from doing anything.
-pub fn contained(response: Response, policy: &str) -> Response {
-    response
-        .header(CONTENT_SECURITY_POLICY, policy)
-        .header(X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(REFERRER_POLICY, "no-referrer")
-        .header(X_DNS_PREFETCH_CONTROL, "off")
-        .header(CACHE_CONTROL, "no-store")
 }
 
 /// Puts the images that the HTML names by `cid:` into it, since the policy allows no other way

@@ -5,7 +5,8 @@ use crate::settings::Prometheus;
 use crate::{cors, dkim_key, metrics, openapi, peek, socket, view};
 use futures::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
-use ringmta_http::{header, Bytes, Method, Request, Response, StatusCode};
+use ringmta_http::page::Page;
+use ringmta_http::{header, Method, Request, Response, StatusCode};
 use std::rc::Rc;
 
 /// The page's styles, in their order.
@@ -48,46 +49,6 @@ fn inbox(webroot: &str) -> Page {
     let html = include_str!("page/index.html");
     let html = html.replace("data-root=\"\"", &format!("data-root=\"{root}\""));
     Page::of(&html, STYLES, SCRIPTS)
-}
-
-/// A page with the policy that lets it run its own script, talk to us, and nothing else.
-pub struct Page {
-    html: Bytes,
-    policy: String,
-}
-
-impl Page {
-    /// A page whose styles and scripts are files of their own for whoever edits them, and one answer for whoever reads them.
-    pub fn of(html: &str, styles: &[&str], scripts: &[&str]) -> Page {
-        let html = html.replace("/*styles*/", &styles.concat());
-        Page::new(html.replace("/*scripts*/", &scripts.concat()))
-    }
-
-    /// A page of ours. Its one script and one style are allowed by their hashes, so that nothing
-    /// that slips into the page at run time can run.
-    pub fn new(html: impl Into<String>) -> Page {
-        let html = html.into();
-        let hash = |open: &str, close: &str| {
-            let inner = html.split_once(open).and_then(|(_, rest)| rest.split_once(close));
-            view::script_hash(inner.map_or("", |(inner, _)| inner))
-        };
-        let policy = format!(
-            "default-src 'none'; script-src {}; style-src {}; connect-src 'self'; \
-             img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'",
-            hash("<script>", "</script>"),
-            hash("<style>", "</style>"),
-        );
-        Page { html: html.into(), policy }
-    }
-
-    /// The page as an answer.
-    pub fn answer(&self) -> Response {
-        view::contained(
-            Response::bytes("text/html; charset=utf-8", self.html.clone()),
-            &self.policy,
-        )
-    }
 }
 
 /// What answers the requests of one listener.

@@ -25,16 +25,13 @@ pub const PREFIX: &str = "/api/console/";
 pub fn page() -> Response {
     static PAGE: OnceLock<Page> = OnceLock::new();
     let page = PAGE.get_or_init(|| {
-        let script = [
+        let scripts = [
             include_str!("draw.js"),
             include_str!("ask.js"),
             include_str!("views.js"),
             include_str!("page.js"),
         ];
-        let html = include_str!("page.html")
-            .replace("/*page.css*/", include_str!("page.css"))
-            .replace("/*page.js*/", &script.concat());
-        Page::new(html)
+        Page::of(include_str!("page.html"), &[include_str!("page.css")], &scripts)
     });
     page.answer()
 }

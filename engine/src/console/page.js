@@ -38,9 +38,9 @@ async function refresh() {
       if (!lost || !main.children.length) put([heading(title), make("section.card", {}, make("p.bad", {}, text))]);
     }
   }
-  if (mine === round && is_live && !document.hidden) timer = setTimeout(() => { is_busy() || refresh(); is_busy() && again(); }, FRESH_MS);
+  if (mine === round && is_live && !document.hidden) again();
 }
-const again = () => { timer = setTimeout(refresh, FRESH_MS); };
+const again = () => { timer = setTimeout(() => { if (is_busy()) again(); else refresh(); }, FRESH_MS); };
 
 /** Someone types, or has a dialog open: nothing is taken from under their hands. */
 function is_busy() {

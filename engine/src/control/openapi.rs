@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document, made of the table of paths, and a page that shows it without any other resource.
 
 use crate::control::endpoints::{Endpoint, Field, ENDPOINTS};
+use ringmta_http::page::Page;
 use ringmta_http::Response;
 use serde_json::{json, Map, Value};
 
@@ -132,7 +133,7 @@ pub fn page() -> Response {
         }
         out += &format!("<p>Answers <code>{answers}</code>.</p></details>");
     }
-    Response::html(out + "</html>")
+    Page::new(out + "</html>").answer()
 }
 
 #[cfg(test)]

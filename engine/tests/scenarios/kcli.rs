@@ -392,6 +392,30 @@ fn a_stalled_connection_is_ended_before_it_is_open() {
 }
 
 #[test]
+fn a_message_that_the_peer_has_whole_is_waited_for_when_its_connection_is_ended() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = Site::to(sink.addr);
+    site.queue = "retry_interval = '200ms',".into();
+    let engine = site.start(1);
+    let id = engine.accept("a@src.test", &["u@dst.test"], &message("whole")).remove(0);
+    let told = wait_some("the dot", || {
+        let answer = engine.get(&format!("/api/admin/why/v1?name={id}"));
+        let at_the_dot = |told: &serde_json::Value| told.to_string().contains("message data");
+        (answer.status == 200).then(|| answer.json()).filter(at_the_dot)
+    });
+    let session = told["because"][0]["session_id"].as_str().unwrap().to_string();
+    let name = format!("unspecified->mx_list:{}@smtp_client", sink.addr);
+    let ended = json!({"queue_name": name, "session_id": session});
+    engine.post("/api/admin/abort-ready-q-conn/v1", &ended).expect(200);
+    sink.set(|behaviour| behaviour.hold_dots = false);
+    engine.wait_empty();
+    assert_eq!(sink.count(), 1);
+    site.wait_record("Delivery", |_| true);
+    assert_eq!(site.records_of("TransientFailure").len(), 0);
+}
+
+#[test]
 fn what_is_set_survives_a_crash() {
     let site = Site::new();
     let engine = site.start(2);

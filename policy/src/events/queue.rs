@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mlua::{Function, Table, Value};
 use ringmta_mail::message::Message;
+use ringmta_mail::QueueName;
 use ringmta_options::{EgressPath, EgressPool, EgressSource, Placed, QueueConfig};
 
 use crate::loading::policy::Policy;
@@ -26,6 +27,16 @@ impl Policy {
         const EVENT: &str = "get_queue_config";
         let r = self.vm.chain(EVENT, (domain, tenant, campaign, routing_domain)).await?;
         self.placed(EVENT, Policy::first(r))
+    }
+
+    /// The same of a queue by its name.
+    ///
+    /// # Errors
+    /// As [`Policy::queue_config`].
+    pub async fn queue_config_of(&self, queue: &QueueName) -> Result<Option<Placed<QueueConfig>>> {
+        let (tenant, campaign) = (queue.tenant.as_deref(), queue.campaign.as_deref());
+        let routing_domain = queue.routing_domain.as_deref();
+        self.queue_config(&queue.domain, tenant, campaign, routing_domain).await
     }
 
     /// `get_egress_pool`; `None` = no such pool.

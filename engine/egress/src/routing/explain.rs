@@ -43,12 +43,7 @@ async fn ask(egress: &Rc<Egress>, name: &str, source: &str) -> Result<Explained,
     let queue = ScheduledQueue::new(name, Arc::default());
     let parts = &queue.parts;
     let config = policy
-        .queue_config(
-            &parts.domain,
-            parts.tenant.as_deref(),
-            parts.campaign.as_deref(),
-            parts.routing_domain.as_deref(),
-        )
+        .queue_config_of(parts)
         .await
         .map_err(|error| format!("get_queue_config: {error}"))?;
     let (config, queue_at) = config.map_or_else(Default::default, |made| (made.options, made.at));

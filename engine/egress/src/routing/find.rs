@@ -125,12 +125,7 @@ async fn find(
         known
     } else {
         let config = policy
-            .queue_config(
-                &parts.domain,
-                parts.tenant.as_deref(),
-                parts.campaign.as_deref(),
-                parts.routing_domain.as_deref(),
-            )
+            .queue_config_of(parts)
             .await
             .map_err(|error| policy_failed("get_queue_config", &error))?;
         let (config, at) = config.map_or_else(Default::default, |made| (made.options, made.at));
