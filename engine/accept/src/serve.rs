@@ -57,6 +57,15 @@ struct Served {
     out: Vec<u8>,
 }
 
+/// What came of the wait for a client.
+enum Heard {
+    More,
+    /// It has closed its side.
+    End,
+    /// Nothing in time: it is told so, and the session ends.
+    Nothing(Refusal),
+}
+
 /// Serves one client until it leaves.
 pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: SocketAddr) {
     stream.set_nodelay();
@@ -163,7 +172,8 @@ async fn options_for(
         let meta = session_meta(&options, peer, local);
         // A failure was logged where it happened; the listener's own options then hold.
         let limit = options.data_processing_timeout;
-        match deadline(limit, policy.dynamic_parameters(&options, &meta)).await {
+        let asked = Box::pin(policy.dynamic_parameters(&options, &meta));
+        match deadline(limit, asked).await {
             Ok(Ok(Some(changed))) => return Rc::new(changed),
             Ok(_) => {}
             Err(_) => drop(receive::took_too_long(&peer.ip().to_string(), limit)),
@@ -213,6 +223,8 @@ impl Served {
         Watched { shard: &self.shard, meta: &self.meta }
     }
 
+    /// The conversation. What an idle session does not do at the moment is boxed: its own future, which it holds for
+    /// as long as it lives, is as large as the largest that is not.
     async fn run(
         &mut self,
         session: &mut Session,
@@ -236,13 +248,18 @@ impl Served {
                     }
                     let rewrites = self.policy.handles("smtp_server_rewrite_response");
                     session.keep_commands(rewrites || self.watched().is());
-                    if !self.read(session, conn, input, &mut clock, &mut stop).await? {
-                        return Ok(());
+                    match self.read(session, conn, input, &mut clock, &mut stop).await? {
+                        Heard::More => {}
+                        Heard::End => return Ok(()),
+                        Heard::Nothing(refusal) => {
+                            session.end(refusal);
+                            return self.flush(session, conn).await;
+                        }
                     }
                 }
                 Step::Ask(ask) => {
                     let is_xclient = matches!(ask, Ask::Xclient(_));
-                    let answer = self.ask(session, ask).await;
+                    let answer = Box::pin(self.ask(session, ask)).await;
                     if is_xclient {
                         session.set_params(params(self));
                     }
@@ -250,7 +267,7 @@ impl Served {
                 }
                 Step::StartTls => {
                     self.flush(session, conn).await?;
-                    self.start_tls(conn).await?;
+                    Box::pin(self.start_tls(conn)).await?;
                     session.tls_started();
                 }
                 Step::Close => return self.flush(session, conn).await,
@@ -258,8 +275,7 @@ impl Served {
         }
     }
 
-    /// Receives more. `false` at the end of the stream. The idle time, the time for one message
-    /// and the stop all end the wait.
+    /// Receives more. The idle time, the time for one message and the stop all end the wait.
     async fn read(
         &mut self,
         session: &mut Session,
@@ -267,7 +283,7 @@ impl Served {
         input: &mut RecvBuf,
         clock: &mut DataClock,
         stop: &mut Wait<'_>,
-    ) -> std::io::Result<bool> {
+    ) -> std::io::Result<Heard> {
         let mut limit = self.options.client_timeout;
         if session.in_data() {
             limit = limit.min(clock.left(session.messages(), mono_nanos()));
@@ -281,27 +297,18 @@ impl Served {
         let space = input.space(session.read_size());
         let mut received = deadline(first, read_until(conn, space, stop.as_deref_mut())).await;
         if received.is_err() && first < limit {
-            input.shrink();
-            let space = input.space(session.read_size());
+            let space = input.quiet_space();
             received = deadline(limit - first, read_until(conn, space, stop)).await;
         }
         match received {
-            Ok(Some(Ok(0))) => Ok(false),
+            Ok(Some(Ok(0))) => Ok(Heard::End),
             Ok(Some(Ok(count))) => {
                 input.filled(count);
-                Ok(true)
+                Ok(Heard::More)
             }
             Ok(Some(Err(error))) => Err(error),
-            Ok(None) => {
-                session.end(Refusal::Stopping);
-                self.flush(session, conn).await?;
-                Ok(false)
-            }
-            Err(_) => {
-                session.end(Refusal::Timeout);
-                self.flush(session, conn).await?;
-                Ok(false)
-            }
+            Ok(None) => Ok(Heard::Nothing(Refusal::Stopping)),
+            Err(_) => Ok(Heard::Nothing(Refusal::Timeout)),
         }
     }
 
@@ -319,7 +326,11 @@ impl Served {
         for one in pending {
             let Pending { reply, command, sender, recipients } = one;
             self.watched().command(command.as_deref());
-            let reply = self.rewritten(reply, command.as_deref()).await;
+            let reply = if self.policy.handles("smtp_server_rewrite_response") {
+                Box::pin(self.rewritten(reply, command.as_deref())).await
+            } else {
+                reply
+            };
             if reply.is_refusal() {
                 let sender = sender.as_ref().map_or("", EnvelopeAddress::email);
                 self.record_rejection(&reply, command, &name, (sender, &recipients));
@@ -342,9 +353,6 @@ impl Served {
     }
 
     async fn rewritten(&self, reply: Reply, command: Option<&str>) -> Reply {
-        if !self.policy.handles("smtp_server_rewrite_response") {
-            return reply;
-        }
         let changed =
             self.policy.rewrite_response(reply.code, &reply.text, command, &self.meta).await;
         match changed {
@@ -581,5 +589,20 @@ impl Served {
             deferred: self.options.deferred_queue,
         };
         receive::receive(&self.shard, &source, transaction, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<F>(_: impl Fn(Rc<Shard>, usize, Stream, SocketAddr) -> F) -> usize {
+        std::mem::size_of::<F>()
+    }
+
+    /// What an idle session costs is its future and its buffer: what it does not do at the moment is boxed.
+    #[test]
+    fn an_idle_session_is_small() {
+        assert!(bytes_of(serve) <= 2048, "{} bytes", bytes_of(serve));
     }
 }

@@ -1,17 +1,17 @@
 //! Numeric limits of SMTP, both ways: each with its unit in its name and its reason beside it. A limit an operator
 //! may set has its default in the option tables; what is here cannot be exceeded by any policy.
 
-/// A session's receive buffer while it only exchanges commands: 10,000 idle sessions must stay
+/// A session's receive buffer until its first message: an envelope fits, and 10,000 sessions that have said nothing stay
 /// small.
-pub const COMMAND_BUFFER_BYTES: usize = 4 * 1024;
+pub const COMMAND_BUFFER_BYTES: usize = 1024;
+/// A session's receive buffer while it is quiet: a command line fits (RFC 5321 section 4.5.3.1.4).
+pub const QUIET_BUFFER_BYTES: usize = 512;
 /// Longest command line that a policy may allow, CRLF not counted.
 pub const COMMAND_LINE_BYTES: usize = 2048;
 /// Length of a command line that is taken whatever a policy says (RFC 5321 section 4.5.3.1.4, with what extensions add).
 pub const COMMAND_LINE_BYTES_MIN: usize = 600;
 /// Longest AUTH response line (RFC 4954 section 4 asks for 12,288).
 pub const AUTH_LINE_BYTES: usize = 12_288;
-/// A receive buffer grown for DATA is given back when it is larger than this and idle.
-pub const DATA_BUFFER_KEEP_BYTES: usize = 16 * 1024;
 /// Protocol errors in one session before it is closed with 421: a scanner or an HTTP client is
 /// not a mail client.
 pub const SESSION_ERRORS_MAX: u32 = 20;

@@ -1,6 +1,6 @@
 //! The receive buffer of one connection.
 
-use crate::limits::{COMMAND_BUFFER_BYTES, DATA_BUFFER_KEEP_BYTES};
+use crate::limits::{COMMAND_BUFFER_BYTES, QUIET_BUFFER_BYTES};
 
 /// Bytes received and not yet taken. Small while a session idles, larger while data flows.
 #[derive(Debug, Default)]
@@ -39,7 +39,19 @@ impl RecvBuf {
 
     /// Room to receive into: at least a command buffer, `want` bytes when data is expected.
     pub fn space(&mut self, want: usize) -> &mut [u8] {
-        let want = want.max(COMMAND_BUFFER_BYTES);
+        self.room(want.max(COMMAND_BUFFER_BYTES))
+    }
+
+    /// Room for the first bytes of a session that has gone quiet. The rest of the buffer is given back, if nothing
+    /// is in it: what an idle session holds is what bounds how many there may be.
+    pub fn quiet_space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            *self = RecvBuf::default();
+        }
+        self.room(QUIET_BUFFER_BYTES)
+    }
+
+    fn room(&mut self, want: usize) -> &mut [u8] {
         if self.data.len() - self.end < want / 2 {
             self.data.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -49,13 +61,6 @@ impl RecvBuf {
             }
         }
         &mut self.data[self.end..]
-    }
-
-    /// Gives memory back: the session has gone quiet.
-    pub fn shrink(&mut self) {
-        if self.start == self.end && self.data.len() > DATA_BUFFER_KEEP_BYTES {
-            self.data = Vec::new();
-        }
     }
 
     /// Says how many bytes of the space were filled.
@@ -91,12 +96,22 @@ mod tests {
     }
 
     #[test]
-    fn gives_large_memory_back_when_idle() {
+    fn a_quiet_session_gives_its_memory_back_and_goes_on() {
         let mut buf = RecvBuf::new();
         buf.push(&vec![1; 200_000]);
         buf.consume(200_000);
-        buf.shrink();
-        buf.space(0);
-        assert!(buf.data.len() <= DATA_BUFFER_KEEP_BYTES);
+        assert_eq!(buf.quiet_space().len(), QUIET_BUFFER_BYTES);
+        assert_eq!(buf.data.capacity(), QUIET_BUFFER_BYTES);
+        buf.push(b"NOOP\r\n");
+        assert_eq!(buf.bytes(), b"NOOP\r\n");
+        assert!(buf.space(0).len() >= COMMAND_BUFFER_BYTES / 2);
+    }
+
+    #[test]
+    fn what_a_quiet_session_has_sent_of_a_line_stays() {
+        let mut buf = RecvBuf::new();
+        buf.push(b"NO");
+        assert!(buf.quiet_space().len() >= QUIET_BUFFER_BYTES / 2);
+        assert_eq!(buf.bytes(), b"NO");
     }
 }
