@@ -160,6 +160,41 @@ def unfinished(rig):
             f'{back:.1f} s after their end {engine.rss() - before:.0f} MB more than before')
 
 
+@attack('A4-hold', '200 clients that fill the memory and then send a byte a second')
+def holding(rig):
+    engine = rig.engine(args=['--receive-memory', '64M'])
+    clients, line = [], b'x' * 998 + b'\r\n'
+    for _ in range(200):
+        client = engine.client(timeout=60)
+        client.send(b'MAIL FROM:<a@src.test>\r\nRCPT TO:<u@dst.test>\r\nDATA\r\n')
+        client.send(line * 1000)
+        clients.append(client)
+    done = threading.Event()
+
+    def trickle():
+        while not done.wait(1):
+            for one in clients:
+                one.send(b'x')
+    threading.Thread(target=trickle, daemon=True).start()
+    large, start, refused = 'Subject: large\r\n\r\n' + ('x' * 76 + '\r\n') * 130_000 + '.', time.monotonic(), 0
+    while True:
+        sender = engine.client(timeout=60)
+        sender.expect('250', 'MAIL FROM:<b@src.test>')
+        sender.expect('250', 'RCPT TO:<u@dst.test>')
+        sender.expect('354', 'DATA')
+        told = sender.command(large)
+        sender.close()
+        if told.startswith('250'):
+            break
+        assert told.startswith('452') and time.monotonic() - start < 60, told
+        refused += 1
+    took = time.monotonic() - start
+    done.set()
+    for client in clients:
+        client.close()
+    return f'a message of 10 MB was refused {refused} times, and taken after {took:.1f} s'
+
+
 @attack('A4-size', '2,000 clients that declare 20 MB and are silent')
 def declared(rig):
     engine = rig.engine()

@@ -14,7 +14,7 @@ use crate::watched::{event_of, Watched};
 use futures::future::{select, Either};
 use ringmta_events::record::{Client, Kind, Record};
 use ringmta_io::stopping::Wait;
-use ringmta_io::{self as io, deadline, mono_nanos, tls, Conn, Stream};
+use ringmta_io::{self as io, deadline, mono_nanos, receiving, tls, Conn, Stream, TimedOut};
 use ringmta_policy::{
     AuthInfo, ConnMeta, EnvelopeAddress, EsmtpListener, LineEndings, Policy, PolicyError,
 };
@@ -134,14 +134,64 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
     let _ = deadline(Duration::from_secs(1), conn.close()).await;
 }
 
+/// What a socket gave in time; `None` when the stop came first.
+type Received = Result<Option<std::io::Result<usize>>, TimedOut>;
+
+/// Waits for a command. A session that goes quiet first gives its buffer back, then waits out its time.
+async fn read_command(
+    session: &Session,
+    conn: &mut Conn,
+    input: &mut RecvBuf,
+    limit: Duration,
+    stop: &mut Wait<'_>,
+) -> Received {
+    let first = limit.min(Duration::from_secs(limits::SESSION_QUIET_SECS));
+    let space = input.space(session.read_size());
+    let received = deadline(first, read_until(conn, space, stop)).await;
+    if received.is_ok() || first == limit {
+        return received;
+    }
+    deadline(limit - first, read_until(conn, input.quiet_space(), stop)).await
+}
+
+/// Waits for more of a message, which may come to its end though we are stopping. One that holds a part of the memory for
+/// what is being received gives it up when it comes too slowly and others have need of it.
+async fn read_data(
+    session: &mut Session,
+    conn: &mut Conn,
+    input: &mut RecvBuf,
+    clock: &mut DataClock,
+    limit: Duration,
+) -> Received {
+    let number = session.messages();
+    let start = mono_nanos();
+    let limit = limit.min(clock.left(number, start));
+    let mut now = start;
+    loop {
+        let left = limit.saturating_sub(Duration::from_nanos(now - start));
+        let mut look = left;
+        if let Some(received) = session.received() {
+            look = look.min(receiving::LOOK);
+            if clock.is_too_slow(number, received, now) {
+                session.give_up_message();
+            }
+        }
+        let space = input.space(session.read_size());
+        let received = deadline(look, conn.read(space)).await;
+        if received.is_ok() || look == left {
+            return received.map(Some);
+        }
+        now = mono_nanos();
+    }
+}
+
 /// Receives; `None` when the stop comes first.
 async fn read_until(
     conn: &mut Conn,
     space: &mut [u8],
-    stop: Option<&mut Wait<'_>>,
+    stop: &mut Wait<'_>,
 ) -> Option<std::io::Result<usize>> {
     let read = pin!(conn.read(space));
-    let Some(stop) = stop else { return Some(read.await) };
     match select(read, stop).await {
         Either::Left((received, _)) => Some(received),
         Either::Right(_) => None,
@@ -284,22 +334,13 @@ impl Served {
         clock: &mut DataClock,
         stop: &mut Wait<'_>,
     ) -> std::io::Result<Heard> {
-        let mut limit = self.options.client_timeout;
-        if session.in_data() {
-            limit = limit.min(clock.left(session.messages(), mono_nanos()));
+        let limit = self.options.client_timeout;
+        let received = if session.in_data() {
+            read_data(session, conn, input, clock, limit).await
         } else {
             *clock = DataClock::default();
-        }
-        // A session that goes quiet first gives its buffer back, then waits out its time.
-        let first = limit.min(Duration::from_secs(limits::SESSION_QUIET_SECS));
-        // A message that is being sent may come to its end though we are stopping.
-        let mut stop = (!session.in_data()).then_some(stop);
-        let space = input.space(session.read_size());
-        let mut received = deadline(first, read_until(conn, space, stop.as_deref_mut())).await;
-        if received.is_err() && first < limit {
-            let space = input.quiet_space();
-            received = deadline(limit - first, read_until(conn, space, stop)).await;
-        }
+            read_command(session, conn, input, limit, stop).await
+        };
         match received {
             Ok(Some(Ok(0))) => Ok(Heard::End),
             Ok(Some(Ok(count))) => {

@@ -7,7 +7,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::RETRY_AFTER;
 use hyper::StatusCode;
-use ringmta_io::receiving::Held;
+use ringmta_io::receiving::{Held, Pace, LOOK};
+use ringmta_io::{deadline, mono_nanos};
 use std::io::{self, Write};
 
 /// Takes a body, of which what it decodes to counts.
@@ -82,9 +83,17 @@ impl Decoder {
         }
     }
 
-    /// Takes all of `body`.
+    /// Takes all of `body`; the caller has the deadline for it.
     pub async fn take(&mut self, mut body: Incoming) -> Result<(), Response> {
-        while let Some(frame) = body.frame().await {
+        let mut pace = Pace::default();
+        loop {
+            // A look at how fast it comes, for as long as it holds a part of the memory for what is being received.
+            let Ok(frame) = deadline(LOOK, body.frame()).await else {
+                self.keep_up(&mut pace)?;
+                continue;
+            };
+            let Some(frame) = frame else { return Ok(()) };
+            self.keep_up(&mut pace)?;
             let frame = frame.map_err(|error| broken(&error))?;
             let Ok(data) = frame.into_data() else { continue };
             let taken = match self {
@@ -93,6 +102,14 @@ impl Decoder {
                 Decoder::Deflate(decoder) => decoder.write_all(&data),
             };
             taken.map_err(|error| self.why(&error))?;
+        }
+    }
+
+    /// Refuses a body that comes too slowly for what it holds while others have need of it.
+    fn keep_up(&self, pace: &mut Pace) -> Result<(), Response> {
+        let Whole { bytes, held, .. } = self.whole();
+        if held.bytes() > 0 && pace.is_too_slow(bytes.len(), mono_nanos()) {
+            return Err(no_memory());
         }
         Ok(())
     }

@@ -50,6 +50,12 @@ pub const RECEIVING_SHARE: usize = 4;
 pub const RECEIVING_FREE_BYTES: usize = 16 * 1024;
 /// Bytes counted at once, so that few steps touch what all shards share.
 pub const RECEIVING_STEP_BYTES: usize = 64 * 1024;
+/// How often a sender that holds a part of that memory is looked at, seconds.
+pub const RECEIVING_LOOK_SECS: u64 = 2;
+/// Bytes per second that such a sender must reach when the memory begins to be short. It doubles at each look.
+pub const RECEIVING_LEAST_SPEED: u64 = 1024;
+/// How often it doubles at most: up to 4 MiB/s, beyond which the memory is short for other reasons than slow senders.
+pub const RECEIVING_DOUBLINGS_MAX: u64 = 12;
 /// Longest an ending shard waits for what its helper thread has begun.
 pub const STOP_SETTLE_MS: u64 = 500;
 /// How long freed memory is kept for what comes next before the system gets it back.

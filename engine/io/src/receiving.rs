@@ -4,12 +4,24 @@
 //! A buffer is covered before it grows. What is not covered is not taken: 452 over SMTP, 503 over HTTP. One atomic is touched
 //! for each step of 64 KiB; small messages never touch it.
 
-use crate::limits::{RECEIVING_FREE_BYTES, RECEIVING_SHARE, RECEIVING_STEP_BYTES};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::limits::{
+    RECEIVING_DOUBLINGS_MAX, RECEIVING_FREE_BYTES, RECEIVING_LEAST_SPEED, RECEIVING_LOOK_SECS,
+    RECEIVING_SHARE, RECEIVING_STEP_BYTES,
+};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 static LIMIT: OnceLock<usize> = OnceLock::new();
 static USED: AtomicUsize = AtomicUsize::new(0);
+/// Since when three quarters of the budget are in use, monotonic nanoseconds; 0: they are not.
+static SHORT_SINCE: AtomicU64 = AtomicU64::new(0);
+
+/// Senders that had to give up what they held.
+static GIVEN_UP: AtomicU64 = AtomicU64::new(0);
+
+/// How often a sender that holds a part of the budget is looked at.
+pub const LOOK: Duration = Duration::from_secs(RECEIVING_LOOK_SECS);
 
 /// Sets the budget, bytes; before anything is received. Later, and without it, it is a quarter of the memory that the process
 /// may use.
@@ -81,6 +93,11 @@ pub fn used() -> usize {
     USED.load(Ordering::Relaxed)
 }
 
+/// How many senders were too slow for what they held while the budget was short.
+pub fn given_up() -> u64 {
+    GIVEN_UP.load(Ordering::Relaxed)
+}
+
 /// Whether a message of `bytes` could be received now. Small ones always can.
 pub fn has_room(bytes: usize) -> bool {
     bytes <= RECEIVING_FREE_BYTES || used().saturating_add(bytes) <= limit()
@@ -91,6 +108,11 @@ pub fn has_room(bytes: usize) -> bool {
 pub struct Held(usize);
 
 impl Held {
+    /// Bytes of the budget that are held.
+    pub fn bytes(&self) -> usize {
+        self.0
+    }
+
     /// Holds enough for a buffer of `bytes`, or gives back what is over. `false`: the budget has no more, and nothing has
     /// changed.
     #[must_use = "a buffer that is not covered must not grow"]
@@ -139,9 +161,74 @@ impl Drop for Held {
     }
 }
 
+/// How fast something comes that holds a part of the budget.
+///
+/// While three quarters of the budget are in use, who sends more slowly than a least speed gives up what it holds. The
+/// speed asked for doubles at every look for as long as the budget stays short: so the slowest are the first to go, and
+/// nobody keeps others out by sending next to nothing.
+#[derive(Debug, Default)]
+pub struct Pace(Option<(u64, usize)>);
+
+impl Pace {
+    /// Whether the sender of what has `received` bytes by `now`, monotonic nanoseconds, must give up what it holds.
+    /// The speed since the look before is what counts: who was fast once and holds on is slow.
+    pub fn is_too_slow(&mut self, received: usize, now: u64) -> bool {
+        let (at, before) = *self.0.get_or_insert((now, received));
+        let spent = Duration::from_nanos(now.saturating_sub(at));
+        if spent < LOOK {
+            return false;
+        }
+        self.0 = Some((now, received));
+        let came = received.saturating_sub(before) as f64 / spent.as_secs_f64();
+        let is_too_slow = came < required(short_for(now)) as f64;
+        GIVEN_UP.fetch_add(is_too_slow.into(), Ordering::Relaxed);
+        is_too_slow
+    }
+}
+
+/// For how long the budget is short; `None`: it is not.
+fn short_for(now: u64) -> Option<Duration> {
+    if used() <= limit() / 4 * 3 {
+        SHORT_SINCE.store(0, Ordering::Relaxed);
+        return None;
+    }
+    // Two shards that see it at once differ by nothing that matters.
+    let since = match SHORT_SINCE.load(Ordering::Relaxed) {
+        0 => {
+            SHORT_SINCE.store(now.max(1), Ordering::Relaxed);
+            now
+        }
+        since => since,
+    };
+    Some(Duration::from_nanos(now.saturating_sub(since)))
+}
+
+/// Bytes per second asked for when the budget is short for that long.
+fn required(short: Option<Duration>) -> u64 {
+    let Some(short) = short else { return 0 };
+    let looks = short.as_secs() / RECEIVING_LOOK_SECS;
+    RECEIVING_LEAST_SPEED << looks.min(RECEIVING_DOUBLINGS_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longer_the_budget_is_short_the_faster_one_must_be() {
+        assert_eq!(required(None), 0);
+        assert_eq!(required(Some(Duration::ZERO)), RECEIVING_LEAST_SPEED);
+        assert_eq!(required(Some(3 * LOOK)), 8 * RECEIVING_LEAST_SPEED);
+        let most = RECEIVING_LEAST_SPEED << RECEIVING_DOUBLINGS_MAX;
+        assert_eq!(required(Some(Duration::from_secs(1 << 40))), most);
+    }
+
+    #[test]
+    fn with_room_nobody_is_too_slow() {
+        let mut pace = Pace::default();
+        let hour = Duration::from_secs(3600).as_nanos() as u64;
+        assert!((0..10).all(|n| !pace.is_too_slow(20_000_000, n * hour)));
+    }
 
     #[test]
     fn what_is_held_is_counted_and_given_back() {

@@ -8,7 +8,8 @@ use crate::release::Outbound;
 use crate::settings::Settings;
 use crate::store::Store;
 use ringmta_http::accept_each;
-use ringmta_io::{deadline, sleep, tls, Conn, Listener};
+use ringmta_io::receiving::{Pace, LOOK};
+use ringmta_io::{deadline, mono_nanos, sleep, tls, Conn, Listener};
 use ringmta_smtp::reply::{Refusal, Reply};
 use ringmta_smtp::server::buffer::RecvBuf;
 use ringmta_smtp::server::dot_reader::BareEndings;
@@ -104,6 +105,8 @@ struct Talk<'a> {
     session: Session,
     input: RecvBuf,
     info: SessionInfo,
+    /// How fast the message of this number comes.
+    pace: (usize, Pace),
     /// The domain of the open transaction's sender.
     from: String,
 }
@@ -116,7 +119,8 @@ impl<'a> Talk<'a> {
             session.tls_started();
         }
         let info = SessionInfo { client: Some(peer), tls, ..SessionInfo::default() };
-        Talk { capture, conn, session, input: RecvBuf::new(), info, from: String::new() }
+        let (input, pace) = (RecvBuf::new(), (0, Pace::default()));
+        Talk { capture, conn, session, input, info, pace, from: String::new() }
     }
 
     async fn run(mut self) -> io::Result<()> {
@@ -270,18 +274,33 @@ impl<'a> Talk<'a> {
         deadline(IDLE, self.conn.write_all(&out)).await?
     }
 
-    /// Receives more; false at the end of the stream.
+    /// Receives more; false at the end of the stream. A message that comes too slowly for the memory it holds gives it up.
     async fn receive(&mut self) -> io::Result<bool> {
-        let space = self.input.space(self.session.read_size());
-        match deadline(IDLE, self.conn.read(space)).await {
-            Ok(read) => {
-                let read = read?;
-                self.input.filled(read);
-                Ok(read > 0)
+        let number = self.session.messages();
+        if self.pace.0 != number {
+            self.pace = (number, Pace::default());
+        }
+        let mut left = IDLE;
+        loop {
+            let mut look = left;
+            if let Some(received) = self.session.received() {
+                look = look.min(LOOK);
+                if self.pace.1.is_too_slow(received, mono_nanos()) {
+                    self.session.give_up_message();
+                }
             }
-            Err(_) => {
-                self.session.end(Refusal::Timeout);
-                Ok(true)
+            let space = self.input.space(self.session.read_size());
+            match deadline(look, self.conn.read(space)).await {
+                Ok(read) => {
+                    let read = read?;
+                    self.input.filled(read);
+                    return Ok(read > 0);
+                }
+                Err(_) if look < left => left -= look,
+                Err(_) => {
+                    self.session.end(Refusal::Timeout);
+                    return Ok(true);
+                }
             }
         }
     }

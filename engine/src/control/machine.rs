@@ -16,6 +16,7 @@ pub async fn add_to(process: &Process, sum: &mut Snapshot) {
     let began = now.saturating_sub(process.console.uptime_seconds());
     sum.gauge("process_start_time_seconds", "", began);
     sum.gauge("receive_memory_bytes", "", io::receiving::used() as u64);
+    sum.count("receive_memory_given_up", "", io::receiving::given_up());
     sum.gauge("receive_memory_limit_bytes", "", io::receiving::limit() as u64);
     let (data, meta) = (process.spool.data.clone(), process.spool.meta.clone());
     let looked = io::blocking(move || {

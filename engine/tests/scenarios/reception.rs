@@ -324,17 +324,20 @@ fn all_doors_share_the_memory_for_what_is_received() {
     site.args.push("--receive-memory=4M".into());
     site.http = "request_body_limit = 50000000,".into();
     let engine = site.start(1);
-    let first = in_data(&engine, 2_500_000);
-    // Once it is there the second finds no room, and is told so at its dot.
-    wait("a client that finds no room", || {
+    // One that is silent for seconds while others find no room loses what it holds: each look has one of its own.
+    let beside_one_that_holds = |what: &str, look: &mut dyn FnMut() -> bool| {
+        wait(what, || {
+            let _first = in_data(&engine, 2_500_000);
+            look()
+        });
+    };
+    beside_one_that_holds("a client that finds no room, and is told so at its dot", &mut || {
         let mut second = in_data(&engine, 2_500_000);
         let reply = second.command(".");
         assert!(reply.code == 250 || reply.codes() == "452 4.3.1", "{reply:?}");
         if reply.code == 452 {
-            assert_eq!(
-                second.transaction("a@src.test", &["u@dst.test"], &message("small")).code,
-                250
-            );
+            let small = second.transaction("a@src.test", &["u@dst.test"], &message("small"));
+            assert_eq!(small.code, 250);
         }
         reply.code == 452
     });
@@ -342,14 +345,41 @@ fn all_doors_share_the_memory_for_what_is_received() {
         "envelope_sender": "a@src.test", "recipients": [{"email": "u@dst.test"}],
         "content": "x".repeat(3_000_000),
     });
-    assert_eq!(engine.post("/api/inject/v1", &body).status, 503);
-    // Who says so beforehand is told at once.
-    let mut declares = engine.greeted();
-    let reply = declares.command("MAIL FROM:<a@src.test> SIZE=2500000");
-    assert_eq!(reply.codes(), "452 4.3.1");
-    declares.expect(250, "MAIL FROM:<a@src.test> SIZE=1000");
-    drop(first);
+    beside_one_that_holds("a request that finds no room", &mut || {
+        engine.post("/api/inject/v1", &body).status == 503
+    });
+    beside_one_that_holds("a client that says beforehand what it has", &mut || {
+        let mut declares = engine.greeted();
+        let reply = declares.command("MAIL FROM:<a@src.test> SIZE=2500000");
+        reply.codes() == "452 4.3.1"
+            && declares.command("MAIL FROM:<a@src.test> SIZE=1000").code == 250
+    });
     wait("room again", || in_data(&engine, 2_500_000).command(".").code == 250);
+}
+
+#[test]
+fn who_holds_memory_and_sends_nothing_makes_room() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.args.push("--receive-memory=8M".into());
+    site.http = "request_body_limit = 50000000,".into();
+    let engine = site.start(1);
+    // All of it is taken, by clients that then say nothing: over SMTP, and one in the middle of a request.
+    let mut silent: Vec<Smtp> = (0..6).map(|_| in_data(&engine, 1_300_000)).collect();
+    let mut request = std::net::TcpStream::connect(engine.http).unwrap();
+    let head =
+        "POST /api/inject/v1 HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+        Content-Length: 9000000\r\n\r\n";
+    std::io::Write::write_all(&mut request, head.as_bytes()).unwrap();
+    std::io::Write::write_all(&mut request, &vec![b' '; 1_500_000]).unwrap();
+    wait("who is silent to give up", || engine.metric("receive_memory_given_up") > 0.0);
+    wait("room for one who sends", || in_data(&engine, 4_000_000).command(".").code == 250);
+    let told: Vec<String> = silent.iter_mut().map(|client| client.command(".").codes()).collect();
+    assert!(told.iter().any(|codes| codes == "452 4.3.1"), "{told:?}");
+    assert!(told.iter().all(|codes| codes == "452 4.3.1" || codes.starts_with("250")), "{told:?}");
+    for client in &mut silent {
+        assert_eq!(client.transaction("a@src.test", &["u@dst.test"], &message("next")).code, 250);
+    }
 }
 
 #[test]

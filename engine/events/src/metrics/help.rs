@@ -90,6 +90,10 @@ const MEANINGS: &[(&str, &str)] = &[
     ("connection_count_by_provider_and_pool", "connections out, by provider and pool"),
     ("memory_usage", "bytes of memory the process has in use"),
     ("receive_memory_bytes", "bytes of messages that are being received"),
+    (
+        "receive_memory_given_up",
+        "messages and requests that came too slowly while that memory was short, and gave it up",
+    ),
     ("receive_memory_limit_bytes", "bytes of messages that may be being received"),
     ("disk_free_bytes", "free bytes of the disk of a spool"),
     ("disk_free_percent", "free part of the disk of a spool, percent"),

@@ -138,6 +138,22 @@ impl Session {
         matches!(self.state, State::Data(_))
     }
 
+    /// Bytes of the message that is being received, if it holds a part of the memory for that.
+    pub fn received(&self) -> Option<usize> {
+        match &self.state {
+            State::Data(data) if data.held.bytes() > 0 => Some(data.body.len()),
+            _ => None,
+        }
+    }
+
+    /// Gives up the message that is being received, and its memory: the client is told 452 at its dot.
+    pub fn give_up_message(&mut self) {
+        if let State::Data(data) = &mut self.state {
+            data.reader.give_up(DataFault::NoMemory);
+            (data.body, data.held) = (Vec::new(), Held::default());
+        }
+    }
+
     /// Whether every reply keeps its command from now on.
     pub fn keep_commands(&mut self, keep: bool) {
         self.keep_commands = keep;
