@@ -37,6 +37,14 @@ pub fn wants_page(request: &Request) -> bool {
         && request.header("accept").is_some_and(|accept| accept.contains("text/html"))
 }
 
+/// A number of a query. One that is given without a value is a mistake.
+fn number(request: &Request, name: &str) -> Result<Option<u64>, String> {
+    match request.query.get(name).map(str::trim) {
+        Some("") => Err(format!("`{name}` must be a whole number, not nothing")),
+        _ => request.query.number(name),
+    }
+}
+
 /// GET: `seconds` back from now in at most `points` bins; the numbers of single names are `by` provider, domain, tenant or
 /// source.
 pub fn history_of(shard: &Shard, request: &Request) -> Response {
@@ -44,7 +52,7 @@ pub fn history_of(shard: &Shard, request: &Request) -> Response {
     const POINTS: u64 = 360;
     let wanted = request.query.get("by").unwrap_or("provider");
     let by = By::ALL.into_iter().find(|by| by.as_str() == wanted);
-    let numbers = (request.query.number("seconds"), request.query.number("points"));
+    let numbers = (number(request, "seconds"), number(request, "points"));
     let (Some(by), (Ok(seconds), Ok(points))) = (by, numbers) else {
         let text = "`seconds` and `points` are whole numbers, `by` is provider, domain, tenant or source\n";
         return Response::text(StatusCode::BAD_REQUEST, text);
