@@ -21,6 +21,8 @@ step 'wake-ups' ci/wakeups.sh
 # With the programs that the tests were run with.
 step 'crash campaign' env CAMPAIGN_BIN="${CARGO_TARGET_DIR:-target}/debug" ci/crash_campaign.sh --rounds 5
 step 'clients of Mailpit' env MAILPIT_BIN="${CARGO_TARGET_DIR:-target}/debug" ci/mailpit.sh
+# With the engine that the tests were run with, as the steps below.
+step 'API' env CAMPAIGN_BIN="${CARGO_TARGET_DIR:-target}/debug" ci/api.sh
 step 'browser' env CAMPAIGN_BIN="${CARGO_TARGET_DIR:-target}/debug" ci/browser.sh
 step 'containers' env CAMPAIGN_BIN="${CARGO_TARGET_DIR:-target}/debug" ci/containers.sh
 step 'package' env CAMPAIGN_BIN="${CARGO_TARGET_DIR:-target}/debug" ci/package.sh

@@ -66,3 +66,5 @@ pub const FIND_RECORDS_MAX: u64 = 10_000;
 pub const FIND_SECS: u64 = 10;
 /// Messages found there that the queues are asked about.
 pub const FIND_IDS_MAX: usize = 20;
+/// Longest an operator's order may hold, seconds: a hundred years. What is longer is a mistake.
+pub const ORDER_SECS_MAX: u64 = 3_155_760_000;

@@ -7,6 +7,7 @@
 //!   [`retry_after`] what its receiver asks for · [`dead_letters`] events nobody takes · [`event_key`] what tells one event
 //!   from another
 //! - [`context`] what every part of a shard may need to know of it, [`policy_cell`] its policy
+//! - [`watch`] those who watch as things happen
 //! - [`observe`] what whoever watches a simulated world is told · `spoken` events as lines for people
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -39,6 +40,7 @@ mod signature;
 pub mod sinks;
 pub mod spans;
 mod spoken;
+pub mod watch;
 pub mod window;
 
 pub use context::Context;

@@ -79,3 +79,7 @@ pub const HOOK_ASIDE_EVENTS: usize = 500;
 pub const LOG_DISPOSITIONS_MAX: usize = 256;
 /// Time between two looks for log files that are not to be kept any more, seconds.
 pub const LOG_KEEP_SECS: u64 = 5;
+/// Frames that may wait for one who watches sessions or records.
+pub const WATCHER_FRAMES_MAX: usize = 4096;
+/// Bytes of such frames.
+pub const WATCHER_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -40,6 +40,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All there are.
+    pub const ALL: [Kind; 10] = [
+        Kind::Reception,
+        Kind::Delivery,
+        Kind::Bounce,
+        Kind::TransientFailure,
+        Kind::Expiration,
+        Kind::AdminBounce,
+        Kind::AdminRebind,
+        Kind::Rejection,
+        Kind::Oob,
+        Kind::Feedback,
+    ];
+
     /// Whether it tells of a failure, which has a category.
     pub fn is_failure(self) -> bool {
         !matches!(self, Kind::Reception | Kind::Delivery | Kind::AdminRebind)

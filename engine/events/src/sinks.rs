@@ -9,11 +9,12 @@ use crate::log_keep::{self, Keep};
 use crate::observe;
 use crate::record::{Extras, Kind, Record, LOG_RECORD};
 use crate::spoken;
+use crate::watch::{Reader, Readers};
 use ringmta_io::{self as io};
 use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta};
 use ringmta_options::classify::UNCATEGORIZED;
 use ringmta_options::{
-    ClassifierRules, LocalLogs, LogDispositionHook, LogRecordSelect, ShardClassifier,
+    ClassifierRules, LocalLogs, LogDispositionHook, LogRecordSelect, Patterns, ShardClassifier,
 };
 use ringmta_policy::LogTemplate;
 use ringmta_smtp::response::Response;
@@ -41,6 +42,8 @@ pub struct Events {
     removed: Cell<u64>,
     /// When it was last said that an event was not taken, monotonic nanoseconds; 0 is never.
     trouble_nanos: Cell<u64>,
+    /// Who watches.
+    readers: Readers,
 }
 
 /// One `configure_log_disposition_hook`.
@@ -100,6 +103,7 @@ impl Events {
             disposing,
             removed: Cell::new(0),
             trouble_nanos,
+            readers: Readers::default(),
         })
     }
 
@@ -120,8 +124,19 @@ impl Events {
         self.logs.iter().any(|log| log.select.wants(kind.name()))
             || self.hooks.iter().any(|hook| hook.select.wants(kind.name()))
             || self.dispositions.iter().any(|hook| hook.select.wants(kind.name()))
+            || self.readers.any()
             || observe::observed()
             || spoken::is_wanted()
+    }
+
+    /// Somebody watches from now on.
+    pub fn watch(&self, reader: Arc<Reader>) {
+        self.readers.watch(reader);
+    }
+
+    /// Forgets who has stopped watching.
+    pub fn sweep_readers(&self) {
+        self.readers.sweep();
     }
 
     /// Tells an event to everyone who wants it. `message` gives metadata and headers.
@@ -143,6 +158,13 @@ impl Events {
             _ => UNCATEGORIZED,
         };
         self.dispose(record, now, message, category);
+        if self.readers.any() {
+            let nothing = Patterns::default();
+            let extras = Extras { meta: &nothing, headers: &nothing, category };
+            let encode =
+                |out: &mut Vec<u8>| record.encode(out, &self.node_id, now, message, &extras);
+            self.readers.tell(kind, encode);
+        }
         for (number, log) in self.logs.iter().enumerate() {
             if !log.select.wants(kind) {
                 continue;

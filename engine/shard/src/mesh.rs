@@ -7,6 +7,7 @@ use futures::channel::oneshot;
 use futures::task::AtomicWaker;
 use ringmta_events::history::Sample;
 use ringmta_events::metrics::Snapshot;
+use ringmta_events::watch::Reader;
 use ringmta_io::sockets::Sockets;
 use ringmta_io::stream::Accepted;
 use ringmta_policy::MessageId;
@@ -40,6 +41,8 @@ pub enum Letter {
     Cancel(String, oneshot::Sender<bool>),
     /// Somebody watches sessions.
     Watch(Arc<Viewer>),
+    /// Somebody watches records.
+    Read(Arc<Reader>),
     /// Something an operator wants done with mail that waits.
     Act(Box<Act>, oneshot::Sender<Acted>),
     /// A question of the control interface, answered in JSON.

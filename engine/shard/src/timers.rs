@@ -117,6 +117,7 @@ pub async fn run_sweeper(shard: Rc<Shard>) {
         sweep(&shard);
         if shard.trace.incoming() || shard.trace.outgoing() {
             shard.trace.sweep();
+            shard.events.sweep_readers();
         }
     }
 }

@@ -1,22 +1,15 @@
 //! Sessions as they happen, for those who watch. Where nobody does it costs a look at a cell. A viewer has a queue of its
 //! own with a limit; one that does not read is dropped, and no session ever waits for it.
 
-use crossbeam::queue::ArrayQueue;
-use futures::task::AtomicWaker;
+use ringmta_events::watch::Frames;
 use ringmta_io::unix_nanos;
 use ringmta_policy::CidrSet;
 use ringmta_smtp::dates::rfc3339;
 use serde_json::{json, Map, Value};
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::task::Poll;
 
-/// Frames that may wait for one viewer.
-const FRAMES_MAX: usize = 4096;
-/// Bytes of such frames.
-const BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of text that one frame holds; what is longer is cut, and says so.
 const TEXT_MAX: usize = 64 * 1024;
 /// Bytes of text in a short frame.
@@ -71,60 +64,14 @@ fn address_of(text: &str) -> Option<IpAddr> {
 /// Somebody who watches, on whichever shard.
 pub struct Viewer {
     filter: Filter,
-    frames: ArrayQueue<String>,
-    bytes: AtomicUsize,
-    waker: AtomicWaker,
-    over: AtomicBool,
+    /// What waits for it.
+    pub frames: Frames,
 }
 
 impl Viewer {
     /// One with this filter.
     pub fn new(filter: Filter) -> Arc<Viewer> {
-        Arc::new(Viewer {
-            filter,
-            frames: ArrayQueue::new(FRAMES_MAX),
-            bytes: AtomicUsize::new(0),
-            waker: AtomicWaker::new(),
-            over: AtomicBool::new(false),
-        })
-    }
-
-    /// No more frames are for it.
-    pub fn end(&self) {
-        self.over.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    /// Whether it has gone, or was too slow.
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
-    }
-
-    fn push(&self, frame: String) {
-        let size = frame.len();
-        let waiting = self.bytes.fetch_add(size, Ordering::AcqRel);
-        if waiting + size > BYTES_MAX || self.frames.push(frame).is_err() {
-            return self.end();
-        }
-        self.waker.wake();
-    }
-
-    /// The next frame; none when it is over.
-    pub async fn next(&self) -> Option<String> {
-        std::future::poll_fn(|cx| {
-            self.waker.register(cx.waker());
-            if self.is_over() {
-                return Poll::Ready(None);
-            }
-            match self.frames.pop() {
-                Some(frame) => {
-                    self.bytes.fetch_sub(frame.len(), Ordering::AcqRel);
-                    Poll::Ready(Some(frame))
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
+        Arc::new(Viewer { filter, frames: Frames::default() })
     }
 }
 
@@ -195,7 +142,7 @@ impl Tracing {
     /// Forgets those that are over.
     pub fn sweep(&self) {
         let mut viewers = self.viewers.borrow_mut();
-        viewers.retain(|viewer| !viewer.is_over());
+        viewers.retain(|viewer| !viewer.frames.is_over());
         self.incoming.set(viewers.iter().any(|viewer| !viewer.filter.outgoing));
         self.outgoing.set(viewers.iter().any(|viewer| viewer.filter.outgoing));
     }
@@ -216,15 +163,17 @@ impl Tracing {
     pub fn tell(&self, outgoing: bool, meta: &Map<String, Value>, seen: &Seen<'_>) {
         let mut has_ended = false;
         for viewer in self.viewers.borrow().iter() {
-            has_ended |= viewer.is_over();
-            if viewer.filter.outgoing != outgoing || viewer.is_over() || !viewer.filter.admits(meta)
+            has_ended |= viewer.frames.is_over();
+            if viewer.filter.outgoing != outgoing
+                || viewer.frames.is_over()
+                || !viewer.filter.admits(meta)
             {
                 continue;
             }
             let payload = seen.payload(viewer.filter.terse);
             let frame =
                 json!({"conn_meta": meta, "payload": payload, "when": rfc3339(unix_nanos())});
-            viewer.push(frame.to_string());
+            viewer.frames.push(frame.to_string());
         }
         if has_ended {
             self.sweep();
@@ -235,6 +184,7 @@ impl Tracing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringmta_events::limits::WATCHER_FRAMES_MAX;
 
     #[test]
     fn a_viewer_that_does_not_read_is_dropped() {
@@ -243,10 +193,10 @@ mod tests {
         let viewer = Viewer::new(Filter::default());
         tracing.watch(viewer.clone());
         assert!(tracing.incoming() && !tracing.outgoing());
-        for _ in 0..=FRAMES_MAX {
+        for _ in 0..=WATCHER_FRAMES_MAX {
             tracing.tell(false, &Map::new(), &Seen::Read("NOOP\r\n"));
         }
-        assert!(viewer.is_over());
+        assert!(viewer.frames.is_over());
         tracing.tell(false, &Map::new(), &Seen::Mark("Closed"));
         assert!(!tracing.incoming());
     }

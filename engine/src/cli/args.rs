@@ -65,7 +65,7 @@ pub enum Command {
     /// Ask once whether a running engine is well, for container engines: exit code 0 or 1.
     Healthcheck(HealthcheckArgs),
     /// Ask a running engine, or give it orders, over its HTTP API.
-    Ctl(CtlArgs),
+    Ctl(Box<CtlArgs>),
     /// Look at the hooks' dead letters, and send them again: by a running engine, or by a spool's files without one.
     Hooks(HooksArgs),
     /// Look at a spool without an engine; nothing is written to it.

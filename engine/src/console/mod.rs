@@ -1,11 +1,11 @@
 //! The console: the engine's own page for operators, and what it asks.
 //!
-//! - [`answer`] its paths · [`login`] who has logged in with a browser
-//! - [`sampler`] makes its history · `now` the engine at this moment · [`queues`] queues looked for by name
+//! - [`login`] who has logged in with a browser
+//! - [`sampler`] makes its history · [`now`] the engine at this moment · [`queues`] queues looked for by name
 //! - `page.html`, `page.css`, `*.js` the page, served as one answer
 
 pub mod login;
-mod now;
+pub mod now;
 pub mod queues;
 pub mod sampler;
 
@@ -13,13 +13,8 @@ use ringmta_events::history;
 use ringmta_events::recent::By;
 use ringmta_http::page::Page;
 use ringmta_http::{Method, Request, Response, StatusCode};
-use ringmta_policy::AuthInfo;
 use ringmta_shard::state::Shard;
-use std::rc::Rc;
 use std::sync::OnceLock;
-
-/// Where the console's own questions are asked.
-pub const PREFIX: &str = "/api/console/";
 
 /// The page. It shows nothing by itself: whoever may not ask gets a form to log in.
 pub fn page() -> Response {
@@ -42,28 +37,22 @@ pub fn wants_page(request: &Request) -> bool {
         && request.header("accept").is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// Answers a question of the page. Who may ask was decided before, as for every path of administration.
-pub async fn answer(shard: &Rc<Shard>, request: &Request, caller: &AuthInfo) -> Response {
-    let path = request.path.trim_end_matches('/');
-    match (request.method.clone(), path.strip_prefix(PREFIX).unwrap_or("")) {
-        (Method::GET, "now/v1") => now::now(shard, caller).await,
-        (Method::GET, "history/v1") => history_of(shard, request),
-        (Method::GET, "answers/v1") => Response::json(&shard.process.console.history().answers()),
-        (Method::GET, "queues/v1") => queues::search(shard, request).await,
-        (Method::POST, "session/v1") => login::log_in(shard, request, caller),
-        (Method::DELETE, "session/v1") => login::log_out(shard, request),
-        _ => Response::text(StatusCode::NOT_FOUND, format!("no such path: {path}\n")),
+/// A number of a query. One that is given without a value is a mistake.
+fn number(request: &Request, name: &str) -> Result<Option<u64>, String> {
+    match request.query.get(name).map(str::trim) {
+        Some("") => Err(format!("`{name}` must be a whole number, not nothing")),
+        _ => request.query.number(name),
     }
 }
 
-/// `seconds` back from now in at most `points` bins; the numbers of single names are `by` provider, domain, tenant or
+/// GET: `seconds` back from now in at most `points` bins; the numbers of single names are `by` provider, domain, tenant or
 /// source.
-fn history_of(shard: &Shard, request: &Request) -> Response {
+pub fn history_of(shard: &Shard, request: &Request) -> Response {
     const HOUR: u64 = 3600;
     const POINTS: u64 = 360;
     let wanted = request.query.get("by").unwrap_or("provider");
     let by = By::ALL.into_iter().find(|by| by.as_str() == wanted);
-    let numbers = (request.query.number("seconds"), request.query.number("points"));
+    let numbers = (number(request, "seconds"), number(request, "points"));
     let (Some(by), (Ok(seconds), Ok(points))) = (by, numbers) else {
         let text = "`seconds` and `points` are whole numbers, `by` is provider, domain, tenant or source\n";
         return Response::text(StatusCode::BAD_REQUEST, text);

@@ -20,7 +20,7 @@ const TOLD: usize = 100;
 
 /// GET: `search` is a part of the name, in any case; `limit` how many of each kind.
 pub async fn search(shard: &Rc<Shard>, request: &Request) -> Response {
-    let Ok(limit) = request.query.number("limit") else {
+    let Ok(limit) = super::number(request, "limit") else {
         return Response::text(StatusCode::BAD_REQUEST, "`limit` is a whole number\n");
     };
     let limit = limit.map_or(TOLD, |limit| (limit as usize).min(TOLD_MAX));

@@ -1,7 +1,7 @@
 //! Suspend, bounce and their lists: an operator's order goes to every shard.
 
 use crate::control::ask;
-use crate::limits::HOLDS_MAX;
+use crate::limits::{HOLDS_MAX, ORDER_SECS_MAX};
 use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io::steady_millis;
 use ringmta_policy::MessageId;
@@ -12,6 +12,7 @@ use ringmta_shard::state::Shard;
 use serde::Deserialize;
 use serde_json::{json, Value};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// An order as it is posted. Unknown fields are refused, so that a misspelt one is not taken for
 /// a wider order than was meant.
@@ -172,22 +173,31 @@ fn held(shard: &Shard, message: Option<String>) -> Result<String, String> {
 }
 
 fn end(posted: &Posted, default: u64) -> Result<u64, String> {
+    // Also what counts for nothing has to be right.
+    let millis = match &posted.duration {
+        None => default,
+        Some(duration) => millis_of(duration).ok_or_else(|| {
+            format!("duration: {duration} is not a duration, such as \"10m\" or 600")
+        })?,
+    };
+    if millis > ORDER_SECS_MAX * 1000 {
+        return Err("duration: an order holds for 100 years at the most".into());
+    }
     if let Some(expires) = &posted.expires {
         return ringmta_policy::time::parse_rfc3339(expires)
             .map(|nanos| nanos / 1_000_000)
             .ok_or_else(|| format!("expires: {expires:?} is not an RFC 3339 time"));
     }
-    let millis = match &posted.duration {
-        None => default,
-        Some(Value::Number(number)) => (number.as_f64().unwrap_or(0.0) * 1000.0) as u64,
-        Some(Value::String(text)) => {
-            let parsed = ringmta_policy::parse_duration(text);
-            parsed.ok_or_else(|| format!("duration: {text:?} is not a duration"))?.as_millis()
-                as u64
-        }
-        Some(other) => return Err(format!("duration: {other} is not a duration")),
-    };
     Ok(steady_millis().saturating_add(millis))
+}
+
+fn millis_of(duration: &Value) -> Option<u64> {
+    let duration = match duration {
+        Value::Number(seconds) => Duration::try_from_secs_f64(seconds.as_f64()?).ok()?,
+        Value::String(text) => ringmta_policy::parse_duration(text)?,
+        _ => return None,
+    };
+    Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// GET: the orders in force.

@@ -8,6 +8,7 @@ use crate::control::auth;
 use crate::control::auth::Access;
 use crate::control::by_hand;
 use crate::control::endpoints::{self, Asked, Call};
+use crate::control::trace::Watched;
 use crate::control::{facts, find, hooks, openapi, process_wide, questions, reload, trace, why};
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use ringmta_accept::inject;
@@ -95,9 +96,6 @@ async fn admit(
 async fn handle(shard: &Rc<Shard>, mut request: Request) -> Response {
     let path = request.path.trim_end_matches('/').to_string();
     let caller = request.caller.take().unwrap_or_default();
-    if path.starts_with(console::PREFIX) {
-        return console::answer(shard, &request, &caller).await;
-    }
     match endpoints::find(request.method.as_str(), &path) {
         Asked::Call(call) => answer(shard, call, request, &caller).await,
         Asked::Methods(methods) => {
@@ -152,8 +150,15 @@ async fn answer(shard: &Rc<Shard>, call: Call, request: Request, caller: &AuthIn
         Call::InspectReady => questions::ready(shard, &request).await,
         Call::ReadyStates => questions::ready_states(shard, &request).await,
         Call::ResolvePath => questions::path(shard, &request).await,
-        Call::TraceServer => trace::open(shard, &request, false),
-        Call::TraceClient => trace::open(shard, &request, true),
+        Call::TraceServer => trace::open(shard, &request, Watched::Incoming),
+        Call::TraceClient => trace::open(shard, &request, Watched::Outgoing),
+        Call::Tail => trace::open(shard, &request, Watched::Records),
+        Call::ConsoleNow => console::now::now(shard, caller).await,
+        Call::ConsoleHistory => console::history_of(shard, &request),
+        Call::ConsoleAnswers => Response::json(&shard.process.console.history().answers()),
+        Call::ConsoleQueues => console::queues::search(shard, &request).await,
+        Call::ConsoleLogIn => console::login::log_in(shard, &request, caller),
+        Call::ConsoleLogOut => console::login::log_out(shard, &request),
         Call::Queues => Response::json(&ask::inspect(&shard.process, Inspect::Queues).await),
         Call::Why => why::ask::why(shard, &request).await,
         Call::Find => find::find(shard, &request).await,

@@ -3,6 +3,7 @@
 use crate::control::admin::{self, What};
 use crate::control::ask;
 use crate::control::moves;
+use crate::control::why::ask::did_you_mean;
 use crate::limits::ACT_ANSWER_SECS;
 use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io::steady_millis;
@@ -65,7 +66,15 @@ pub async fn try_now(shard: &Rc<Shard>, request: &Request) -> Response {
         Ok(Target::Header { .. }) => {
             wrong("message_id: only what is deleted is found by it".into())
         }
-        Ok(target) => answer(act(shard, Act::TryNow(target)).await, "waits for its time here"),
+        Ok(target) => {
+            answer(
+                shard,
+                meant.queue_name,
+                act(shard, Act::TryNow(target)).await,
+                "waits for its time here",
+            )
+            .await
+        }
         Err(why) => wrong(why),
     }
 }
@@ -95,7 +104,8 @@ pub async fn delete(shard: &Rc<Shard>, request: &Request, by: String) -> Respons
             suppress_logging: meant.suppress_logging,
         },
     };
-    answer(act(shard, Act::Delete(target, order)).await, "waits here")
+    answer(shard, meant.queue_name, act(shard, Act::Delete(target, order)).await, "waits here")
+        .await
 }
 
 /// POST `/api/admin/abort-ready-q-conn/v1`: ends a connection.
@@ -147,7 +157,14 @@ pub async fn release(shard: &Rc<Shard>, request: &Request) -> Response {
         .filter_map(|order| order["id"].as_str().map(String::from))
         .collect();
     if ids.is_empty() {
-        return Response::text(StatusCode::NOT_FOUND, "nothing of that name is held\n");
+        let hint = match &meant.queue_name {
+            Some(queue) => did_you_mean(shard, queue).await,
+            None => String::new(),
+        };
+        return Response::text(
+            StatusCode::NOT_FOUND,
+            format!("nothing of that name is held{hint}\n"),
+        );
     }
     for id in &ids {
         if let Err(refused) = admin::end_order(shard, what, id).await {
@@ -221,13 +238,26 @@ fn unanswered(silent: &[usize]) -> Response {
     Response::text(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
-fn answer((acted, silent): (Acted, Vec<usize>), none: &str) -> Response {
+/// `queue` is the queue that was named, if one was: of one that is not known the nearest is told.
+async fn answer(
+    shard: &Rc<Shard>,
+    queue: Option<String>,
+    (acted, silent): (Acted, Vec<usize>),
+    none: &str,
+) -> Response {
     if !silent.is_empty() {
         return unanswered(&silent);
     }
     let Acted { done, in_work, unseen } = acted;
     if done + in_work + unseen == 0 {
-        return Response::text(StatusCode::NOT_FOUND, format!("no such message {none}\n"));
+        let text = match queue {
+            Some(queue) => {
+                let hint = did_you_mean(shard, &queue).await;
+                format!("no message of queue `{queue}` {none}{hint}\n")
+            }
+            None => format!("no such message {none}\n"),
+        };
+        return Response::text(StatusCode::NOT_FOUND, text);
     }
     Response::json(&json!({"messages": done, "in_work": in_work, "not_looked_at": unseen}))
 }

@@ -84,6 +84,20 @@ pub enum Call {
     TraceServer,
     /// Sessions out, as they happen.
     TraceClient,
+    /// Records, as they happen.
+    Tail,
+    /// The engine at this moment, for the console.
+    ConsoleNow,
+    /// The console's plots.
+    ConsoleHistory,
+    /// What receivers say.
+    ConsoleAnswers,
+    /// Queues by a part of their name.
+    ConsoleQueues,
+    /// A browser's login.
+    ConsoleLogIn,
+    /// Its end.
+    ConsoleLogOut,
 }
 
 /// A field of a body, or a parameter of a query.
@@ -91,12 +105,24 @@ pub enum Call {
 pub struct Field {
     /// Its name.
     pub name: &'static str,
-    /// Its type: `string`, `boolean`, `integer`, `strings`, `map`, `duration`, `time`, `any`.
+    /// Its type: `string`, `name` (a string that is not empty), `id` (of a message), `boolean`, `integer`, `strings`, `map`,
+    /// `duration`, `time`, `recipients`, `content`, `object`; or of a few words: `about`, `by`, `dialect`.
     pub kind: &'static str,
-    /// It must be given.
-    pub required: bool,
+    /// Whether it must be given.
+    pub given: Given,
     /// What it says.
     pub doc: &'static str,
+}
+
+/// Whether a field must be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// It must.
+    Must,
+    /// It may.
+    May,
+    /// It, or one other that says so too, and not both.
+    OneOf,
 }
 
 /// One path and method.
@@ -119,11 +145,15 @@ pub struct Endpoint {
 }
 
 const fn must(name: &'static str, kind: &'static str, doc: &'static str) -> Field {
-    Field { name, kind, required: true, doc }
+    Field { name, kind, given: Given::Must, doc }
 }
 
 const fn may(name: &'static str, kind: &'static str, doc: &'static str) -> Field {
-    Field { name, kind, required: false, doc }
+    Field { name, kind, given: Given::May, doc }
+}
+
+const fn one_of(name: &'static str, kind: &'static str, doc: &'static str) -> Field {
+    Field { name, kind, given: Given::OneOf, doc }
 }
 
 const JSON: &str = "application/json";
@@ -141,11 +171,13 @@ const ROUTING: Field = may("routing_domain", "string", "Only queues with this ro
 const NAMES: Field = may("queue_names", "strings", "Only the queues with these names.");
 const QUIET: Field = may("suppress_logging", "boolean", "Make no records of it.");
 const ID: Field = must("id", "string", "Its id.");
-const QUEUE: Field = must("queue_name", "string", "Name of the queue.");
+const QUEUE: Field = must("queue_name", "name", "Name of the queue.");
+const MESSAGE: Field = must("id", "name", "The message's id.");
+const HOOK: Field = must("hook", "name", "The hook.");
 const PREFIX: Field = may("prefix", "string", "Only metrics whose name begins so.");
 const MEANT: [Field; 2] = [
-    may("id", "string", "A message."),
-    may("queue_name", "string", "A scheduled queue, in place of a message."),
+    one_of("id", "id", "A message."),
+    one_of("queue_name", "string", "A scheduled queue, in place of a message."),
 ];
 
 const NONE: &[Field] = &[];
@@ -167,13 +199,13 @@ endpoints! {
     "GET" "/api/check-liveness/v1" => Liveness, TEXT, query NONE, body NONE, "200 when the engine takes mail, 503 with the reason when it does not.";
     "POST" "/api/inject/v1" => Inject, JSON, query NONE, body &[
         must("envelope_sender", "string", "The envelope's sender; empty for the null sender."),
-        must("recipients", "any", "A list of `{email, name, substitutions, metadata}`."),
-        must("content", "any", "The whole message as a string, or the parts it is built of."),
-        may("substitutions", "map", "Values for templates, for all recipients."),
-        may("template_dialect", "string", "`Jinja`, `Handlebars` or `Static`."),
+        must("recipients", "recipients", "A list of `{email, name, substitutions, metadata}`."),
+        must("content", "content", "The whole message as a string, or the parts it is built of."),
+        may("substitutions", "object", "Values for templates, for all recipients."),
+        may("template_dialect", "dialect", "`Jinja`, `Handlebars` or `Static`."),
         may("deferred_spool", "boolean", "Answer before the message is on stable storage."),
         may("deferred_generation", "boolean", "Answer before the messages are made."),
-        may("trace_headers", "any", "Which trace headers are added.")
+        may("trace_headers", "object", "Which trace headers are added.")
     ], "Takes mail.";
     "GET" "/metrics" => Metrics, TEXT, query &[PREFIX], body NONE, "Metrics in Prometheus' text form.";
     "GET" "/metrics.json" => MetricsJson, JSON, query &[PREFIX], body NONE, "Metrics as JSON.";
@@ -188,13 +220,13 @@ endpoints! {
     "POST" "/api/admin/bounce/v1" => Bounce, JSON, query NONE, body &[REASON, CAMPAIGN, TENANT, DOMAIN, ROUTING, NAMES, DURATION, EXPIRES, QUIET], "Fails all mail of scheduled queues: what waits, and what comes while it is in force.";
     "DELETE" "/api/admin/bounce/v1" => Bounce, TEXT, query NONE, body &[ID], "Ends a bounce.";
     "GET" "/api/admin/hold/v1" => Hold, JSON, query NONE, body NONE, "Messages that are held one by one.";
-    "POST" "/api/admin/hold/v1" => Hold, JSON, query NONE, body &[must("message", "string", "The message's id."), REASON, DURATION, EXPIRES], "Holds one message: for a day unless it says otherwise.";
+    "POST" "/api/admin/hold/v1" => Hold, JSON, query NONE, body &[must("message", "id", "The message's id."), REASON, DURATION, EXPIRES], "Holds one message: for a day unless it says otherwise.";
     "DELETE" "/api/admin/hold/v1" => Hold, TEXT, query NONE, body &[ID], "Ends the hold with this order id.";
     "POST" "/api/admin/release/v1" => Release, JSON, query NONE, body &MEANT, "Ends the hold of a message, or the suspensions that name just this queue.";
     "POST" "/api/admin/try-now/v1" => TryNow, JSON, query NONE, body &MEANT, "What waits for its time is due now. What is held stays held.";
     "POST" "/api/admin/delete/v1" => Delete, JSON, query NONE, body &[
         MEANT[0], MEANT[1],
-        may("message_id", "string", "All messages with this header Message-ID, in place of a message."),
+        one_of("message_id", "string", "All messages with this header Message-ID, in place of a message."),
         may("domain", "string", "Look for the header among the mail to this domain only."),
         REASON, QUIET
     ], "Fails what waits now, each message with its record.";
@@ -214,21 +246,28 @@ endpoints! {
     "GET" "/api/admin/settings/v1" => Settings, JSON, query NONE, body NONE, "What operators have set over restarts: log filter and configuration epoch, with who and when.";
     "POST" "/api/admin/reload/v1" => Reload, TEXT, query NONE, body NONE, "Loads the policy anew on every shard, or on none.";
     "POST" "/api/admin/spool-compact/v1" => SpoolCompact, TEXT, query NONE, body &[must("name", "string", "Name of the spool.")], "Writes what is only in memory yet; segments are compacted by themselves.";
-    "GET" "/api/admin/inspect-message/v1" => InspectMessage, JSON, query &[ID, may("want_body", "boolean", "With the message itself.")], body NONE, "One message.";
+    "GET" "/api/admin/inspect-message/v1" => InspectMessage, JSON, query &[MESSAGE, may("want_body", "boolean", "With the message itself.")], body NONE, "One message.";
     "GET" "/api/admin/inspect-sched-q/v1" => InspectScheduled, JSON, query &[QUEUE, may("want_body", "boolean", "With the messages themselves."), may("limit", "integer", "Messages at the most.")], body NONE, "A scheduled queue and some of its messages.";
     "GET" "/api/admin/inspect-ready-q/v1" => InspectReady, JSON, query &[QUEUE, may("include_scheduled_queues", "boolean", "With the queues that feed it.")], body NONE, "A ready queue: hosts, state, connections, limits.";
     "GET" "/api/admin/ready-q-states/v1" => ReadyStates, JSON, query &[may("queues[]", "strings", "Only these ready queues.")], body NONE, "Which limits hold ready queues up.";
-    "GET" "/api/admin/resolve-egress-path/v1" => ResolvePath, JSON, query &[must("domain", "string", "The recipients' domain, or a queue's name."), may("source", "string", "The source; `unspecified` unless given.")], body NONE, "How mail to a domain would leave from a source.";
+    "GET" "/api/admin/resolve-egress-path/v1" => ResolvePath, JSON, query &[must("domain", "name", "The recipients' domain, or a queue's name."), may("source", "string", "The source; `unspecified` unless given.")], body NONE, "How mail to a domain would leave from a source.";
     "GET" "/api/admin/queues/v1" => Queues, JSON, query NONE, body NONE, "All queues with what waits in them, by shard.";
-    "GET" "/api/admin/why/v1" => Why, JSON, query &[must("name", "string", "A message's id, or the name of a queue, domain, site or source."), may("about", "string", "`message`, `queue`, `domain`, `site` or `source`.")], body NONE, "Why something is as it is, in words and as fields.";
-    "GET" "/api/admin/find/v1" => Find, JSON, query &[must("what", "string", "A message's id, an address, or a Message-ID in brackets."), may("since", "string", "How far back, such as `1d`."), may("limit", "integer", "Records at the most.")], body NONE, "Where a message is and what became of it: the queues' word, and the records in the log files.";
+    "GET" "/api/admin/why/v1" => Why, JSON, query &[must("name", "name", "A message's id, or the name of a queue, domain, site or source."), may("about", "about", "`message`, `queue`, `domain`, `site` or `source`.")], body NONE, "Why something is as it is, in words and as fields.";
+    "GET" "/api/admin/find/v1" => Find, JSON, query &[must("what", "name", "A message's id, an address, or a Message-ID in brackets."), may("since", "duration", "How far back, such as `1d`."), may("limit", "integer", "Records at the most.")], body NONE, "Where a message is and what became of it: the queues' word, and the records in the log files.";
     "GET" "/api/admin/hooks/v1" => Hooks, JSON, query NONE, body NONE, "Hooks, and what waits for them.";
-    "GET" "/api/admin/hooks/dead-letters/v1" => DeadLetters, JSON, query &[must("name", "string", "The hook."), may("limit", "integer", "Letters at the most.")], body NONE, "Dead letters of a hook, each with the reason.";
-    "POST" "/api/admin/hooks/replay/v1" => Replay, JSON, query NONE, body &[must("name", "string", "The hook."), may("ids", "strings", "Only these.")], "Sends dead letters again.";
+    "GET" "/api/admin/hooks/dead-letters/v1" => DeadLetters, JSON, query &[HOOK, may("limit", "integer", "Letters at the most.")], body NONE, "Dead letters of a hook, each with the reason.";
+    "POST" "/api/admin/hooks/replay/v1" => Replay, JSON, query NONE, body &[HOOK, may("ids", "strings", "Only these.")], "Sends dead letters again.";
     "GET" "/api/admin/self-check/v1" => SelfCheck, JSON, query NONE, body NONE, "Is each message in exactly one place, and every limit and route as it should be?";
     "GET" "/api/admin/memory/stats" => Memory, TEXT, query NONE, body NONE, "What is in memory, and against which budgets it counts.";
     "GET" "/api/admin/trace-smtp-server/v1" => TraceServer, JSON, query NONE, body NONE, "A websocket: after a first frame with a filter, sessions in as they happen.";
     "GET" "/api/admin/trace-smtp-client/v1" => TraceClient, JSON, query NONE, body NONE, "A websocket: after a first frame with a filter, sessions out as they happen.";
+    "GET" "/api/admin/tail/v1" => Tail, JSON, query NONE, body NONE, "A websocket: after a first frame with a filter (`type` a list; `id`, `sender`, `recipient`, `domain`, `queue`, `source`), records of events as they happen.";
+    "GET" "/api/console/now/v1" => ConsoleNow, JSON, query NONE, body NONE, "The engine at this moment, as the console shows it.";
+    "GET" "/api/console/history/v1" => ConsoleHistory, JSON, query &[may("seconds", "integer", "How far back."), may("points", "integer", "Points at the most."), may("by", "by", "Whose numbers are told one by one: `provider`, `domain`, `tenant` or `source`.")], body NONE, "What happened in the last hours, in steps of ten seconds or more.";
+    "GET" "/api/console/answers/v1" => ConsoleAnswers, JSON, query NONE, body NONE, "What receivers have said lately, like answers together, with counts.";
+    "GET" "/api/console/queues/v1" => ConsoleQueues, JSON, query &[may("search", "string", "A part of the name, in any case."), may("limit", "integer", "Queues of each kind at the most.")], body NONE, "Queues by a part of their name, those with the most mail first.";
+    "POST" "/api/console/session/v1" => ConsoleLogIn, JSON, query NONE, body NONE, "A session for whoever the credentials of this request are of: a browser has it as a cookie.";
+    "DELETE" "/api/console/session/v1" => ConsoleLogOut, JSON, query NONE, body NONE, "Ends the session of the cookie.";
     "GET" "/api/admin/task-dump" => TaskDump, TEXT, query NONE, body NONE, "What the tasks of each shard wait for.";
 }
 
@@ -282,6 +321,31 @@ mod tests {
                 one.path
             );
             assert!(one.doc.ends_with('.') || one.doc.ends_with('?'), "{}", one.doc);
+        }
+    }
+
+    /// The page has a row for each path, none for one that there is not, and names tests that exist.
+    #[test]
+    fn the_page_has_every_path_with_its_test() {
+        let page = include_str!("../../../policy/src/document/api.md");
+        for Endpoint { method, path, .. } in ENDPOINTS {
+            assert!(page.contains(&format!("| `{method} {path}` |")), "no row of {method} {path}");
+        }
+        let rows: Vec<Vec<&str>> = page
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .skip(2)
+            .map(|line| line.split('|').map(str::trim).collect())
+            .collect();
+        assert_eq!(rows.len(), ENDPOINTS.len());
+        let scenarios = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios");
+        for row in rows {
+            assert!(["same", "differs", "refused", "ours"].contains(&row[4]), "{row:?}");
+            for test in row[5].split(", ").map(|test| test.trim_matches('`')) {
+                let (module, name) = test.split_once("::").unwrap();
+                let text = std::fs::read_to_string(format!("{scenarios}/{module}.rs")).unwrap();
+                assert!(text.contains(&format!("#[test]\nfn {name}(")), "{test}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Facts about the machine and the process: `machine-info`, memory, what each shard's tasks wait for.
 
+use crate::control::at_millis;
 use ringmta_http::Response;
 use ringmta_io::{self as io, receiving, unix_nanos};
 use ringmta_shard::process::Process;
@@ -160,7 +161,7 @@ pub fn tasks_of(shard: &Rc<Shard>) -> Value {
     let passing: usize = scheduled.values().map(|queue| queue.passing.get()).sum();
     let injecting: usize = scheduled.values().map(|queue| queue.injecting.get()).sum();
     let next = queues.timers.borrow().next_due();
-    let due = next.map_or("nothing".into(), |due| rfc3339(due * 1_000_000));
+    let due = next.map_or("nothing".into(), at_millis);
     lines.push(format!("{passing} messages: throttle_insert_ready_queue is asked about them"));
     lines.push(format!("{injecting} messages: the policy is asked after they were accepted"));
     lines.push(format!(

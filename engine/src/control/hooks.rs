@@ -6,6 +6,7 @@ use ringmta_events::dead_letters;
 use ringmta_events::limits::HOOK_SHOWN_MAX;
 use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io as io;
+use ringmta_policy::options::suggest;
 use ringmta_shard::mesh::{Inspect, Letter};
 use ringmta_shard::state::Shard;
 use serde::Deserialize;
@@ -73,7 +74,10 @@ pub async fn show(shard: &Rc<Shard>, request: &Request) -> Response {
     if let Err(why) = known(shard, name) {
         return Response::text(StatusCode::NOT_FOUND, why + "\n");
     }
-    let most = request.query.number("limit").ok().flatten().unwrap_or(20) as usize;
+    let most = match request.query.number("limit") {
+        Ok(most) => most.unwrap_or(20) as usize,
+        Err(why) => return Response::text(StatusCode::BAD_REQUEST, why + "\n"),
+    };
     let dir = dead_letters_of(&shard.process.spool.meta, name);
     match io::blocking(move || dead_letters::look(&dir, most.min(HOOK_SHOWN_MAX))).await {
         Ok((count, letters)) => Response::json(&json!({"count": count, "letters": letters})),
@@ -86,7 +90,10 @@ fn known(shard: &Shard, name: &str) -> Result<(), String> {
     let names: Vec<&str> = shard.events.hooks().iter().map(|hook| hook.name.as_str()).collect();
     match names.contains(&name) {
         true => Ok(()),
-        false => Err(format!("no hook is called `{name}`; there are: {}", names.join(", "))),
+        false if names.is_empty() => {
+            Err(format!("no hook is called `{name}`: the policy has none"))
+        }
+        false => Err(suggest::unknown("hook", name, names.into_iter())),
     }
 }
 

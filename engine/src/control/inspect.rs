@@ -1,6 +1,7 @@
 //! Answers to "why is this here": messages, scheduled queues, ready queues of one shard.
 
 use crate::console;
+use crate::control::at_millis;
 use crate::control::order_view::order_json;
 use crate::control::why::message::Place;
 use crate::control::{facts, hooks, ready_view, why};
@@ -71,7 +72,7 @@ async fn scheduled(shard: &Shard, name: &str, most: usize, want_body: bool) -> V
         "queue_config": queue.config().shown().to_json(),
         "set_by": queue.made.borrow().of("protocol"),
         "ready_queues": ready_names(&queue),
-        "suspended_until": suspended.map(|held| rfc3339(held.until_millis * 1_000_000)),
+        "suspended_until": suspended.map(|held| at_millis(held.until_millis)),
         "last_trouble": *queue.last_trouble.borrow(),
         "delayed_metric": 0,
         "now": rfc3339(unix_nanos()),
@@ -130,7 +131,7 @@ fn facts_json((id, at, attempts): (MessageId, Kept, u16), due_millis: Option<u64
         "id": id.to_string(),
         "attempts": attempts,
         "created": rfc3339(id.created_unix_nanos()),
-        "due": due_millis.map(|due| rfc3339(due * 1_000_000)),
+        "due": due_millis.map(at_millis),
         "bytes": at.bytes(),
     })
 }
@@ -180,7 +181,7 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
     known["last_trouble"] = queue.last_trouble.borrow().clone().into();
     known["shard"] = shard.index.into();
     if let Some(held) = shard.queues.orders.suspended(&queue.name, &queue.parts, steady_millis()) {
-        known["suspended_until"] = rfc3339(held.until_millis * 1_000_000).into();
+        known["suspended_until"] = at_millis(held.until_millis).into();
     }
     match places::load(shard, at, id).await {
         Ok(message) => {

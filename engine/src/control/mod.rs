@@ -30,3 +30,20 @@ pub mod reload;
 pub mod settings;
 pub mod trace;
 pub mod why;
+
+/// Unix milliseconds as answers tell them. What lies beyond all that nanoseconds can say is told as the last of them: an
+/// order or a lifetime may be for ever.
+pub(crate) fn at_millis(millis: u64) -> String {
+    ringmta_smtp::dates::rfc3339(millis.saturating_mul(1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn for_ever_is_told() {
+        assert_eq!(at_millis(1_795_359_769_000), "2026-11-22T15:02:49.000000000Z");
+        assert!(at_millis(u64::MAX).starts_with("2554-"));
+    }
+}

@@ -1,26 +1,49 @@
 //! The OpenAPI 3.1 document, made of the table of paths, and a page that shows it without any other resource.
 
-use crate::control::endpoints::{Endpoint, Field, ENDPOINTS};
+use crate::control::endpoints::{Endpoint, Field, Given, ENDPOINTS};
+use crate::limits::ORDER_SECS_MAX;
 use ringmta_http::page::Page;
 use ringmta_http::Response;
 use serde_json::{json, Map, Value};
 
+/// Numbers with units, added up; a bare number is seconds.
+const DURATION: &str =
+    "^([0-9]{1,6}|([0-9]{1,6} ?(ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?) ?)+)$";
+
 fn schema(kind: &str) -> Value {
     match kind {
         "boolean" => json!({"type": "boolean"}),
-        "integer" => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+        "integer" => json!({"type": "integer", "minimum": 0, "maximum": u64::MAX}),
         "strings" => json!({"type": "array", "items": {"type": "string"}}),
         "map" => json!({"type": "object", "additionalProperties": {"type": "string"}}),
-        "duration" => json!({"type": ["string", "number"], "examples": ["10m", 600]}),
+        "duration" => json!({
+            "type": ["string", "number"], "minimum": 0, "maximum": ORDER_SECS_MAX, "pattern": DURATION,
+            "examples": ["10m", 600],
+        }),
         "time" => json!({"type": "string", "format": "date-time"}),
-        "any" => json!({}),
+        "name" => json!({"type": "string", "minLength": 1}),
+        "id" => json!({"type": "string", "pattern": "^[0-9a-f]{32}$"}),
+        "object" => json!({"type": "object"}),
+        "dialect" => json!({"type": "string", "enum": ["Jinja", "Handlebars", "Static"]}),
+        "by" => json!({"type": "string", "enum": ["provider", "domain", "tenant", "source"]}),
+        "about" => {
+            json!({"type": "string", "enum": ["message", "queue", "domain", "site", "source"]})
+        }
+        "recipients" => json!({"type": "array", "items": {
+            "type": "object", "required": ["email"], "additionalProperties": false,
+            "properties": {
+                "email": {"type": "string"}, "name": {"type": ["string", "null"]},
+                "substitutions": {"type": "object"}, "metadata": {"type": "object"},
+            },
+        }}),
+        "content" => json!({"type": ["string", "object"]}),
         _ => json!({"type": "string"}),
     }
 }
 
 fn parameter(field: &Field) -> Value {
     json!({
-        "name": field.name, "in": "query", "required": field.required,
+        "name": field.name, "in": "query", "required": field.given == Given::Must,
         "description": field.doc, "schema": schema(field.kind),
     })
 }
@@ -31,19 +54,36 @@ fn body(fields: &[Field]) -> Value {
         let mut told = schema(field.kind);
         told["description"] = field.doc.into();
         // What need not be given may be null as well.
-        if let (false, Some(kind)) = (field.required, told["type"].as_str().map(String::from)) {
-            if kind != "boolean" && kind != "array" {
-                told["type"] = json!([kind, "null"]);
+        if field.given != Given::Must && matches!(field.kind, "string" | "id" | "time" | "duration")
+        {
+            let mut kinds = vec![json!("null")];
+            match &told["type"] {
+                Value::Array(some) => kinds.extend(some.iter().cloned()),
+                one => kinds.push(one.clone()),
             }
+            told["type"] = kinds.into();
         }
         properties.insert(field.name.into(), told);
     }
     let required: Vec<&str> =
-        fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let schema = json!({
+        fields.iter().filter(|field| field.given == Given::Must).map(|field| field.name).collect();
+    let mut schema = json!({
         "type": "object", "properties": properties, "required": required, "additionalProperties": false,
     });
+    let group: Vec<&str> =
+        fields.iter().filter(|field| field.given == Given::OneOf).map(|field| field.name).collect();
+    if !group.is_empty() {
+        schema["oneOf"] = group.iter().map(|name| only(name, &group)).collect();
+    }
     json!({"required": true, "content": {"application/json": {"schema": schema}}})
+}
+
+/// A body that has this one of a group of fields.
+fn only(name: &str, group: &[&str]) -> Value {
+    let kind = |other: &&str| if *other == name { "string" } else { "null" };
+    let properties: Map<String, Value> =
+        group.iter().map(|other| (other.to_string(), json!({"type": kind(other)}))).collect();
+    json!({"required": [name], "properties": properties})
 }
 
 fn operation(endpoint: &Endpoint) -> Value {
@@ -105,7 +145,11 @@ fn escaped(text: &str) -> String {
 
 fn rows(fields: &[Field]) -> String {
     let row = |field: &Field| {
-        let must = if field.required { "required" } else { "" };
+        let must = match field.given {
+            Given::Must => "required",
+            Given::OneOf => "one of these",
+            Given::May => "",
+        };
         let (name, kind, doc) = (escaped(field.name), escaped(field.kind), escaped(field.doc));
         format!("<tr><td><code>{name}</code></td><td>{kind}</td><td>{must}</td><td>{doc}</td></tr>")
     };
@@ -146,7 +190,7 @@ mod tests {
         for endpoint in ENDPOINTS {
             let told = &document["paths"][endpoint.path][endpoint.method.to_lowercase()];
             assert_eq!(told["summary"], endpoint.doc);
-            for field in endpoint.body.iter().filter(|field| field.required) {
+            for field in endpoint.body.iter().filter(|field| field.given == Given::Must) {
                 let required =
                     &told["requestBody"]["content"]["application/json"]["schema"]["required"];
                 assert!(required.as_array().unwrap().contains(&json!(field.name)), "{told}");

@@ -1,19 +1,19 @@
 //! An operator's order as lists tell it.
 
+use crate::control::at_millis;
 use ringmta_io::steady_millis;
 use ringmta_queue::orders::{About, Order};
 use ringmta_shard::state::Shard;
-use ringmta_smtp::dates::rfc3339;
 use serde_json::{json, Value};
 
 /// An order as lists tell it, and of which kind it is.
 pub fn order_json(shard: &Shard, order: &Order) -> Value {
     let left = order.until_millis.saturating_sub(steady_millis());
     let duration = ringmta_policy::format_duration(std::time::Duration::from_millis(left));
-    let expires = rfc3339(order.until_millis * 1_000_000);
+    let expires = at_millis(order.until_millis);
     let mut base = json!({"id": order.id, "reason": order.reason, "duration": duration});
     if order.placed_millis > 0 {
-        base["created"] = rfc3339(order.placed_millis * 1_000_000).into();
+        base["created"] = at_millis(order.placed_millis).into();
         base["created_by"] = order.by.as_str().into();
     }
     let (kind, more) = match &order.about {

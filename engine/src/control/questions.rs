@@ -1,5 +1,6 @@
 //! Questions about messages and queues as they come over HTTP: the shards' answers put together.
 
+use crate::control::why::ask::did_you_mean;
 use crate::control::{ask, ready_view};
 use crate::limits::LIST_MAX;
 use ringmta_http::{Request, Response, StatusCode};
@@ -61,7 +62,7 @@ pub async fn scheduled(shard: &Rc<Shard>, request: &Request) -> Response {
     };
     let question = Inspect::Scheduled(name.clone(), most, want_body);
     let mut answers = ask::inspect(&shard.process, question).await.into_iter();
-    let Some(mut sum) = answers.next() else { return no_queue(&name) };
+    let Some(mut sum) = answers.next() else { return no_queue(shard, &name).await };
     for other in answers {
         let more = other["messages"].as_array().cloned().unwrap_or_default();
         if let Some(messages) = sum["messages"].as_array_mut() {
@@ -79,8 +80,9 @@ pub async fn scheduled(shard: &Rc<Shard>, request: &Request) -> Response {
     Response::json(&sum)
 }
 
-fn no_queue(name: &str) -> Response {
-    let text = format!("Error: no such queue {name} (no queue called {name})\n");
+async fn no_queue(shard: &Rc<Shard>, name: &str) -> Response {
+    let hint = did_you_mean(shard, name).await;
+    let text = format!("Error: no such queue {name} (no queue called {name}{hint})\n");
     Response::text(StatusCode::NOT_FOUND, text)
 }
 
@@ -95,7 +97,8 @@ pub async fn ready(shard: &Rc<Shard>, request: &Request) -> Response {
     let question = Inspect::Ready(name.clone(), with_scheduled);
     let mut answers = ask::inspect(&shard.process, question).await.into_iter();
     let Some(mut sum) = answers.next() else {
-        let text = format!("Error: no such ready queue {name}\n");
+        let hint = did_you_mean(shard, &name).await;
+        let text = format!("Error: no such ready queue {name}{hint}\n");
         return Response::text(StatusCode::NOT_FOUND, text);
     };
     answers.for_each(|other| ready_view::merge(&mut sum, &other));

@@ -1,5 +1,6 @@
 //! Ready queues as KumoMTA's clients read them: one in full, and which states apply to all of them.
 
+use crate::control::at_millis;
 use crate::control::order_view::order_json;
 use crate::control::why::reasons::{limit, wall};
 use crate::limits::LIST_MAX;
@@ -117,7 +118,7 @@ fn limited(queue: &ReadyQueue) -> Value {
 }
 
 fn state_json(reason: &Value, since: u64) -> Value {
-    json!({"context": reason["text"], "since": rfc3339(wall(since) * 1_000_000)})
+    json!({"context": reason["text"], "since": at_millis(wall(since))})
 }
 
 /// The hosts of a plan by preference; nothing where the policy has given them.

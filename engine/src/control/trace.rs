@@ -1,14 +1,17 @@
-//! `trace-smtp-server` and `trace-smtp-client`: a websocket whose first frame is a filter, and then sessions of all shards as
-//! they happen. A viewer that does not read is dropped, never waited for.
+//! `trace-smtp-server`, `trace-smtp-client` and `tail`: a websocket whose first frame is a filter, and then sessions, or
+//! records, of all shards as they happen. A viewer that does not read is dropped, never waited for.
 
 use crate::limits::{
     TRACE_FILTER_BYTES, TRACE_FILTER_SECS, TRACE_PING_SECS, TRACE_VIEWERS_MAX, TRACE_WRITE_SECS,
 };
+use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use async_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use async_tungstenite::tungstenite::{Error, Message};
 use async_tungstenite::WebSocketStream;
 use futures::future::{select, Either};
 use futures::StreamExt;
+use ringmta_events::watch::{Frames, Reader, RecordFilter};
 use ringmta_http::{websocket, Request, Response, StatusCode, Upgraded};
 use ringmta_io::{deadline, Conn};
 use ringmta_policy::CidrSet;
@@ -29,7 +32,57 @@ const PING: Duration = Duration::from_secs(TRACE_PING_SECS);
 /// Viewers of the process.
 static VIEWERS: AtomicUsize = AtomicUsize::new(0);
 
-/// The first frame. An address set is a list of addresses and networks.
+/// What is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    /// Sessions in.
+    Incoming,
+    /// Sessions out.
+    Outgoing,
+    /// Records of events.
+    Records,
+}
+
+/// Somebody who watches.
+enum Watcher {
+    Sessions(Arc<Viewer>),
+    Records(Arc<Reader>),
+}
+
+impl Watcher {
+    /// By the filter in the first frame.
+    fn new(watched: Watched, text: &str) -> Result<Watcher, String> {
+        if watched == Watched::Records {
+            return RecordFilter::parse(text).map(Reader::new).map(Watcher::Records);
+        }
+        let asked = serde_json::from_str::<Asked>(text).map_err(|error| error.to_string())?;
+        let filter = asked.filter(watched == Watched::Outgoing)?;
+        Ok(Watcher::Sessions(Viewer::new(filter)))
+    }
+
+    fn frames(&self) -> &Frames {
+        match self {
+            Watcher::Sessions(viewer) => &viewer.frames,
+            Watcher::Records(reader) => &reader.frames,
+        }
+    }
+
+    fn letter(&self) -> Letter {
+        match self {
+            Watcher::Sessions(viewer) => Letter::Watch(viewer.clone()),
+            Watcher::Records(reader) => Letter::Read(reader.clone()),
+        }
+    }
+}
+
+/// Whatever ends the websocket, nothing more is kept for it.
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.frames().end();
+    }
+}
+
+/// The first frame of those who watch sessions. An address set is a list of addresses and networks.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Asked {
@@ -97,17 +150,8 @@ impl Drop for Counted {
     }
 }
 
-/// Ends a viewer with whatever it was for.
-struct Watching(Arc<Viewer>);
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
 /// Answers the request that opens the websocket.
-pub fn open(shard: &Rc<Shard>, request: &Request, outgoing: bool) -> Response {
+pub fn open(shard: &Rc<Shard>, request: &Request, watched: Watched) -> Response {
     let Some(counted) = Counted::new() else {
         let text = format!("{TRACE_VIEWERS_MAX} others watch already\n");
         return Response::text(StatusCode::SERVICE_UNAVAILABLE, text);
@@ -115,27 +159,29 @@ pub fn open(shard: &Rc<Shard>, request: &Request, outgoing: bool) -> Response {
     let process = shard.process.clone();
     websocket::open(request, StatusCode::BAD_REQUEST, move |upgraded| async move {
         let _counted = counted;
-        if let Err(error) = talk(upgraded, &process, outgoing).await {
-            tracing::debug!("a viewer of sessions has gone: {error}");
+        if let Err(error) = talk(upgraded, &process, watched).await {
+            tracing::debug!("a viewer has gone: {error}");
         }
     })
 }
 
 type Socket = WebSocketStream<Conn>;
 
-async fn talk(upgraded: Upgraded, process: &Process, outgoing: bool) -> Result<(), Error> {
+async fn talk(upgraded: Upgraded, process: &Process, watched: Watched) -> Result<(), Error> {
     let config = WebSocketConfig::default()
         .max_message_size(Some(TRACE_FILTER_BYTES))
         .max_frame_size(Some(TRACE_FILTER_BYTES));
     let (early, role) = (upgraded.early.to_vec(), Role::Server);
     let mut socket: Socket =
         WebSocketStream::from_partially_read(upgraded.conn, early, role, Some(config)).await;
-    let Some(filter) = filter(&mut socket, outgoing).await? else {
-        return deadline(WRITE, socket.close(None)).await.unwrap_or(Ok(()));
+    let watcher = match first(&mut socket).await?.and_then(|text| Watcher::new(watched, &text)) {
+        Ok(watcher) => watcher,
+        Err(why) => {
+            return close(&mut socket, CloseCode::Policy, &format!("no filter: {why}")).await
+        }
     };
-    let watching = Watching(Viewer::new(filter));
     for inbox in &process.inboxes {
-        if inbox.send(Letter::Watch(watching.0.clone())).is_err() {
+        if inbox.send(watcher.letter()).is_err() {
             tracing::warn!("a shard is too busy to be watched");
         }
     }
@@ -147,7 +193,7 @@ async fn talk(upgraded: Upgraded, process: &Process, outgoing: bool) -> Result<(
             }
         };
         let turn = {
-            let (heard, frame) = (pin!(heard), pin!(watching.0.next()));
+            let (heard, frame) = (pin!(heard), pin!(watcher.frames().next()));
             match deadline(PING, select(heard, frame)).await {
                 Ok(Either::Left((true, _))) => Turn::Heard,
                 Ok(Either::Left((false, _))) => Turn::Gone,
@@ -160,7 +206,7 @@ async fn talk(upgraded: Upgraded, process: &Process, outgoing: bool) -> Result<(
             Turn::Heard => {}
             Turn::Gone => return Ok(()),
             Turn::Frame(frame) => send(&mut socket, Message::text(frame)).await?,
-            Turn::TooSlow => return deadline(WRITE, socket.close(None)).await.unwrap_or(Ok(())),
+            Turn::TooSlow => return close(&mut socket, CloseCode::Again, TOO_SLOW).await,
             Turn::Silence => send(&mut socket, Message::Ping(Default::default())).await?,
         }
     }
@@ -174,22 +220,27 @@ enum Turn {
     Silence,
 }
 
-/// The filter in the first frame; none when it is no filter.
-async fn filter(socket: &mut Socket, outgoing: bool) -> Result<Option<Filter>, Error> {
-    let first = deadline(Duration::from_secs(TRACE_FILTER_SECS), socket.next()).await;
-    let text = match first {
-        Ok(Some(Ok(Message::Text(text)))) => text.to_string(),
-        Ok(Some(Err(error))) => return Err(error),
-        _ => return Ok(None),
-    };
-    let asked = serde_json::from_str::<Asked>(&text).map_err(|error| error.to_string());
-    match asked.and_then(|asked| asked.filter(outgoing)) {
-        Ok(filter) => Ok(Some(filter)),
-        Err(why) => {
-            tracing::info!("a viewer of sessions sent no filter: {why}");
-            Ok(None)
-        }
+const TOO_SLOW: &str = "more happened than was read here: narrow the filter, or read faster";
+
+/// The first frame, which is to be a filter.
+async fn first(socket: &mut Socket) -> Result<Result<String, String>, Error> {
+    match deadline(Duration::from_secs(TRACE_FILTER_SECS), socket.next()).await {
+        Ok(Some(Ok(Message::Text(text)))) => Ok(Ok(text.to_string())),
+        Ok(Some(Err(error))) => Err(error),
+        Ok(_) => Ok(Err("the first frame is to be a text".into())),
+        Err(_) => Ok(Err(format!("none came within {TRACE_FILTER_SECS} seconds"))),
     }
+}
+
+/// Ends it and says why; RFC 6455 leaves 123 bytes for that.
+async fn close(socket: &mut Socket, code: CloseCode, why: &str) -> Result<(), Error> {
+    const REASON_BYTES: usize = 123;
+    let mut end = why.len().min(REASON_BYTES);
+    while !why.is_char_boundary(end) {
+        end -= 1;
+    }
+    let frame = CloseFrame { code, reason: why[..end].to_string().into() };
+    deadline(WRITE, socket.close(Some(frame))).await.unwrap_or(Ok(()))
 }
 
 async fn send(socket: &mut Socket, message: Message) -> Result<(), Error> {

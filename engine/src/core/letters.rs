@@ -51,6 +51,7 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
             let _ = answer.send(control::orders::cancel(shard, &id));
         }
         Letter::Watch(viewer) => shard.trace.watch(viewer),
+        Letter::Read(reader) => shard.events.watch(reader),
         Letter::Act(act, answer) => {
             let shard = shard.clone();
             io::spawn(async move {

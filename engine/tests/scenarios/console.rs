@@ -158,4 +158,5 @@ fn queues_are_found_by_a_part_of_their_name() {
     assert_eq!((all.len(), &*all[0].0), (3, "beta.test"), "most mail first");
     assert_eq!(names("nothing"), []);
     engine.get("/api/console/queues/v1?limit=many").expect(400);
+    engine.get("/api/console/queues/v1?limit=").expect(400);
 }

@@ -1,7 +1,7 @@
 //! `ringmta ctl` as an operator types it.
 
-use crate::support::{message, Engine, Site};
-use serde_json::Value;
+use crate::support::{message, wait, Engine, Site};
+use serde_json::{json, Value};
 use std::process::Command;
 
 /// Exit code, standard output, standard error.
@@ -64,4 +64,101 @@ fn who_asks_is_told_by_a_file() {
     assert_ne!(ctl(&engine, &["--user", "ops:guess", "queues"]).0, 0);
     let (_, _, said) = ctl(&engine, &["--user", "ops", "queues"]);
     assert!(said.contains("--user NAME needs --password-file FILE"), "{said}");
+}
+
+#[test]
+fn tables_are_sorted_by_a_column() {
+    let engine = Site::to("127.0.0.1:1".parse().unwrap()).start(2);
+    for (domain, count) in [("b.test", 1), ("a.test", 3), ("c.test", 2)] {
+        for _ in 0..count {
+            engine.accept("a@src.test", &[&format!("u@{domain}")], &message("waits"));
+        }
+    }
+    let names = |args: &[&str]| -> Vec<String> {
+        let (code, text, said) = ctl(&engine, args);
+        assert_eq!(code, 0, "{said}");
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| name.ends_with(".test")).map(String::from).collect()
+    };
+    assert_eq!(names(&["queues"]), ["a.test", "c.test", "b.test"]);
+    assert_eq!(names(&["queues", "--sort", "queue"]), ["a.test", "b.test", "c.test"]);
+    assert_eq!(
+        names(&["queues", "--sort", "Messages", "--reverse"]),
+        ["b.test", "c.test", "a.test"]
+    );
+    for duration in ["2h", "3d", "10m"] {
+        let domain = format!("{duration}.test");
+        let args = ["suspend", "--domain", &domain, "--reason", "r", "--duration", duration];
+        assert_eq!(ctl(&engine, &args).0, 0);
+    }
+    let (_, text, _) = ctl(&engine, &["orders", "--sort", "still"]);
+    let about: Vec<&str> =
+        text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(2)).collect();
+    assert_eq!(about, ["3d.test", "2h.test", "10m.test"], "{text}");
+    let (code, _, said) = ctl(&engine, &["queues", "--sort", "mesages"]);
+    assert!(code == 1 && said.contains("did you mean `messages`?"), "{said}");
+    let (_, _, said) = ctl(&engine, &["top", "--sort", "delivred/s"]);
+    assert!(said.contains("did you mean `delivered/s`?"), "{said}");
+    let (_, _, said) = ctl(&engine, &["machine", "--sort", "name"]);
+    assert!(said.contains("--sort: this command prints no table"), "{said}");
+    let (code, _, said) = ctl(&engine, &["queues", "--sort", "queue", "--json"]);
+    assert!(code == 2 && said.contains("cannot be used with"), "{said}");
+}
+
+#[test]
+fn a_message_is_held_and_released() {
+    let engine = Site::to("127.0.0.1:1".parse().unwrap()).start(2);
+    let id = engine.accept("a@src.test", &["u@dst.test"], &message("waits")).remove(0);
+    let hold = || {
+        assert_eq!(ctl(&engine, &["hold", &id, "--reason", "a look"]).0, 0);
+        let held = engine.get("/api/admin/hold/v1").expect(200).json();
+        assert_eq!((&held[0]["message"], &held[0]["reason"]), (&json!(id), &json!("a look")));
+        held[0]["id"].as_str().unwrap().to_string()
+    };
+    hold();
+    assert!(ctl(&engine, &["orders"]).1.contains(&format!("message {id}")));
+    assert_eq!(ctl(&engine, &["release", &id]).0, 0);
+    assert_eq!(ctl(&engine, &["orders"]).1, "no orders\n");
+    let order = hold();
+    assert_eq!(ctl(&engine, &["cancel", &order]).0, 0);
+    assert_eq!(ctl(&engine, &["orders"]).1, "no orders\n");
+    wait("the message to wait", || {
+        ctl(&engine, &["delete", &id, "--reason", "of no use"]).1.contains("\"messages\": 1")
+    });
+    engine.wait_empty();
+}
+
+#[test]
+fn what_is_wrong_gets_the_nearest() {
+    let engine = Site::to("127.0.0.1:1".parse().unwrap()).start(2);
+    engine.accept("a@src.test", &["u@dst.test"], &message("waits"));
+    let says = |args: &[&str], code: i32, words: &[&str]| {
+        let (is, _, said) = ctl(&engine, args);
+        assert_eq!(is, code, "{args:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{args:?}: {said}");
+        }
+    };
+    says(&["quues"], 2, &["unrecognized subcommand 'quues'", "'queues'"]);
+    says(&["queues", "--jsn"], 2, &["unexpected argument '--jsn'", "'--json'"]);
+    says(&["tail", "--live", "--type", "Delivry"], 2, &["'Delivry'", "'Delivery'"]);
+    says(&["why", "dst.tset"], 1, &["404", "did you mean `dst.test`?"]);
+    says(&["why", "x", "--as", "mesage"], 2, &["'message'"]);
+    says(&["queue", "dst.tes"], 1, &["no queue called dst.tes; did you mean `dst.test`?"]);
+    says(&["try-now", "dts.test"], 1, &["queue `dts.test`", "did you mean `dst.test`?"]);
+    says(&["delete", "dst.tst", "--reason", "r"], 1, &["did you mean `dst.test`?"]);
+    says(&["spool-compact", "mta"], 1, &["no spool named 'mta'", "did you mean `meta`?"]);
+    says(&["suspend", "--reason", "r"], 1, &["that is every queue", "--everything"]);
+    let soon = ["suspend", "--domain", "x.test", "--reason", "r", "--duration", "soon"];
+    says(&soon, 1, &["422", "duration: \"soon\" is not a duration, such as \"10m\" or 600"]);
+    says(&["find", "x", "--since", "soon"], 1, &["400", "since: \"soon\" is not a duration"]);
+    let args = ["suspend", "--domain", "x.test", "--reason", "r"];
+    let (_, text, _) = ctl(&engine, &args);
+    let id = serde_json::from_str::<Value>(&text).unwrap()["id"].as_str().unwrap().to_string();
+    let wrong = &id[..id.len() - 1];
+    says(&["cancel", wrong], 1, &["is in force", &format!("did you mean {id}?")]);
+    says(&["cancel", "nothing"], 1, &["no order nothing is in force"]);
+    let id = "0123456789abcdef0123456789abcdef";
+    says(&["message", id], 1, &["it was never here, or it has left"]);
+    says(&["try-now", id], 1, &["no such message waits for its time here"]);
 }

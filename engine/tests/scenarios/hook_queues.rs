@@ -246,7 +246,7 @@ fn dead_letters_are_sent_again_with_the_id_they_had() {
     wait("that one", || ids_given(&receiver) == BTreeSet::from([one.clone()]));
     wait_letters(&engine, 3);
     let (ok, said) = run(&["--endpoint", &endpoint, "replay", "hw"]);
-    assert!(!ok && said.contains("no hook is called `hw`"), "{said}");
+    assert!(!ok && said.contains("did you mean `wh`?"), "{said}");
     // Files are left alone while it runs; then the rest by them, and the next start tells it.
     let dir = site.dir().join("spool");
     let (meta, data) = (dir.join("meta"), dir.join("data"));

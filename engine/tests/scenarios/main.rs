@@ -65,3 +65,4 @@ mod validate;
 mod webhooks;
 mod why;
 mod wordings;
+mod wrong_input;

@@ -3,8 +3,9 @@
 use crate::support::{message, wait, Engine, Sink, Site};
 use base64::Engine as _;
 use serde_json::{json, Value};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -44,9 +45,13 @@ fn read_frame(stream: &mut TcpStream) -> Option<(u8, Vec<u8>)> {
 }
 
 fn open(engine: &Engine, which: &str) -> TcpStream {
+    let path = match which {
+        "records" => "tail".to_string(),
+        which => format!("trace-smtp-{which}"),
+    };
     let mut stream = TcpStream::connect(engine.http).unwrap();
     let request = format!(
-        "GET /api/admin/trace-smtp-{which}/v1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET /api/admin/{path}/v1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).unwrap();
@@ -187,15 +192,63 @@ fn no_filter_and_no_websocket() {
     let engine = Site::new().start(1);
     let text = engine.get("/api/admin/trace-smtp-server/v1").expect(400).text();
     assert!(text.contains("Connection header did not include 'upgrade'"), "{text}");
-    for filter in ["nonsense", "{\"source_addr\":[\"x\"]}"] {
-        let mut stream = open(&engine, "server");
+    for (which, filter, words) in [
+        ("server", "nonsense", "no filter: expected ident at line 1 column 2"),
+        ("client", "{\"source_addr\":[\"x\"]}", "no filter: invalid value: string \"x\""),
+        ("records", "{\"sendr\":\"x\"}", "no filter: unknown field `sendr`"),
+        ("records", "{\"type\":[\"Delivry\"]}", "no filter: unknown type `Delivry`"),
+    ] {
+        let mut stream = open(&engine, which);
         send(&mut stream, filter);
-        let mut kind = 0;
-        while let Some((seen, _)) = read_frame(&mut stream) {
-            kind = seen;
-        }
+        let (kind, text) = read_frame(&mut stream).unwrap();
         assert_eq!(kind, 8, "closed");
+        let (code, why) =
+            (u16::from_be_bytes([text[0], text[1]]), String::from_utf8_lossy(&text[2..]));
+        assert_eq!(code, 1008);
+        assert!(why.contains(words), "{why}");
     }
+}
+
+#[test]
+fn records_as_they_happen() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.logs.clear();
+    let engine = site.start(2);
+    let filter = json!({"type": ["delivery"], "domain": "SEEN.test"});
+    let viewer = Viewer::watch(&engine, "records", &filter);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+    command.args(["ctl", "--endpoint", &engine.url(""), "tail", "--live", "--domain", "seen.test"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let (kept, out) = (lines.clone(), BufReader::new(child.stdout.take().unwrap()));
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            kept.lock().unwrap().push(line);
+        }
+    });
+    // They begin to see with the letters to all shards.
+    wait("the first records", || {
+        engine.accept("a@src.test", &["u@seen.test"], &message("first"));
+        !viewer.frames().is_empty() && !lines.lock().unwrap().is_empty()
+    });
+    engine.accept("a@src.test", &["u@other.test"], &message("other"));
+    engine.accept("a@src.test", &["last@seen.test"], &message("last"));
+    let is_last = |frame: &Value| frame["recipient"] == "last@seen.test";
+    wait("the last", || {
+        let text = lines.lock().unwrap().join("\n");
+        viewer.frames().iter().any(is_last)
+            && text
+                .lines()
+                .any(|line| line.contains("Reception") && line.contains("last@seen.test"))
+            && text.lines().any(|line| line.contains("Delivery") && line.contains("last@seen.test"))
+    });
+    let all = viewer.frames();
+    assert!(all.iter().all(|frame| frame["type"] == "Delivery"), "{all:?}");
+    assert!(all.iter().all(|frame| frame["recipient"] != "u@other.test"), "{all:?}");
+    assert!(!lines.lock().unwrap().join("\n").contains("other.test"));
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -80,12 +80,19 @@ impl Api {
         })?;
         let status = response.status();
         let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
+        match status.is_success() {
+            true => Ok(text),
+            false => Err(self.refused(status, &text)),
+        }
+    }
+
+    /// What to say of an answer that is no success.
+    pub fn refused(&self, status: ureq::http::StatusCode, text: &str) -> String {
         match status.as_u16() {
-            200..300 => Ok(text),
-            401 if self.authorization.is_none() => Err(format!(
+            401 if self.authorization.is_none() => format!(
                 "{status}: the engine wants to know who asks: --user and --password-file, or --token-file"
-            )),
-            _ => Err(format!("{status}: {}", text.trim_end())),
+            ),
+            _ => format!("{status}: {}", text.trim_end()),
         }
     }
 }

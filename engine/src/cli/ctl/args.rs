@@ -1,7 +1,9 @@
 //! What may be written behind `ringmta ctl`.
 
 use crate::cli::args::ApiArgs;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum};
+use ringmta_events::record::Kind;
 use std::path::PathBuf;
 
 /// Arguments of `ctl`.
@@ -16,6 +18,12 @@ pub struct CtlArgs {
     /// When words are coloured; NO_COLOR in the environment means never.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub color: Colour,
+    /// Sort tables by this column: numbers and durations the largest first, words by the alphabet.
+    #[arg(long, global = true, value_name = "COLUMN", conflicts_with = "json")]
+    pub sort: Option<String>,
+    /// With --sort: the other way round.
+    #[arg(long, global = true, requires = "sort")]
+    pub reverse: bool,
     /// Ask again every so many seconds and show the answer anew, until interrupted.
     #[arg(long, global = true, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -103,7 +111,7 @@ pub enum Ctl {
         #[arg(long, default_value_t = 100)]
         limit: usize,
     },
-    /// Event records out of log files on this machine, filtered; with --follow as they are written.
+    /// Event records, filtered: as they happen, or with --logs out of log files on this machine.
     Tail(TailArgs),
     /// Follow sessions as they happen; secrets are not shown.
     Trace(TraceArgs),
@@ -240,20 +248,28 @@ pub enum Ctl {
     SelfCheck,
 }
 
+/// Types of records.
+fn kinds() -> PossibleValuesParser {
+    Kind::ALL.map(Kind::name).into()
+}
+
 /// Which records.
 #[derive(Args, Debug, Default)]
 pub struct TailArgs {
-    /// Folder of the log files.
+    /// Read the log files in this folder; without it the engine tells what happens from now on.
     #[arg(long, value_name = "DIR", env = "RINGMTA_LOG_DIR")]
-    pub logs: PathBuf,
-    /// Go on with what is written from now on.
+    pub logs: Option<PathBuf>,
+    /// Ask the engine, also where RINGMTA_LOG_DIR is set.
+    #[arg(long)]
+    pub live: bool,
+    /// With log files: go on with what is written from now on.
     #[arg(long, short)]
     pub follow: bool,
     /// With --follow: also what is there already.
     #[arg(long, requires = "follow")]
     pub from_start: bool,
     /// Records of this type, such as Bounce; may be repeated.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", ignore_case = true, value_parser = kinds())]
     pub kind: Vec<String>,
     /// About this message.
     #[arg(long)]

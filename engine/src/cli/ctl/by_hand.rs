@@ -3,6 +3,7 @@
 use super::api::Api;
 use super::args::{Ctl, OrderArgs, RebindArgs};
 use super::ORDER_KINDS;
+use ringmta_policy::options::suggest::nearest;
 use ringmta_policy::MessageId;
 use serde_json::{json, Value};
 
@@ -54,14 +55,18 @@ fn rebind(args: &RebindArgs) -> Result<Value, String> {
 
 /// Ends an order of whichever kind.
 fn cancel(api: &Api, id: &str) -> Result<String, String> {
-    let mut answer = Err(String::new());
     for kind in ORDER_KINDS {
-        answer = api.send("DELETE", &format!("/api/admin/{kind}/v1"), &json!({"id": id}));
-        if answer.is_ok() {
-            break;
+        let answer = api.send("DELETE", &format!("/api/admin/{kind}/v1"), &json!({"id": id}));
+        match answer {
+            Err(why) if why.starts_with("404") => {}
+            other => return other,
         }
     }
-    answer
+    let orders: Value = super::parsed(&super::orders(api)?)?;
+    let lists = orders.as_object().into_iter().flat_map(|kinds| kinds.values());
+    let ids = lists.filter_map(Value::as_array).flatten().filter_map(|order| order["id"].as_str());
+    let hint = nearest(id, ids).map_or(String::new(), |near| format!("; did you mean {near}?"));
+    Err(format!("no order {id} is in force: `ringmta ctl orders` tells which are{hint}"))
 }
 
 fn posted(order: &OrderArgs) -> Result<Value, String> {

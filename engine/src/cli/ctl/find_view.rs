@@ -1,17 +1,19 @@
 //! What became of a message, for people.
 
 use super::paint::{clean, Paint};
-use super::table::columns;
+use super::sort::Sort;
 use super::why_view;
 use serde_json::Value;
 
 /// The records in columns, then what still waits.
-pub fn find(answer: &Value, paint: Paint) -> String {
+pub fn find(answer: &Value, sort: &Sort, paint: Paint) -> String {
+    const HEADINGS: [&str; 5] = ["when", "what", "to", "answer", "id"];
+    sort.know(&HEADINGS);
     let records = answer["records"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut parts = Vec::new();
     match records.is_empty() {
         true => parts.push("no record of it in the log files looked at".to_string()),
-        false => parts.push(columns(&["when", "what", "to", "answer", "id"], &rows(records))),
+        false => parts.push(sort.table(&HEADINGS, rows(records), usize::MAX)),
     }
     for waits in answer["waits"].as_array().into_iter().flatten() {
         parts.push(why_view::why(waits, paint));
@@ -101,7 +103,7 @@ mod tests {
             ],
             "waits": [], "segments": 3, "without_index": 1, "left_out": 0, "problems": [], "has_logs": true,
         });
-        let text = find(&answer, Paint::none());
+        let text = find(&answer, &Sort::default(), Paint::none());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "2026-01-02 03:04:05  Reception  u@d.test             from a@src.test by client.test   1");
         assert_eq!(lines[2], "2026-01-02 03:04:06  Delivery   u@d.test and 1 more  250 2.0.0 taken (mx.d.test)      1");

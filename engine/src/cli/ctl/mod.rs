@@ -5,7 +5,9 @@ mod api;
 pub mod args;
 mod by_hand;
 mod find_view;
+mod follow;
 mod paint;
+mod sort;
 mod table;
 mod tail;
 mod top;
@@ -18,6 +20,7 @@ pub(super) use api::Api;
 use args::{Ctl, CtlArgs};
 use paint::Paint;
 use serde_json::Value;
+use sort::Sort;
 use std::cell::RefCell;
 use std::time::Duration;
 use top::Look;
@@ -28,7 +31,10 @@ use top::Look;
 /// What went wrong, in one line.
 pub fn ctl(args: &CtlArgs) -> Result<(), String> {
     if let Ctl::Tail(which) = &args.what {
-        return tail::tail(which, args.json);
+        return match which.logs.as_ref().filter(|_| !which.live) {
+            Some(folder) => tail::tail(folder, which, args.json),
+            None => tail::live(&Api::new(&args.api)?, which, args.json),
+        };
     }
     let api = Api::new(&args.api)?;
     if let Ctl::Trace(which) = &args.what {
@@ -46,8 +52,10 @@ pub fn ctl(args: &CtlArgs) -> Result<(), String> {
 /// The answer to one command, as it is printed.
 fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<String, String> {
     let paint = Paint::new(args.color);
+    let sort = Sort::new(args.sort.as_deref(), args.reverse);
     if let Ctl::Top { limit } = &args.what {
-        return top(api, *limit, paint, before);
+        let text = top(api, *limit, &sort, paint, before)?;
+        return sort.check().map(|()| text);
     }
     let answer = match &args.what {
         Ctl::Orders => orders(api)?,
@@ -59,13 +67,14 @@ fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<S
     if args.json {
         return Ok(pretty(&answer));
     }
-    match &args.what {
-        Ctl::Queues => Ok(views::queues(&parsed(&answer)?)),
-        Ctl::Orders => Ok(views::orders(&parsed(&answer)?)),
-        Ctl::Why { .. } => Ok(why_view::why(&parsed(&answer)?, paint)),
-        Ctl::Find { .. } => Ok(find_view::find(&parsed(&answer)?, paint)),
-        _ => Ok(pretty(&answer)),
-    }
+    let text = match &args.what {
+        Ctl::Queues => views::queues(&parsed(&answer)?, &sort),
+        Ctl::Orders => views::orders(&parsed(&answer)?, &sort),
+        Ctl::Why { .. } => why_view::why(&parsed(&answer)?, paint),
+        Ctl::Find { .. } => find_view::find(&parsed(&answer)?, &sort, paint),
+        _ => pretty(&answer),
+    };
+    sort.check().map(|()| text)
 }
 
 /// Asks what changes nothing; none where the command is none of that kind.
@@ -124,6 +133,7 @@ fn orders(api: &Api) -> Result<String, String> {
 fn top(
     api: &Api,
     limit: usize,
+    sort: &Sort,
     paint: Paint,
     before: &RefCell<Option<Look>>,
 ) -> Result<String, String> {
@@ -137,7 +147,7 @@ fn top(
         }
     };
     let now = look()?;
-    let text = top::top(&earlier, &now, limit, paint);
+    let text = top::top(&earlier, &now, limit, sort, paint);
     *before.borrow_mut() = Some(now);
     Ok(text)
 }

@@ -1,15 +1,18 @@
-//! Records out of log files, as they are written or from the beginning, filtered. The files are read here: the engine is
-//! asked nothing.
+//! Records, filtered: as they happen, from the engine, or out of log files, which are read here without asking the engine
+//! anything.
 
+use super::api::Api;
 use super::args::TailArgs;
 use super::find_view;
+use super::follow::follow;
 use ringmta_events::log_index::read_from;
 use ringmta_events::log_search::segments;
+use ringmta_events::watch::RecordFilter;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Time between two looks at the files.
@@ -17,42 +20,42 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Bytes of lines of one segment at the most.
 const READ_MAX: u64 = 2 << 30;
 
-/// Whether a record is meant.
-fn is_meant(args: &TailArgs, record: &Value) -> bool {
-    let is = |wanted: &Option<String>, have: &Value| {
-        wanted.as_ref().is_none_or(|wanted| {
-            have.as_str().is_some_and(|have| have.eq_ignore_ascii_case(wanted))
-        })
-    };
-    let recipients: Vec<&str> = match &record["recipient"] {
-        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
-        one => one.as_str().into_iter().collect(),
-    };
-    let to = |wanted: &Option<String>, part: fn(&str) -> &str| {
-        wanted
-            .as_ref()
-            .is_none_or(|wanted| recipients.iter().any(|to| part(to).eq_ignore_ascii_case(wanted)))
-    };
-    (args.kind.is_empty() || args.kind.iter().any(|kind| is(&Some(kind.clone()), &record["type"])))
-        && is(&args.id, &record["id"])
-        && is(&args.sender, &record["sender"])
-        && is(&args.queue, &record["queue"])
-        && is(&args.source, &record["egress_source"])
-        && to(&args.recipient, |to| to)
-        && to(&args.domain, |to| to.rsplit_once('@').map_or("", |(_, domain)| domain))
+/// The filter, as the engine reads it.
+fn filter(args: &TailArgs) -> RecordFilter {
+    RecordFilter {
+        kinds: args.kind.clone(),
+        id: args.id.clone(),
+        sender: args.sender.clone(),
+        recipient: args.recipient.clone(),
+        domain: args.domain.clone(),
+        queue: args.queue.clone(),
+        source: args.source.clone(),
+    }
+}
+
+/// Prints records as they happen until it is interrupted, or nobody reads.
+///
+/// # Errors
+/// The engine cannot be reached, or has ended it.
+pub fn live(api: &Api, args: &TailArgs, as_json: bool) -> Result<(), String> {
+    let filter = serde_json::to_value(filter(args)).map_err(|error| error.to_string())?;
+    follow(api, "/api/admin/tail/v1", &filter, |text| match as_json {
+        true => Some(text),
+        false => Some(find_view::row(&serde_json::from_str(&text).ok()?).join("  ")),
+    })
 }
 
 /// Prints what is there, and with `--follow` what comes, until it is interrupted or nobody reads.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn tail(args: &TailArgs, as_json: bool) -> Result<(), String> {
+pub fn tail(folder: &Path, args: &TailArgs, as_json: bool) -> Result<(), String> {
+    let filter = filter(args);
     // Lines that were seen of each segment.
     let mut seen: BTreeMap<PathBuf, (u64, usize)> = BTreeMap::new();
     let mut is_first = true;
     loop {
-        let all =
-            segments(&args.logs).map_err(|error| format!("{}: {error}", args.logs.display()))?;
+        let all = segments(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for path in &all {
             let size = std::fs::metadata(path).map_or(0, |meta| meta.len());
             let entry = seen.entry(path.clone()).or_default();
@@ -66,7 +69,7 @@ pub fn tail(args: &TailArgs, as_json: bool) -> Result<(), String> {
             let skip =
                 if is_first && args.follow && !args.from_start { lines.len() } else { entry.1 };
             for line in lines.iter().skip(skip) {
-                if !show(args, line, as_json) {
+                if !show(&filter, line, as_json) {
                     return Ok(());
                 }
             }
@@ -82,9 +85,9 @@ pub fn tail(args: &TailArgs, as_json: bool) -> Result<(), String> {
 }
 
 /// `false` when nobody reads any more.
-fn show(args: &TailArgs, line: &[u8], as_json: bool) -> bool {
+fn show(filter: &RecordFilter, line: &[u8], as_json: bool) -> bool {
     let Ok(record) = serde_json::from_slice::<Value>(line) else { return true };
-    if !is_meant(args, &record) {
+    if !filter.admits(&record) {
         return true;
     }
     let text = match as_json {
@@ -93,29 +96,4 @@ fn show(args: &TailArgs, line: &[u8], as_json: bool) -> bool {
     };
     let mut out = std::io::stdout();
     writeln!(out, "{text}").and_then(|()| out.flush()).is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn records_are_filtered_by_each_part() {
-        let record = json!({"type": "Delivery", "id": "1", "sender": "a@src.test", "recipient": ["u@D.test", "v@e.test"],
-            "queue": "t@d.test", "egress_source": "ip1"});
-        let plain = TailArgs::default();
-        assert!(is_meant(&plain, &record));
-        let some = |text: &str| Some(text.to_string());
-        for (args, meant) in [
-            (TailArgs { kind: vec!["delivery".into()], ..TailArgs::default() }, true),
-            (TailArgs { kind: vec!["Bounce".into()], ..TailArgs::default() }, false),
-            (TailArgs { domain: some("d.test"), ..TailArgs::default() }, true),
-            (TailArgs { domain: some("src.test"), ..TailArgs::default() }, false),
-            (TailArgs { recipient: some("v@e.test"), ..TailArgs::default() }, true),
-            (TailArgs { source: some("ip2"), ..TailArgs::default() }, false),
-        ] {
-            assert_eq!(is_meant(&args, &record), meant, "{args:?}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! What the engine does now: rates since the look before, the fullest queues, what the slowest parts are.
 
 use super::paint::{clean, Paint};
+use super::sort::Sort;
 use super::table::columns;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ impl Look {
 }
 
 /// The page for two looks, one after the other.
-pub fn top(before: &Look, now: &Look, most: usize, paint: Paint) -> String {
+pub fn top(before: &Look, now: &Look, most: usize, sort: &Sort, paint: Paint) -> String {
     let seconds = now.at.duration_since(before.at).as_secs_f64().max(0.001);
     let rate = |name: &str, labels: &[&str]| {
         let more = now.number(name, labels) - before.number(name, labels);
@@ -85,12 +86,9 @@ pub fn top(before: &Look, now: &Look, most: usize, paint: Paint) -> String {
             row("connections out", now.number("connection_count", &smtp), String::new()),
         ],
     )];
-    parts.push(queues(before, now, seconds, most));
-    parts.push(providers(before, now, seconds, most));
-    let slow = handlers(before, now, most);
-    if !slow.is_empty() {
-        parts.push(columns(&["handler", "mean ms", "calls/s"], &slow));
-    }
+    parts.push(queues(before, now, seconds, most, sort));
+    parts.push(providers(before, now, seconds, most, sort));
+    parts.push(handlers(before, now, most, sort));
     parts.retain(|part| !part.is_empty());
     if now.number("shard_stall_total", &[]) > 0.0 {
         parts.push(paint.bad("a shard has slept although it had work: see shard_stall_total"));
@@ -103,12 +101,12 @@ fn row(name: &str, value: f64, rate: String) -> Vec<String> {
 }
 
 /// Ready queues, those with most to do first.
-fn queues(before: &Look, now: &Look, seconds: f64, most: usize) -> String {
+fn queues(before: &Look, now: &Look, seconds: f64, most: usize, sort: &Sort) -> String {
     let delivered = now.by("total_messages_delivered", "service");
     let earlier = before.by("total_messages_delivered", "service");
     let of = |map: &BTreeMap<String, f64>, name: &str| map.get(name).copied().unwrap_or(0.0);
     let ready = now.by("ready_count", "service");
-    let mut rows: Vec<(f64, Vec<String>)> = ready
+    let rows: Vec<(f64, Vec<String>)> = ready
         .iter()
         .filter_map(|(service, waiting)| {
             let (_, queue) = service.split_once(':')?;
@@ -117,10 +115,10 @@ fn queues(before: &Look, now: &Look, seconds: f64, most: usize) -> String {
             (*waiting + rate > 0.0).then_some((*waiting + rate, row))
         })
         .collect();
-    sorted(&mut rows, most, &["ready queue", "ready", "delivered/s"])
+    sorted(rows, most, sort, &["ready queue", "ready", "delivered/s"])
 }
 
-fn providers(before: &Look, now: &Look, seconds: f64, most: usize) -> String {
+fn providers(before: &Look, now: &Look, seconds: f64, most: usize, sort: &Sort) -> String {
     let rates = |name: &str| {
         let (late, early) = (now.by(name, "provider"), before.by(name, "provider"));
         late.into_iter()
@@ -145,22 +143,27 @@ fn providers(before: &Look, now: &Look, seconds: f64, most: usize) -> String {
         })
         .collect();
     rows.retain(|(sum, _)| *sum > 0.0);
-    sorted(&mut rows, most, &["provider", "delivered/s", "deferred/s", "failed/s"])
+    sorted(rows, most, sort, &["provider", "delivered/s", "deferred/s", "failed/s"])
 }
 
-fn sorted(rows: &mut Vec<(f64, Vec<String>)>, most: usize, headings: &[&str]) -> String {
+/// The largest first, unless another order was asked for.
+fn sorted(
+    mut rows: Vec<(f64, Vec<String>)>,
+    most: usize,
+    sort: &Sort,
+    headings: &[&str],
+) -> String {
+    sort.know(headings);
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    rows.truncate(most);
-    let rows: Vec<Vec<String>> = rows.drain(..).map(|(_, row)| row).collect();
-    if rows.is_empty() {
-        String::new()
-    } else {
-        columns(headings, &rows)
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, row)| row).collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => sort.table(headings, rows, most),
     }
 }
 
 /// Handlers of the policy by their mean time since the look before.
-fn handlers(before: &Look, now: &Look, most: usize) -> Vec<Vec<String>> {
+fn handlers(before: &Look, now: &Look, most: usize, sort: &Sort) -> String {
     const NAME: &str = "lua_event_latency";
     let sums = |look: &Look| -> BTreeMap<String, (f64, f64)> {
         let all = look.metrics[NAME]["value"]["event"].as_object();
@@ -171,7 +174,7 @@ fn handlers(before: &Look, now: &Look, most: usize) -> Vec<Vec<String>> {
             .collect()
     };
     let (late, early) = (sums(now), sums(before));
-    let mut rows: Vec<(f64, Vec<String>)> = late
+    let rows: Vec<(f64, Vec<String>)> = late
         .into_iter()
         .filter_map(|(name, (sum, count))| {
             let (sum_before, count_before) = early.get(&name).copied().unwrap_or_default();
@@ -182,8 +185,7 @@ fn handlers(before: &Look, now: &Look, most: usize) -> Vec<Vec<String>> {
                 .then(|| (mean, vec![clean(&name), format!("{mean:.2}"), format!("{each:.1}")]))
         })
         .collect();
-    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    rows.into_iter().take(most).map(|(_, row)| row).collect()
+    sorted(rows, most, sort, &["handler", "mean ms", "calls/s"])
 }
 
 #[cfg(test)]
@@ -205,7 +207,7 @@ mod tests {
         let mut before = Look::new(metrics(0));
         before.at -= std::time::Duration::from_secs(10);
         let now = Look { at: before.at + std::time::Duration::from_secs(10), metrics: metrics(50) };
-        let text = top(&before, &now, 10, Paint::none());
+        let text = top(&before, &now, 10, &Sort::default(), Paint::none());
         assert!(text.contains("accepted (SMTP)        50         5.0"), "{text}");
         assert!(text.contains("s->a.test@smtp_client      3          5.0"), "{text}");
         assert!(text.contains("a.test            5.0         0.0       0.0"), "{text}");

@@ -2,13 +2,9 @@
 
 use super::api::Api;
 use super::args::TraceArgs;
+use super::follow::follow;
 use super::paint::{clean, Paint};
 use serde_json::{json, Value};
-use std::io::Write;
-use std::net::TcpStream;
-use tungstenite::client::IntoClientRequest;
-use tungstenite::http::HeaderValue;
-use tungstenite::{Error, Message};
 
 /// The filter, as the engine reads it.
 fn filter(args: &TraceArgs) -> Value {
@@ -35,45 +31,14 @@ fn filter(args: &TraceArgs) -> Value {
 /// Follows sessions until it is interrupted.
 ///
 /// # Errors
-/// The engine cannot be reached, or has dropped us.
+/// The engine cannot be reached, or has ended it.
 pub fn trace(api: &Api, args: &TraceArgs, as_json: bool, paint: Paint) -> Result<(), String> {
     let which = if args.outgoing { "client" } else { "server" };
-    let (address, secure) = api.address()?;
-    if secure {
-        return Err("sessions are followed over http:// only".into());
-    }
-    let stream = TcpStream::connect(&address).map_err(|error| format!("{address}: {error}"))?;
-    let url = format!("ws://{address}/api/admin/trace-smtp-{which}/v1");
-    let mut request = url.into_client_request().map_err(|error| error.to_string())?;
-    if let Some(who) = api.authorization() {
-        let value = HeaderValue::from_str(who).map_err(|error| error.to_string())?;
-        request.headers_mut().insert("authorization", value);
-    }
-    let (mut socket, _) =
-        tungstenite::client(request, stream).map_err(|error| refused(&error.to_string()))?;
-    socket.send(Message::text(filter(args).to_string())).map_err(|error| error.to_string())?;
-    loop {
-        let text = match socket.read() {
-            Ok(Message::Text(text)) => text.to_string(),
-            Ok(Message::Close(_)) | Err(Error::ConnectionClosed) => {
-                return Err(
-                    "the engine has ended it: this end was too slow, or sent no filter".into()
-                );
-            }
-            Ok(_) => continue,
-            Err(error) => return Err(error.to_string()),
-        };
-        let line = if as_json { Some(text) } else { shown(&text, args.outgoing, paint) };
-        let Some(line) = line else { continue };
-        let mut out = std::io::stdout();
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
-            return Ok(());
-        }
-    }
-}
-
-fn refused(why: &str) -> String {
-    format!("{why}; is this the engine's HTTP listener, and may you administer it?")
+    let path = format!("/api/admin/trace-smtp-{which}/v1");
+    follow(api, &path, &filter(args), |text| match as_json {
+        true => Some(text),
+        false => shown(&text, args.outgoing, paint),
+    })
 }
 
 /// One frame as a line.

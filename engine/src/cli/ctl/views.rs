@@ -1,6 +1,6 @@
 //! Answers as people read them: sums over the shards, in columns.
 
-use super::table::columns;
+use super::sort::Sort;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -13,7 +13,12 @@ struct Sum {
 }
 
 /// All queues, the fullest first: those that wait for their time or route, then those that wait for a connection.
-pub fn queues(shards: &Value) -> String {
+pub fn queues(shards: &Value, sort: &Sort) -> String {
+    const WAITING: [&str; 3] = ["queue", "messages", "shards"];
+    const READY: [&str; 3] = ["ready queue", "ready", "connections"];
+    // A table that has nothing in it has its columns all the same.
+    sort.know(&WAITING);
+    sort.know(&READY);
     let (mut scheduled, mut ready) = (BTreeMap::new(), BTreeMap::new());
     for shard in shards.as_array().into_iter().flatten() {
         for (name, count) in shard["scheduled"].as_object().into_iter().flatten() {
@@ -30,7 +35,7 @@ pub fn queues(shards: &Value) -> String {
             let rows: Vec<Vec<String>> = fullest_first(scheduled)
                 .map(|(name, sum)| vec![name, sum.waiting.to_string(), sum.shards.to_string()])
                 .collect();
-            format!("{}\n{total} messages in all", columns(&["queue", "messages", "shards"], &rows))
+            format!("{}\n{total} messages in all", sort.table(&WAITING, rows, usize::MAX))
         }
     };
     if !ready.is_empty() {
@@ -38,7 +43,7 @@ pub fn queues(shards: &Value) -> String {
             .map(|(name, sum)| vec![name, sum.waiting.to_string(), sum.connections.to_string()])
             .collect();
         text += "\n\n";
-        text += &columns(&["ready queue", "ready", "connections"], &rows);
+        text += &sort.table(&READY, rows, usize::MAX);
     }
     text
 }
@@ -58,7 +63,9 @@ fn fullest_first(sums: BTreeMap<String, Sum>) -> impl Iterator<Item = (String, S
 }
 
 /// Orders in force, by kind.
-pub fn orders(kinds: &Value) -> String {
+pub fn orders(kinds: &Value, sort: &Sort) -> String {
+    const HEADINGS: [&str; 6] = ["order", "about", "reason", "still", "by", "id"];
+    sort.know(&HEADINGS);
     let rows: Vec<Vec<String>> = kinds
         .as_object()
         .into_iter()
@@ -78,7 +85,7 @@ pub fn orders(kinds: &Value) -> String {
         .collect();
     match rows.is_empty() {
         true => "no orders".into(),
-        false => columns(&["order", "about", "reason", "still", "by", "id"], &rows),
+        false => sort.table(&HEADINGS, rows, usize::MAX),
     }
 }
 
@@ -121,11 +128,14 @@ mod tests {
             {"scheduled": {"a.test": 4}, "ready": {}},
         ]);
         assert_eq!(
-            queues(&shards),
+            queues(&shards, &Sort::default()),
             "queue   messages  shards\na.test         6       2\nb.test         5       1\n11 messages in all\n\n\
              ready queue         ready  connections\nsrc->a@smtp_client      1            1"
         );
-        assert_eq!(queues(&json!([{"scheduled": {}, "ready": {}}])), "no mail waits");
+        assert_eq!(
+            queues(&json!([{"scheduled": {}, "ready": {}}]), &Sort::default()),
+            "no mail waits"
+        );
     }
 
     #[test]
@@ -134,8 +144,8 @@ mod tests {
             "suspend": [{"id": "1", "domain": "a.test", "reason": "talking", "duration": "5m", "created_by": "ops"}],
             "bounce": [],
         });
-        let text = orders(&kinds);
+        let text = orders(&kinds, &Sort::default());
         assert_eq!(text, "order    about          reason   still  by   id\nsuspend  domain a.test  talking  5m     ops   1");
-        assert_eq!(orders(&json!({})), "no orders");
+        assert_eq!(orders(&json!({}), &Sort::default()), "no orders");
     }
 }

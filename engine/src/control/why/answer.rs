@@ -2,7 +2,7 @@
 
 use super::reasons::moment;
 use super::states::State;
-use ringmta_smtp::dates::rfc3339;
+use crate::control::at_millis;
 use serde_json::{json, Map, Value};
 
 /// What is found out about a message or a queue.
@@ -58,9 +58,9 @@ impl Answer {
         let answer = json!({
             "state": words.name,
             "says": words.says,
-            "since": self.since.map(|at| rfc3339(at * 1_000_000)),
+            "since": self.since.map(at_millis),
             "because": self.because,
-            "next": {"text": next, "at": self.next.map(|at| rfc3339(at * 1_000_000))},
+            "next": {"text": next, "at": self.next.map(at_millis)},
             "can": can,
         });
         match answer {

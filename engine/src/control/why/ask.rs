@@ -2,7 +2,7 @@
 
 use crate::control::ask;
 use ringmta_http::{Request, Response, StatusCode};
-use ringmta_policy::options::suggest::nearest;
+use ringmta_policy::options::suggest::{self, nearest};
 use ringmta_policy::MessageId;
 use ringmta_shard::mesh::{Inspect, WhyAbout};
 use ringmta_shard::state::Shard;
@@ -28,8 +28,8 @@ pub async fn why(shard: &Rc<Shard>, request: &Request) -> Response {
         Some(kind) => {
             let found: Vec<_> = KINDS.iter().filter(|(known, _)| *known == kind).collect();
             if found.is_empty() {
-                let text = format!("about: unknown kind `{kind}`, expected one of message, queue, domain, site, source\n");
-                return Response::text(StatusCode::BAD_REQUEST, text);
+                let text = suggest::unknown("kind", kind, KINDS.iter().map(|(known, _)| *known));
+                return Response::text(StatusCode::BAD_REQUEST, format!("about: {text}\n"));
             }
             found
         }
@@ -101,17 +101,19 @@ async fn unknown(shard: &Rc<Shard>, name: &str) -> Response {
         );
         return Response::text(StatusCode::NOT_FOUND, text);
     }
-    let question = Inspect::Why(WhyAbout::Names, String::new());
-    let answers = ask::inspect(&shard.process, question).await;
-    let names: Vec<&str> = answers
-        .iter()
-        .flat_map(|answer| answer.as_array())
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let hint = nearest(name, names.into_iter());
-    let hint = hint.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    let hint = did_you_mean(shard, name).await;
     let text =
         format!("no message, queue, domain, site or source called `{name}` has mail here{hint}\n");
     Response::text(StatusCode::NOT_FOUND, text)
+}
+
+/// `; did you mean ...?` with the name of a queue, domain, site or source that is nearest to one that is not known; nothing
+/// when none is near.
+pub async fn did_you_mean(shard: &Rc<Shard>, name: &str) -> String {
+    let question = Inspect::Why(WhyAbout::Names, String::new());
+    let answers = ask::inspect(&shard.process, question).await;
+    let lists = answers.iter().filter_map(Value::as_array).flatten();
+    // One that is known has nothing there, and there is no other that is nearer.
+    let near = nearest(name, lists.filter_map(Value::as_str)).filter(|near| *near != name);
+    near.map_or(String::new(), |near| format!("; did you mean `{near}`?"))
 }

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::ready;
 use super::reasons::{self, moment, wall};
 use super::states::State;
+use crate::control::at_millis;
 use ringmta_io::{mono_nanos, steady_millis};
 use ringmta_policy::MessageId;
 use ringmta_queue::connections::Connection;
@@ -290,7 +291,7 @@ pub async fn answer(shard: &Rc<Shard>, id: &str) -> Value {
         "shard": shard.index,
         "attempts": facts.attempts,
         "created": rfc3339(created),
-        "expires": rfc3339(facts.end_of_life * 1_000_000),
+        "expires": at_millis(facts.end_of_life),
         "life": format!("it was accepted {} and expires {}; {}", moment(created / 1_000_000),
             moment(facts.end_of_life), age["text"].as_str().unwrap_or_default()),
         "sender": read.as_ref().ok().map(|message| message.sender().email().to_string()),

@@ -1,19 +1,19 @@
 //! What holds mail, one reason at a time: an order, a limit, what a host has said. Each is a sentence, and the same as
 //! fields.
 
+use crate::control::at_millis;
 use ringmta_io::{mono_nanos, steady_millis};
 use ringmta_policy::{format_duration, MadeAt, OptionTable};
 use ringmta_queue::connections::Connection;
 use ringmta_queue::model::{ReadyQueue, ScheduledQueue};
 use ringmta_queue::orders::{About, Order};
-use ringmta_smtp::dates::rfc3339;
 use serde_json::{json, Value};
 use std::time::Duration;
 
 /// An instant of unix milliseconds, and how far off it is.
 pub fn moment(millis: u64) -> String {
     let now = steady_millis();
-    let text = rfc3339(millis / 1000 * 1_000_000_000);
+    let text = at_millis(millis / 1000 * 1000);
     let text = text.replace(".000000000", "");
     match millis.checked_sub(now) {
         Some(left) => format!("{text} (in {})", rough(left)),
@@ -54,7 +54,7 @@ pub fn order(order: &Order) -> Value {
     let text = format!("{what} {}: {:?} by {by}{placed}, until {until}", order.id, order.reason);
     json!({
         "kind": "order", "text": text, "id": order.id, "reason": order.reason, "by": order.by,
-        "placed": rfc3339(order.placed_millis * 1_000_000), "until": rfc3339(order.until_millis * 1_000_000),
+        "placed": at_millis(order.placed_millis), "until": at_millis(order.until_millis),
     })
 }
 

@@ -191,4 +191,18 @@ mod tests {
             assert!(book.contains(&row), "docs/src/why.md lacks: {row}");
         }
     }
+
+    /// Each state is made to happen by a scenario, or, where it passes within an instant, by a test beside this file.
+    #[test]
+    fn every_state_is_held_by_a_test() {
+        let scenarios = include_str!("../../../tests/scenarios/why.rs");
+        let instants = include_str!("tests.rs");
+        for state in State::ALL {
+            let (name, variant) = (state.words().name, format!("State::{state:?}"));
+            assert!(
+                scenarios.contains(&format!("\"{name}\"")) || instants.contains(&variant),
+                "no test of {name}"
+            );
+        }
+    }
 }
