@@ -5,6 +5,7 @@ use crate::capture::Capture;
 use crate::chaos::Chaos;
 use crate::database::Database;
 use crate::offload::Helpers;
+use crate::proxy::Codes;
 use crate::receiver::Receiver;
 use crate::release::Outbound;
 use crate::settings::{Prometheus, Settings};
@@ -141,9 +142,11 @@ pub async fn run_on(
     let store = Rc::new(open_store(&settings)?);
     let (chaos, helpers) =
         (Rc::new(Chaos::new(settings.chaos.clone())), Helpers::new(limits::SANDBOX_HELPERS));
+    let codes = Codes::new().map_err(io::Error::other)?;
     let new_api = || {
         let smtp = addresses.smtp.to_string();
-        Api::new(store.clone(), settings.clone(), chaos.clone(), helpers.clone(), smtp)
+        let (store, settings, chaos) = (store.clone(), settings.clone(), chaos.clone());
+        Api::new(store, settings, chaos, helpers.clone(), smtp, codes.clone())
     };
     let pages = Rc::new(Web::new(new_api()));
     let outbound = Outbound::new(settings.clone(), helpers.clone());
