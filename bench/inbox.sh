@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # How many messages a second the inbox takes, in memory and in a database, and what a core works for each: loadgen against
-# `ringmta sandbox` on free ports. Then lists and searches over many messages in a database (examples/figures.rs).
+# `ringmta sandbox` on free ports; programs that are built already with BIN=FOLDER. Then lists and searches over many messages
+# in a database (examples/figures.rs).
 #
 #   bench/inbox.sh [--count 100000] [--size 2k] [--connections 32] [--profile release] [--no-searches]
 set -euo pipefail
@@ -17,9 +18,9 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-cargo build --quiet --locked --profile "$profile" -p ringmta -p loadgen
 [ "$profile" = dev ] && folder=debug || folder=$profile
-bin=${CARGO_TARGET_DIR:-target}/$folder
+bin=${BIN:-${CARGO_TARGET_DIR:-target}/$folder}
+[ -n "${BIN:-}" ] || cargo build --quiet --locked --profile "$profile" -p ringmta -p loadgen
 dir=$(mktemp -d -p "${TMPDIR:-/var/tmp}")
 inbox=
 finish() {

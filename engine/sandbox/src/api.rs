@@ -3,11 +3,11 @@
 
 use crate::chaos::Chaos;
 use crate::choice::Failed;
+use crate::codes::Codes;
 use crate::json;
 use crate::limits;
 use crate::lists;
 use crate::offload::Helpers;
-use crate::proxy::Codes;
 use crate::search::{time_zone, Search};
 use crate::settings::Settings;
 use crate::store::Store;

@@ -3,19 +3,18 @@
 //! turn is fetched by a link of our own making, which carries a code that only this process can write.
 
 use crate::api::{Answer, Api};
+use crate::codes::Codes;
 use crate::limits::{SANDBOX_PROXY_BYTES, SANDBOX_PROXY_REFERENCES, SANDBOX_PROXY_URL_BYTES};
 use crate::link_check::{agent, start_of};
 use crate::view;
-use aws_lc_rs::hmac;
-use aws_lc_rs::rand::SystemRandom;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use html5gum::{Token, Tokenizer};
 use percent_encoding::{utf8_percent_encode, NON_ALPHANUMERIC};
 use regex::{Captures, Regex};
 use ringmta_http::{header, Request, Response, StatusCode};
 use std::io::Read;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use ureq::Agent;
 use url::Url;
 
@@ -33,31 +32,6 @@ const PICTURES: [&str; 9] = [
 ];
 /// Fonts and styles that are.
 const STYLES: [&str; 5] = ["font/otf", "font/ttf", "font/woff", "font/woff2", "text/css"];
-
-/// Writes and knows the codes of links of our own making. Cheap to copy.
-#[derive(Clone)]
-pub struct Codes(Arc<hmac::Key>);
-
-impl Codes {
-    /// Codes that no other process writes.
-    ///
-    /// # Errors
-    /// When there is no randomness to be had.
-    pub fn new() -> Result<Codes, String> {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        let key = key.map_err(|_| "no key for the inbox's proxy".to_string())?;
-        Ok(Codes(Arc::new(key)))
-    }
-
-    fn of(&self, data: &str) -> String {
-        URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, data.as_bytes()))
-    }
-
-    fn are_of(&self, data: &str, code: &str) -> bool {
-        let code = URL_SAFE_NO_PAD.decode(code).unwrap_or_default();
-        hmac::verify(&self.0, data.as_bytes(), &code).is_ok()
-    }
-}
 
 /// What is to be fetched, and what for.
 struct Wanted {

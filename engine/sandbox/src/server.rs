@@ -3,10 +3,10 @@
 use crate::api::{not_found, Api};
 use crate::capture::Capture;
 use crate::chaos::Chaos;
+use crate::codes::Codes;
 use crate::database::Database;
 use crate::offload::Helpers;
 use crate::place::Place;
-use crate::proxy::Codes;
 use crate::receiver::Receiver;
 use crate::release::Outbound;
 use crate::settings::{Prometheus, Settings};
