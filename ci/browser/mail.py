@@ -130,6 +130,11 @@ def plain(subject='Password reset', to='bob@example.org'):
     m.set_content(f'Go to https://app.example.com/reset?token={STATE} now.\n')
     return [(m.as_bytes(), 'ann@example.com', [to])]
 
+def links(base):
+    m = message('Four links', 'bob@example.org')
+    m.set_content(''.join(f'<p><a href="{base}/{name}">{name}</a>' for name in ('fine', 'gone', 'moved', 'cut')), subtype='html')
+    return [(m.as_bytes(), 'ann@example.com', ['bob@example.org'])]
+
 def dkim():
     """Signed here by the rules of RFC 6376, relaxed/relaxed, with a key that Python's `cryptography` or openssl makes."""
     import subprocess, tempfile, os
@@ -158,6 +163,6 @@ port, *names_ = sys.argv[1:]
 with smtplib.SMTP('127.0.0.1', int(port), timeout=120) as smtp:
     for name in names_:
         name, _, argument = name.partition('=')
-        make = {'rich': rich, 'charsets': charsets, 'copies': copies, 'calls': calls, 'parts': parts, 'huge': huge, 'names': names, 'plain': plain, 'dkim': dkim}[name]
+        make = {'rich': rich, 'charsets': charsets, 'copies': copies, 'calls': calls, 'parts': parts, 'huge': huge, 'names': names, 'plain': plain, 'links': links, 'dkim': dkim}[name]
         for source, sender, recipients in (make(argument) if argument else make()):
             smtp.sendmail(sender, recipients, source)

@@ -41,6 +41,7 @@ pub mod system;
 pub mod tasks;
 pub mod time;
 pub mod tls;
+pub mod unix;
 mod uring;
 pub mod wheel;
 

@@ -3,23 +3,38 @@
 
 use crate::limits;
 use crate::socket::{bind_socket, tcp_socket, RingStream};
+use crate::unix;
 use crate::uring::Watch;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 /// A listening socket; every shard binds its own to the same address (SO_REUSEPORT), but for port 0,
 /// which is its own.
 pub struct RingListener {
     reads: Watch,
-    socket: std::net::TcpListener,
+    socket: Socket,
+}
+
+/// What kind of socket listens.
+enum Socket {
+    Tcp(std::net::TcpListener),
+    Unix(UnixListener),
 }
 
 /// An accepted socket on its way to the shard that will serve it.
-pub struct RingAccepted(std::net::TcpStream);
+pub struct RingAccepted {
+    socket: std::net::TcpStream,
+    is_unix: bool,
+}
 
 /// A socket bound for a listener of one shard, on any thread. It takes no connections before that shard opens it.
-pub struct BoundSocket(OwnedFd);
+pub struct BoundSocket {
+    socket: OwnedFd,
+    is_unix: bool,
+}
 
 impl BoundSocket {
     /// Binds.
@@ -33,15 +48,26 @@ impl BoundSocket {
             share_port(&socket)?;
         }
         bind_socket(&socket, addr)?;
-        Ok(BoundSocket(socket))
+        Ok(BoundSocket { socket, is_unix: false })
     }
 
-    /// Our address, with the real port.
+    /// Binds a Unix socket whose file has these permissions. A socket that nobody listens on any more gives way.
+    ///
+    /// # Errors
+    /// When somebody listens there, when the file is none of a socket, and as bind(2).
+    pub fn bind_unix(path: &Path, mode: u32) -> io::Result<BoundSocket> {
+        Ok(BoundSocket { socket: unix::bind(path, mode)?, is_unix: true })
+    }
+
+    /// Our address, with the real port; [`unix::ADDRESS`] of a Unix socket.
     ///
     /// # Errors
     /// As getsockname(2).
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        std::net::TcpListener::from(self.0.try_clone()?).local_addr()
+        if self.is_unix {
+            return Ok(unix::ADDRESS);
+        }
+        std::net::TcpListener::from(self.socket.try_clone()?).local_addr()
     }
 }
 
@@ -52,22 +78,33 @@ impl RingListener {
     }
 
     /// Listens, on this shard.
-    pub fn open(BoundSocket(socket): BoundSocket) -> io::Result<RingListener> {
+    pub fn open(BoundSocket { socket, is_unix }: BoundSocket) -> io::Result<RingListener> {
         // SAFETY: no pointers.
         if unsafe { libc::listen(socket.as_raw_fd(), limits::LISTEN_BACKLOG) } != 0 {
             return Err(io::Error::last_os_error());
         }
         let reads = Watch::new(socket.as_raw_fd());
-        Ok(RingListener { reads, socket: socket.into() })
+        let socket = match is_unix {
+            true => Socket::Unix(socket.into()),
+            false => Socket::Tcp(socket.into()),
+        };
+        Ok(RingListener { reads, socket })
     }
 
     /// The next connection, not yet bound to a shard.
     pub async fn accept(&self) -> io::Result<RingAccepted> {
         loop {
             std::future::poll_fn(|cx| self.reads.poll_ready(cx)).await?;
-            match self.socket.accept() {
-                // It may block: every call on it says that it must not.
-                Ok((socket, _peer)) => return Ok(RingAccepted(socket)),
+            // It may block: every call on it says that it must not.
+            let accepted = match &self.socket {
+                Socket::Tcp(listener) => listener.accept().map(|(socket, _)| (socket, false)),
+                Socket::Unix(listener) => {
+                    // What is done with it is the same for both kinds.
+                    listener.accept().map(|(socket, _)| (OwnedFd::from(socket).into(), true))
+                }
+            };
+            match accepted {
+                Ok((socket, is_unix)) => return Ok(RingAccepted { socket, is_unix }),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reads.is_empty(),
                 Err(error) => return Err(error),
             }
@@ -76,14 +113,17 @@ impl RingListener {
 
     /// Our address, with the real port.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr(),
+            Socket::Unix(_) => Ok(unix::ADDRESS),
+        }
     }
 }
 
 impl RingAccepted {
     /// Makes it a stream of the current shard.
     pub fn bind(self) -> RingStream {
-        RingStream::new(self.0)
+        RingStream::new(self.socket, self.is_unix)
     }
 }
 

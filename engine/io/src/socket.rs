@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::limits;
+use crate::unix;
 use crate::uring::{Once, Watch};
 use futures::io::{AsyncRead, AsyncWrite};
 use std::future::Future;
@@ -11,20 +12,21 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::task::{ready, Context, Poll};
 
-/// A TCP stream of this shard.
+/// A TCP stream of this shard, or one of a Unix socket, with which the same is done.
 pub struct RingStream {
     // Before the socket: what watches it goes first.
     reads: Watch,
     writes: Option<Once>,
     /// Reads and writes in a row that did not have to wait.
     streak: u32,
+    is_unix: bool,
     socket: std::net::TcpStream,
 }
 
 impl RingStream {
-    pub(crate) fn new(socket: std::net::TcpStream) -> RingStream {
+    pub(crate) fn new(socket: std::net::TcpStream, is_unix: bool) -> RingStream {
         let reads = Watch::new(socket.as_raw_fd());
-        RingStream { reads, writes: None, streak: 0, socket }
+        RingStream { reads, writes: None, streak: 0, is_unix, socket }
     }
 
     /// Connects to `to`, from `from` when given. The caller sets the deadline.
@@ -34,7 +36,7 @@ impl RingStream {
         if let Some(error) = socket.take_error()? {
             return Err(error);
         }
-        let stream = RingStream::new(socket);
+        let stream = RingStream::new(socket, false);
         stream.set_nodelay();
         Ok(stream)
     }
@@ -46,12 +48,18 @@ impl RingStream {
 
     /// The other end.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.peer_addr()
+        match self.is_unix {
+            true => Ok(unix::ADDRESS),
+            false => self.socket.peer_addr(),
+        }
     }
 
     /// Our end.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+        match self.is_unix {
+            true => Ok(unix::ADDRESS),
+            false => self.socket.local_addr(),
+        }
     }
 
     /// A socket that never has to wait lets the shard's other tasks go first now and then.

@@ -3,6 +3,7 @@
 
 use crate::chaos::Chaos;
 use crate::choice::Failed;
+use crate::codes::Codes;
 use crate::json;
 use crate::limits;
 use crate::lists;
@@ -31,6 +32,8 @@ pub struct Api {
     pub pictures: Helpers,
     /// Where mail is taken, as shown to people.
     pub smtp: String,
+    /// Codes of the links that the proxy makes.
+    pub codes: Codes,
     started: u64,
 }
 
@@ -52,9 +55,10 @@ impl Api {
         chaos: Rc<Chaos>,
         helpers: Helpers,
         smtp: String,
+        codes: Codes,
     ) -> Api {
         let pictures = Helpers::new(limits::SANDBOX_PICTURES);
-        Api { store, settings, chaos, helpers, pictures, smtp, started: io::mono_nanos() }
+        Api { store, settings, chaos, helpers, pictures, smtp, codes, started: io::mono_nanos() }
     }
 
     /// Seconds since the start.

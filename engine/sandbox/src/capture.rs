@@ -2,6 +2,7 @@
 //! from everyone for anyone and keeps it, unless it was told otherwise.
 
 use crate::chaos::{At, Chaos, Fault};
+use crate::events::Event;
 use crate::limits;
 use crate::message::{Envelope, SessionInfo};
 use crate::release::Outbound;
@@ -131,8 +132,11 @@ impl<'a> Talk<'a> {
                         Some(reply) => Answer::Refuse(reply),
                         None => self.decide(ask).await,
                     };
-                    if matches!(answer, Answer::Refuse(_)) {
-                        self.capture.store.count_rejected();
+                    if let Answer::Refuse(reply) = &answer {
+                        let store = &self.capture.store;
+                        store.count_rejected();
+                        let client = self.info.client.map(|client| client.ip());
+                        store.hub.publish(Event::Error("smtpd", client, &reply.text));
                     }
                     self.session.answer(answer);
                 }

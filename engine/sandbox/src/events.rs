@@ -2,11 +2,12 @@
 
 use crate::captured::Stored;
 use crate::json;
-use crate::limits::SANDBOX_EVENTS_QUEUED;
+use crate::limits::{SANDBOX_ERRORS_QUEUED, SANDBOX_EVENTS_QUEUED};
 use serde_json::{json, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
@@ -24,6 +25,8 @@ pub enum Event<'a> {
     Prune,
     /// Everything was deleted.
     Truncate,
+    /// A client was refused something: over which protocol, where it is, what it was told.
+    Error(&'a str, Option<IpAddr>, &'a str),
 }
 
 /// The list of those who listen.
@@ -55,6 +58,9 @@ impl Hub {
         let mut text: Option<Rc<str>> = None;
         self.listeners.borrow_mut().retain(|listener| {
             let Some(inbox) = listener.upgrade() else { return false };
+            if matches!(event, Event::Error(..)) && inbox.waiting() >= SANDBOX_ERRORS_QUEUED {
+                return true;
+            }
             if matches!(event, Event::Prune) {
                 // One per evicted message would double the traffic under load.
                 inbox.pruned.set(true);
@@ -69,6 +75,10 @@ impl Hub {
 }
 
 impl Inbox {
+    fn waiting(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
     fn push(&self, text: Rc<str>) {
         let mut queue = self.queue.borrow_mut();
         if queue.len() >= SANDBOX_EVENTS_QUEUED {
@@ -131,6 +141,13 @@ impl Event<'_> {
             Event::Delete(id) => typed("delete", json!({"ID": id})),
             Event::Prune => typed("prune", Value::Null),
             Event::Truncate => typed("truncate", Value::Null),
+            Event::Error(kind, client, text) => {
+                let address = client.map(|ip| ip.to_canonical().to_string()).unwrap_or_default();
+                typed(
+                    "error",
+                    json!({"Level": "error", "Type": kind, "IP": address, "Message": text}),
+                )
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The sandbox inbox of `ringmta dev` and `ringmta sandbox`: an SMTP server that delivers to
 //! nobody, and a web page and an API (Mailpit's) to see what came.
 //!
-//! Layout: [`settings`] what it is told to be · `capture` SMTP side · [`message`] and `mime` what is known of a message ·
+//! Layout: [`settings`] what it is told to be, [`place`] where · `capture` SMTP side · [`message`] and `mime` what is known of a message ·
 //! [`captured`] one that is kept · [`store`] all of them, asked by [`choice`], in memory (`ring`) or on disk (`database`) · `search` its grammar ·
 //! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
-//! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket`, `openapi`, `metrics` the
+//! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket`, `openapi`, `metrics`, `proxy` (and its `codes`) the
 //! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message · [`relay`], `release`, `rewrite`, [`webhook`]
 //! what leaves, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver, `delivery` how its events came, `replay` them told again · [`server`] all of it
 //! as it runs.
@@ -19,6 +19,7 @@ mod capture;
 pub mod captured;
 pub mod chaos;
 pub mod choice;
+mod codes;
 pub mod cors;
 pub mod database;
 mod delivery;
@@ -37,7 +38,9 @@ mod offload;
 mod openapi;
 pub mod passwords;
 mod peek;
+pub mod place;
 mod pop3;
+mod proxy;
 pub mod receiver;
 pub mod relay;
 pub mod release;

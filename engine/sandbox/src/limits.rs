@@ -13,16 +13,27 @@ pub const SANDBOX_PACKED_BYTES_MAX: usize = 256 * 1024 * 1024;
 pub const SANDBOX_DATABASE_SECS: u64 = 60;
 /// Messages that are written to the database at once.
 pub const SANDBOX_ADD_BATCH: usize = 128;
+/// Bytes of a page of the database. Several texts of messages of usual size fit into one, so that a look at all of them
+/// reads little besides.
+pub const SANDBOX_PAGE_BYTES: usize = 16 * 1024;
 /// Pages of the database's log before they are copied into the file.
-pub const SANDBOX_LOG_PAGES: usize = 8000;
+pub const SANDBOX_LOG_PAGES: usize = 2000;
 /// Bytes of the index that are gathered in memory before they are written.
 pub const SANDBOX_INDEX_BYTES: usize = 16 * 1024 * 1024;
 /// Messages whose words go into the index of searches at once.
 pub const SANDBOX_INDEX_BATCH: usize = 500;
 /// Rest of the database after which they do.
 pub const SANDBOX_INDEX_MS: u64 = 200;
+/// Messages that tell a search which of its texts most messages have.
+pub const SANDBOX_SEARCH_SAMPLE: usize = 64;
+/// Bytes of each of their texts that are looked at for it.
+pub const SANDBOX_SEARCH_SAMPLE_BYTES: usize = 32 * 1024;
+/// Groups of characters, over all texts of a search, that are counted for it.
+pub const SANDBOX_SEARCH_GROUPS: usize = 256;
 /// Bytes of the database's pages in memory.
 pub const SANDBOX_DATABASE_CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of a message from which on it is taken apart beside the shard.
+pub const SANDBOX_READ_BESIDE_BYTES: usize = 1024 * 1024;
 /// Bytes of all messages the sandbox keeps; the newest message stays whatever its size.
 pub const SANDBOX_BYTES: usize = 256 * 1024 * 1024;
 /// Text of one message that can be searched; what comes later in a message is not found.
@@ -68,6 +79,9 @@ pub const SANDBOX_WAIT_MAX_SECS: u64 = 120;
 pub const SANDBOX_WAIT_SECS: u64 = 10;
 /// Events that may wait for one websocket; a reader slower than that is dropped.
 pub const SANDBOX_EVENTS_QUEUED: usize = 4096;
+/// Errors that may wait for one websocket with what else there is; those beyond are not told, lest a client that is wrong all
+/// the time cost others their events.
+pub const SANDBOX_ERRORS_QUEUED: usize = 64;
 /// Shortest time between two `stats` events (four per second, as Mailpit).
 pub const SANDBOX_STATS_MS: u64 = 250;
 /// Ping interval of a websocket, below the usual 60 s of proxies.
@@ -112,6 +126,14 @@ pub const SANDBOX_WEBHOOK_WAITING: usize = 100;
 pub const SANDBOX_HTML_CHECK_BYTES: usize = 5 * 1024 * 1024;
 /// Links of one message that are tried.
 pub const SANDBOX_LINKS: usize = 200;
+/// Bytes of a message's HTML, and of its text, in which links are looked for.
+pub const SANDBOX_LINK_SEARCH_BYTES: usize = 5 * 1024 * 1024;
+/// Bytes of what is fetched in a reader's stead.
+pub const SANDBOX_PROXY_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of its URL.
+pub const SANDBOX_PROXY_URL_BYTES: usize = 8192;
+/// References of a style sheet that lead through the inbox: each of them grows.
+pub const SANDBOX_PROXY_REFERENCES: usize = 1000;
 /// How many of them at once.
 pub const SANDBOX_LINKS_AT_ONCE: usize = 5;
 /// Longest one of them may take, redirects included.
@@ -130,6 +152,10 @@ pub const SANDBOX_PICTURE_BYTES: u64 = 64 * 1024 * 1024;
 pub const SANDBOX_CHAOS_DELAY_MS_MAX: u64 = 600_000;
 /// How often old messages are looked for.
 pub const SANDBOX_EXPIRE_SECS: u64 = 30;
+/// How long a start waits for a Unix socket that somebody listens on, and how often it asks.
+pub const SANDBOX_SOCKET_FREE_MS: u64 = 2000;
+/// See [`SANDBOX_SOCKET_FREE_MS`].
+pub const SANDBOX_SOCKET_ASK_MS: u64 = 20;
 /// POP3 sessions at a time.
 pub const SANDBOX_POP3_SESSIONS: usize = 64;
 /// Bytes of a command line of POP3.

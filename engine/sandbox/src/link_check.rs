@@ -3,7 +3,10 @@
 
 use crate::api::{bad, Api};
 use crate::captured::Stored;
-use crate::limits::{SANDBOX_LINKS, SANDBOX_LINKS_AT_ONCE, SANDBOX_LINK_SECS, SANDBOX_REDIRECTS};
+use crate::limits::{
+    SANDBOX_LINKS, SANDBOX_LINKS_AT_ONCE, SANDBOX_LINK_SEARCH_BYTES, SANDBOX_LINK_SECS,
+    SANDBOX_REDIRECTS,
+};
 use crate::webhook::tls;
 use html5gum::{Token, Tokenizer};
 use regex::Regex;
@@ -33,9 +36,12 @@ impl Api {
             return Err(bad(text));
         }
         let follow = ["1", "true", "yes"].contains(&request.query.get("follow").unwrap_or(""));
-        let links = of(&message.parsed.html, &message.parsed.text);
+        // Beside the shard: there may be much to read.
+        let (html, text) = (&message.parsed.html, &message.parsed.text);
+        let (html, text) = (start_of(html).to_string(), start_of(text).to_string());
         let agent = agent(follow, self.settings.internal_requests, self.settings.untrusted_tls);
-        let tried = self.helpers.run(move || try_all(&agent, &links)).await.map_err(bad)?;
+        let tried =
+            self.helpers.run(move || try_all(&agent, &of(&html, &text))).await.map_err(bad)?;
         let errors = tried.iter().filter(|one| is_error(&one["StatusCode"])).count();
         Ok(Response::json(&json!({"Errors": errors, "Links": tried})))
     }
@@ -43,6 +49,15 @@ impl Api {
 
 fn is_error(code: &Value) -> bool {
     !code.as_u64().is_some_and(|code| (100..400).contains(&code))
+}
+
+/// As much of a text as links are looked for in.
+pub(super) fn start_of(text: &str) -> &str {
+    let mut end = text.len().min(SANDBOX_LINK_SEARCH_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The links of a message, each once: where its HTML leads to or loads something from, and addresses in its text.
@@ -67,7 +82,8 @@ fn of(html: &str, text: &str) -> Vec<String> {
     links.into_iter().filter(http).take(SANDBOX_LINKS).collect()
 }
 
-fn agent(follow: bool, internal: bool, untrusted_tls: bool) -> Agent {
+/// What asks other servers: within a deadline, and no private address unless told.
+pub(super) fn agent(follow: bool, internal: bool, untrusted_tls: bool) -> Agent {
     let config = Config::builder()
         .timeout_global(Some(Duration::from_secs(SANDBOX_LINK_SECS)))
         .http_status_as_error(false)

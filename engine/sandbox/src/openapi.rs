@@ -62,6 +62,7 @@ const ROUTES: &[Route] = routes! {
     "put" "/api/v1/chaos", "chaos", "Put all of them anew; one that is left out is off", &[],
         "{Sender{ErrorCode, Probability}, Recipient{}, Authentication{}; and of our own Greeting{}, Ehlo{}, StartTLS{}, Data{}, Message{}, each with Text, DelayMs, Drop, Domain; Seed}", JSON;
     "get" "/view/{ID}.html", "views", "A message's HTML alone", &["remote: 1 to let it load what it names"], "", "text/html";
+    "get" "/proxy", "views", "What a message's HTML loads from elsewhere: pictures, style sheets, fonts", &["data: ID:URL in base64"], "", "image/png";
     "get" "/view/{ID}.txt", "views", "A message's text alone", &[], "", TEXT;
 };
 

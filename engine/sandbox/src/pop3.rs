@@ -1,6 +1,7 @@
 //! The inbox as a mailbox of POP3 (RFC 1939), for clients that have nothing else. What is deleted goes at QUIT.
 
 use crate::choice::Which;
+use crate::events::Event;
 use crate::limits::{
     SANDBOX_LIST_MAX, SANDBOX_POP3_LINE_BYTES, SANDBOX_POP3_SESSIONS, SANDBOX_POP3_TRIES,
     SANDBOX_SESSION_IDLE_SECS,
@@ -14,6 +15,7 @@ use ringmta_io::{deadline, tls, Conn, Listener};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,7 +23,7 @@ const IDLE: Duration = Duration::from_secs(SANDBOX_SESSION_IDLE_SECS);
 
 /// Serves for ever.
 pub async fn listen(listener: Listener, pop3: Pop3, store: Rc<Store>) {
-    accept_each(listener, SANDBOX_POP3_SESSIONS, |stream, _, full| {
+    accept_each(listener, SANDBOX_POP3_SESSIONS, |stream, peer, full| {
         let (pop3, store) = (pop3.clone(), store.clone());
         Box::pin(async move {
             let conn = match pop3.tls {
@@ -31,7 +33,7 @@ pub async fn listen(listener: Listener, pop3: Pop3, store: Rc<Store>) {
                     Err(_) => return,
                 },
             };
-            let mut session = Session::new(conn, pop3.logins, store);
+            let mut session = Session::new(conn, peer, pop3.logins, store);
             // A client that breaks off is its own business.
             let _ = if full {
                 session.say("-ERR too many sessions; try again").await
@@ -46,6 +48,7 @@ pub async fn listen(listener: Listener, pop3: Pop3, store: Rc<Store>) {
 /// One client.
 struct Session {
     conn: Conn,
+    peer: SocketAddr,
     logins: Passwords,
     store: Rc<Store>,
     input: Vec<u8>,
@@ -57,9 +60,9 @@ struct Session {
 }
 
 impl Session {
-    fn new(conn: Conn, logins: Passwords, store: Rc<Store>) -> Session {
+    fn new(conn: Conn, peer: SocketAddr, logins: Passwords, store: Rc<Store>) -> Session {
         let (input, user, deleted) = (Vec::new(), String::new(), BTreeSet::new());
-        Session { conn, logins, store, input, user, tries: 0, mailbox: None, deleted }
+        Session { conn, peer, logins, store, input, user, tries: 0, mailbox: None, deleted }
     }
 
     async fn run(&mut self) -> io::Result<()> {
@@ -79,6 +82,9 @@ impl Session {
                     answer
                 }
             };
+            if let Some(error) = answer.strip_prefix("-ERR ") {
+                self.store.hub.publish(Event::Error("pop3", Some(self.peer.ip()), error));
+            }
             self.say(&answer).await?;
             if self.tries >= SANDBOX_POP3_TRIES {
                 return deadline(IDLE, self.conn.close()).await?;

@@ -3,8 +3,10 @@
 use crate::api::{not_found, Api};
 use crate::capture::Capture;
 use crate::chaos::Chaos;
+use crate::codes::Codes;
 use crate::database::Database;
 use crate::offload::Helpers;
+use crate::place::Place;
 use crate::receiver::Receiver;
 use crate::release::Outbound;
 use crate::settings::{Prometheus, Settings};
@@ -14,7 +16,6 @@ use crate::{capture, cors, limits, metrics, pop3, webhook};
 use futures::future::{select, select_all, LocalBoxFuture};
 use ringmta_http as http;
 use ringmta_io::listener::BoundSocket;
-use ringmta_io::sockets::is_taken;
 use ringmta_io::tls::ServerTls;
 use ringmta_io::Listener;
 use std::future::Future;
@@ -32,9 +33,9 @@ const WEBHOOK_SECRET: &str = "RINGMTA_WEBHOOK_SECRET";
 #[derive(Clone)]
 pub struct SandboxConfig {
     /// Where mail is taken.
-    pub smtp: SocketAddr,
+    pub smtp: Place,
     /// Where the page and the API are.
-    pub web: SocketAddr,
+    pub web: Place,
     /// Everything else.
     pub settings: Settings,
     /// Where event records are taken, and the key they must carry.
@@ -46,15 +47,15 @@ impl Default for SandboxConfig {
     fn default() -> SandboxConfig {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         SandboxConfig {
-            smtp: loopback(1025),
-            web: loopback(8025),
+            smtp: loopback(1025).into(),
+            web: loopback(8025).into(),
             settings: Settings::default(),
             receiver: None,
         }
     }
 }
 
-/// The addresses a sandbox listens on, with the real ports.
+/// The addresses a sandbox listens on, with the real ports; [`ringmta_io::unix::ADDRESS`] for a Unix socket.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
     /// Where mail is taken.
@@ -86,16 +87,17 @@ impl Sockets {
     /// # Errors
     /// When an address cannot be listened on; the text names it and the cure.
     pub fn bind(config: &SandboxConfig) -> io::Result<Sockets> {
-        let smtp = bind("SMTP", config.smtp)?;
-        let web = bind("web", config.web)?;
+        let smtp = config.smtp.bind("SMTP")?;
+        let web = config.web.bind("web")?;
         let metrics = match config.settings.prometheus {
-            Prometheus::At(addr) => Some(bind("metrics", addr)?),
+            Prometheus::At(addr) => Some(Place::Tcp(addr).bind("metrics")?),
             Prometheus::Off | Prometheus::Here => None,
         };
         let pop3 = config.settings.pop3.as_ref();
-        let pop3 = pop3.map(|pop3| bind("POP3", pop3.address)).transpose()?;
+        let pop3 = pop3.map(|pop3| Place::Tcp(pop3.address).bind("POP3")).transpose()?;
         let receiver = config.receiver.as_ref();
-        let receiver = receiver.map(|(addr, _)| bind("webhook receiver", *addr)).transpose()?;
+        let receiver =
+            receiver.map(|(addr, _)| Place::Tcp(*addr).bind("webhook receiver")).transpose()?;
         let addresses = Bound {
             smtp: smtp.local_addr()?,
             web: web.local_addr()?,
@@ -141,9 +143,11 @@ pub async fn run_on(
     let store = Rc::new(open_store(&settings)?);
     let (chaos, helpers) =
         (Rc::new(Chaos::new(settings.chaos.clone())), Helpers::new(limits::SANDBOX_HELPERS));
+    let codes = Codes::new().map_err(io::Error::other)?;
     let new_api = || {
-        let smtp = addresses.smtp.to_string();
-        Api::new(store.clone(), settings.clone(), chaos.clone(), helpers.clone(), smtp)
+        let smtp = config.smtp.bound(addresses.smtp).to_string();
+        let (store, settings, chaos) = (store.clone(), settings.clone(), chaos.clone());
+        Api::new(store, settings, chaos, helpers.clone(), smtp, codes.clone())
     };
     let pages = Rc::new(Web::new(new_api()));
     let outbound = Outbound::new(settings.clone(), helpers.clone());
@@ -182,6 +186,7 @@ pub async fn run_on(
     }
     bound(&addresses);
     select(select_all(parts), pin!(stop)).await;
+    [&config.smtp, &config.web].into_iter().for_each(Place::leave);
     Ok(())
 }
 
@@ -221,22 +226,4 @@ fn metrics_only(api: Rc<Api>) -> impl Fn(http::Request) -> LocalBoxFuture<'stati
 
 fn options(body_limit: usize) -> http::Options {
     http::Options::new(body_limit, limits::SANDBOX_CONNECTIONS)
-}
-
-/// Listens, and refuses an address where someone listens already: our sockets share ports among
-/// shards, so the system would let two sandboxes share one and give each of them half of the mail.
-fn bind(what: &str, address: SocketAddr) -> io::Result<BoundSocket> {
-    let failed = |error: io::Error| {
-        let cure = match error.kind() {
-            io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
-            io::ErrorKind::PermissionDenied => "choose a port above 1023, or start as root",
-            io::ErrorKind::AddrNotAvailable => "choose an address of this machine",
-            _ => "choose another address",
-        };
-        io::Error::new(error.kind(), format!("{what} cannot listen on {address}: {error}; {cure}"))
-    };
-    if address.port() != 0 && is_taken(address) {
-        return Err(failed(io::Error::from(io::ErrorKind::AddrInUse)));
-    }
-    BoundSocket::bind(address).map_err(failed)
 }

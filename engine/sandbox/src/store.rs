@@ -4,6 +4,7 @@ use crate::captured::Stored;
 use crate::choice::{Added, Change, Outcome, Page, Which};
 use crate::database::Database;
 use crate::events::{Event, Hub};
+use crate::limits::SANDBOX_READ_BESIDE_BYTES;
 use crate::message::{parse, Envelope, SessionInfo};
 use crate::ring::Ring;
 use crate::search::Search;
@@ -71,7 +72,13 @@ impl Store {
         session: SessionInfo,
         source: Vec<u8>,
     ) -> Outcome<String> {
-        let parsed = parse(&source, &envelope);
+        let is_large = source.len() > SANDBOX_READ_BESIDE_BYTES;
+        let read = move || (parse(&source, &envelope), source, envelope);
+        // What takes long is done beside the shard, which serves others meanwhile.
+        let (parsed, source, envelope) = match is_large {
+            true => io::blocking(read).await,
+            false => read(),
+        };
         let dated = self.keeping.use_message_dates.then_some(parsed.date_ms).flatten();
         let message = Rc::new(Stored {
             id: Store::new_id(),

@@ -119,6 +119,50 @@ fn searches() {
     });
 }
 
+/// Texts that most messages have are looked for in another way than rare ones, together with them, negated, and in
+/// columns of their own.
+#[test]
+fn common_and_rare_texts() {
+    with_both(keep(1000), |store| {
+        Box::pin(async move {
+            for number in 0..300 {
+                let (other, third) = (number % 2, number % 3);
+                add(&store, &format!("From: Sender {third} <s{third}@example.com>\r\nSubject: Message Nr. {number}\r\n\r\n\
+                    the common words of everybody, and parity-{other} of them, rare{number}x\r\n")).await;
+            }
+            let every =
+                |is: fn(usize) -> bool| move || (0..300).filter(|number| is(*number)).count();
+            let all = every(|_| true)();
+            for (query, wanted) in [
+                ("\"the common words of everybody\"", all),
+                ("\"the common words of everybody\" rare7x", 1),
+                ("rare7x -\"the common words of everybody\"", 0),
+                ("-\"the common words of everybody\"", 0),
+                ("\"and parity-1 of them\"", 150),
+                (
+                    "\"and parity-1 of them\" from:\"sender 2\"",
+                    every(|n| n % 2 == 1 && n % 3 == 2)(),
+                ),
+                (
+                    "-\"and parity-1 of them\" -from:s1@example.com",
+                    every(|n| n % 2 == 0 && n % 3 != 1)(),
+                ),
+                ("ey em", 0),
+                ("ev \"common words\"", all),
+                ("subject:nr", all),
+                ("subject:\"message nr. 29\"", 11),
+                ("addressed:\"example.com\"", all),
+                ("subject:common", 0),
+                ("rare299x", 1),
+            ] {
+                let search = Search::parse(query).unwrap();
+                let page = store.page(&search, 0, 5).await.unwrap();
+                assert_eq!(page.matching, wanted, "{query}");
+            }
+        })
+    });
+}
+
 #[test]
 fn tags_change() {
     with_both(keep(10), |store| {

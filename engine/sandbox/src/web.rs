@@ -117,6 +117,7 @@ impl Web {
             ["metrics"] if self.api.settings.prometheus == Prometheus::Here => {
                 metrics::answer(&self.api).await?
             }
+            ["proxy"] => self.api.proxy(request).await?,
             ["api", "events"] => socket::open(&self.api.store, request),
             ["view", "latest"] => {
                 let message = self.api.lookup("latest", request).await?;
@@ -130,21 +131,27 @@ impl Web {
                 };
                 let message = self.api.lookup(id, request).await?;
                 if kind == "html" {
-                    let html = view::html(&message, view::Form::asked(request));
-                    match self.api.settings.block_remote_css_and_fonts {
-                        true => without_remote_styles(html),
-                        false => html,
-                    }
+                    self.as_allowed(view::html(&message, view::Form::asked(request)))
                 } else {
                     view::text(&message)
                 }
             }
             ["view", id, rest @ ..] => {
                 let message = self.api.lookup(id, request).await?;
-                peek::answer(&message, rest, request)
+                self.as_allowed(peek::answer(&message, rest, request))
             }
             _ => not_found(),
         })
+    }
+}
+
+impl Web {
+    /// What of a message is shown, with no more from elsewhere than this inbox allows.
+    fn as_allowed(&self, response: Response) -> Response {
+        match self.api.settings.block_remote_css_and_fonts {
+            true => without_remote_styles(response),
+            false => response,
+        }
     }
 }
 

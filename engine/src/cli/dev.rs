@@ -13,6 +13,7 @@ use futures::executor::block_on;
 use ringmta_io::privileges;
 use ringmta_io::ring as host;
 use ringmta_policy::redact;
+use ringmta_sandbox::place::Place;
 use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Sockets};
 use std::collections::BTreeMap;
 use std::io;
@@ -28,8 +29,8 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     let dir = folder(args)?;
     let key = variable("X_KUMOMTA_KEY", "reloop");
     let config = SandboxConfig {
-        smtp: args.sandbox_smtp,
-        web: args.sandbox_web,
+        smtp: args.sandbox_smtp.into(),
+        web: args.sandbox_web.into(),
         settings: args.inbox.settings()?,
         receiver: Some((args.receiver, key)),
     };
@@ -68,15 +69,18 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
 pub fn sandbox(args: &SandboxArgs) -> Result<(), String> {
     let mut signals = run::signals()?;
     let settings = args.inbox.settings()?;
-    let (smtp, web) = (args.addresses.smtp, args.addresses.web);
+    let (smtp, web) = (args.addresses.smtp.clone(), args.addresses.web.clone());
     let scheme = if settings.web_tls.is_some() { "https" } else { "http" };
     let root = settings.webroot.clone();
-    let config = SandboxConfig { smtp, web, settings, receiver: None };
+    let config = SandboxConfig { smtp: smtp.clone(), web: web.clone(), settings, receiver: None };
     let sockets = Sockets::bind(&config).map_err(|error| error.to_string())?;
     let (bound, stop, thread) = start_sandbox(config, sockets)?;
     if !args.inbox.others.quiet {
-        tell!("sandbox smtp listener on {}", bound.smtp);
-        tell!("sandbox inbox on {scheme}://{}{root}", bound.web);
+        tell!("sandbox smtp listener on {}", smtp.bound(bound.smtp));
+        match web.bound(bound.web) {
+            Place::Tcp(address) => tell!("sandbox inbox on {scheme}://{address}{root}"),
+            unix => tell!("sandbox inbox on {unix}, below {root}"),
+        }
         if let Some(pop3) = bound.pop3 {
             tell!("sandbox POP3 on {pop3}");
         }

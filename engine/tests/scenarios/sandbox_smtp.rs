@@ -1,9 +1,11 @@
 //! The sandbox's SMTP side, its websocket, its bounds and its webhook receiver, on a real shard.
 
 use crate::sandbox_support::{
-    deliver, get, loopback, request, sandbox, start, until, Client, Running,
+    deliver, get, loopback, request, sandbox, sandbox_of, start, until, Client, Running,
 };
-use ringmta_sandbox::{self as sandbox, SandboxConfig};
+use ringmta_sandbox::settings::Smtp;
+use ringmta_sandbox::tags::expression;
+use ringmta_sandbox::{self as sandbox, SandboxConfig, Settings};
 use serde_json::{json, Value};
 use std::io::Read;
 use std::net::SocketAddr;
@@ -180,6 +182,28 @@ fn a_websocket_tells_what_happens() {
 }
 
 #[test]
+fn a_websocket_tells_who_was_refused_what() {
+    let (_running, at) = sandbox_of(|| Settings {
+        smtp: Smtp {
+            allowed_recipients: Some(expression("@example\\.com$").unwrap()),
+            ..Smtp::default()
+        },
+        ..Settings::default()
+    });
+    let mut socket = Client::connect(at.web);
+    assert_eq!(socket.request("GET", "/api/events", UPGRADE, b"").status, 101);
+    assert_eq!(event(&mut socket, "stats")["Total"], 0);
+    let mut client = smtp(at.smtp);
+    say(&mut client, "MAIL FROM:<a@b.test>");
+    let answer = say(&mut client, "RCPT TO:<a@other.test>").concat();
+    assert!(answer.starts_with("550 "), "{answer}");
+    assert_eq!(
+        event(&mut socket, "error"),
+        json!({"Level": "error", "Type": "smtpd", "IP": "127.0.0.1", "Message": &answer[4..]})
+    );
+}
+
+#[test]
 fn a_websocket_of_another_site_is_refused() {
     let (_running, at) = sandbox(10);
     let headers = format!("{UPGRADE}Origin: http://elsewhere.example\r\n");
@@ -239,7 +263,11 @@ fn the_receiver_takes_records_with_the_key() {
 fn a_taken_port_is_named_with_the_cure() {
     let (_running, at) = sandbox(10);
     let (_second, error): (Running, String) = start(move |_stop, report| async move {
-        let config = SandboxConfig { smtp: loopback(), web: at.web, ..SandboxConfig::default() };
+        let config = SandboxConfig {
+            smtp: loopback().into(),
+            web: at.web.into(),
+            ..SandboxConfig::default()
+        };
         let error = sandbox::run(config, |_| (), std::future::pending()).await.unwrap_err();
         report.send(error.to_string()).unwrap();
     });
@@ -255,7 +283,11 @@ fn a_sandbox_can_start_again_where_one_ended() {
         std::net::TcpListener::bind(at).ok().map(|_| at)
     });
     let (smtp_at, web_at) = (free.next().unwrap(), free.next().unwrap());
-    let config = move || SandboxConfig { smtp: smtp_at, web: web_at, ..SandboxConfig::default() };
+    let config = move || SandboxConfig {
+        smtp: smtp_at.into(),
+        web: web_at.into(),
+        ..SandboxConfig::default()
+    };
     let begin = move || {
         start(move |stop, report| async move {
             let stop = async {

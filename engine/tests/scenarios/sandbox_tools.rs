@@ -1,48 +1,10 @@
 //! The programs beside the inbox, as others call them, and its flags as they are given at start.
 
+use crate::sandbox_support::process::{inbox, ringmta, Inbox};
 use crate::sandbox_support::{deliver, get, until};
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-
-fn ringmta() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
-    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MP_"));
-    ours.for_each(|(name, _)| {
-        command.env_remove(name);
-    });
-    command
-}
-
-/// An inbox of its own process; it ends with this.
-struct Inbox {
-    process: Child,
-    smtp: SocketAddr,
-    web: SocketAddr,
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn inbox(arguments: &[&str]) -> Inbox {
-    let mut command = ringmta();
-    command.args(["sandbox", "-s", "127.0.0.1:0", "--listen", "127.0.0.1:0"]).args(arguments);
-    let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let mut address = |what: &str| {
-        let line = lines.find(|line| line.as_ref().unwrap().contains(what)).unwrap().unwrap();
-        let text = line.rsplit(' ').next().unwrap().trim_start_matches("http://");
-        text.trim_end_matches('/').parse().unwrap()
-    };
-    let (smtp, web) = (address("smtp listener"), address("inbox on"));
-    std::thread::spawn(move || lines.for_each(drop));
-    Inbox { process, smtp, web }
-}
+use std::process::{Command, Output, Stdio};
 
 fn run(command: &mut Command, input: &str) -> Output {
     let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

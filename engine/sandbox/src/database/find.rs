@@ -1,15 +1,76 @@
-//! Searches in the database: texts by the index of their words, everything else by what is known of each message in memory.
+//! Searches in the database: rare texts by the index of their words, texts that most messages have by a look at all of them,
+//! everything else by what is known of each message in memory.
 
 use super::rows::{Entry, Rows};
 use crate::captured::Stored;
 use crate::choice::Page;
+use crate::limits::{SANDBOX_SEARCH_GROUPS, SANDBOX_SEARCH_SAMPLE, SANDBOX_SEARCH_SAMPLE_BYTES};
 use crate::search::{Search, Test};
-use rusqlite::types::Value as Sql;
-use rusqlite::{params_from_iter, Result};
+use memchr::memmem::{find_iter, Finder};
+use rusqlite::{Result, Row};
 use serde_json::{json, Value};
+use std::collections::BTreeSet;
 
 /// Shorter texts are in no index: the trigram tokenizer of FTS5 has nothing to look up.
 const INDEXED_CHARS: usize = 3;
+
+/// What it costs, in nanoseconds of a message, to have the index step to it for one group of characters, and to compare one
+/// place of one; to read its texts, and one of their bytes. Measured with `examples/figures.rs`; what counts is which is less.
+const STEP_COST: f64 = 40.0;
+const PLACE_COST: f64 = 7.0;
+const READ_COST: f64 = 400.0;
+const BYTE_COST: f64 = 0.2;
+
+/// A share of the messages below which a text narrows a search down so far that its other texts cost little.
+const RARE: f64 = 0.05;
+
+/// The texts of a message, as the index and its searches name them.
+const COLUMNS: [&str; 8] =
+    ["sender", "recipients", "cc", "bcc", "reply_to", "subject", "message_id", "body"];
+
+/// A text that is to be in one of these columns, or in none.
+struct Wanted<'a> {
+    negated: bool,
+    columns: &'static [&'static str],
+    text: &'a str,
+}
+
+impl Wanted<'_> {
+    /// The question to the index. A quote is doubled; a NUL would end the text for SQLite.
+    fn asked(&self) -> String {
+        let text = self.text.replace('"', "\"\"").replace('\0', " ");
+        format!("({{{}}} : \"{text}\")", self.columns.join(" "))
+    }
+
+    /// In how many places of its columns these are, none where some are in neither; the row has all columns.
+    fn places(&self, groups: &[String], row: &Row<'_>) -> Result<usize> {
+        let mut places = 0;
+        for (at, _) in COLUMNS.iter().enumerate().filter(|(_, name)| self.columns.contains(name)) {
+            let text = start_of(row, at)?;
+            let of_group = |group: &String| {
+                let found = find_iter(text, group.as_bytes()).count();
+                (found > 0).then_some(found)
+            };
+            places += groups.iter().map(of_group).sum::<Option<usize>>().unwrap_or(0);
+        }
+        Ok(places)
+    }
+}
+
+/// As much of a text as tells how common something is.
+fn start_of<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8]> {
+    let text = row.get_ref(column)?.as_bytes()?;
+    Ok(&text[..text.len().min(SANDBOX_SEARCH_SAMPLE_BYTES)])
+}
+
+/// The groups of characters that the index has of a text, at most so many of them, and how many there are to each of these.
+fn groups(text: &str, most: usize) -> (Vec<String>, f64) {
+    let chars: Vec<char> = text.chars().collect();
+    let all: BTreeSet<&[char]> = chars.windows(INDEXED_CHARS).collect();
+    let some: Vec<String> = all.iter().take(most).map(|group| group.iter().collect()).collect();
+    let share = all.len() as f64 / some.len().max(1) as f64;
+    (some, share)
+}
 
 /// What a search asks of a message whose entry is at hand.
 pub struct Found<'a> {
@@ -67,33 +128,86 @@ fn columns(test: &Test) -> Option<(&'static [&'static str], &str)> {
 impl Rows {
     /// Looks up what a search needs of the file.
     pub(super) fn find<'a>(&mut self, search: &'a Search) -> Result<Found<'a>> {
-        if search.terms.iter().any(|term| columns(&term.test).is_some()) {
-            self.index()?;
-        }
         let mut sets = Vec::new();
-        let mut together: Vec<String> = Vec::new();
+        let mut texts = Vec::new();
         for term in &search.terms {
             if let Test::Tag(tag) = &term.test {
                 sets.push((term.negated, self.tagged(tag)?));
             }
-            let Some((columns, text)) = columns(&term.test) else { continue };
-            if text.chars().count() < INDEXED_CHARS {
-                sets.push((term.negated, self.scan(columns, text)?));
-                continue;
+            if let Some((columns, text)) = columns(&term.test) {
+                texts.push(Wanted { negated: term.negated, columns, text });
             }
-            // A quote is doubled; a NUL would end the text for SQLite.
-            let text = text.replace('"', "\"\"").replace('\0', " ");
-            let asked = format!("({{{}}} : \"{text}\")", columns.join(" "));
-            if term.negated {
-                sets.push((true, self.look_up(&asked)?));
-            } else {
-                together.push(asked);
+        }
+        if texts.is_empty() {
+            return Ok(Found { search, sets });
+        }
+        self.index()?;
+        let (looked_at, indexed) = self.divide(texts)?;
+        let mut together: Vec<String> = Vec::new();
+        for wanted in indexed {
+            match wanted.negated {
+                true => sets.push((true, self.look_up(&wanted.asked())?)),
+                false => together.push(wanted.asked()),
             }
         }
         if !together.is_empty() {
             sets.push((false, self.look_up(&together.join(" AND "))?));
         }
+        if !looked_at.is_empty() {
+            sets.extend(self.scan(&looked_at)?);
+        }
         Ok(Found { search, sets })
+    }
+
+    /// Parts the texts that are to be looked for in all messages from those that the index is asked for. For a text that
+    /// most messages have, the index compares the places of each group of its characters in each of them, which takes
+    /// longer than to look at the text itself. A few messages tell which they are.
+    fn divide<'a>(&self, texts: Vec<Wanted<'a>>) -> Result<(Vec<Wanted<'a>>, Vec<Wanted<'a>>)> {
+        let (short, long): (Vec<_>, Vec<_>) =
+            texts.into_iter().partition(|wanted| wanted.text.chars().count() < INDEXED_CHARS);
+        let most = (SANDBOX_SEARCH_GROUPS / long.len().max(1)).max(1);
+        let groups: Vec<_> = long.iter().map(|wanted| groups(wanted.text, most)).collect();
+        // Of each text: in how many messages all of its groups are, and how many places they have there.
+        let mut having = vec![(0.0_f64, 0.0_f64); long.len()];
+        let step = self.entries.len().div_ceil(SANDBOX_SEARCH_SAMPLE).max(1);
+        let sql = format!("SELECT {} FROM texts WHERE number = ?", COLUMNS.join(", "));
+        let mut select = self.connection.prepare_cached(&sql)?;
+        let (mut asked, mut bytes) = (0.0_f64, 0.0_f64);
+        for entry in self.entries.iter().step_by(step) {
+            asked += 1.0;
+            select.query_row([entry.number], |row| {
+                for ((wanted, (groups, _)), having) in long.iter().zip(&groups).zip(&mut having) {
+                    let places = wanted.places(groups, row)?;
+                    having.0 += f64::from(u8::from(places > 0));
+                    having.1 += places as f64;
+                }
+                for at in 0..COLUMNS.len() {
+                    bytes += start_of(row, at)?.len() as f64;
+                }
+                Ok(())
+            })?;
+        }
+        let is_narrow = (0..long.len()).any(|at| !long[at].negated && having[at].0 < RARE * asked);
+        let (reading, looking) = (asked * READ_COST, bytes * BYTE_COST);
+        let is_dearer = |at: usize, wanted: &Wanted<'_>, than: f64| {
+            let ((messages, places), (groups, share)) = (having[at], &groups[at]);
+            let index = messages * groups.len() as f64 * STEP_COST + places * PLACE_COST;
+            let index = index * share;
+            (wanted.negated || !is_narrow) && index > than
+        };
+        // What is read for one of them is read for all.
+        let mut all = long.iter().enumerate();
+        let is_read =
+            !short.is_empty() || all.any(|(at, one)| is_dearer(at, one, reading + looking));
+        let limit = if is_read { looking } else { reading + looking };
+        let (mut looked_at, mut indexed) = (short, Vec::new());
+        for (at, wanted) in long.into_iter().enumerate() {
+            match is_dearer(at, &wanted, limit) {
+                true => looked_at.push(wanted),
+                false => indexed.push(wanted),
+            }
+        }
+        Ok((looked_at, indexed))
     }
 
     fn look_up(&self, asked: &str) -> Result<Vec<i64>> {
@@ -103,14 +217,34 @@ impl Rows {
         numbers.collect()
     }
 
-    /// A text too short for the index is looked for in all of them.
-    fn scan(&self, columns: &[&str], text: &str) -> Result<Vec<i64>> {
-        let any: Vec<String> = columns.iter().map(|column| format!("instr({column}, ?)")).collect();
-        let sql = format!("SELECT number FROM texts WHERE {} ORDER BY number", any.join(" OR "));
+    /// Looks for texts in all messages, in one pass. Not by SQLite's `instr`, which compares character by character.
+    fn scan(&self, texts: &[Wanted<'_>]) -> Result<Vec<(bool, Vec<i64>)>> {
+        let of_any = |column: &&str| texts.iter().any(|wanted| wanted.columns.contains(column));
+        let needed: Vec<&str> = COLUMNS.into_iter().filter(of_any).collect();
+        let sql = format!("SELECT number, {} FROM texts ORDER BY number", needed.join(", "));
+        let finders: Vec<_> = texts.iter().map(|wanted| Finder::new(wanted.text)).collect();
+        let mut sets: Vec<(bool, Vec<i64>)> =
+            texts.iter().map(|wanted| (wanted.negated, Vec::new())).collect();
+        let places: Vec<Vec<usize>> = texts
+            .iter()
+            .map(|wanted| {
+                let is_its = |at: &usize| wanted.columns.contains(&needed[*at]);
+                (0..needed.len()).filter(is_its).collect()
+            })
+            .collect();
         let mut select = self.connection.prepare_cached(&sql)?;
-        let texts = params_from_iter(columns.iter().map(|_| Sql::from(text.to_string())));
-        let numbers = select.query_map(texts, |row| row.get(0))?;
-        numbers.collect()
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            for ((finder, places), (_, numbers)) in finders.iter().zip(&places).zip(&mut sets) {
+                for place in places {
+                    if finder.find(row.get_ref(place + 1)?.as_bytes()?).is_some() {
+                        numbers.push(row.get(0)?);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(sets)
     }
 
     /// The newest message that matches.

@@ -1,6 +1,8 @@
 //! The tables of the database, and how its file is opened.
 
-use crate::limits::{SANDBOX_DATABASE_CACHE_BYTES, SANDBOX_INDEX_BYTES, SANDBOX_LOG_PAGES};
+use crate::limits::{
+    SANDBOX_DATABASE_CACHE_BYTES, SANDBOX_INDEX_BYTES, SANDBOX_LOG_PAGES, SANDBOX_PAGE_BYTES,
+};
 use crate::settings::DatabaseFile;
 use rusqlite::{Connection, OpenFlags};
 
@@ -93,6 +95,9 @@ pub fn open(file: &DatabaseFile) -> Result<Connection, String> {
 
 /// Takes the file for this process alone, for what is known of its messages is in memory too.
 fn take(connection: &Connection, file: &DatabaseFile) -> rusqlite::Result<()> {
+    // A file that is there keeps the size it has.
+    let page = i64::try_from(SANDBOX_PAGE_BYTES).unwrap_or(i64::MAX);
+    connection.pragma_update(None, "page_size", page)?;
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(
         None,

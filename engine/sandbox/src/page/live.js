@@ -29,6 +29,8 @@ const on = {
   delete(d) { fresh = fresh.filter(m => m.ID !== d.ID); drop(d.ID); if (S.sel === d.ID) leave(true); if (S.query) reload(); later(); },
   truncate() { fresh = []; S.rows = []; S.byId.clear(); S.picked.clear(); $('list').replaceChildren(); S.total = S.unread = S.matching = 0; leave(true); shape(); },
   prune() { reload(); countGone(); },
+  // Whoever wonders where a message is sees why it was refused.
+  error(d) { toast(`Refused (${d.Type}${d.IP ? `, ${d.IP}` : ''}): ${d.Message}`); },
   stats(d) { S.total = d.Total; S.unread = d.Unread; later(); },
 };
 let frame, fresh = [], flooded = false;

@@ -1,7 +1,8 @@
 //! The flags themselves: Mailpit's names, long and short, and its environment variables.
 
-use super::values::{age, bind, metrics, refused, yes_or_no, Metrics};
+use super::values::{age, bind, metrics, place, refused, yes_or_no, Metrics};
 use clap::Args;
+use ringmta_sandbox::place::Place;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -356,10 +357,10 @@ pub struct InboxArgs {
 /// Where the sandbox listens.
 #[derive(Args, Debug, Clone)]
 pub struct Addresses {
-    /// SMTP address.
-    #[arg(long, short = 's', env = "MP_SMTP_BIND_ADDR", default_value = "127.0.0.1:1025", value_name = "ADDRESS", value_parser = bind)]
-    pub smtp: SocketAddr,
-    /// Web and API address.
-    #[arg(long, short = 'l', alias = "listen", env = "MP_UI_BIND_ADDR", default_value = "127.0.0.1:8025", value_name = "ADDRESS", value_parser = bind)]
-    pub web: SocketAddr,
+    /// SMTP address, or unix:PATH:PERMISSIONS.
+    #[arg(long, short = 's', env = "MP_SMTP_BIND_ADDR", default_value = "127.0.0.1:1025", value_name = "ADDRESS", value_parser = place)]
+    pub smtp: Place,
+    /// Web and API address, or unix:PATH:PERMISSIONS.
+    #[arg(long, short = 'l', alias = "listen", env = "MP_UI_BIND_ADDR", default_value = "127.0.0.1:8025", value_name = "ADDRESS", value_parser = place)]
+    pub web: Place,
 }

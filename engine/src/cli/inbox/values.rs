@@ -1,5 +1,6 @@
 //! Values of flags, as Mailpit takes them.
 
+use ringmta_sandbox::place::Place;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
@@ -15,13 +16,33 @@ pub fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Where to listen: as [`bind`], or `unix:PATH:PERMISSIONS` for a Unix socket, whose permissions are octal and 0600 unless
+/// given.
+///
+/// # Errors
+/// What may be written.
+pub fn place(text: &str) -> Result<Place, String> {
+    let Some(rest) = text.strip_prefix("unix:") else { return bind(text).map(Place::Tcp) };
+    let digits = |mode: &str| {
+        matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| (b'0'..=b'7').contains(&digit))
+    };
+    let (path, mode) = match rest.rsplit_once(':') {
+        Some((path, mode)) if digits(mode) => (path, u32::from_str_radix(mode, 8).unwrap_or(0o600)),
+        _ => (rest, 0o600),
+    };
+    if path.is_empty() || path.ends_with('/') || mode > 0o777 {
+        return Err("write unix:/path/of/socket, or unix:/path/of/socket:0660".into());
+    }
+    Ok(Place::Unix(path.into(), mode))
+}
+
 /// Where to listen: an address, a name, or a port alone for all of this machine's addresses.
 ///
 /// # Errors
 /// What may be written.
 pub fn bind(text: &str) -> Result<SocketAddr, String> {
     if text.starts_with("unix:") {
-        return Err("Unix sockets are not listened on: give 127.0.0.1:PORT".into());
+        return Err("a Unix socket will not do here: give 127.0.0.1:PORT".into());
     }
     if let Some(port) = text.strip_prefix(':') {
         let port = port.parse().map_err(|_| format!("`{port}` is no port"))?;
@@ -87,6 +108,18 @@ mod tests {
         assert!(bind("localhost:25").unwrap().ip().is_loopback());
         for wrong in ["", "25", "unix:/tmp/x", "nowhere.invalid:25", ":x"] {
             assert!(bind(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(place("127.0.0.1:25"), bind("127.0.0.1:25").map(Place::Tcp));
+        for (text, path, mode) in [
+            ("unix:/run/x.sock", "/run/x.sock", 0o600),
+            ("unix:/run/x.sock:0660", "/run/x.sock", 0o660),
+            ("unix:x:777", "x", 0o777),
+            ("unix:/run/a:b", "/run/a:b", 0o600),
+        ] {
+            assert_eq!(place(text), Ok(Place::Unix(path.into(), mode)), "{text}");
+        }
+        for wrong in ["unix:", "unix::0600", "unix:/run/", "unix:/run/x:7777", "x"] {
+            assert!(place(wrong).is_err(), "{wrong}");
         }
         assert_eq!(metrics("true"), Ok(Metrics::Here(true)));
         assert!(matches!(metrics("127.0.0.1:9090"), Ok(Metrics::At(_))));

@@ -1,6 +1,8 @@
 //! A real shard in a thread, and a plain client to talk to it.
 #![allow(dead_code)]
 
+pub mod process;
+
 use futures::channel::oneshot;
 use ringmta_io::ring::run_shard;
 use ringmta_sandbox::settings::Keeping;
@@ -61,8 +63,8 @@ pub fn sandbox(max_messages: usize) -> (Running, Bound) {
 pub fn sandbox_of(settings: impl FnOnce() -> Settings + Send + 'static) -> (Running, Bound) {
     start(move |stop, report| async move {
         let config = SandboxConfig {
-            smtp: loopback(),
-            web: loopback(),
+            smtp: loopback().into(),
+            web: loopback().into(),
             settings: settings(),
             receiver: Some((loopback(), "the key".into())),
         };
@@ -101,7 +103,10 @@ pub struct Client {
 
 impl Client {
     pub fn connect(to: SocketAddr) -> Client {
-        let stream = TcpStream::connect(to).unwrap();
+        Client::over(TcpStream::connect(to).unwrap())
+    }
+
+    pub fn over(stream: TcpStream) -> Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client { stream: BufReader::new(stream) }
     }
@@ -192,7 +197,11 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 /// Delivers one message over SMTP; gives back its id.
 pub fn deliver(to: SocketAddr, sender: &str, recipients: &[&str], source: &str) -> String {
-    let mut smtp = Client::connect(to);
+    hand_in(Client::connect(to), sender, recipients, source)
+}
+
+/// The same over a connection that is there.
+pub fn hand_in(mut smtp: Client, sender: &str, recipients: &[&str], source: &str) -> String {
     assert!(smtp.line().starts_with("220 "));
     smtp.send("EHLO client.example\r\n");
     while smtp.line().as_bytes()[3] == b'-' {}
