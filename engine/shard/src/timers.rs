@@ -122,6 +122,19 @@ pub async fn run_timers(shard: Rc<Shard>) {
     }
 }
 
+/// Tells the database of volumes what was counted, where there is one.
+pub async fn run_volumes(shard: Rc<Shard>) {
+    let Some(volumes) = &shard.volumes else { return };
+    let mut pause = limits::VOLUMES_WRITE_SECS;
+    loop {
+        io::sleep(Duration::from_secs(pause)).await;
+        pause = match volumes.write(&shard.metrics).await {
+            true => limits::VOLUMES_WRITE_SECS,
+            false => limits::VOLUMES_RETRY_SECS,
+        };
+    }
+}
+
 /// Looks after what nothing else wakes; one task per shard.
 pub async fn run_sweeper(shard: Rc<Shard>) {
     loop {

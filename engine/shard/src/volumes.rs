@@ -1,13 +1,12 @@
 //! How much mail each month has received and delivered (`kumo.configure_accounting_db_path`): a table of an SQLite database,
 //! to which each shard adds what it has counted since it did so last.
 
-use crate::limits::{VOLUMES_BUSY_MS, VOLUMES_RETRY_SECS, VOLUMES_WRITE_SECS};
-use crate::state::Shard;
+use crate::limits::VOLUMES_BUSY_MS;
+use ringmta_events::metrics::Metrics;
 use ringmta_io as io;
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
 /// One row a month (UTC).
@@ -34,39 +33,28 @@ impl Volumes {
     pub fn in_file(path: PathBuf) -> Volumes {
         Volumes { path, told: Cell::new((0, 0)), busy: Cell::new(false) }
     }
-}
 
-/// Adds what was counted since the last time; whether the database has it.
-pub async fn write(shard: &Rc<Shard>) -> bool {
-    let Some(volumes) = &shard.volumes else { return true };
-    let metrics = &shard.metrics;
-    let received = metrics.received_smtp.get() + metrics.received_http.get();
-    let counted = (received, metrics.recipients_delivered.get());
-    let told = volumes.told.get();
-    let more = (counted.0.wrapping_sub(told.0), counted.1.wrapping_sub(told.1));
-    // Two writes at once would add the same twice.
-    if more == (0, 0) || volumes.busy.replace(true) {
-        return true;
-    }
-    let path = volumes.path.clone();
-    let added = io::blocking(move || add(&path, more)).await;
-    volumes.busy.set(false);
-    match added {
-        Ok(()) => volumes.told.set(counted),
-        Err(why) => {
-            tracing::error!("volumes of mail: {}: {why}", volumes.path.display());
-            return false;
+    /// Adds what was counted since the last time; whether the database has it.
+    pub async fn write(&self, metrics: &Metrics) -> bool {
+        let received = metrics.received_smtp.get() + metrics.received_http.get();
+        let counted = (received, metrics.recipients_delivered.get());
+        let told = self.told.get();
+        let more = (counted.0.wrapping_sub(told.0), counted.1.wrapping_sub(told.1));
+        // Two writes at once would add the same twice.
+        if more == (0, 0) || self.busy.replace(true) {
+            return true;
         }
-    }
-    true
-}
-
-/// Writes now and then, for as long as the shard lives.
-pub async fn run(shard: Rc<Shard>) {
-    let mut pause = VOLUMES_WRITE_SECS;
-    loop {
-        io::sleep(Duration::from_secs(pause)).await;
-        pause = if write(&shard).await { VOLUMES_WRITE_SECS } else { VOLUMES_RETRY_SECS };
+        let path = self.path.clone();
+        let added = io::blocking(move || add(&path, more)).await;
+        self.busy.set(false);
+        match added {
+            Ok(()) => self.told.set(counted),
+            Err(why) => {
+                tracing::error!("volumes of mail: {}: {why}", self.path.display());
+                return false;
+            }
+        }
+        true
     }
 }
 

@@ -3,7 +3,7 @@
 use super::stages::Core;
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_shard::limits::STOP_GRACE_MS;
-use ringmta_shard::{order_counts, volumes};
+use ringmta_shard::order_counts;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,7 +39,9 @@ pub(super) async fn stop(core: &Rc<Core>) {
         if let Some(accounting) = &shard.accounting {
             accounting.write(true).await;
         }
-        volumes::write(shard).await;
+        if let Some(volumes) = &shard.volumes {
+            volumes.write(&shard.metrics).await;
+        }
         order_counts::keep(shard, true).await;
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {

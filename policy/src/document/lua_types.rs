@@ -103,7 +103,7 @@ fn module_functions(path: &str, t: &Table, out: &mut String) {
                 }
                 let table = tables().into_iter().find(|t| t.call == whole);
                 let (param, args) = match &table {
-                    Some(t) => (with_options(&whole, &t.class), "options"),
+                    Some(t) => (with_options(&whole, t.class), "options"),
                     None => (String::new(), "..."),
                 };
                 if let Some(why) = refused::why(&whole) {

@@ -91,7 +91,7 @@ fn helpers_are_annotated() {
                 for name in found[2].split(", ").filter(|name| !name.is_empty()) {
                     let with = [format!("---@param {name} "), format!("---@param {name}? ")];
                     let is_told = |l: &&str| with.iter().any(|w| l.starts_with(w.as_str()));
-                    assert!(before.iter().any(|l| is_told(&l)), "{at}: {name}");
+                    assert!(before.iter().any(is_told), "{at}: {name}");
                 }
                 seen += 1;
             }
