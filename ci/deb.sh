@@ -34,8 +34,13 @@ while read -r file; do
 done < <(cd policy/example && find . -type f | sort)
 put 644 README.md usr/share/doc/ringmta/README.md
 put 644 LICENSE usr/share/doc/ringmta/copyright
-put 644 policy/types/kumo.lua usr/share/ringmta/types/kumo.lua
-put 644 policy/types/options.lua usr/share/ringmta/types/options.lua
+for file in policy/types/*.lua; do
+  put 644 "$file" "usr/share/ringmta/types/${file##*/}"
+done
+# The helpers carry their own annotations.
+for file in policy/lua/policy-extras/*.lua; do
+  put 644 "$file" "usr/share/ringmta/types/policy-extras/${file##*/}"
+done
 complete() { mkdir -p "$(dirname "$work/ringmta/$2")"; "$program" print completions "$1" > "$work/ringmta/$2"; }
 complete bash usr/share/bash-completion/completions/ringmta
 complete zsh usr/share/zsh/vendor-completions/_ringmta

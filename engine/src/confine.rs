@@ -93,14 +93,16 @@ fn writable(wanted: &Confinement, init: &InitConfig, spool: &SpoolPaths) -> Vec<
     folders
 }
 
-/// The folders of log files.
+/// The folders of log files, and of the database of volumes.
 pub fn log_folders(init: &InitConfig) -> impl Iterator<Item = &Path> {
     let accounting = init.accounting_log.iter().map(|log| log.log_dir.as_path());
     let local = init.local_logs.iter().flat_map(|log| {
         let special = log.per_record.values().filter_map(|record| record.log_dir.as_deref());
         special.chain([log.log_dir.as_path()])
     });
-    local.chain(accounting)
+    let volumes = init.volumes_db.iter().filter_map(|path| path.parent());
+    let volumes = volumes.filter(|folder| !folder.as_os_str().is_empty());
+    local.chain(accounting).chain(volumes)
 }
 
 fn restrict(folders: &[PathBuf]) -> Result<RulesetStatus, RulesetError> {

@@ -214,7 +214,9 @@ function kumo.compute_egress_path_config_constraints(path, other) end
 ---@return table
 function kumo.compute_queue_config_constraints(queue) end
 
-function kumo.configure_accounting_db_path(...) end
+---Keeps in an SQLite database how much mail each month has received and delivered; `:memory:` keeps nothing.
+---@param path string
+function kumo.configure_accounting_db_path(path) end
 
 ---@param options kumo.BounceClassifierOptions
 function kumo.configure_bounce_classifier(options) end
@@ -238,13 +240,14 @@ function kumo.configure_redis_throttles(options) end
 kumo.counter_series = {}
 
 ---@param options kumo.CounterSeriesOptions
+---@return any
 function kumo.counter_series.define(options) end
 
 kumo.crypto = {}
 
 ---Undoes `aes_encrypt_block`.
 ---@param algorithm 'Cbc'|'Ecb'
----@param data string
+---@param data any
 ---@param key any
 ---@return string
 function kumo.crypto.aes_decrypt_block(algorithm, data, key) end
@@ -257,6 +260,7 @@ function kumo.crypto.aes_decrypt_block(algorithm, data, key) end
 function kumo.crypto.aes_encrypt_block(algorithm, text, key) end
 
 ---@param options kumo.AwsSignOptions
+---@return any
 function kumo.crypto.aws_sign_v4(options) end
 
 ---@deprecated Not supported: the event `get_egress_pool` gives each pool: have its handler return kumo.make_egress_pool { name = ..., entries = ... }.
@@ -383,7 +387,7 @@ function kumo.dmarc.check_msg(msg, signatures, resolver, spf, use_reporting) end
 
 kumo.dns = {}
 
----@param options kumo.ResolverOptions
+---@param options kumo.ResolverOptions|table|string
 function kumo.dns.configure_resolver(options) end
 
 ---Knows these MTA-STS policies by their domains, and no others.
@@ -681,6 +685,7 @@ function kumo.glob(pattern, base, ttl) end
 kumo.http = {}
 
 ---@param options kumo.HttpClientOptions
+---@return kumo.HttpClient
 function kumo.http.build_client(options) end
 
 ---A URL with a query.
@@ -754,6 +759,7 @@ function kumo.jsonl.new_multi_tailer(options) end
 function kumo.jsonl.new_tailer(options, filter) end
 
 ---@param options kumo.JsonlWriterOptions
+---@return any
 function kumo.jsonl.new_writer(options) end
 
 kumo.kafka = {}
@@ -777,15 +783,19 @@ function kumo.log_info(...) end
 function kumo.log_warn(...) end
 
 ---@param options kumo.EgressPathOptions
+---@return any
 function kumo.make_egress_path(options) end
 
 ---@param options kumo.EgressPoolOptions
+---@return any
 function kumo.make_egress_pool(options) end
 
 ---@param options kumo.EgressSourceOptions
+---@return any
 function kumo.make_egress_source(options) end
 
 ---@param options kumo.ListenerDomainOptions
+---@return any
 function kumo.make_listener_domain(options) end
 
 ---A message of the policy's own.
@@ -796,6 +806,7 @@ function kumo.make_listener_domain(options) end
 function kumo.make_message(sender, recipient, body) end
 
 ---@param options kumo.QueueOptions
+---@return any
 function kumo.make_queue_config(options) end
 
 ---A rate shared by all of that name.
@@ -862,6 +873,7 @@ function kumo.mpsc.define(name, limit) end
 kumo.nats = {}
 
 ---@param options kumo.NatsOptions
+---@return any
 function kumo.nats.connect(options) end
 
 ---The metrics.

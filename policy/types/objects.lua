@@ -181,12 +181,14 @@ function Message:queue_name() end
 function Message:dkim_sign(signer) end
 
 ---The results of its DKIM signatures.
+---@param resolver? string
 ---@return table[]
-function Message:dkim_verify() end
+function Message:dkim_verify(resolver) end
 
 ---The result of its ARC chain.
+---@param resolver? string
 ---@return table
-function Message:arc_verify() end
+function Message:arc_verify(resolver) end
 
 ---Adds an ARC set.
 ---@param signer any
@@ -281,3 +283,128 @@ function Throttle:sleep_if_throttled() end
 ---What the rate comes to, in words.
 ---@return string
 function Throttle:explain() end
+
+---Makes HTTP requests, over connections that it keeps.
+---@class kumo.HttpClient
+local HttpClient = {}
+
+---A request.
+---@param url string
+---@return kumo.HttpRequest
+function HttpClient:get(url) end
+
+---A request.
+---@param url string
+---@return kumo.HttpRequest
+function HttpClient:post(url) end
+
+---A request.
+---@param url string
+---@return kumo.HttpRequest
+function HttpClient:put(url) end
+
+---Closes its connections.
+function HttpClient:close() end
+
+---A request that is put together.
+---@class kumo.HttpRequest
+local HttpRequest = {}
+
+---Sets a header.
+---@param name string
+---@param value string
+---@return kumo.HttpRequest
+function HttpRequest:header(name, value) end
+
+---Sets headers.
+---@param headers table<string, string>
+---@return kumo.HttpRequest
+function HttpRequest:headers(headers) end
+
+---Sets the body.
+---@param body string
+---@return kumo.HttpRequest
+function HttpRequest:body(body) end
+
+---Sets how long the answer may take.
+---@param duration any
+---@return kumo.HttpRequest
+function HttpRequest:timeout(duration) end
+
+---Adds a user and a password.
+---@param user string
+---@param password? string
+---@return kumo.HttpRequest
+function HttpRequest:basic_auth(user, password) end
+
+---Adds a token.
+---@param token string
+---@return kumo.HttpRequest
+function HttpRequest:bearer_auth(token) end
+
+---Sets a form as the body.
+---@param fields table
+---@return kumo.HttpRequest
+function HttpRequest:form_url_encoded(fields) end
+
+---Sets a form of several parts as the body.
+---@param fields table
+---@return kumo.HttpRequest
+function HttpRequest:form_multipart_data(fields) end
+
+---Signs it as AWS wants it: `access_key`, `secret_key`, `region`, `service`.
+---@param options table
+---@return kumo.HttpRequest
+function HttpRequest:aws_sign_v4(options) end
+
+---Sends it and waits for the answer.
+---@return kumo.HttpResponse
+function HttpRequest:send() end
+
+---An answer.
+---@class kumo.HttpResponse
+local HttpResponse = {}
+
+---Its code.
+---@return integer
+function HttpResponse:status_code() end
+
+---What is behind the code.
+---@return string
+function HttpResponse:status_reason() end
+
+---Whether the code is 1xx.
+---@return boolean
+function HttpResponse:status_is_informational() end
+
+---Whether the code is 2xx.
+---@return boolean
+function HttpResponse:status_is_success() end
+
+---Whether the code is 3xx.
+---@return boolean
+function HttpResponse:status_is_redirection() end
+
+---Whether the code is 4xx.
+---@return boolean
+function HttpResponse:status_is_client_error() end
+
+---Whether the code is 5xx.
+---@return boolean
+function HttpResponse:status_is_server_error() end
+
+---Its headers, names in lower case.
+---@return table<string, string>
+function HttpResponse:headers() end
+
+---How long the body is said to be.
+---@return integer|nil
+function HttpResponse:content_length() end
+
+---The body as text.
+---@return string
+function HttpResponse:text() end
+
+---The body.
+---@return string
+function HttpResponse:bytes() end

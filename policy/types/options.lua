@@ -165,7 +165,7 @@
 ---@field aggressive_connection_opening? boolean Open as many connections as the limit allows at once. Default: false.
 ---@field reconnect_strategy? 'TerminateSession'|'ReconnectSameHost'|'ConnectNextHost' What to do when a connection ends in the middle of its work. Default: "ConnectNextHost". No effect: each connection tries the hosts in order until one takes it.
 ---@field try_next_host_on_transport_error? boolean Go on with the next host after a transport error. Default: false. No effect: each connection tries the hosts in order until one takes it.
----@field dispatcher_progress_watchdog_timeout? number|string A connection without progress for this long is cut (duration). No effect: every wait of a connection has a deadline of its own.
+---@field dispatcher_progress_watchdog_timeout? number|string A connection that has been at one step for this long is cut (duration), and what it had in hand is tried again; by default only the deadline of each step holds.
 ---@field system_shutdown_timeout? number|string Time a connection may take to finish at shutdown (duration). No effect: a stop takes five seconds at most.
 ---@field dispatcher_wakeup_strategy? string Wake-ups of dispatchers. No effect: ringmta runs one shard per core and wakes queues itself.
 ---@field maintainer_wakeup_strategy? string Wake-ups of queue maintenance. No effect: ringmta runs one shard per core and wakes queues itself.
@@ -194,9 +194,9 @@
 ---@field tls_prefer_openssl? boolean Use OpenSSL. Default: false. No effect: all TLS is by one implementation, rustls.
 ---@field tls_certificate? any Client certificate chain (PEM), shown to hosts that ask for one. Kept for five minutes.
 ---@field tls_private_key? any Private key (PEM) of the client certificate.
----@field openssl_cipher_list? string OpenSSL ciphers. Not supported yet.
----@field openssl_cipher_suites? string OpenSSL TLS 1.3 suites. Not supported yet.
----@field openssl_options? string OpenSSL flags. Not supported yet.
+---@field openssl_cipher_list? string OpenSSL ciphers. No effect: all TLS is by one implementation, rustls.
+---@field openssl_cipher_suites? string OpenSSL TLS 1.3 suites. No effect: all TLS is by one implementation, rustls.
+---@field openssl_options? string OpenSSL flags. No effect: all TLS is by one implementation, rustls.
 ---@field rustls_cipher_suites? any[] Cipher suites to offer, such as `TLS13_AES_256_GCM_SHA384`; empty = all. Default: {}.
 ---@field remember_broken_tls? number|string Hosts whose TLS failed are spoken to in the clear for this long (duration); only for opportunistic TLS.
 ---@field opportunistic_tls_reconnect_on_failed_handshake? boolean Reconnect without TLS at once when an opportunistic handshake fails. Default: false.

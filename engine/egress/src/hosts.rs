@@ -20,8 +20,8 @@ pub struct Hosts {
 impl Hosts {
     /// The addresses of `name` (lower case, without the last dot); `None` when it is none of these names.
     pub async fn find(&self, name: &str) -> Option<Vec<IpAddr>> {
-        if name == "localhost" || name.ends_with(".localhost") {
-            return Some(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+        if is_localhost(name) {
+            return Some(localhost());
         }
         // A simulated world has no such file.
         if sim::active() {
@@ -31,17 +31,37 @@ impl Hosts {
         let read = self.read_nanos.get();
         if read == 0 || now - read > HOSTS_KEEP_SECS * 1_000_000_000 {
             self.read_nanos.set(now);
-            let text = io::blocking(|| {
-                let mut text = String::new();
-                let file = std::fs::File::open(FILE).ok()?;
-                file.take(HOSTS_FILE_BYTES).read_to_string(&mut text).ok()?;
-                Some(text)
-            });
+            let text = io::blocking(read_file);
             // Without it names are asked for in the DNS alone.
             *self.names.borrow_mut() = parse(&text.await.unwrap_or_default());
         }
         self.names.borrow().get(name).cloned()
     }
+}
+
+/// As [`Hosts::find`], for who may wait: reads the file each time.
+pub fn known(name: &str) -> Option<Vec<IpAddr>> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    if is_localhost(&name) {
+        return Some(localhost());
+    }
+    parse(&read_file()?).remove(&name)
+}
+
+fn is_localhost(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
+}
+
+fn localhost() -> Vec<IpAddr> {
+    vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+}
+
+/// The file, as far as it is read.
+fn read_file() -> Option<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(FILE).ok()?;
+    file.take(HOSTS_FILE_BYTES).read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// The names of a file in the form of hosts(5).

@@ -153,6 +153,7 @@ async fn send(
     (connection, me): (&LuaConnection, &Connection),
     batch: Vec<Delivery>,
 ) -> bool {
+    me.step("lua: send");
     let messages: Vec<Message> = batch.iter().map(|delivery| delivery.message.clone()).collect();
     let started = mono_nanos();
     ready.sends.begin();
@@ -172,7 +173,7 @@ async fn send(
     let result = match result {
         Ok(result) => result,
         Err(why) => {
-            let response = broken(&why);
+            let response = me.hung().map_or_else(|| broken(&why), words::hung);
             for delivery in batch {
                 defer(shard, ready, via, delivery, &response).await;
             }

@@ -39,7 +39,12 @@ pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, held: Held<'_>) {
     let tap = Tap::new(shard, ready, held.connection);
     let opening = connect::open(egress, ready, held.connection, &tap);
     let opening = held.connection.unless_aborted(opening);
-    let Ok(opened) = opening.await else { return };
+    let Ok(opened) = opening.await else {
+        if let Some(what) = held.connection.hung() {
+            outcome::connection_failed(shard, ready, words::hung(what));
+        }
+        return;
+    };
     let opened = match opened {
         Ok(opened) => opened,
         Err(Unopened::NoHost(response)) => return outcome::no_host(shard, ready, response),
@@ -287,7 +292,9 @@ impl<'a> Session<'a> {
     fn broke(&self, t: &mut Transaction, why: Broken, limit: Duration) {
         let ask = t.talk.awaited();
         let command = t.talk.command(ask);
-        let response = if matches!(why, Broken::Late(_)) {
+        let response = if let Some(what) = self.held.connection.hung() {
+            words::hung(what)
+        } else if matches!(why, Broken::Late(_)) {
             let peer = self.via.peer.map(|peer| words::resolved_address(&self.via.host, peer.ip()));
             let peer = peer.map_or_else(|| "None".to_string(), |peer| format!("Some({peer})"));
             let words = why.words(limit, &words::command(&command));

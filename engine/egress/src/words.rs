@@ -3,11 +3,17 @@
 
 use ringmta_policy::EgressSource;
 use ringmta_queue::quota::health::Fault;
+use ringmta_smtp::response::Response;
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 /// What records say of a connection that an operator has ended.
 pub const ABORTED: &str = "an operator has ended the connection";
+
+/// The reply in place of a peer's when a connection was ended because nothing came of it; `what` it was at.
+pub fn hung(what: String) -> Response {
+    Response { code: 451, enhanced: Some((4, 4, 1)), content: what, ..Response::default() }
+}
 
 /// What a failed connection says about the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -178,15 +178,29 @@ fn number_of(path: &Path) -> Option<usize> {
     name.strip_suffix(".jsonl")?.parse().ok()
 }
 
-/// What lies in the folder of a hook's dead letters: how many there are, and the first `most` of them. Blocks.
+/// What lies in the folder of a hook's dead letters.
+pub struct Looked {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub shown: Vec<Value>,
+    /// There are more: not all was read.
+    pub more: bool,
+}
+
+/// Looks at the dead letters in a folder, shows the first `most`, and reads about `bytes` at the most. Blocks.
 ///
 /// # Errors
 /// As the disk says.
-pub fn look(dir: &Path, most: usize) -> std::io::Result<(u64, Vec<Value>)> {
-    let (mut count, mut shown) = (0, Vec::new());
+pub fn look(dir: &Path, most: usize, bytes: u64) -> std::io::Result<Looked> {
+    let (mut count, mut shown, mut read) = (0, Vec::new(), 0);
     for path in files_of(dir) {
         let mut at = 0;
         while let Some((lines, next)) = lines_from(&path, at)? {
+            if read >= bytes {
+                return Ok(Looked { count, shown, more: true });
+            }
+            read += next - at;
             at = next;
             for line in &lines {
                 let Some(event) = event_of(line) else { continue };
@@ -199,7 +213,7 @@ pub fn look(dir: &Path, most: usize) -> std::io::Result<(u64, Vec<Value>)> {
             }
         }
     }
-    Ok((count, shown))
+    Ok(Looked { count, shown, more: false })
 }
 
 fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
@@ -216,8 +230,14 @@ fn append(path: &Path, line: &[u8]) -> std::io::Result<()> {
         fs::rename(path, &old)?;
         file = Plain::open(path)?;
     }
-    file.append(line)?;
-    file.sync()
+    let before = file.size()?;
+    file.append(line).and_then(|()| file.sync()).inspect_err(|_| {
+        // Half a line would spoil the next one, and what a failed sync has left may be on the disk or not: it goes, and
+        // is written anew by who tries again.
+        if let Err(error) = file.cut(before) {
+            tracing::error!("{}: {error}", path.display());
+        }
+    })
 }
 
 #[cfg(test)]
@@ -244,8 +264,10 @@ mod tests {
             // Of a shard that is gone.
             let other = DeadLetters::new(dir.join("3.jsonl"));
             other.add(&[("{\"d\":4}", "gone")]).await.unwrap();
-            let (count, shown) = look(&dir, 2).unwrap();
-            assert_eq!((count, shown.len()), (4, 2));
+            let Looked { count, shown, more } = look(&dir, 2, u64::MAX).unwrap();
+            assert_eq!((count, shown.len(), more), (4, 2, false));
+            let some = look(&dir, 2, 1).unwrap();
+            assert_eq!((some.count, some.more), (3, true), "those of the first file");
             let id = shown[0]["id"].as_str().unwrap().to_string();
             let given = RefCell::new(Vec::new());
             let again = |events: Vec<String>| {
@@ -257,7 +279,7 @@ mod tests {
             assert_eq!(letters.take(|n| n % 3 == 0, &[], again).await.unwrap(), 3);
             assert_eq!(given.take(), [events[1], events[2], "{\"d\":4}"]);
             assert_eq!(letters.take(|_| true, &[], again).await.unwrap(), 0);
-            assert_eq!(look(&dir, 10).unwrap().0, 0);
+            assert_eq!(look(&dir, 10, u64::MAX).unwrap().count, 0);
         });
     }
 }

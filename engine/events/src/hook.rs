@@ -247,7 +247,7 @@ impl Hook {
     }
 
     /// Has written down how far all is done, when that has changed.
-    fn wake_committer(&self) {
+    pub(super) fn wake_committer(&self) {
         if self.window.borrow().is_done_further() {
             self.committer.take().into_iter().for_each(Waker::wake);
         }

@@ -31,6 +31,7 @@ impl Hook {
             if let Some(event) = next.and_then(|mut batch| batch.events.pop()) {
                 return event;
             }
+            self.make_room();
             self.log
                 .wait(|log| {
                     let window = self.window.borrow();
@@ -41,6 +42,24 @@ impl Hook {
                 self.read().await;
             }
         }
+    }
+
+    /// Where nothing more can be read for the sake of some events that wait long for another try, those get a new place at
+    /// the end of the log. Their messages stay in their queues, and are not told anew.
+    fn make_room(&self) {
+        let mut window = self.window.borrow_mut();
+        if !window.is_full() {
+            return;
+        }
+        for one in self.queued.all.borrow().values() {
+            if window.is_in_the_way(&one.event) {
+                self.log.append(|out| out.extend_from_slice(one.event.stored().as_bytes()));
+                window.let_go(&one.event);
+            }
+        }
+        drop(window);
+        self.log.wake_reader();
+        self.wake_committer();
     }
 
     /// The message of an event: envelope, captured metadata and text. Its id follows from the event, so that it is the
@@ -159,6 +178,9 @@ impl Hook {
     pub fn moves_back(&self, id: MessageId) -> bool {
         let is_overtaken = self.queued.all.borrow().get(&id).is_some_and(|one| {
             let window = self.window.borrow();
+            if window.is_moving(&one.event) {
+                return false;
+            }
             let is_in_the_way = window.is_oldest(&one.event) && !window.has_room(HOOK_QUEUED_BYTES);
             is_in_the_way || window.followers(&one.event) >= HOOK_SPAN_EVENTS
         });
@@ -208,6 +230,7 @@ fn addresses(value: &Value) -> Vec<EnvelopeAddress> {
 mod tests {
     use super::*;
     use crate::hook_log::HookLog;
+    use crate::limits::HOOK_WINDOW_EVENTS;
     use ringmta_options::LogHook;
 
     fn on_a_shard<F: std::future::Future<Output = ()> + 'static>(
@@ -246,6 +269,37 @@ mod tests {
             hook.ended(message.id());
             let again = hook.next_event().await;
             assert_eq!(hook.message_of(&again).id(), message.id());
+        });
+    }
+
+    #[test]
+    fn one_that_waits_for_long_does_not_end_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().to_path_buf();
+        on_a_shard(move || async move {
+            let log = HookLog::open(dir.join("0"), &[]).unwrap();
+            let options = LogHook { name: "h".into(), ..LogHook::default() };
+            let hook = Rc::new(Hook::lua(&options, log, dir.join("dead.jsonl")));
+            let append =
+                |n: usize| hook.log.append(|out| out.extend_from_slice(line(n).as_bytes()));
+            append(0);
+            let first = hook.next_event().await;
+            let message = hook.message_of(&first);
+            assert!(hook.enqueue(first, &message));
+            // It is not tried again before all these are told.
+            for chunk in 0..HOOK_WINDOW_EVENTS / 1000 + 2 {
+                let numbers = chunk * 1000 + 1..chunk * 1000 + 1001;
+                numbers.clone().for_each(append);
+                for number in numbers {
+                    let event = hook.next_event().await;
+                    assert_eq!(event.line, line(number));
+                    hook.skip(event);
+                }
+            }
+            assert!(hook.queued(message.id()).is_some(), "it is in its queue as it was");
+            hook.ended(message.id());
+            append(1);
+            assert_eq!(hook.next_event().await.line, line(1), "its copy is not told");
         });
     }
 

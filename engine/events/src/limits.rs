@@ -71,6 +71,8 @@ pub const HOOK_DEAD_LETTER_BYTES: u64 = 256 * 1024 * 1024;
 pub const HOOK_TELL_SECS: u64 = 10;
 /// How long an event that is sent on its way anew may wait for its receiver in a queue, seconds.
 pub const HOOK_REPLAY_SECS: u64 = 7 * 86_400;
+/// Bytes of dead letters that are read to count them, of each hook: more are told as more.
+pub const HOOK_COUNTED_BYTES: u64 = 64 * 1024 * 1024;
 /// Dead letters that one answer shows.
 pub const HOOK_SHOWN_MAX: usize = 1000;
 /// Events refused for good that are set aside with one write.

@@ -114,6 +114,16 @@ pub struct Window {
     taken: usize,
     /// The end of what was read.
     end: Position,
+    moved: Moved,
+}
+
+/// Events whose place in the log is a copy of them behind it, because others were held up by where they stood.
+#[derive(Debug, Default)]
+struct Moved {
+    /// Copies that were not read yet, by their text: the number of the event, none when it is done by now.
+    unread: Map<u64, Option<u64>>,
+    /// The numbers of copies that were read, by those of the events.
+    read: Map<u64, u64>,
 }
 
 impl Window {
@@ -132,15 +142,56 @@ impl Window {
         self.order.len()
     }
 
+    /// Whether nothing more is read before the oldest events are done, or let go of.
+    pub fn is_full(&self) -> bool {
+        self.order.len() >= HOOK_WINDOW_EVENTS
+    }
+
+    /// Whether an event stands in the older half of a full window.
+    pub fn is_in_the_way(&self, event: &Event) -> bool {
+        !self.is_moving(event) && self.place(event) < self.first + (HOOK_WINDOW_EVENTS / 2) as u64
+    }
+
+    /// Whether the copy that is an event's place was not read yet.
+    pub fn is_moving(&self, event: &Event) -> bool {
+        !self.moved.unread.is_empty()
+            && self.moved.unread.get(&text_key(&event.line)) == Some(&Some(event.number))
+    }
+
+    /// A copy of this event stands at the end of the log, and is its place from now on. The event is as it was: nothing
+    /// of its message is told before it is done.
+    pub fn let_go(&mut self, event: &Event) {
+        let place = self.place(event);
+        self.moved.read.remove(&event.number);
+        self.moved.unread.insert(text_key(&event.line), Some(event.number));
+        self.mark(place);
+        self.taken += 1;
+        self.advance();
+    }
+
+    /// The number of an event's place in the log.
+    fn place(&self, event: &Event) -> u64 {
+        self.moved.read.get(&event.number).copied().unwrap_or(event.number)
+    }
+
+    /// What stands at this place is done.
+    fn mark(&mut self, place: u64) {
+        let at = place.checked_sub(self.first).map(|at| at as usize);
+        if let Some((_, is_done)) = at.and_then(|at| self.order.get_mut(at)) {
+            *is_done = true;
+        }
+    }
+
     /// Events read after this one.
     pub fn followers(&self, event: &Event) -> usize {
-        let behind = (self.first + self.order.len() as u64).saturating_sub(event.number + 1);
+        let place = self.place(event);
+        let behind = (self.first + self.order.len() as u64).saturating_sub(place + 1);
         usize::try_from(behind).unwrap_or(usize::MAX)
     }
 
     /// Whether no older event is left.
     pub fn is_oldest(&self, event: &Event) -> bool {
-        event.number == self.first
+        self.place(event) == self.first
     }
 
     /// An event was read; `position` is the one behind it.
@@ -149,6 +200,9 @@ impl Window {
         self.order.push_back((position, false));
         self.end = position;
         let (line, replayed) = taken_out(line);
+        if self.is_copy(&line, number) {
+            return;
+        }
         self.bytes += line.len();
         let message = message_of(&line);
         let event = Event { number, message, read_nanos: now_nanos, replayed, line };
@@ -161,6 +215,23 @@ impl Window {
                 self.ready.push_back(event);
             }
         }
+    }
+
+    /// Whether a line is the copy of an event that is in work or done; its place is `number` then.
+    fn is_copy(&mut self, line: &str, number: u64) -> bool {
+        if self.moved.unread.is_empty() {
+            return false;
+        }
+        match self.moved.unread.remove(&text_key(line)) {
+            Some(Some(event)) => drop(self.moved.read.insert(event, number)),
+            Some(None) => {
+                self.mark(number);
+                self.taken += 1;
+                self.advance();
+            }
+            None => return false,
+        }
+        true
     }
 
     /// There is nothing more to tell before `position`.
@@ -243,12 +314,15 @@ impl Window {
         }
         for event in events {
             self.bytes = self.bytes.saturating_sub(event.line.len());
-            let at = event.number.checked_sub(self.first).map(|at| at as usize);
-            if let Some((_, is_done)) = at.and_then(|at| self.order.get_mut(at)) {
-                *is_done = true;
+            if self.is_moving(event) {
+                // The place that it had was counted when it was let go of.
+                self.moved.unread.insert(text_key(&event.line), None);
+                continue;
             }
+            self.mark(self.place(event));
+            self.moved.read.remove(&event.number);
+            self.taken += 1;
         }
-        self.taken += events.len();
         self.advance();
     }
 
@@ -291,6 +365,13 @@ impl Window {
         let position = self.done.take()?;
         Some((position, std::mem::take(&mut self.taken)))
     }
+}
+
+/// Tells texts apart.
+fn text_key(line: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(line.as_bytes());
+    hasher.finish()
 }
 
 /// Which message an event is about: records begin with their type and its id. 0 when about none.
@@ -418,6 +499,31 @@ mod tests {
             (line, 77, message_of(line))
         );
         assert_eq!(event.stored(), replayed(line, 77));
+    }
+
+    #[test]
+    fn what_is_let_go_of_has_its_place_in_a_copy() {
+        let mut window = window("a1 a2 b1");
+        let a1 = window.take(&ONE, 0).unwrap().events;
+        let b1 = window.take(&ONE, 0).unwrap().events;
+        window.let_go(&a1[0]);
+        assert_eq!(window.take_done(), Some(((1, 1), 1)), "its first place is free");
+        assert!(window.is_moving(&a1[0]) && window.take(&ONE, 0).is_none(), "a2 still waits");
+        // The copy is read while the event is in work: it is no event of its own.
+        window.push(a1[0].stored(), (1, 4), 9);
+        assert!(!window.is_moving(&a1[0]) && window.take(&ONE, 0).is_none());
+        window.finish(&b1, &[]);
+        window.finish(&a1, &[]);
+        let a2 = window.take(&ONE, 0).unwrap().events;
+        assert_eq!(a2[0].line.split('"').nth(3), Some("a2"));
+        // Again, and it is done before its copy is read: nothing is told twice.
+        window.let_go(&a2[0]);
+        window.finish(&a2, &[]);
+        window.push(a2[0].stored(), (1, 5), 9);
+        assert!(window.take(&ONE, 0).is_none());
+        assert_eq!(window.take_done(), Some(((1, 5), 4)), "b1, a1's copy, a2 twice");
+        assert!(window.behind.is_empty() && window.bytes == 0 && window.order.is_empty());
+        assert!(window.moved.unread.is_empty() && window.moved.read.is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::limits;
 use ringmta_io::{deadline, mono_nanos, unix_nanos};
 use ringmta_mail::MessageId;
+use ringmta_options::format_duration;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
@@ -46,6 +47,8 @@ pub struct Connection {
     phase: Cell<Phase>,
     detail: Cell<&'static str>,
     since: Cell<u64>,
+    /// When it went on to something else, or another step of it; monotonic nanoseconds.
+    progress: Cell<u64>,
     /// The host it is with: name, address.
     pub host: RefCell<String>,
     /// The message it has in work.
@@ -57,6 +60,8 @@ pub struct Connection {
     /// Those that failed for good.
     pub failed: Cell<u64>,
     aborted: Cell<bool>,
+    /// What it was at when it was ended because nothing came of it.
+    hung: RefCell<Option<String>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -75,12 +80,14 @@ impl Connection {
             phase: Cell::new(Phase::Connecting),
             detail: Cell::new("connect+banner"),
             since: Cell::new(now),
+            progress: Cell::new(now),
             host: RefCell::default(),
             message: Cell::new(None),
             delivered: Cell::new(0),
             transfailed: Cell::new(0),
             failed: Cell::new(0),
             aborted: Cell::new(false),
+            hung: RefCell::default(),
             waker: RefCell::default(),
         }
     }
@@ -89,12 +96,15 @@ impl Connection {
     pub fn enter(&self, phase: Phase, detail: &'static str) {
         self.phase.set(phase);
         self.detail.set(detail);
-        self.since.set(mono_nanos());
+        let now = mono_nanos();
+        self.since.set(now);
+        self.progress.set(now);
     }
 
     /// The same thing goes on with another step.
     pub fn step(&self, detail: &'static str) {
         self.detail.set(detail);
+        self.progress.set(mono_nanos());
     }
 
     /// It has message `id` in work.
@@ -121,6 +131,30 @@ impl Connection {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// Ends it when it has been at one step for `limit`; whether it has been. One that waits for work is at none.
+    pub fn ends_when_hung(&self, limit: Duration, now: u64) -> bool {
+        let nanos = |since: u64| Duration::from_nanos(now.saturating_sub(since));
+        let is_at_work = self.phase.get() != Phase::Idle && !self.aborted.get();
+        if !is_at_work || nanos(self.progress.get()) < limit {
+            return false;
+        }
+        let (phase, detail, since) = self.doing();
+        *self.hung.borrow_mut() = Some(format!(
+            "dispatcher watchdog aborted task; phase={} detail={detail:?} session={} age={} time_in_phase={}",
+            phase.name(),
+            self.session_id,
+            format_duration(nanos(self.started)),
+            format_duration(nanos(since)),
+        ));
+        self.abort();
+        true
+    }
+
+    /// What it was at when [`Connection::ends_when_hung`] ended it.
+    pub fn hung(&self) -> Option<String> {
+        self.hung.borrow().clone()
     }
 
     /// Whether an operator has ended it.
@@ -163,5 +197,26 @@ impl Connection {
         }
         let limit = Duration::from_secs(limits::ABORTED_ANSWER_SECONDS);
         deadline(limit, answer).await.map_err(|_| Aborted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_hangs_is_ended_and_says_where() {
+        let connection = Connection::new("s".into());
+        let limit = Duration::from_secs(3);
+        let at = |seconds: u64| connection.progress.get() + seconds * 1_000_000_000;
+        assert!(!connection.ends_when_hung(limit, at(2)));
+        connection.idle();
+        assert!(!connection.ends_when_hung(limit, at(60)), "it waits for work");
+        connection.enter(Phase::Delivering, "");
+        connection.step("DATA");
+        assert!(connection.ends_when_hung(limit, at(3)) && connection.is_aborted());
+        let told = connection.hung().unwrap();
+        assert!(told.contains("phase=DeliveringMessage detail=\"DATA\" session=s age="), "{told}");
+        assert!(!connection.ends_when_hung(limit, at(9)), "it is ended once");
     }
 }

@@ -5,7 +5,7 @@
 //!   [`places`] where it lies · [`timers`] what time does
 //! - [`delivery`] a message in the hand of a delivery · [`retry`] tried again · [`unsent`] what no peer has seen ·
 //!   [`work`] the list of those · [`ending`] how it ends
-//! - [`answers`] what injections with a key were answered · [`accounting`] who was let in
+//! - [`answers`] what injections with a key were answered · [`accounting`] who was let in · [`volumes`] how much mail
 //! - [`leases`] what a connection holds of limits · [`order_counts`] what bounces have failed, kept · [`listener_tls`],
 //!   [`certificates`] TLS of listeners · [`check`] whether everything is where it belongs
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ pub mod timers;
 pub mod totals;
 pub mod trace;
 pub mod unsent;
+pub mod volumes;
 pub mod work;
 
 pub use process::Process;

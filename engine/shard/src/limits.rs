@@ -40,5 +40,11 @@ pub const ACCOUNTING_PENDING_BYTES: usize = 8 * 1024 * 1024;
 pub const ACCOUNTING_SEGMENT_SECS: u64 = 24 * 3600;
 /// Time between two writes of the accounting log.
 pub const ACCOUNTING_WRITE_MS: u64 = 250;
+/// Time between two writes of the volumes of mail; a crash loses what was counted since.
+pub const VOLUMES_WRITE_SECS: u64 = 5;
+/// The same while the database cannot be written to.
+pub const VOLUMES_RETRY_SECS: u64 = 60;
+/// Longest a write waits for another shard's, or for somebody who reads the database, milliseconds.
+pub const VOLUMES_BUSY_MS: u64 = 2000;
 /// Findings of one kind that the self check of a shard tells.
 pub const SELF_CHECK_TOLD_MAX: usize = 20;

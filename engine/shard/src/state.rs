@@ -6,6 +6,7 @@ use crate::listener_tls::Renewals;
 use crate::mesh::Letter;
 use crate::process::Process;
 use crate::trace::Tracing;
+use crate::volumes::Volumes;
 use ringmta_events::metrics::Metrics;
 use ringmta_events::{Context, Events};
 use ringmta_policy::{EsmtpListener, Policy};
@@ -37,6 +38,8 @@ pub struct Shard {
     pub events: Rc<Events>,
     /// Where it is kept who was let in.
     pub accounting: Option<Rc<Accounting>>,
+    /// Where it is kept how much mail there was.
+    pub volumes: Option<Volumes>,
     /// Its counters.
     pub metrics: Metrics,
     /// Who watches its sessions.

@@ -6,7 +6,7 @@ use crate::order_counts;
 use crate::state::Shard;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos, steady_millis};
-use ringmta_queue::model::Item;
+use ringmta_queue::model::{Item, ReadyQueue};
 use ringmta_queue::tasks::Task;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -29,6 +29,7 @@ fn sweep(shard: &Rc<Shard>) {
             queue.wake_all();
         }
         flow::refill(shard, queue);
+        end_hung(shard, queue, now);
         let first = queue.items.borrow().front().map(|item| item.queue.clone());
         let Some(first) = first else { continue };
         // What waits here goes by the configuration of its queue, also when nothing new comes.
@@ -58,6 +59,18 @@ fn sweep(shard: &Rc<Shard>) {
         shard.queues.swept.set(now);
         shard.process.limits.sweep(now);
         shard.process.policy_shared.sweep(now);
+    }
+}
+
+/// Ends the connections that have been at one step for longer than their path allows.
+fn end_hung(shard: &Shard, queue: &ReadyQueue, now: u64) {
+    let Some(limit) = queue.path().dispatcher_progress_watchdog_timeout else { return };
+    let open: Vec<_> = queue.open.borrow().clone();
+    for connection in open {
+        if connection.ends_when_hung(limit, now) {
+            shard.metrics.watchdog_aborted.inc();
+            tracing::warn!("{}: {}", queue.name, connection.hung().unwrap_or_default());
+        }
     }
 }
 
@@ -106,6 +119,19 @@ pub async fn run_timers(shard: Rc<Shard>) {
             flow::submit(&shard, item);
         }
         io::yield_now().await;
+    }
+}
+
+/// Tells the database of volumes what was counted, where there is one.
+pub async fn run_volumes(shard: Rc<Shard>) {
+    let Some(volumes) = &shard.volumes else { return };
+    let mut pause = limits::VOLUMES_WRITE_SECS;
+    loop {
+        io::sleep(Duration::from_secs(pause)).await;
+        pause = match volumes.write(&shard.metrics).await {
+            true => limits::VOLUMES_WRITE_SECS,
+            false => limits::VOLUMES_RETRY_SECS,
+        };
     }
 }
 

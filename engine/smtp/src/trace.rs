@@ -65,8 +65,10 @@ fn received(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Base64 of a JSON object with a marker key, folded so that no line passes 78 columns however
-/// much metadata is included.
+/// Base64 characters of a line of the supplemental header: RFC 5322 asks for short lines however much metadata there is.
+const SUPPLEMENTAL_WIDTH: usize = 75;
+
+/// Base64 of a JSON object with a marker key, folded.
 fn supplemental(
     out: &mut Vec<u8>,
     options: &TraceHeaders,
@@ -78,17 +80,13 @@ fn supplemental(
         _ => marked_object(options, recipients, meta).to_string().into_bytes(),
     };
     let encoded = STANDARD.encode(json);
-    let name = options.header_name.as_str();
-    out.extend_from_slice(name.as_bytes());
-    out.push(b':');
-    let mut room = 76usize.saturating_sub(name.len());
-    for chunk in (Chunks { rest: encoded.as_bytes(), room: &mut room }) {
-        if chunk.1 {
+    out.extend_from_slice(options.header_name.as_bytes());
+    out.extend_from_slice(b": ");
+    for (at, line) in encoded.as_bytes().chunks(SUPPLEMENTAL_WIDTH).enumerate() {
+        if at > 0 {
             out.extend_from_slice(b"\r\n\t");
-        } else {
-            out.push(b' ');
         }
-        out.extend_from_slice(chunk.0);
+        out.extend_from_slice(line);
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -115,33 +113,10 @@ fn marked_object(
         many => object.insert("recipient".into(), many.iter().map(|r| r.email()).collect()),
     };
     for name in &options.include_meta_names {
-        if let Some(value) = meta.get(name) {
-            object.insert(name.clone(), value.clone());
-        }
+        // What a message does not have is told as null: who reads it sees that it was asked for.
+        object.insert(name.clone(), meta.get(name).cloned().unwrap_or(serde_json::Value::Null));
     }
     serde_json::Value::Object(object)
-}
-
-/// Cuts text into a first piece of the room left and further ones of full lines; each comes with
-/// whether a fold goes before it.
-struct Chunks<'a, 'r> {
-    rest: &'a [u8],
-    room: &'r mut usize,
-}
-
-impl<'a> Iterator for Chunks<'a, '_> {
-    type Item = (&'a [u8], bool);
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let folded = *self.room == usize::MAX;
-        let take = if folded { 76 } else { (*self.room).max(20) }.min(self.rest.len());
-        *self.room = usize::MAX;
-        let (head, tail) = self.rest.split_at(take);
-        self.rest = tail;
-        Some((head, folded))
-    }
 }
 
 /// An address as RFC 5321 section 4.1.3 writes it.

@@ -47,17 +47,17 @@ fn by_files(meta: &Path, data: &Path, what: &HooksWhat) -> Result<String, String
             let mut list = Vec::new();
             for path in std::fs::read_dir(meta.join("hooks")).map_err(read)?.flatten() {
                 let name = path.file_name().to_string_lossy().into_owned();
-                let (count, _) =
-                    dead_letters::look(&dead_letters_of(meta, &name), 0).map_err(read)?;
-                list.push(json!({"name": name, "dead_letters": count}));
+                let dir = dead_letters_of(meta, &name);
+                let found = dead_letters::look(&dir, 0, u64::MAX).map_err(read)?;
+                list.push(json!({"name": name, "dead_letters": found.count}));
             }
             Ok(json!(list).to_string())
         }
         HooksWhat::Show { name, limit } => {
             let dir = known(meta, name)?;
             let most = (*limit).min(HOOK_SHOWN_MAX);
-            let (count, letters) = dead_letters::look(&dir, most).map_err(read)?;
-            Ok(json!({"count": count, "letters": letters}).to_string())
+            let found = dead_letters::look(&dir, most, u64::MAX).map_err(read)?;
+            Ok(json!({"count": found.count, "letters": found.shown}).to_string())
         }
         HooksWhat::Replay { name, id } => {
             let dir = known(meta, name)?;

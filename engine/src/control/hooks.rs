@@ -3,7 +3,7 @@
 use crate::control::ask;
 use crate::limits::REPLAY_ANSWER_SECS;
 use ringmta_events::dead_letters;
-use ringmta_events::limits::HOOK_SHOWN_MAX;
+use ringmta_events::limits::{HOOK_COUNTED_BYTES, HOOK_SHOWN_MAX};
 use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io as io;
 use ringmta_policy::options::suggest;
@@ -51,8 +51,11 @@ pub async fn list(shard: &Rc<Shard>) -> Response {
     for hook in &mut sum {
         let name = hook["name"].as_str().unwrap_or_default();
         let dir = dead_letters_of(&shard.process.spool.meta, name);
-        match io::blocking(move || dead_letters::look(&dir, 0)).await {
-            Ok((count, _)) => hook["dead_letters"] = count.into(),
+        match io::blocking(move || dead_letters::look(&dir, 0, HOOK_COUNTED_BYTES)).await {
+            Ok(found) => {
+                hook["dead_letters"] = found.count.into();
+                hook["more_dead_letters"] = found.more.into();
+            }
             Err(error) => hook["error"] = error.to_string().into(),
         }
     }
@@ -79,8 +82,11 @@ pub async fn show(shard: &Rc<Shard>, request: &Request) -> Response {
         Err(why) => return Response::text(StatusCode::BAD_REQUEST, why + "\n"),
     };
     let dir = dead_letters_of(&shard.process.spool.meta, name);
-    match io::blocking(move || dead_letters::look(&dir, most.min(HOOK_SHOWN_MAX))).await {
-        Ok((count, letters)) => Response::json(&json!({"count": count, "letters": letters})),
+    let most = most.min(HOOK_SHOWN_MAX);
+    match io::blocking(move || dead_letters::look(&dir, most, HOOK_COUNTED_BYTES)).await {
+        Ok(found) => Response::json(
+            &json!({"count": found.count, "more": found.more, "letters": found.shown}),
+        ),
         Err(error) => Response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
     }
 }

@@ -64,7 +64,7 @@ fn state(shard: &Shard, queue: &ReadyQueue, path: &EgressPath) -> Value {
         "connection_rate_throttled": throttled(queue),
         "connection_limited": limited(queue),
         "suspended": Value::Null,
-        "watchdog_threshold": format_duration(longest_wait(path)),
+        "watchdog_threshold": format_duration(path.dispatcher_progress_watchdog_timeout.unwrap_or_else(|| longest_wait(path))),
         "blocked_for_ms": blocked / 1_000_000,
         "connections_all_shards": queue.leases(),
         "idle_connections": queue.idle_connections(),

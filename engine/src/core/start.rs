@@ -20,6 +20,7 @@ use ringmta_queue::budget::BodyBudget;
 use ringmta_queue::{order_log, Queues};
 use ringmta_shard::accounting::{self, Accounting};
 use ringmta_shard::listener_tls::Renewals;
+use ringmta_shard::volumes::Volumes;
 use ringmta_shard::{entry, order_counts, timers, work, Process, Shard};
 use ringmta_smtp::ids::IdSource;
 use ringmta_smtp::server::guesses::Guesses;
@@ -128,6 +129,7 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
         queues: Queues::within(BodyBudget::of(&process.init, shards)),
         events: Rc::new(events),
         accounting,
+        volumes: process.init.volumes_db.clone().map(Volumes::in_file),
         metrics: Metrics::default(),
         trace: Default::default(),
         guesses: Guesses::of(shards),
@@ -179,6 +181,7 @@ fn spawn_tasks(core: &Rc<Core>) {
     if let Some(accounting) = &shard.accounting {
         io::spawn(accounting::run(accounting.clone()));
     }
+    io::spawn(timers::run_volumes(shard.clone()));
     ringmta_accept::start::start(shard);
     ringmta_egress::start::start(&core.egress);
     for hook in shard.events.hooks() {

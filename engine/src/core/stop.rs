@@ -39,6 +39,9 @@ pub(super) async fn stop(core: &Rc<Core>) {
         if let Some(accounting) = &shard.accounting {
             accounting.write(true).await;
         }
+        if let Some(volumes) = &shard.volumes {
+            volumes.write(&shard.metrics).await;
+        }
         order_counts::keep(shard, true).await;
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {

@@ -10,9 +10,34 @@ const COUNT: usize = 1000;
 
 fn python(arguments: &[&str]) -> (bool, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/tools/generated.py");
-    let output = Command::new("python3").arg(script).args(arguments).output().unwrap();
+    // One that has dkimpy, where there is one.
+    let python = std::env::var("RINGMTA_DKIM_PYTHON").unwrap_or_else(|_| "python3".into());
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// What openssl prints.
+fn openssl(arguments: &[&str]) -> String {
+    let output = Command::new("openssl").args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A key in the file `path` that signs what is injected: the policy, the key's modulus and its DNS record.
+fn signer(path: &str) -> (String, String, String) {
+    openssl(&["genrsa", "-traditional", "-out", path, "2048"]);
+    let modulus = openssl(&["rsa", "-in", path, "-noout", "-modulus"]);
+    let modulus = modulus.trim().trim_start_matches("Modulus=").to_string();
+    let public = openssl(&["rsa", "-in", path, "-pubout"]);
+    let digits: String = public.lines().filter(|line| !line.starts_with("--")).collect();
+    let policy = format!(
+        "kumo.on('http_message_generated', function(msg)
+            msg:dkim_sign(kumo.dkim.rsa_sha256_signer {{ domain = 'src.test', selector = 's', key = '{path}',
+                headers = {{ 'From', 'To', 'Cc', 'Reply-To', 'Subject', 'Date', 'Message-ID', 'MIME-Version', 'Content-Type', 'X-Note' }} }})
+        end)"
+    );
+    (policy, modulus, format!("v=DKIM1; k=rsa; p={digits}"))
 }
 
 /// The number of the request that a message was made of.
@@ -30,6 +55,9 @@ fn mail_made_of_parts_says_what_was_asked_for() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);
     site.http = "request_body_limit = 10485760,".into();
+    let key = site.dir().join("key.pem").display().to_string();
+    let signer = program("openssl").map(|_| signer(&key));
+    site.extra = signer.as_ref().map(|(policy, ..)| policy.clone()).unwrap_or_default();
     let engine = site.start(2);
     // Another seed makes other requests: any must do.
     let seed = std::env::var("RINGMTA_GENERATED_SEED").unwrap_or_else(|_| "1".into());
@@ -50,4 +78,14 @@ fn mail_made_of_parts_says_what_was_asked_for() {
     let (good, said) = python(&["check", list.to_str().unwrap(), folder.to_str().unwrap()]);
     let first: Vec<&str> = said.lines().take(40).collect();
     assert!(good, "seed {seed}:\n{}", first.join("\n"));
+    let Some((_, modulus, record)) = signer else {
+        return eprintln!("SKIPPED: no openssl, so nothing was signed");
+    };
+    let verify = |modulus: &str| python(&["signed", modulus, &record, folder.to_str().unwrap()]);
+    let (good, said) = verify(&modulus);
+    let first: Vec<&str> = said.lines().take(40).collect();
+    assert!(good, "seed {seed}:\n{}", first.join("\n"));
+    // One that takes everything would pass as well.
+    let (_, said) = verify(&format!("{modulus}1"));
+    assert_eq!(said.matches("does not match").count(), COUNT, "{said}");
 }

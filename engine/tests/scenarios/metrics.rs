@@ -109,3 +109,31 @@ fn prometheus_takes_the_alerts_and_the_metrics() {
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(!told.contains("error while linting") && !told.contains("parsing"), "{told}");
 }
+
+#[test]
+fn each_month_has_a_row_of_its_volumes() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    let file = site.dir().join("volumes/accounting.db");
+    site.init = format!("kumo.configure_accounting_db_path '{}'", file.display());
+    let volumes = || {
+        let database = rusqlite::Connection::open(&file).unwrap();
+        let sums = "SELECT sum(received), sum(delivered), max(event_time) FROM accounting";
+        let row = database.query_row(sums, [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+        });
+        row.unwrap()
+    };
+    // Two starts, each with mail on both shards: what was counted before stays.
+    for total in [8, 16] {
+        let engine = site.start(2);
+        for number in 0..8 {
+            engine.accept("a@src.test", &[&format!("u{number}@dst.test")], &message("counted"));
+        }
+        engine.wait_empty();
+        assert!(engine.terminate().success());
+        let (received, delivered, month) = volumes();
+        assert_eq!((received, delivered), (total, total));
+        assert!(month.ends_with("-01 00:00:00"), "{month}");
+    }
+}

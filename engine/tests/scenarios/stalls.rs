@@ -411,3 +411,41 @@ fn a_name_server_that_flaps_delays_mail_and_loses_none() {
     sink.wait_messages(11);
     engine.wait_empty();
 }
+
+#[test]
+fn a_watchdog_ends_what_comes_to_nothing() {
+    // The SMTP deadlines are minutes: only the watchdog ends these.
+    for (fault, phase) in
+        [(Fault::NoBanner, "AttemptingConnection"), (Fault::NoMail, "DeliveringMessage")]
+    {
+        let hop = Hop::start(fault);
+        let mut site = Site::to(hop.addr);
+        site.path += "dispatcher_progress_watchdog_timeout = '1s',";
+        site.queue += "retry_interval = '1 hour',";
+        watched(&site, phase);
+    }
+    let mut site = Site::new();
+    site.path += "dispatcher_progress_watchdog_timeout = '1s',";
+    site.queue =
+        "retry_interval = '1 hour', protocol = { custom_lua = { constructor = 'make.slow' } },"
+            .into();
+    site.extra = "kumo.on('make.slow', function()
+        local c = {} function c:send(msg) kumo.sleep(3600) end return c
+    end)"
+        .into();
+    watched(&site, "DeliveringMessage detail=\"lua: send\"");
+}
+
+/// Mail of this site is put off by the watchdog, which says so.
+fn watched(site: &Site, phase: &str) {
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@dst.test"], &message("hung"));
+    let record = site.wait_record("TransientFailure", |_| true);
+    let (response, content) = (&record["response"], record["response"]["content"].as_str());
+    assert_eq!(response["code"], 451, "{record}");
+    assert_eq!(response["enhanced_code"]["detail"], 1, "{record}");
+    let start = format!("dispatcher watchdog aborted task; phase={phase}");
+    assert!(content.is_some_and(|text| text.starts_with(&start)), "{record}");
+    assert!(engine.metric("dispatcher_watchdog_aborted_total") >= 1.0);
+    assert_eq!(engine.metric("message_count"), 1.0);
+}

@@ -59,6 +59,7 @@ check('kumo.make_queue_config kumo.make_egress_path kumo.make_egress_source kumo
   eq(kumo.make_queue_config({ max_age = '1h' }).max_age, 3600)
   eq(kumo.make_egress_path({}).enable_tls, 'Opportunistic')
   eq(kumo.make_egress_path({ tls_prefer_openssl = true }).tls_prefer_openssl, true)
+  eq(kumo.make_egress_path({ openssl_cipher_list = 'HIGH' }).openssl_cipher_list, 'HIGH')
   eq(kumo.make_egress_source({ name = 'a' }).name, 'a')
   eq(kumo.make_egress_pool({ name = 'p', entries = { { name = 'a', weight = 2 } } }).entries[1].weight, 2)
   eq(kumo.make_listener_domain({ relay_to = true }).relay_to, true)
@@ -72,6 +73,8 @@ check('kumo.make_queue_config kumo.make_egress_path kumo.make_egress_source kumo
   eq(kumo.make_egress_source({ name = 'a', ha_proxy_server = '192.0.2.9:5000', ha_proxy_source_address = '192.0.2.1' }).ha_proxy_server, '192.0.2.9:5000')
   local watched = kumo.make_egress_source { name = 'a', suspend_when_unplumbed = { duration = '5m' }, suspend_when_proxy_unhealthy = { trigger = { Threshold = '3/1m' }, duration = '5m' } }
   eq({ watched.suspend_when_unplumbed.trigger, watched.suspend_when_proxy_unhealthy }, { 'Immediate', { trigger = { Threshold = '3/m' }, duration = 300 } })
+  fails('expected host:port', kumo.make_egress_source, { name = 'a', socks5_proxy_server = 'proxy.test', socks5_proxy_source_address = '192.0.2.1' })
+  fails('invalid', kumo.make_egress_source, { name = 'a', socks5_proxy_server = 'proxy.test:1080', socks5_proxy_source_address = 'x' })
   fails('needed together', kumo.make_egress_source, { name = 'a', ha_proxy_server = '192.0.2.9:5000' })
   local n = 0
   for _ in pairs(kumo.make_egress_path {}) do n = n + 1 end
@@ -87,7 +90,9 @@ check('kumo.make_throttle Throttle.delay_message_if_throttled Throttle.sleep_if_
   local t = kumo.make_throttle('t', '1/min')
   eq({ t:delay_message_if_throttled(message()), t:delay_message_if_throttled(message()) }, { false, true })
   eq(t:sleep_if_throttled(), true)
-  assert(t:explain():find '1 per')
+  eq(kumo.make_throttle('u', '10/s'):explain(), '10/s\nimplied burst rate 10 every 100ms, or: 100/s, 6,000/m, 360,000/h, 8,640,000/d in that period.\noverall rate 10/s, 600/m, 36,000/h, 864,000/d')
+  eq(kumo.make_throttle('v', '500/d'):explain(), '500/d\nimplied burst rate 500 every 2m 52s 800ms, or: 3/s, 174/m, 10,417/h, 250,000/d in that period.\noverall rate 0.006/s, 0.347/m, 21/h, 500/d')
+  eq(kumo.make_throttle('w', '5/min,max_burst=2'):explain():match '\n(.-),', 'explicit burst rate 2 every 12s')
   fails('throttle', kumo.make_throttle, 't', 'fast')
 end)
 check('kumo.memoize kumo.bump_config_epoch', function()
@@ -170,8 +175,19 @@ check('kumo.dns.configure_test_resolver kumo.dns.lookup_mx kumo.dns.lookup_addr 
   local mx = kumo.dns.lookup_mx 'x.test'
   eq({ mx.hosts, mx.site_name, mx.by_pref[5] }, { { 'mx.x.test.' }, 'mx.x.test', { 'mx.x.test.' } })
   eq({ kumo.dns.lookup_addr 'mx.x.test', kumo.dns.lookup_txt 'x.test', kumo.dns.lookup_ptr '192.0.2.1' }, { { '192.0.2.1' }, { 'hello' }, { 'mx.x.test.' } })
+  eq({ kumo.dns.rbl_lookup('192.0.2.1:4321', 'rbl.test') }, { '127.0.0.2' })
+  kumo.dns.configure_test_resolver { zones = { { zone = 'signed.test. MX 1 mx.signed.test.\n', secure = true }, 'plain.test. MX 1 mx.plain.test.\n' } }
+  eq({ kumo.dns.lookup_mx('signed.test').is_secure, kumo.dns.lookup_mx('plain.test').is_secure }, { true, false })
+  fails('unknown field `sure`', kumo.dns.configure_test_resolver, { { zone = '', sure = true } })
+  kumo.dns.configure_test_resolver { '1.2.0.192.rbl.test. A 127.0.0.2\n' }
   eq({ kumo.dns.rbl_lookup('192.0.2.1', 'rbl.test'), kumo.dns.ptr_host '192.0.2.1', kumo.dns.reverse_ip '192.0.2.1' }, { '127.0.0.2', '1.2.0.192.in-addr.arpa', '1.2.0.192' })
   fails('no such domain', kumo.dns.lookup_mx, 'none.test')
+end)
+check('kumo.dns.configure_resolver', function()
+  kumo.dns.configure_resolver { Aggregate = { { Test = { zones = { 'q.test. TXT "first"\n' } } }, { Test = { zones = { 'q.test. TXT "second"\nr.test. TXT "r"\n' } } } } }
+  eq({ kumo.dns.lookup_txt 'q.test', kumo.dns.lookup_txt 'r.test' }, { { 'first' }, { 'r' } })
+  kumo.dns.configure_resolver { Test = { zones = { 'q.test. TXT "alone"\n' } } }
+  eq({ kumo.dns.lookup_txt 'q.test', kumo.dns.lookup_txt 'r.test' }, { { 'alone' }, {} })
 end)
 check('kumo.dns.define_resolver kumo.dns.lookup_mx kumo.dns.lookup_addr kumo.dns.lookup_txt kumo.dns.lookup_ptr kumo.dns.rbl_lookup', function()
   kumo.dns.define_resolver('own', { Test = { zones = { '$ORIGIN y.test.\n@ MX 5 mx\nmx A 192.0.2.2\n@ TXT "own"\n', '2.2.0.192.in-addr.arpa. PTR mx.y.test.\n2.2.0.192.rbl.test. A 127.0.0.3\n' } } })
@@ -195,9 +211,16 @@ check_init('kumo.dns.configure_resolver kumo.dns.configure_unbound_resolver kumo
   kumo.dns.set_mx_negative_cache_ttl '5s'
   kumo.dns.set_mta_sts_enabled(false)
   local f = io.open(DIR .. '/resolv.conf', 'w')
-  f:write 'nameserver 192.0.2.9\n'
+  f:write 'nameserver 192.0.2.9\nnameserver 2001:db8::9\nsearch a.test b.test\noptions ndots:3 timeout:7 attempts:4 edns0\n'
   f:close()
-  eq(kumo.dns.load_resolv_conf(DIR .. '/resolv.conf').name_servers, { '192.0.2.9' })
+  local found = kumo.dns.load_resolv_conf(DIR .. '/resolv.conf')
+  eq(found, { name_servers = { '192.0.2.9:53', '[2001:db8::9]:53' }, search = { 'a.test', 'b.test' }, options = { ndots = 3, timeout = '7s', attempts = 4, edns0 = true } })
+  kumo.dns.configure_resolver(found)
+  kumo.dns.configure_resolver 'HickorySystemConfig'
+  kumo.dns.configure_resolver { Hickory = { name_servers = { { socket_addr = '192.0.2.53:53', protocol = 'udp_then_tcp' } } } }
+  kumo.dns.configure_resolver { Unbound = { name_servers = { '192.0.2.53' } } }
+  fails('either zones or name servers', kumo.dns.configure_resolver, { Aggregate = { { Test = { zones = {} } }, 'HickorySystemConfig' } })
+  fails('expected', kumo.dns.configure_resolver, 'System')
   fails('name server', kumo.dns.configure_unbound_resolver, { name_servers = { 'x' } })
 end)
 check('tsa.start_http_listener tsa.configure_tsa_db_path proxy.start_proxy_listener proxy.start_http_listener', function()
@@ -235,6 +258,12 @@ check('kumo.apply_supplemental_trace_header', function()
   kumo.apply_supplemental_trace_header(m, { include_meta_names = { 'tenant' } })
   local v = kumo.serde.json_parse(kumo.encode.base64_decode((m:get_first_named_header_value('X-KumoRef'):gsub('%s', ''))))
   eq(v, { ['_@_'] = '\\_/', recipient = 'u@ok.example', tenant = 't' })
+  local long = message()
+  long:set_meta('tenant', ('t'):rep(80))
+  kumo.apply_supplemental_trace_header(long, { include_meta_names = { 'tenant', 'none' } })
+  local lines = kumo.string.split(long:get_data():match 'X%-KumoRef: (.-)\r\n[^\t]', '\r\n\t')
+  eq({ #lines[1], #lines[2] }, { 75, 75 })
+  assert(kumo.encode.base64_decode(table.concat(lines)):find('"none":null', 1, true))
 end)
 check('kumo.xfer.get_xfer_target kumo.xfer.cancel_xfer', function()
   eq(kumo.xfer.get_xfer_target(message()), nil)

@@ -10,6 +10,8 @@ end)
 check('EnvelopeAddress.user EnvelopeAddress.domain EnvelopeAddress.email', function()
   local a = message():recipient()
   eq({ a.user, a.domain, a.email }, { 'u', 'ok.example', 'u@ok.example' })
+  local quoted = kumo.make_message('"a \\"b"@c.test', 'u@ok.example', 'A: b\r\n\r\n'):sender()
+  eq({ quoted.user, quoted.email }, { 'a "b', '"a \\"b"@c.test' })
 end)
 check('Message.get_meta Message.set_meta Message.queue_name', function()
   local m = message(MAIL)
@@ -29,6 +31,11 @@ check('Message.from_header Message.to_header Message.get_address_header AddressH
   local f = m:from_header()
   eq({ f.user, f.domain, f.email, f.name }, { 'jo', 'Example.com', 'jo@Example.com', 'Jo' })
   eq({ #m:to_header().list, m:get_address_header('To').list[2].email, m:get_address_header 'Cc' }, { 2, 'c@d.example' })
+  fails('is not a simple single address', function() return m:to_header().email end)
+  eq(tostring(f), '[{"Address":{"name":"Jo","address":"jo@Example.com"}}]')
+  local odd = message 'From: Me <@route.test:me@src.test>\r\nTo: Grp: a@b.test, "X" <c@d.test>;\r\n\r\n'
+  eq(odd:from_header().email, 'me@src.test')
+  eq(tostring(odd:to_header()), '[{"Group":{"name":"Grp","addresses":[{"name":null,"address":"a@b.test"},{"name":"X","address":"c@d.test"}]}}]')
 end)
 check('Message.get_first_named_header_value Message.get_all_named_header_values Message.get_all_headers Message.append_header Message.prepend_header Message.remove_all_named_headers', function()
   local m = message(MAIL)
@@ -40,6 +47,14 @@ check('Message.get_first_named_header_value Message.get_all_named_header_values 
   m:remove_all_named_headers 'x-tenant'
   eq(m:get_first_named_header_value 'X-Tenant', nil)
   fails('not a header name', m.append_header, m, 'a b', 'x')
+  -- As it is, unless it is to be encoded and folded.
+  local long = ('word  '):rep(30) .. 'end'
+  local plain = message 'A: h\xe9\r\n\r\n'
+  plain:append_header('Long', long)
+  plain:append_header('Words', 'héllo wörld', true)
+  plain:prepend_header('Folded', ('word '):rep(20), true)
+  eq(plain:get_data(), 'Folded: ' .. ('word '):rep(14) .. 'word\r\n\tword word word word word\r\nA: h\xe9\r\nLong: ' .. long .. '\r\nWords: =?UTF-8?q?h=C3=A9llo_w=C3=B6rld?=\r\n\r\n')
+  eq({ plain:get_first_named_header_value 'A', plain:get_all_headers()[2][2] }, { 'h\xe9', 'h\xe9' })
 end)
 check('Message.import_x_headers Message.remove_x_headers Message.import_headers', function()
   local m = message(MAIL)

@@ -13,6 +13,11 @@ check('kumo.mimepart.parse Message.parse_mime MimePart.body MimePart.headers Mim
   eq({ again.text_part.body, again.attachments[1].content_type, again.attachments[1].part.body }, { 'grüße', 'application/json', '{}' })
   eq(kumo.mimepart.parse(tostring(root:rebuild())):get_simple_structure().text_part.body, 'grüße')
 end)
+check('kumo.mimepart.parse MimePart.body', function()
+  local function body(fields, text) return kumo.mimepart.parse(fields .. '\r\n\r\n' .. text):get_simple_structure().text_part.body end
+  eq(body('Content-Type: text/plain; charset="\\iso-8859-1"', 'h\xe9'), 'hé')
+  eq(body('Content-Type: multipart/mixed;\r\n boundary="a b\r\n c"', '--a b c\r\nContent-Type: text/plain; charset="iso-8859-1"\r\n\r\nh\xe9\r\n--a b c--\r\n'), 'hé')
+end)
 check('kumo.mimepart.builder kumo.mimepart.new_text kumo.mimepart.new_text_plain kumo.mimepart.new_html kumo.mimepart.new_binary kumo.mimepart.new_multipart MimePart.append_part', function()
   local b = kumo.mimepart.builder()
   b:text_plain 'text'
@@ -49,6 +54,8 @@ check('HeaderMap.set_from HeaderMap.set_to HeaderMap.set_cc HeaderMap.set_bcc He
     h['set_' .. name](h, 'a@b.test')
     eq(h[name](h), { address = { local_part = 'a', domain = 'b.test' } })
   end
+  local group = kumo.mimepart.parse('To: Grp: a@b.test, "Q, R" <c@d.test>;, e@f.test\r\n\r\n').headers:to()
+  eq({ group[1].name, #group[1].entries, group[1].entries[2].name, group[2].address.domain }, { 'Grp', 2, 'Q, R', 'f.test' })
   fails('not a list of addresses', h.set_from, h, 'nonsense')
   fails('group', h.set_from, h, { { name = 'g', entries = {} } })
 end)
@@ -58,6 +65,8 @@ check('HeaderMap.set_subject HeaderMap.set_comments HeaderMap.comments HeaderMap
   h:set_comments 'c'
   h:set_references { 'a@b', 'c@d' }
   h:set_message_id 'x@y'
+  fails('not a message id', h.set_message_id, h, 'no at')
+  fails('not a message id', h.set_message_id, h, 'two words@y')
   h:set_mime_version '1.0'
   h:set_content_id 'i@d'
   h:set_content_type { value = 'text/plain', parameters = { charset = 'utf-8' } }

@@ -44,6 +44,7 @@ check('kumo.crypto.aes_encrypt_block kumo.crypto.aes_decrypt_block', function()
   for _, how in ipairs { 'Cbc', 'Ecb' } do
     local cipher = kumo.crypto.aes_encrypt_block(how, 'secret message', key)
     eq(kumo.crypto.aes_decrypt_block(how, cipher.bytes, key), 'secret message')
+    eq(kumo.crypto.aes_decrypt_block(how, cipher, key), 'secret message')
   end
   fails('16 or 32', kumo.crypto.aes_encrypt_block, 'Cbc', 'x', { key_data = 'short' })
   fails('Cbc', kumo.crypto.aes_encrypt_block, 'Xyz', 'x', key)
@@ -59,6 +60,15 @@ check('kumo.crypto.aws_sign_v4', function()
   }
   eq(s.signature, '5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31')
   eq(s.timestamp, '20150830T123600Z')
+  -- "GET Object" of the examples for Signature Version 4 in Amazon S3's documentation.
+  local object = kumo.crypto.aws_sign_v4 {
+    access_key = { key_data = 'AKIAIOSFODNN7EXAMPLE' },
+    secret_key = { key_data = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' },
+    region = 'us-east-1', service = 's3', method = 'GET', uri = '/test.txt',
+    headers = { Host = 'examplebucket.s3.amazonaws.com', Range = 'bytes=0-9' },
+    timestamp = kumo.time.parse_rfc3339 '2013-05-24T00:00:00Z',
+  }
+  eq(object.signature, 'f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41')
 end)
 check('kumo.encode.charset_encode kumo.encode.charset_decode', function()
   eq(kumo.encode.charset_encode('iso-8859-1', 'ü'), '\xfc')
@@ -111,9 +121,16 @@ check('kumo.string.eval_template kumo.string.wrap kumo.string.normalize_smtp_res
   eq(kumo.string.eval_template('t', '{{ name.upper() }}{{ 2|pluralize }}', { name = 'x' }), 'Xs')
   eq(kumo.string.eval_template('t.json', '{{ name }}', { name = '"' }), '"\\""')
   eq(kumo.string.eval_template('t', '{{titleCase name}}', { name = 'a b' }, 'Handlebars'), 'A B')
+  local cases = '{{titleCase n}} {{snakeCase n}} {{shoutySnakeCase n}} {{kebabCase n}} {{shoutyKebabCase n}} {{trainCase n}} {{lowerCamelCase n}} {{upperCamelCase n}}'
+  eq(kumo.string.eval_template('t', cases, { n = 'hello bigWorld' }, 'Handlebars'), 'Hello Big World hello_big_world HELLO_BIG_WORLD hello-big-world HELLO-BIG-WORLD Hello-Big-World helloBigWorld HelloBigWorld')
+  fails('Helper not found x', kumo.string.eval_template, 't', '{{x y}}', {}, 'Handlebars')
+  eq(kumo.string.eval_template('t.html', '{{ name }}', { name = [[<a>&"']] }), '&lt;a&gt;&amp;&quot;&#x27;')
+  eq(kumo.string.eval_template('t', '{{ 1767323045|datetimeformat }}|{{ 1767323045|dateformat }}|{{ 1767323045|timeformat }}', {}), 'Jan 2 2026 03:04|Jan 2 2026|03:04')
   eq(kumo.string.eval_template('t', 'hi {{#if name}}{{ name }}{{/if}}', { name = 'x' }, 'Handlebars'), 'hi x')
   eq(kumo.string.wrap('aaa bbb', 3, 10), 'aaa\r\n\tbbb')
-  assert(kumo.string.normalize_smtp_response('550 <a@b.c> from 192.0.2.1'):find '{email}')
+  eq(kumo.string.wrap('hello world foo bar baz woot woot', 10, 15), 'hello\r\n\tworld foo\r\n\tbar baz\r\n\twoot woot')
+  eq(kumo.string.wrap('hi there breakmepleaseIamtoolong', 10, 15), 'hi there\r\n\tbreakmepleaseIa\r\n\tmtoolong')
+  eq(kumo.string.normalize_smtp_response '550 a@b.c  from 192.0.2.1 ids=754df748eace11f197669ee00dd3bb4a 2026-01-02T03:04:05Z mx-a1b2c3.example.com 12 http://x.test/a1', '550 {email} from {ipaddr} ids={uuid} {timestamp} {hash} 12 http://x.test/a1')
 end)
 check('kumo.regex.compile kumo.regex.escape Regex.captures Regex.is_match Regex.find Regex.find_all Regex.replace Regex.replace_all Regex.replacen Regex.split', function()
   local r = kumo.regex.compile '(?P<k>[a-z]+)=(\\d+)'
@@ -166,6 +183,7 @@ check('kumo.fs.open kumo.fs.read_dir kumo.fs.glob kumo.fs.uncached_glob kumo.fs.
   f = kumo.fs.open(path)
   f:seek('set', 1)
   eq(f:read(2), 'el')
+  eq({ f:seek('end', -2), f:read(), f:seek('cur'), f:read() }, { 3, 'lo', 5, '' })
   f:close()
   eq(kumo.fs.glob('*.one', DIR), { path })
   eq(kumo.fs.uncached_glob(DIR .. '/file.*'), { path })

@@ -51,7 +51,7 @@ local constants = {
   -- With a secret requests are signed (Standard Webhooks); bodies of batches can be compressed with 'gzip'.
   webhook_secret = env('RINGMTA_WEBHOOK_SECRET', nil),
   webhook_compression = env('RINGMTA_WEBHOOK_COMPRESSION', 'none'),
-  webhook_batch = tonumber(env('KUMOMTA_WEBHOOK_BATCH', '1')) or 1,
+  webhook_batch = math.tointeger(tonumber(env('KUMOMTA_WEBHOOK_BATCH', '1'))) or 1,
 
   -- In development all mail goes here, whoever it is addressed to.
   sandbox = env('RINGMTA_SANDBOX', '127.0.0.1:1025'),
@@ -62,9 +62,11 @@ local constants = {
   max_age = development and '1h' or '3 days',
 
   -- Where mail goes in production when not to each domain's own servers.
+  ---@type string|nil
   smart_host = site.smart_host,
 
   -- DKIM: domains with a key of their own, and one key for all others.
+  ---@type table<string, { selector: string, key: string }|nil>
   domains = site.domains,
   dkim_key = env('RINGMTA_DKIM_KEY', nil),
   dkim_selector = env('RINGMTA_DKIM_SELECTOR', 'default'),

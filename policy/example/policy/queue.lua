@@ -38,6 +38,7 @@ kumo.on('get_egress_path_config', function(routing_domain, egress_source, site_n
   if ends_with(routing_domain, '.log_hook') then
     return kumo.make_egress_path { connection_limit = 224, idle_timeout = '15s' }
   end
+  ---@type kumo.EgressPathOptions
   local path = {
     -- Encrypted wherever the other side can, whatever certificate it shows: mail that is held up by a certificate would go in
     -- the clear without one. Domains that want more say so themselves (MTA-STS), or in the entries below.

@@ -62,7 +62,9 @@ local function problems(load, files)
   return out
 end
 
--- Returns a function that signs a message.
+---Returns a function that signs a message.
+---@param files string[]
+---@return fun(msg: kumo.Message)
 function mod:setup(files)
   local cached = kumo.memoize(utils.load_files, {
     name = 'policy-extras.dkim_sign',

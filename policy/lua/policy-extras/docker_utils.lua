@@ -19,7 +19,9 @@ local function safe(name)
   return name
 end
 
--- The addresses of a container; none when there is no such name.
+---The addresses of a container; none when there is no such name.
+---@param name string
+---@return string[]
 function mod.resolve_docker_name(name)
   local addresses, seen = {}, {}
   for address in run('getent ahostsv4 ' .. safe(name) .. ' 2>/dev/null'):gmatch '(%d+%.%d+%.%d+%.%d+)[^\n]*' do
@@ -31,7 +33,8 @@ function mod.resolve_docker_name(name)
   return addresses
 end
 
--- The network this container is in, as `a.b.c.0/24`: that of the address its own name (HOSTNAME) has.
+---The network this container is in, as `a.b.c.0/24`: that of the address its own name (HOSTNAME) has.
+---@return string
 function mod.resolve_docker_network()
   local name = os.getenv 'HOSTNAME'
   if not name then
@@ -44,7 +47,10 @@ function mod.resolve_docker_network()
   return string.format('%s.%s.%s.0/24', a, b, c)
 end
 
--- URLs of the automation daemons with these names, `tsa` when none are given.
+---URLs of the automation daemons with these names, `tsa` when none are given.
+---@param names? string|string[]
+---@param port? integer
+---@return string[]
 function mod.resolve_tsa_endpoints(names, port)
   local out = {}
   for _, name in ipairs(type(names) == 'table' and names or { names or 'tsa' }) do

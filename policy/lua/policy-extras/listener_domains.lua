@@ -31,7 +31,9 @@ local function is_authorised(config, conn_meta)
   return identity ~= nil and utils.table_contains(config.relay_from_authz or {}, identity)
 end
 
--- Returns the function to register for get_listener_domain.
+---Returns the function to register for get_listener_domain.
+---@param files string[]
+---@return fun(domain: string, listener: string, conn_meta: kumo.ConnMeta): any
 function mod:setup(files)
   local cached = kumo.memoize(load, {
     name = 'policy-extras.listener_domains',

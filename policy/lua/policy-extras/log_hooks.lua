@@ -20,6 +20,36 @@ local kumo = require 'kumo'
 local utils = require 'policy-extras.policy_utils'
 local mod = {}
 
+---@class policy-extras.log_hooks.Options
+---@field name string Name of the hook; its events wait in the queue `NAME.log_hook`.
+---@field constructor fun(domain: string, tenant: string|nil, campaign: string|nil): policy-extras.log_hooks.Connection
+---@field log_parameters? table Options of `kumo.configure_log_hook`.
+---@field queue_config? table Options of `kumo.make_queue_config`.
+---@field batch_size? integer
+---@field min_batch_size? integer
+---@field max_batch_latency? string|number
+---@field filter? fun(msg: kumo.Message): any Whether a record is wanted.
+
+---What a constructor returns.
+---@class policy-extras.log_hooks.Connection
+---@field send? fun(self: any, msg: kumo.Message): any
+---@field send_batch? fun(self: any, messages: kumo.Message[]): any
+---@field close? fun(self: any)
+
+---@class policy-extras.log_hooks.JsonOptions
+---@field name string Name of the hook.
+---@field url string Where each record is posted.
+---@field log_parameters? table Options of `kumo.configure_log_hook`.
+---@field queue_config? table Options of `kumo.make_queue_config`.
+---@field headers? table<string, string> Further headers of the requests.
+---@field signing_secret? string With it requests are signed (Standard Webhooks).
+---@field filter? fun(msg: kumo.Message): any Whether a record is wanted.
+
+---@class policy-extras.log_hooks.DispositionOptions
+---@field name string Name of the hook.
+---@field hook fun(msg: kumo.Message, log_record: kumo.LogRecord)
+---@field per_record? table Which records are wanted, by type.
+
 local HOOK_OPTIONS = {
   'batch_size',
   'constructor',
@@ -42,7 +72,8 @@ local function check(options, call, known)
   end
 end
 
--- new { name, constructor, log_parameters?, queue_config?, batch_size?, min_batch_size?, max_batch_latency?, filter? }
+---new { name, constructor, log_parameters?, queue_config?, batch_size?, min_batch_size?, max_batch_latency?, filter? }
+---@param options policy-extras.log_hooks.Options
 function mod:new(options)
   check(options, 'new', HOOK_OPTIONS)
   if type(options.constructor) ~= 'function' then
@@ -104,8 +135,9 @@ local function signing_key(secret)
   return { key_data = encoded and kumo.encode.base64_decode(encoded) or secret }
 end
 
--- new_json { name, url, log_parameters?, queue_config?, headers?, signing_secret? }: one JSON object per POST. Each has the
--- header `webhook-id`, the same whenever the event is told again; with a secret it is signed as Standard Webhooks has it.
+---new_json { name, url, log_parameters?, queue_config?, headers?, signing_secret? }: one JSON object per POST. Each has the
+---header `webhook-id`, the same whenever the event is told again; with a secret it is signed as Standard Webhooks has it.
+---@param options policy-extras.log_hooks.JsonOptions
 function mod:new_json(options)
   check(options, 'new_json', { 'filter', 'headers', 'log_parameters', 'name', 'queue_config', 'signing_secret', 'url' })
   if type(options.url) ~= 'string' then
@@ -156,7 +188,8 @@ function mod:new_json(options)
   }
 end
 
--- new_disposition_hook { name, hook }: `hook(msg, log_record)` is called for each record, with the message it is about.
+---new_disposition_hook { name, hook }: `hook(msg, log_record)` is called for each record, with the message it is about.
+---@param options policy-extras.log_hooks.DispositionOptions
 function mod:new_disposition_hook(options)
   check(options, 'new_disposition_hook', { 'hook', 'name', 'per_record' })
   if type(options.hook) ~= 'function' then

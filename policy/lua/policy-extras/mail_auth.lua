@@ -26,7 +26,10 @@ local function ip_of(text)
   return text:match '^%[(.-)%]' or text:match '^(%d+%.%d+%.%d+%.%d+)' or text
 end
 
--- Reverse DNS (RFC 8601 section 3): a name of the address must lead back to it.
+---Reverse DNS (RFC 8601 section 3): a name of the address must lead back to it.
+---@param ip string
+---@param resolver? string
+---@return table
 function mod.iprev(ip, resolver)
   local result = { method = 'iprev', result = 'fail', props = { ['policy.iprev'] = ip } }
   local ok, names = pcall(kumo.dns.lookup_ptr, ip, resolver)
@@ -50,6 +53,10 @@ function mod.iprev(ip, resolver)
   return result
 end
 
+---The same for the peer a message came from.
+---@param msg kumo.Message
+---@param resolver? string
+---@return table
 function mod.iprev_msg(msg, resolver)
   local ip = ip_of(msg:get_meta 'received_from')
   if not ip then
@@ -58,8 +65,11 @@ function mod.iprev_msg(msg, resolver)
   return mod.iprev(ip, resolver)
 end
 
--- check(msg, { dkim?, spf?, iprev?, smtp_auth?, dmarc?, arc?, add_auth_results_header?, server_id?, resolver? })
--- Every check is done unless it is set to false.
+---check(msg, { dkim?, spf?, iprev?, smtp_auth?, dmarc?, arc?, add_auth_results_header?, server_id?, resolver? })
+---Every check is done unless it is set to false.
+---@param msg kumo.Message
+---@param options? table
+---@return table
 function mod.check(msg, options)
   options = options or {}
   for key in pairs(options) do

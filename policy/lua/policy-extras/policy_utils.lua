@@ -2,7 +2,10 @@
 local kumo = require 'kumo'
 local mod = {}
 
--- Deep equality. Tables are equal when they have the same keys with equal values.
+---Deep equality. Tables are equal when they have the same keys with equal values.
+---@param a any
+---@param b any
+---@return boolean
 function mod.equals(a, b)
   if a == b then
     return true
@@ -23,7 +26,10 @@ function mod.equals(a, b)
   return true
 end
 
--- A readable text of any value, with sorted keys; what contains itself is cut off.
+---A readable text of any value, with sorted keys; what contains itself is cut off.
+---@param value any
+---@param seen? table
+---@return string
 function mod.dumps(value, seen)
   if type(value) ~= 'table' then
     return type(value) == 'string' and string.format('%q', value) or tostring(value)
@@ -42,25 +48,40 @@ function mod.dumps(value, seen)
   return '{' .. table.concat(parts, ', ') .. '}'
 end
 
+---Raises an error unless both are the same.
+---@param a any
+---@param b any
+---@param message? string
 function mod.assert_eq(a, b, message)
   if not mod.equals(a, b) then
     error(string.format('%sexpected %s == %s', message and message .. ': ' or '', mod.dumps(a), mod.dumps(b)), 2)
   end
 end
 
+---Raises an error when both are the same.
+---@param a any
+---@param b any
+---@param message? string
 function mod.assert_ne(a, b, message)
   if mod.equals(a, b) then
     error(string.format('%sexpected %s ~= %s', message and message .. ': ' or '', mod.dumps(a), mod.dumps(b)), 2)
   end
 end
 
+---Raises an error unless the text matches the regular expression.
+---@param text string
+---@param pattern string
+---@param message? string
 function mod.assert_matches(text, pattern, message)
   if not string.find(text, pattern) then
     error(string.format('%sexpected %q to match %q', message and message .. ': ' or '', text, pattern), 2)
   end
 end
 
--- Copies the keys of `source` over those of `target`.
+---Copies the keys of `source` over those of `target`.
+---@param source table|nil
+---@param target table
+---@return table
 function mod.merge_into(source, target)
   for k, v in pairs(source or {}) do
     target[k] = v
@@ -68,7 +89,10 @@ function mod.merge_into(source, target)
   return target
 end
 
--- As merge_into, but tables on both sides are merged in turn.
+---As merge_into, but tables on both sides are merged in turn.
+---@param source table|nil
+---@param target table
+---@return table
 function mod.recursive_merge_into(source, target)
   for k, v in pairs(source or {}) do
     if type(v) == 'table' and type(target[k]) == 'table' then
@@ -80,6 +104,10 @@ function mod.recursive_merge_into(source, target)
   return target
 end
 
+---Whether a value is in a table.
+---@param t table
+---@param wanted any
+---@return boolean
 function mod.table_contains(t, wanted)
   for _, v in pairs(t) do
     if v == wanted then
@@ -89,6 +117,9 @@ function mod.table_contains(t, wanted)
   return false
 end
 
+---The keys of a table.
+---@param t table
+---@return any[]
 function mod.table_keys(t)
   local keys = {}
   for k in pairs(t) do
@@ -97,19 +128,32 @@ function mod.table_keys(t)
   return keys
 end
 
+---Whether a table has no entries.
+---@param t table
+---@return boolean
 function mod.table_is_empty(t)
   return next(t) == nil
 end
 
+---Whether a text begins so.
+---@param text string
+---@param prefix string
+---@return boolean
 function mod.starts_with(text, prefix)
   return string.sub(text, 1, #prefix) == prefix
 end
 
+---Whether a text ends so.
+---@param text string
+---@param suffix string
+---@return boolean
 function mod.ends_with(text, suffix)
   return suffix == '' or string.sub(text, -#suffix) == suffix
 end
 
--- '10.0.0.1:25' and '[::1]:25' into address and port.
+---'10.0.0.1:25' and '[::1]:25' into address and port.
+---@param text string
+---@return string, integer|nil
 function mod.split_ip_port(text)
   local ip, port = string.match(text, '^%[([^%]]+)%]:(%d+)$')
   if not ip then
@@ -118,10 +162,12 @@ function mod.split_ip_port(text)
   if not ip then
     return text, nil
   end
-  return ip, tonumber(port)
+  return ip, math.tointeger(tonumber(port))
 end
 
--- Reads a file by the end of its name. A table is taken as the content itself.
+---Reads a file by the end of its name. A table is taken as the content itself.
+---@param file string|table
+---@return table
 function mod.load_json_or_toml_file(file)
   if type(file) == 'table' then
     return file
@@ -135,7 +181,9 @@ function mod.load_json_or_toml_file(file)
   error(string.format('%s: only .toml and .json files can be read', file), 2)
 end
 
--- Reads several files, later ones over earlier ones.
+---Reads several files, later ones over earlier ones.
+---@param files (string|table)[]
+---@return table
 function mod.load_files(files)
   local all = {}
   for _, file in ipairs(files) do

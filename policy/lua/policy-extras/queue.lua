@@ -9,6 +9,10 @@ local kumo = require 'kumo'
 local utils = require 'policy-extras.policy_utils'
 local mod = {}
 
+---@class policy-extras.queue.Helper
+---@field apply fun(self: any, msg: kumo.Message) To be called for each message received.
+---@field resolve_config fun(self: any, domain: string, tenant: string|nil, campaign: string|nil): table
+
 -- Options of this module that make_queue_config does not know.
 local OWN = { require_authz = true, overall_max_message_rate = true, campaigns = true, routing_domain = true }
 
@@ -70,6 +74,9 @@ local function check_tenant(data, msg)
   end
 end
 
+---Reads the files `file_names` and answers `get_queue_config` by them.
+---@param options table
+---@return policy-extras.queue.Helper
 function mod:setup_with_options(options)
   local files = options.file_names
   local cached = kumo.memoize(utils.load_files, {
@@ -131,11 +138,17 @@ function mod:setup_with_options(options)
   return helper
 end
 
--- Whether make_queue_config takes this option with this value.
+---Whether make_queue_config takes this option with this value.
+---@param name string
+---@param value any
+---@return boolean
 function mod.is_queue_config_option(name, value)
   return (pcall(kumo.make_queue_config, { [name] = value }))
 end
 
+---The same for a list of files.
+---@param files string[]
+---@return policy-extras.queue.Helper
 function mod:setup(files)
   return self:setup_with_options { file_names = files }
 end

@@ -37,8 +37,10 @@ local function match(hosts, map)
   end
 end
 
--- Routes by the names of the mail exchangers: when all of them end in a suffix of `map` (such as '.mx.example.'), the
--- message's routing domain becomes the suffix's value.
+---Routes by the names of the mail exchangers: when all of them end in a suffix of `map` (such as '.mx.example.'), the
+---message's routing domain becomes the suffix's value.
+---@param msg kumo.Message
+---@param map table<string, string>
 function mod.reroute_based_on_mx_host_suffix(msg, map)
   local mx = mx_of(msg:recipient_list()[1].domain)
   local target = mx and match(mx.hosts, map)
@@ -47,8 +49,10 @@ function mod.reroute_based_on_mx_host_suffix(msg, map)
   end
 end
 
--- The same by the best of the mail exchangers alone. The values are made-up domains that end in `.ip_rollup`: see
--- apply_ip_rollup_to_queue_config.
+---The same by the best of the mail exchangers alone. The values are made-up domains that end in `.ip_rollup`: see
+---apply_ip_rollup_to_queue_config.
+---@param msg kumo.Message
+---@param map table<string, string>
 function mod.reroute_using_ip_rollup(msg, map)
   local mx = mx_of(msg:recipient_list()[1].domain)
   local best
@@ -61,8 +65,12 @@ function mod.reroute_using_ip_rollup(msg, map)
   end
 end
 
--- Completes the options of a queue whose routing domain is a rollup: mail still goes to the exchangers of its own domain.
--- Returns the options.
+---Completes the options of a queue whose routing domain is a rollup: mail still goes to the exchangers of its own domain.
+---Returns the options.
+---@param domain string
+---@param routing_domain string|nil
+---@param params table
+---@return table
 function mod.apply_ip_rollup_to_queue_config(domain, routing_domain, params)
   params = params or {}
   if not routing_domain or not ends_with(routing_domain, IP_ROLLUP) then

@@ -10,6 +10,11 @@ local kumo = require 'kumo'
 local utils = require 'policy-extras.policy_utils'
 local mod = {}
 
+---@class policy-extras.shaping.Helper
+---@field load_shaping_data fun(): any
+---@field get_egress_path_config fun(domain: string, egress_source: string, site_name: string, skip_make?: boolean): any
+---@field setup_publish fun()
+
 -- The limits that come with ringmta; a file at this place wins over them.
 local DEFAULT_FILES = { '/opt/kumomta/share/policy-extras/shaping.toml' }
 
@@ -87,6 +92,9 @@ local function report(data)
   end
 end
 
+---Reads shaping files; the helper answers by them.
+---@param options table
+---@return policy-extras.shaping.Helper
 function mod:setup_with_automation(options)
   check(options)
   local files = file_list(options)
@@ -132,12 +140,16 @@ function mod:setup_with_automation(options)
   return helper
 end
 
--- Only publishes, which does nothing here: see above.
+---Only publishes, which does nothing here: see above.
+---@param options? table
+---@return table
 function mod:setup_publish(options)
   check(options or {})
   return {}
 end
 
+---Answers `get_egress_path_config` by the limits that come along and by these files.
+---@param extra_files? string[]
 function mod:setup(extra_files)
   local helper = self:setup_with_automation { extra_files = extra_files }
   kumo.on('get_egress_path_config', helper.get_egress_path_config)

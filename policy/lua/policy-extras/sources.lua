@@ -18,6 +18,8 @@ local function load(files)
   return { source = data.source or {}, pool = data.pool or {} }
 end
 
+---Answers `get_egress_pool` and `get_egress_source` by these files.
+---@param files string[]
 function mod:setup(files)
   local cached = kumo.memoize(load, {
     name = 'policy-extras.sources',

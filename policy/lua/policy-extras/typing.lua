@@ -57,7 +57,9 @@ mod.any = make('any', function(value)
   return value
 end)
 
--- A value that may be nil.
+---A value that may be nil.
+---@param inner any
+---@return any
 function mod.option(inner)
   need_type(inner, 'the argument of option')
   return make('option<' .. inner.name .. '>', function(value)
@@ -68,7 +70,10 @@ function mod.option(inner)
   end, { is_optional = true })
 end
 
--- A value that is `value` when none is given; a function is called for it.
+---A value that is `value` when none is given; a function is called for it.
+---@param inner any
+---@param value any
+---@return any
 function mod.default(inner, value)
   need_type(inner, 'the first argument of default')
   return make('default<' .. inner.name .. '>', function(given)
@@ -104,7 +109,9 @@ local function container(name, take)
   end)
 end
 
--- A sequence of values of one type.
+---A sequence of values of one type.
+---@param inner any
+---@return any
 function mod.list(inner)
   need_type(inner, 'the argument of list')
   return container('list<' .. inner.name .. '>', function(out, key, item, value)
@@ -115,7 +122,10 @@ function mod.list(inner)
   end)
 end
 
--- A table whose keys and values have a type each.
+---A table whose keys and values have a type each.
+---@param key_type any
+---@param value_type any
+---@return any
 function mod.map(key_type, value_type)
   need_type(key_type, 'the first argument of map')
   need_type(value_type, 'the second argument of map')
@@ -124,7 +134,10 @@ function mod.map(key_type, value_type)
   end)
 end
 
--- One of several texts.
+---One of several texts.
+---@param name string
+---@param ... string
+---@return any
 function mod.enum(name, ...)
   local words = { ... }
   return make(name, function(value)
@@ -137,7 +150,10 @@ function mod.enum(name, ...)
   end)
 end
 
--- A value of the first type that takes it.
+---A value of the first type that takes it.
+---@param name string
+---@param types any[]
+---@return any
 function mod.variant(name, types)
   for i, t in ipairs(types) do
     need_type(t, 'type ' .. i .. ' of the variant')
@@ -155,8 +171,11 @@ function mod.variant(name, types)
   end)
 end
 
--- A table with named fields. `fields._dynamic(key, value)` may take fields that are not named: it returns whether it does, and
--- why not. Values that were checked cannot get a wrong field later.
+---A table with named fields. `fields._dynamic(key, value)` may take fields that are not named: it returns whether it does, and
+---why not. Values that were checked cannot get a wrong field later.
+---@param name string
+---@param fields table<string, any>
+---@return any
 function mod.record(name, fields)
   local dynamic = fields._dynamic
   local known = {}
@@ -217,11 +236,13 @@ function mod.record(name, fields)
   end)
 end
 
--- The part of an error that names the option that was wrong, out of what a constructor such as kumo.make_queue_config raised.
+---The part of an error that names the option that was wrong, out of what a constructor such as kumo.make_queue_config raised.
+---@param e any
+---@return string
 function mod.extract_deserialize_error(e)
   local text = tostring(e)
   local found = text:match 'deserialize error: (.-), while processing' or text:match '(unknown field.-)\n' or text:match '(option `.-)\n'
-  return found or text:match '^[^\n]*'
+  return found or text:match '^[^\n]*' or text
 end
 
 return mod

@@ -27,6 +27,19 @@ impl Field<'_> {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
+    /// As [`Field::decoded`], but bytes that are not UTF-8 are kept as they are.
+    pub fn decoded_bytes(&self) -> Cow<'_, [u8]> {
+        if self.has_words() {
+            return Cow::Owned(self.decoded().into_bytes());
+        }
+        if memchr(b'\n', self.value).is_none() {
+            return Cow::Borrowed(self.value.trim_ascii());
+        }
+        let line_ends = |c: &u8| !matches!(c, b'\r' | b'\n');
+        let kept: Vec<u8> = self.value.trim_ascii().iter().copied().filter(line_ends).collect();
+        Cow::Owned(kept)
+    }
+
     /// The value unfolded, trimmed, RFC 2047 words decoded; bytes that are not UTF-8 are replaced.
     pub fn decoded(&self) -> String {
         if !self.has_words() {
@@ -110,16 +123,21 @@ impl<'a> HeaderBlock<'a> {
 
     /// The message with a field in front.
     pub fn prepend(&self, name: &str, value: &str) -> Vec<u8> {
-        let field = write_field(name, value);
-        let mut out = Vec::with_capacity(self.message.len() + field.len());
-        out.extend_from_slice(&field);
-        out.extend_from_slice(self.message);
-        out
+        self.prepend_field(&write_field(name, value))
+    }
+
+    /// The message with a field, written already, in front.
+    pub fn prepend_field(&self, field: &[u8]) -> Vec<u8> {
+        [field, self.message].concat()
     }
 
     /// The message with a field at the end of the block.
     pub fn append(&self, name: &str, value: &str) -> Vec<u8> {
-        let field = write_field(name, value);
+        self.append_field(&write_field(name, value))
+    }
+
+    /// The message with a field, written already, at the end of the block.
+    pub fn append_field(&self, field: &[u8]) -> Vec<u8> {
         let end = self.end();
         let (head, tail) = self.message.split_at(end);
         let mut out = Vec::with_capacity(self.message.len() + field.len() + 4);
@@ -127,7 +145,7 @@ impl<'a> HeaderBlock<'a> {
         if !head.is_empty() && !head.ends_with(b"\n") {
             out.extend_from_slice(b"\r\n");
         }
-        out.extend_from_slice(&field);
+        out.extend_from_slice(field);
         if tail.is_empty() {
             out.extend_from_slice(b"\r\n");
         }
@@ -272,6 +290,90 @@ pub fn write_field(name: &str, value: &str) -> Vec<u8> {
     out
 }
 
+/// `Name: value\r\n` with the value as it is. Line ends that do not fold and other control characters are dropped, so that
+/// a value taken from outside cannot add fields.
+pub fn write_as_is(name: &str, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(name.len() + value.len() + 4);
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    for (at, c) in value.iter().copied().enumerate() {
+        let folds =
+            value[at..].starts_with(b"\r\n") && matches!(value.get(at + 2), Some(b' ' | b'\t'));
+        match c {
+            b'\r' if folds => out.extend_from_slice(b"\r\n"),
+            b'\t' => out.push(c),
+            0..32 | 127 => {}
+            _ => out.push(c),
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// Folds a text at blanks before a line would have `soft` characters, a tab in front of each line that goes on (which is
+/// not counted); words longer than `hard` are cut.
+pub fn fold(text: &str, soft: usize, hard: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    let mut line = String::new();
+    let mut width = 0;
+    for word in text.split_ascii_whitespace() {
+        let len = word.chars().count();
+        // The blank in front of a word counts, and for the first word of a line as well.
+        if width + len < soft {
+            if width > 0 {
+                line.push(' ');
+                width += 1;
+            }
+            line.push_str(word);
+            width += len;
+            continue;
+        }
+        if width > 0 {
+            lines.push(std::mem::take(&mut line));
+            width = 0;
+        }
+        for c in word.chars() {
+            if len > hard && width >= hard {
+                lines.push(std::mem::take(&mut line));
+                width = 0;
+            }
+            line.push(c);
+            width += 1;
+        }
+    }
+    if width > 0 {
+        lines.push(line);
+    }
+    lines.join("\r\n\t")
+}
+
+/// RFC 2047 encoded words (UTF-8, quoted) for a value that is not ASCII; other values come back as they are.
+pub fn encode_quoted(value: &str) -> Cow<'_, str> {
+    if value.is_ascii() {
+        return Cow::Borrowed(value);
+    }
+    /// With the frame of 12 below the 75 of RFC 2047 section 2.
+    const ROOM: usize = 63;
+    let mut words = vec![String::new()];
+    for c in value.chars() {
+        let mut bytes = [0; 4];
+        let piece = match c {
+            ' ' => "_".to_owned(),
+            c if c.is_ascii_alphanumeric() => c.to_string(),
+            c => c.encode_utf8(&mut bytes).bytes().map(|b| format!("={b:02X}")).collect(),
+        };
+        // A character is never cut in two.
+        if words.last().is_none_or(|word| word.len() + piece.len() > ROOM) {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut() {
+            word.push_str(&piece);
+        }
+    }
+    let words: Vec<String> = words.iter().map(|word| format!("=?UTF-8?q?{word}?=")).collect();
+    Cow::Owned(words.join(" "))
+}
+
 /// RFC 2047 encoded words (UTF-8, base64) for a value that is not ASCII; other values come back as they are.
 pub fn encode_value(value: &str) -> Cow<'_, str> {
     if value.is_ascii() {
@@ -361,6 +463,38 @@ mod tests {
         let out = write_field("X-A", "1\r\nBcc: x@y\0");
         assert_eq!(out, b"X-A: 1 Bcc: x@y\r\n");
         assert!(write_field("X", &"word ".repeat(60)).split(|c| *c == b'\n').all(|l| l.len() < 80));
+    }
+
+    #[test]
+    fn a_value_may_stay_as_it_is() {
+        let evil = write_as_is("X-A", b"1\r\nBcc: x@y\0\r\n folded\ttab  two\xe9");
+        assert_eq!(evil, b"X-A: 1Bcc: x@y\r\n folded\ttab  two\xe9\r\n");
+        assert_eq!(write_as_is("X", &[b'x'; 200]).len(), 205);
+        let value = |m: &'static [u8]| {
+            HeaderBlock::new(m).fields().next().unwrap().decoded_bytes().into_owned()
+        };
+        assert_eq!(value(b"A: h\xe9\r\n x \r\n\r\n"), b"h\xe9 x");
+        assert_eq!(value(b"A: =?utf-8?q?=C3=BC?=\r\n"), "ü".as_bytes());
+    }
+
+    #[test]
+    fn folding_and_quoted_words() {
+        // What the reference makes of it, with 10 and 15.
+        for (text, folded) in [
+            ("foo", "foo"),
+            ("hi there", "hi there"),
+            ("hello world", "hello\r\n\tworld"),
+            ("hi there breakmepleaseIamtoolong", "hi there\r\n\tbreakmepleaseIa\r\n\tmtoolong"),
+        ] {
+            assert_eq!(fold(text, 10, 15), folded);
+        }
+        assert_eq!(encode_quoted("héllo wörld"), "=?UTF-8?q?h=C3=A9llo_w=C3=B6rld?=");
+        let long = "ü ".repeat(60);
+        let encoded = encode_quoted(&long).into_owned();
+        assert!(encoded.split(' ').all(|word| word.len() <= 75), "{encoded}");
+        let field = format!("S: {}\r\n", fold(&encoded, 75, 900));
+        let read = HeaderBlock::new(field.as_bytes()).fields().next().unwrap().decoded();
+        assert_eq!(read.trim(), long.trim());
     }
 
     #[test]

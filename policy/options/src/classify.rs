@@ -139,6 +139,11 @@ pub fn normalize(text: &str) -> String {
             out.push(' ');
         }
         let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        // Of `ids=...` what stands behind the sign changes.
+        let core = match core.split_once('=') {
+            Some((_, value)) if !value.is_empty() && !core.contains('@') => value,
+            _ => core,
+        };
         match placeholder(core) {
             Some(name) => {
                 let (before, after) = word.split_once(core).unwrap_or(("", ""));
@@ -152,20 +157,44 @@ pub fn normalize(text: &str) -> String {
     out
 }
 
-/// What stands for a word that is an address or an id; nothing for plain words, short numbers and enhanced codes.
+/// What stands for a word that is an address, a time or an id; nothing for plain words, short numbers and enhanced codes.
 fn placeholder(word: &str) -> Option<&'static str> {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     if word.contains('@') {
-        Some("{email}")
-    } else if digits > 0 && word.parse::<std::net::IpAddr>().is_ok() {
-        Some("{ip}")
-    } else if digits > 0 && digits == word.len() && digits >= 6 {
-        Some("{number}")
-    } else if word.len() >= 8 && digits >= 2 && !word.contains("://") {
-        Some("{id}")
+        return Some("{email}");
+    }
+    if digits == 0 || word.contains("://") {
+        return None;
+    }
+    if word.parse::<std::net::IpAddr>().is_ok() {
+        Some("{ipaddr}")
+    } else if is_uuid(word) {
+        Some("{uuid}")
+    } else if is_instant(word) {
+        Some("{timestamp}")
+    } else if digits == word.len() {
+        (digits >= 6).then_some("{number}")
+    } else if word.len() >= 8 && digits >= 2 {
+        Some("{hash}")
     } else {
         None
     }
+}
+
+/// 32 hexadecimal digits, with or without the dashes of RFC 9562.
+fn is_uuid(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_hexdigit).count();
+    let dashes = word.bytes().filter(|c| *c == b'-').count();
+    digits == 32 && digits + dashes == word.len() && (dashes == 0 || dashes == 4)
+}
+
+/// A date and time as ISO 8601 has them.
+fn is_instant(word: &str) -> bool {
+    let Some((date, time)) = word.split_once('T') else { return false };
+    let digits_and = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || more.contains(c))
+    };
+    date.len() == 10 && digits_and(date, "-") && digits_and(time, ":.+-Z")
 }
 
 /// A warning for a category that looks like a misspelt one of the usual.
@@ -238,7 +267,11 @@ mod tests {
     fn noise_is_taken_out() {
         assert_eq!(
             normalize("5.1.1 <u@ok.test>: unknown  user [192.0.2.1] id=a1b2c3d4e5 after 1234567s"),
-            "5.1.1 <{email}>: unknown user [{ip}] {id} after {id}"
+            "5.1.1 <{email}>: unknown user [{ipaddr}] id={hash} after {hash}"
+        );
+        assert_eq!(
+            normalize("ids=754df748eace11f197669ee00dd3bb4a 1a9b3c5d-0000-4000-8000-00000000000f at 2026-01-02T03:04:05Z http://x.test/a1b2c3d4"),
+            "ids={uuid} {uuid} at {timestamp} http://x.test/a1b2c3d4"
         );
         assert_eq!(normalize("450 4.7.1 wait 300 seconds"), "450 4.7.1 wait 300 seconds");
     }

@@ -15,6 +15,9 @@ const PER_SHARD: &str = "ringmta runs one shard per core and wakes queues itself
 const MEMORY: &str = "memory is governed by one budget per shard";
 const SECS: fn(u64) -> Duration = Duration::from_secs;
 
+/// What only OpenSSL goes by.
+const ONE_TLS: &str = "all TLS is by one implementation, rustls";
+
 option_table! {
     /// How connections to one site from one source behave.
     pub struct EgressPath for "kumo.make_egress_path" check tls {
@@ -46,8 +49,8 @@ option_table! {
         reconnect_strategy: ReconnectStrategy = ReconnectStrategy::ConnectNextHost; Support::NoEffect("each connection tries the hosts in order until one takes it"),
         /// Go on with the next host after a transport error.
         try_next_host_on_transport_error: bool = false; Support::NoEffect("each connection tries the hosts in order until one takes it"),
-        /// A connection without progress for this long is cut (duration).
-        dispatcher_progress_watchdog_timeout: Option<Duration> = None; Support::NoEffect("every wait of a connection has a deadline of its own"),
+        /// A connection that has been at one step for this long is cut (duration), and what it had in hand is tried again; by default only the deadline of each step holds.
+        dispatcher_progress_watchdog_timeout: Option<Duration> = None,
         /// Time a connection may take to finish at shutdown (duration).
         system_shutdown_timeout: Option<Duration> = None; Support::NoEffect("a stop takes five seconds at most"),
         /// Wake-ups of dispatchers.
@@ -99,17 +102,17 @@ option_table! {
         /// Honour TLSA records (RFC 7672).
         enable_dane: bool = false; Support::Refused,
         /// Use OpenSSL.
-        tls_prefer_openssl: bool = false; Support::NoEffect("all TLS is by one implementation, rustls"),
+        tls_prefer_openssl: bool = false; Support::NoEffect(ONE_TLS),
         /// Client certificate chain (PEM), shown to hosts that ask for one. Kept for five minutes.
         tls_certificate: Option<KeySource> = None,
         /// Private key (PEM) of the client certificate.
         tls_private_key: Option<KeySource> = None,
         /// OpenSSL ciphers.
-        openssl_cipher_list: Option<String> = None; Support::Refused,
+        openssl_cipher_list: Option<String> = None; Support::NoEffect(ONE_TLS),
         /// OpenSSL TLS 1.3 suites.
-        openssl_cipher_suites: Option<String> = None; Support::Refused,
+        openssl_cipher_suites: Option<String> = None; Support::NoEffect(ONE_TLS),
         /// OpenSSL flags.
-        openssl_options: Option<String> = None; Support::Refused,
+        openssl_options: Option<String> = None; Support::NoEffect(ONE_TLS),
         /// Cipher suites to offer, such as `TLS13_AES_256_GCM_SHA384`; empty = all.
         rustls_cipher_suites: Vec<String> = Vec::new(),
         /// Hosts whose TLS failed are spoken to in the clear for this long (duration); only for opportunistic TLS.

@@ -1,6 +1,7 @@
 //! What a policy asked for at start-up.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::classify::ClassifierRules;
@@ -22,6 +23,8 @@ pub struct InitConfig {
     pub local_logs: Vec<LocalLogs>,
     /// Who was let in.
     pub accounting_log: Option<AccountingLog>,
+    /// Database of how much mail was received and delivered in each month.
+    pub volumes_db: Option<PathBuf>,
     /// Lua log hooks; names are unique.
     pub log_hooks: Vec<LogHook>,
     /// HTTP log hooks served by the engine; names are unique.

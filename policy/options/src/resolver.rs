@@ -47,13 +47,13 @@ const SERVER_FIELDS: [&str; 4] =
 fn name_server_field(name: &str, value: &Plain, notes: &mut Notes) -> Result<(), String> {
     let instead = match name {
         "socket_addr" => return Ok(()),
-        "protocol" if value.is("udp") => return Ok(()),
+        "protocol" if value.is("udp_then_tcp") || value.is("udp") => return Ok(()),
         "protocol" if value.is("tcp") => {
             "servers are asked over UDP, and over TCP for long answers"
         }
         "protocol" => {
             return Err(format!(
-                "invalid value: {}, expected \"udp\" or \"tcp\" as `protocol`",
+                "invalid value: {}, expected \"udp_then_tcp\", \"udp\" or \"tcp\" as `protocol`",
                 value.describe()
             ))
         }
@@ -185,6 +185,7 @@ mod tests {
         let at = ("socket_addr", "127.0.0.1:53");
         assert!(server(&[at]).0.is_ok());
         assert!(server(&[at, ("protocol", "udp")]).0.is_ok());
+        assert_eq!(server(&[at, ("protocol", "udp_then_tcp")]).1, [""; 0]);
         for (field, value) in [
             ("protocol", "tcp"),
             ("trust_negative_responses", "true"),
@@ -194,7 +195,7 @@ mod tests {
             assert!(parsed.is_ok() && warnings.len() == 1 && warnings[0].contains(field));
         }
         for (field, value, told) in
-            [("protocol", "tls", "expected \"udp\""), ("protocl", "udp", "protocol")]
+            [("protocol", "tls", "expected \"udp_then_tcp\""), ("protocl", "udp", "protocol")]
         {
             let error = server(&[at, (field, value)]).0.unwrap_err();
             assert!(error.contains(told), "{error}");

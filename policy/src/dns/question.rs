@@ -57,6 +57,8 @@ pub struct DnsAnswer {
     pub addresses: Vec<IpAddr>,
     /// Texts of TXT records, names of PTR records.
     pub texts: Vec<String>,
+    /// The answer is from a zone that counts as signed; only zones held in memory can be.
+    pub secure: bool,
 }
 
 /// Why there is no answer.

@@ -18,6 +18,8 @@ struct Node {
     txt: Vec<String>,
     ptr: Vec<String>,
     cname: Option<String>,
+    /// Its zone counts as signed.
+    secure: bool,
 }
 
 /// All names of the zones, and those that always fail.
@@ -38,12 +40,13 @@ impl Zones {
             ..Zones::default()
         };
         for zone in zones {
-            out.add(zone)?;
+            out.add(zone, false)?;
         }
         Ok(out)
     }
 
-    fn add(&mut self, zone: &str) -> Result<(), String> {
+    /// Adds a zone; a `secure` one counts as signed.
+    pub fn add(&mut self, zone: &str, secure: bool) -> Result<(), String> {
         let mut origin = String::new();
         let mut owner = String::new();
         for (at, line) in zone.lines().enumerate() {
@@ -72,6 +75,7 @@ impl Zones {
             let [kind, data @ ..] = rest else { return Err(bad("no record type")) };
             let one = || data.first().ok_or_else(|| bad("no data"));
             let node = self.nodes.entry(owner.clone()).or_default();
+            node.secure = secure;
             match kind.to_ascii_uppercase().as_str() {
                 "A" | "AAAA" => {
                     node.addresses.push(one()?.parse().map_err(|_| bad("not an address"))?)
@@ -93,17 +97,27 @@ impl Zones {
         Ok(())
     }
 
+    /// Takes the names of other zones that these do not have.
+    pub fn take_missing(&mut self, other: &Zones) {
+        for (name, node) in &other.nodes {
+            self.nodes.entry(name.clone()).or_insert_with(|| node.clone());
+        }
+        self.failing.extend(other.failing.iter().cloned());
+    }
+
     /// Answers a question.
     pub fn answer(&self, question: &DnsQuestion) -> DnsResult {
         let mut name = absolute(&question.name, "");
+        let mut secure = true;
         for _ in 0..MAX_CNAMES {
             if self.failing.contains(&name) {
                 return Err(DnsFailure::Failed(format!("{name}: SERVFAIL (test zone)")));
             }
             let node = self.nodes.get(&name).ok_or(DnsFailure::NoSuchName)?;
+            secure &= node.secure;
             match &node.cname {
                 Some(target) => name = target.clone(),
-                None => return node.answer(question.kind),
+                None => return node.answer(question.kind).map(|a| DnsAnswer { secure, ..a }),
             }
         }
         Err(DnsFailure::Failed(format!("{name}: too many CNAMEs")))

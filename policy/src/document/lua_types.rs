@@ -103,7 +103,7 @@ fn module_functions(path: &str, t: &Table, out: &mut String) {
                 }
                 let table = tables().into_iter().find(|t| t.call == whole);
                 let (param, args) = match &table {
-                    Some(t) => (format!("---@param options kumo.{}\n", t.class), "options"),
+                    Some(t) => (with_options(&whole, t.class), "options"),
                     None => (String::new(), "..."),
                 };
                 if let Some(why) = refused::why(&whole) {
@@ -117,6 +117,25 @@ fn module_functions(path: &str, t: &Table, out: &mut String) {
             _ => {}
         }
     }
+}
+
+/// Classes of what functions that take options give; of others it is anything.
+const RESULTS: [(&str, &str); 1] = [("kumo.http.build_client", "kumo.HttpClient")];
+
+/// Functions that take something else than their options as well.
+const LOOSE: [&str; 1] = ["kumo.dns.configure_resolver"];
+
+/// The parameter and the result of a function that takes options. What sets something up gives nothing.
+fn with_options(path: &str, class: &str) -> String {
+    let more = if LOOSE.contains(&path) { "|table|string" } else { "" };
+    let param = format!("---@param options kumo.{class}{more}\n");
+    let name = path.rsplit('.').next().unwrap_or(path);
+    let sets_up = ["configure_", "define_", "start_", "basic_publish"];
+    if sets_up.iter().any(|verb| name.starts_with(verb)) {
+        return param;
+    }
+    let result = RESULTS.iter().find(|(call, _)| *call == path).map_or("any", |(_, class)| class);
+    format!("{param}---@return {result}\n")
 }
 
 fn declared_function(path: &str, def: &FnDef, out: &mut String) {

@@ -45,7 +45,16 @@ fn objects_are_annotated() {
     let types = std::fs::read_to_string(root.join("types/objects.lua")).unwrap();
     let surface = std::fs::read_to_string(root.join("contract/surface.txt")).unwrap();
     let mut seen = 0;
-    for object in ["Message", "EnvelopeAddress", "AddressHeader", "ConnMeta", "Throttle"] {
+    for object in [
+        "Message",
+        "EnvelopeAddress",
+        "AddressHeader",
+        "ConnMeta",
+        "Throttle",
+        "HttpClient",
+        "HttpRequest",
+        "HttpResponse",
+    ] {
         let family = surface.split(&format!("[{object}]\n")).nth(1).unwrap();
         let family = family.split("\n[").next().unwrap();
         let lines = family.lines().filter(|line| !line.starts_with('!'));
@@ -59,6 +68,44 @@ fn objects_are_annotated() {
         }
     }
     assert!(seen > 50, "{seen}");
+}
+
+/// Every function that a helper offers has its parameters annotated, so that an editor shows them.
+#[test]
+fn helpers_are_annotated() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let head = regex::Regex::new(r"^function (?:mod|test|session)[.:](\w+)\((.*)\)").unwrap();
+    let mut seen = 0;
+    for entry in std::fs::read_dir(root.join("lua/policy-extras")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut before: Vec<&str> = Vec::new();
+        for line in text.lines() {
+            if line.starts_with("---") {
+                before.push(line);
+                continue;
+            }
+            if let Some(found) = head.captures(line) {
+                let at = format!("{}: {}", path.display(), &found[1]);
+                assert!(before.first().is_some_and(|l| !l.starts_with("---@")), "{at}: no text");
+                for name in found[2].split(", ").filter(|name| !name.is_empty()) {
+                    let with = [format!("---@param {name} "), format!("---@param {name}? ")];
+                    let is_told = |l: &&str| with.iter().any(|w| l.starts_with(w.as_str()));
+                    assert!(before.iter().any(is_told), "{at}: {name}");
+                }
+                seen += 1;
+            }
+            before.clear();
+        }
+    }
+    assert!(seen > 30, "{seen}");
+    let types = std::fs::read_to_string(root.join("types/test.lua")).unwrap();
+    let text = std::fs::read_to_string(root.join("lua/test.lua")).unwrap();
+    for found in text.lines().filter_map(|line| head.captures(line)) {
+        let name = &found[1];
+        let of = if found[0].contains("session:") { "Session:" } else { "test." };
+        assert!(types.contains(&format!("function {of}{name}(")), "test.lua: {of}{name}");
+    }
 }
 
 /// The committed files are what `cargo run -p ringmta-policy --example generate` would write; with RINGMTA_GENERATE set,

@@ -122,6 +122,8 @@ option_table! {
 pub(super) struct AwsSignature {
     pub authorization: String,
     pub timestamp: String,
+    /// Hash of the body, where the service wants it as a header.
+    pub content_sha256: Option<String>,
     signature: String,
     canonical_request: String,
     string_to_sign: String,
@@ -157,6 +159,18 @@ pub(super) fn sign(
         })
         .collect();
     headers.entry("x-amz-date".into()).or_insert_with(|| timestamp.clone());
+    let payload: &[u8] = match &p.payload {
+        Plain::Str(s) => s,
+        Plain::Nil => b"",
+        other => {
+            return Err(format!("`payload`: invalid type: {}, expected a string", other.describe()))
+        }
+    };
+    let payload_hash = sha(payload);
+    // S3 refuses requests that do not sign this header; other services do not ask for it.
+    if p.service == "s3" {
+        headers.entry("x-amz-content-sha256".into()).or_insert_with(|| payload_hash.clone());
+    }
     if let Some(token) = &p.session_token {
         headers.entry("x-amz-security-token".into()).or_insert_with(|| token.0.clone());
     }
@@ -168,19 +182,12 @@ pub(super) fn sign(
     query.sort();
     let signed = headers.keys().map(String::as_str).collect::<Vec<_>>().join(";");
     let lines: String = headers.iter().map(|(k, v)| format!("{k}:{v}\n")).collect();
-    let payload: &[u8] = match &p.payload {
-        Plain::Str(s) => s,
-        Plain::Nil => b"",
-        other => {
-            return Err(format!("`payload`: invalid type: {}, expected a string", other.describe()))
-        }
-    };
     let path = if p.uri.is_empty() { "/".to_owned() } else { percent(&p.uri, true) };
     let canonical_request = format!(
         "{}\n{path}\n{}\n{lines}\n{signed}\n{}",
         p.method.to_ascii_uppercase(),
         query.join("&"),
-        sha(payload)
+        payload_hash
     );
     let scope = format!("{day}/{}/{}/aws4_request", p.region, p.service);
     let string_to_sign =
@@ -194,7 +201,15 @@ pub(super) fn sign(
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders={signed}, Signature={signature}"
     );
-    Ok(AwsSignature { authorization, timestamp, signature, canonical_request, string_to_sign })
+    let content_sha256 = headers.get("x-amz-content-sha256").cloned();
+    Ok(AwsSignature {
+        authorization,
+        timestamp,
+        content_sha256,
+        signature,
+        canonical_request,
+        string_to_sign,
+    })
 }
 
 /// Signs with the keys and the time the parameters name.
@@ -219,6 +234,20 @@ pub(super) async fn sign_with(lua: &Lua, p: &AwsParams) -> Result<AwsSignature> 
     sign(p, access.trim(), &secret, now).map_err(failed)
 }
 
+/// The bytes of a text, or of what `aes_encrypt_block` and the digests give.
+fn bytes_of(v: &Value) -> Result<Vec<u8>> {
+    if let Some(result) = v.as_userdata().and_then(|u| u.borrow::<Digest>().ok()) {
+        return Ok(result.0.clone());
+    }
+    match v {
+        Value::String(text) => Ok(text.as_bytes().to_vec()),
+        other => Err(Error::runtime(format!(
+            "kumo.crypto.aes_decrypt_block: expected a string, got a {}",
+            other.type_name()
+        ))),
+    }
+}
+
 /// What a policy finds of this family, besides what takes an option table.
 pub(crate) const FUNCTIONS: &[FnDef] = &[
     FnDef::new(
@@ -229,7 +258,7 @@ pub(crate) const FUNCTIONS: &[FnDef] = &[
     ),
     FnDef::new(
         "kumo.crypto.aes_decrypt_block",
-        "algorithm: 'Cbc'|'Ecb', data: string, key: any",
+        "algorithm: 'Cbc'|'Ecb', data: any, key: any",
         "string",
         "Undoes `aes_encrypt_block`.",
     ),
@@ -245,12 +274,14 @@ pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
         Ok(Digest(out))
     })?;
     t.set("aes_encrypt_block", f)?;
-    let f = lua.create_async_function(|lua, (how, data, k): Cipher| async move {
-        let k = key(&lua, "aes_decrypt_block", &k).await?;
-        let out = decrypt(&how, &data.as_bytes(), &k);
-        let out = out.map_err(|e| Error::runtime(format!("kumo.crypto.aes_decrypt_block: {e}")))?;
-        lua.create_string(out)
-    })?;
+    let f =
+        lua.create_async_function(|lua, (how, data, k): (String, Value, Value)| async move {
+            let k = key(&lua, "aes_decrypt_block", &k).await?;
+            let out = decrypt(&how, &bytes_of(&data)?, &k);
+            let out =
+                out.map_err(|e| Error::runtime(format!("kumo.crypto.aes_decrypt_block: {e}")))?;
+            lua.create_string(out)
+        })?;
     t.set("aes_decrypt_block", f)?;
     let f = lua.create_async_function(|lua, v: Value| async move {
         let ctx = vm::ctx(&lua)?;

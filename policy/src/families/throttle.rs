@@ -12,7 +12,7 @@ use mlua::{
 use ringmta_mail::message::Message;
 use ringmta_options::gcra::Gcra;
 use ringmta_options::plain::Portable;
-use ringmta_options::Throttle;
+use ringmta_options::{format_duration, Throttle};
 
 use crate::families::redis::client::{acquire, Pool, SharedThrottles, Verdict};
 use crate::process::helpers::target_of;
@@ -87,6 +87,46 @@ impl NamedThrottle {
     }
 }
 
+/// What a rate comes to: at once, and in the long run.
+fn explain(rate: &Throttle) -> String {
+    let spec = rate.spec();
+    let interval = spec.period.div_f64(spec.limit.max(1) as f64);
+    let text = rate.to_string();
+    let kind = if text.contains("max_burst=") { "explicit" } else { "implied" };
+    format!(
+        "{text}\n{kind} burst rate {} every {}, or: {} in that period.\noverall rate {}",
+        spec.burst,
+        format_duration(interval),
+        per_unit(spec.burst as f64 / interval.as_secs_f64()),
+        per_unit(spec.limit as f64 / spec.period.as_secs_f64()),
+    )
+}
+
+/// A rate per second, minute, hour and day.
+fn per_unit(per_second: f64) -> String {
+    let units = [("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
+    let text = units.map(|(unit, seconds)| format!("{}/{unit}", grouped(per_second * seconds)));
+    text.join(", ")
+}
+
+/// A number rounded up, its thousands set apart; below one with three places.
+fn grouped(n: f64) -> String {
+    if n < 1.0 {
+        return format!("{n:.3}");
+    }
+    // What binary fractions add to a whole number is not worth one more.
+    let digits = format!("{:.0}", (n - 1e-9).ceil());
+    let head = digits.len() % 3;
+    let mut out = digits[..head].to_owned();
+    for at in (head..digits.len()).step_by(3) {
+        if !out.is_empty() {
+            out.push(',');
+        }
+        out.push_str(&digits[at..at + 3]);
+    }
+    out
+}
+
 fn delay(ctx: &Ctx, m: &Message, verdict: &Verdict) -> bool {
     let Some(wait) = verdict.wait else { return false };
     m.set_due(Some((ctx.host.now_unix_nanos() + wait.as_nanos() as u64).div_ceil(1_000_000)));
@@ -138,10 +178,7 @@ impl UserData for ThrottleObject {
             r.set("retry_after", verdict.wait.map(|d| d.as_secs_f64()))?;
             Ok(r)
         });
-        methods.add_method("explain", |_, t, ()| {
-            let s = t.0.rate.spec();
-            Ok(format!("{}: {} per {:?}, {} at once", t.0.name, s.limit, s.period, s.burst))
-        });
+        methods.add_method("explain", |_, t, ()| Ok(explain(&t.0.rate)));
     }
 }
 

@@ -69,6 +69,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     ("policy_load_failed_total", "loads of the policy that failed"),
     ("policy_load_microseconds_total", "time shards did nothing but load the policy"),
+    ("dispatcher_watchdog_aborted_total", "connections out ended because nothing came of them"),
     ("egress_connect_failures_total", "times no connection to a site could be opened"),
     (
         "delivery_replies_total",

@@ -87,6 +87,8 @@ pub struct Metrics {
     pub egress_connections: Counter,
     /// Connections out ever.
     pub egress_connections_total: Counter,
+    /// Connections out ended because nothing came of them.
+    pub watchdog_aborted: Counter,
     /// Times no connection to a site could be opened.
     pub egress_connect_failures: Counter,
     /// Replies that ended an attempt for recipients: code, and whether it is the engine's own in place of a peer's.
@@ -102,6 +104,8 @@ pub struct Metrics {
     providers: RefCell<HashMap<String, Vec<BySourceAndPool>>>,
     /// Time from the final dot to its reply, microseconds.
     pub accept_micros: RefCell<Histogram<u32>>,
+    /// Recipients delivered to.
+    pub recipients_delivered: Counter,
     /// Age of messages at delivery, microseconds.
     pub delivery_micros: RefCell<Histogram<u32>>,
     /// What mail has done since the history of the console was last told.
@@ -126,6 +130,7 @@ impl Default for Metrics {
             auth_held: Counter::default(),
             egress_connections: Counter::default(),
             egress_connections_total: Counter::default(),
+            watchdog_aborted: Counter::default(),
             egress_connect_failures: Counter::default(),
             replies: RefCell::default(),
             tls: RefCell::default(),
@@ -134,6 +139,7 @@ impl Default for Metrics {
             sites: RefCell::default(),
             providers: RefCell::default(),
             accept_micros: RefCell::new(latency()),
+            recipients_delivered: Counter::default(),
             delivery_micros: RefCell::new(latency()),
             recent: Recent::default(),
         }
@@ -180,6 +186,7 @@ impl Metrics {
     }
     /// `n` recipients delivered over `site`.
     pub fn delivered(&self, site: &str, n: usize, id: MessageId, path: Option<MetricPath<'_>>) {
+        self.recipients_delivered.add(n as u64);
         self.site(site, path, |entry| entry.delivered += n as u64);
         let age = ringmta_io::unix_nanos().saturating_sub(id.created_unix_nanos()) / 1000;
         self.delivery_micros.borrow_mut().saturating_record(age.max(1));
@@ -262,6 +269,7 @@ impl Metrics {
             paths.iter().for_each(|path| add_path(sum, provider, path));
         }
         sum.count("total_connection_count", "smtp_client", self.egress_connections_total.get());
+        sum.count("dispatcher_watchdog_aborted_total", "", self.watchdog_aborted.get());
         sum.count("egress_connect_failures_total", "", self.egress_connect_failures.get());
         for ((code, is_internal), count) in self.replies.borrow().iter() {
             let from = if *is_internal { "engine" } else { "peer" };

@@ -3,6 +3,9 @@
 
     generated.py make SEED COUNT            prints one request per line
     generated.py check REQUESTS FOLDER      reads FOLDER/N.eml for the Nth request; prints what differs
+    generated.py signed MODULUS RECORD FOLDER
+                                            verifies the DKIM signature of each FOLDER/N.eml by the key of this modulus
+                                            (hexadecimal), and by dkimpy where it is installed, which gets the DNS record
 """
 
 import base64
@@ -10,8 +13,11 @@ import email
 import email.header
 import email.policy
 import email.utils
+import glob
+import hashlib
 import json
 import random
+import re
 import sys
 
 ONCE = ["from", "sender", "reply-to", "to", "cc", "bcc", "message-id", "in-reply-to", "references", "subject", "date",
@@ -211,12 +217,78 @@ def check(requests, folder):
     return bad
 
 
+def relaxed(name, value):
+    """A header as RFC 6376 section 3.4.2 has it."""
+    value = re.sub(rb"[ \t]+", b" ", value.replace(b"\r\n", b"")).strip(b" ")
+    return name.lower().rstrip(b" \t") + b":" + value
+
+
+def relaxed_body(body):
+    """A body as RFC 6376 section 3.4.4 has it."""
+    lines = [re.sub(rb"[ \t]+", b" ", line).rstrip(b" ") for line in body.split(b"\r\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return b"".join(line + b"\r\n" for line in lines)
+
+
+def verify(data, modulus):
+    """What is wrong with the signature (RFC 6376, rsa-sha256, relaxed), or nothing."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    fields = [line.partition(b":")[::2] for line in re.split(rb"\r\n(?![ \t])", head)]
+    signature = [(name, value) for name, value in fields if name.lower() == b"dkim-signature"]
+    if len(signature) != 1:
+        return f"{len(signature)} signatures"
+    name, value = signature[0]
+    tags = dict(tag.strip().split(b"=", 1) for tag in value.replace(b"\r\n", b"").strip().rstrip(b";").split(b";"))
+    tags = {key.strip(): re.sub(rb"\s", b"", found) for key, found in tags.items()}
+    if (tags[b"a"], tags[b"c"]) != (b"rsa-sha256", b"relaxed/relaxed"):
+        return f"a signature of another kind: {tags}"
+    if base64.b64encode(hashlib.sha256(relaxed_body(body)).digest()) != tags[b"bh"]:
+        return "the body hash does not match"
+    left = [(one.lower().rstrip(b" \t"), one, text) for one, text in fields]
+    signed = b""
+    for wanted in tags[b"h"].lower().split(b":"):
+        # Of several the last one first.
+        at = next((at for at in reversed(range(len(left))) if left[at][0] == wanted), None)
+        if at is not None:
+            _, one, text = left.pop(at)
+            signed += relaxed(one, text) + b"\r\n"
+    signed += relaxed(name, re.sub(rb"([;\s]b\s*=)[^;]*", rb"\1", value))
+    prefix = bytes.fromhex("3031300d060960864801650304020105000420")
+    digest = prefix + hashlib.sha256(signed).digest()
+    size = (modulus.bit_length() + 7) // 8
+    padded = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest
+    found = pow(int.from_bytes(base64.b64decode(tags[b"b"]), "big"), 65537, modulus).to_bytes(size, "big")
+    return None if found == padded else "the signature does not match"
+
+
+def signed(modulus, record, folder):
+    try:
+        import dkim
+    except ImportError:
+        dkim = None
+        print("dkimpy is not installed")
+    bad = 0
+    for path in sorted(glob.glob(f"{folder}/*.eml")):
+        with open(path, "rb") as message:
+            data = message.read()
+        why = verify(data, int(modulus, 16))
+        if why is None and dkim and not dkim.verify(data, dnsfunc=lambda name, timeout=5: record.encode()):
+            why = "dkimpy does not take the signature"
+        if why:
+            print(f"{path}: {why}")
+        bad += bool(why)
+    return bad
+
+
 def main():
     if sys.argv[1] == "make":
         rng = random.Random(int(sys.argv[2]))
         for number in range(int(sys.argv[3])):
             print(json.dumps(request(rng, number)))
         return 0
+    if sys.argv[1] == "signed":
+        return 1 if signed(*sys.argv[2:5]) else 0
     return 1 if check(sys.argv[2], sys.argv[3]) else 0
 
 

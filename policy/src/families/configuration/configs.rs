@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 use mlua::{Error, Lua, Result, Table, UserDataRef, Value};
-use ringmta_mail::headers::HeaderBlock;
+use ringmta_mail::headers::{fold, write_as_is, HeaderBlock};
 use ringmta_mail::message::Message;
 use ringmta_options::plain::Plain;
 use ringmta_options::Ceilings;
@@ -89,14 +89,16 @@ fn table_of(lua: &Lua, found: &Ceilings) -> Result<Value> {
     from_json(lua, &without_nulls(found.to_json()))
 }
 
+/// Characters of a line of the trace header's value; readers drop the white space between lines.
+const TRACE_WIDTH: usize = 75;
+
 /// `X-KumoRef`: base64 of JSON with a marker key, the recipients and the metadata asked for.
 fn trace_value(m: &Message, options: &TraceHeaders) -> String {
     let mut out = serde_json::Map::new();
     out.insert("_@_".into(), "\\_/".into());
     for name in &options.include_meta_names {
-        if let Some(v) = m.get_meta(name) {
-            out.insert(name.clone(), v);
-        }
+        // What a message does not have is told as null: who reads it sees that it was asked for.
+        out.insert(name.clone(), m.get_meta(name).unwrap_or(serde_json::Value::Null));
     }
     let all: Vec<String> = m.recipients().iter().map(|r| r.email().to_owned()).collect();
     let recipient = match &all[..] {
@@ -105,9 +107,7 @@ fn trace_value(m: &Message, options: &TraceHeaders) -> String {
     };
     out.insert("recipient".into(), recipient);
     let text = BASE64.encode(serde_json::Value::Object(out).to_string().as_bytes());
-    // White space lets the header be folded; readers drop it.
-    let pieces = text.as_bytes().chunks(64).map(String::from_utf8_lossy);
-    pieces.collect::<Vec<_>>().join(" ")
+    fold(&text, TRACE_WIDTH, TRACE_WIDTH)
 }
 
 /// What a policy finds of this family, besides what takes an option table.
@@ -164,7 +164,8 @@ pub(crate) fn register(lua: &Lua, kumo: &Table) -> Result<()> {
         if options.supplemental_header {
             let body = m.body().unwrap_or_default();
             let value = trace_value(&m, &options);
-            m.set_body(HeaderBlock::new(&body).prepend(&options.header_name, &value).into());
+            let field = write_as_is(&options.header_name, value.as_bytes());
+            m.set_body(HeaderBlock::new(&body).prepend_field(&field).into());
         }
         Ok(())
     })?;

@@ -30,7 +30,6 @@ const NO_EFFECT: &[(&str, &str)] = &[
     ("set_timeq_spawn_reinsertion", "queues never block a shard"),
     ("set_lruttl_cache_capacity", "caches are sized by the engine"),
     ("set_memory_low_thresh", "bodies leave memory by one budget per shard"),
-    ("configure_accounting_db_path", "volumes are in the metrics and the event log"),
     ("enable_memory_callstack_tracking", "there is no allocation profiler in the engine"),
     ("suspend_delivery_when_spool_unhealthy", "outcomes are journalled before they count"),
 ];
@@ -68,6 +67,7 @@ pub(crate) const FUNCTIONS: &[FnDef] = &[
     FnDef::new("kumo.set_memory_{soft_limit,hard_limit}", "bytes: integer", "", "Memory the bodies of messages may take before they leave it (soft), or new mail is refused (hard)."),
     FnDef::new("kumo.set_config_monitor_globs", "globs: string[]", "", "Names the files that are watched for changes."),
     FnDef::new("kumo.eval_config_monitor_globs", "", "string[]", "The files that are watched."),
+    FnDef::new("kumo.configure_accounting_db_path", "path: string", "", "Keeps in an SQLite database how much mail each month has received and delivered; `:memory:` keeps nothing."),
     FnDef::new("kumo.sleep", "time: number|string", "", "Waits."),
     FnDef::new("kumo.spawn_task", "task: table", "", "Fires an event of the policy: `{ event_name = ..., args = ... }`."),
     FnDef::new("kumo.set_diagnostic_log_filter", "filter: string", "", "What diagnostics are written."),
@@ -232,6 +232,11 @@ fn settings(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     let c = ctx.clone();
     def(lua, &dns, "set_mta_sts_enabled", move |_, on: bool| {
         c.init.borrow_mut().mta_sts_enabled = Some(on);
+        Ok(())
+    })?;
+    let c = ctx.clone();
+    def(lua, kumo, "configure_accounting_db_path", move |_, path: String| {
+        c.init.borrow_mut().volumes_db = (path != ":memory:").then(|| path.into());
         Ok(())
     })?;
     for name in NO_EFFECT_DNS {

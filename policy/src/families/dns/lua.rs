@@ -1,14 +1,14 @@
 //! `kumo.dns`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use mlua::{Error, IntoLua, Lua, Result, Table, Value};
 use ringmta_options::plain::Plain;
 use ringmta_options::*;
 
-use super::named_resolver::{parts, zones};
+use super::named_resolver::{is_shape, make_default, parts, zones};
 use crate::dns::names::{ptr_host, reverse_ip, site_name};
 use crate::dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion};
 use crate::vm::asker::Asker;
@@ -27,6 +27,8 @@ pub(crate) struct MxPlan {
     pub site: String,
     pub literal: bool,
     pub is_mx: bool,
+    /// From a zone that counts as signed.
+    pub is_secure: bool,
 }
 
 /// Finds the hosts of a domain as delivery would. A null MX gives no hosts.
@@ -41,17 +43,18 @@ pub(crate) async fn mx_plan(
         domain: domain.clone(),
         literal,
         is_mx,
+        is_secure: false,
     };
     if domain.starts_with('[') {
         return Ok(alone(true, false));
     }
     match dns.dns(DnsQuestion::new(domain.clone(), DnsKind::Mx)).await {
-        Ok(DnsAnswer { mx, .. }) => {
+        Ok(DnsAnswer { mx, secure: is_secure, .. }) => {
             let hosts: Vec<_> =
                 mx.into_iter().filter(|(_, name)| !name.is_empty() && name != ".").collect();
             let names: Vec<&str> = hosts.iter().map(|(_, n)| n.as_str()).collect();
             let site = site_name(&names);
-            Ok(MxPlan { site, hosts, domain, literal: false, is_mx: true })
+            Ok(MxPlan { site, hosts, domain, literal: false, is_mx: true, is_secure })
         }
         Err(DnsFailure::NoData) => Ok(alone(false, false)),
         Err(other) => Err(other),
@@ -100,7 +103,7 @@ fn plan_table(lua: &Lua, plan: &MxPlan) -> Result<Table> {
     t.set("site_name", plan.site.as_str())?;
     t.set("is_domain_literal", plan.literal)?;
     t.set("is_mx", plan.is_mx)?;
-    t.set("is_secure", false)?;
+    t.set("is_secure", plan.is_secure)?;
     Ok(t)
 }
 
@@ -159,6 +162,8 @@ fn lookups(lua: &Lua, t: &Table) -> Result<()> {
         "rbl_lookup",
         lua.create_async_function(
             |lua, (ip, base, resolver): (String, String, Value)| async move {
+                // As metadata has it, with the port of the peer.
+                let ip = ip.parse::<SocketAddr>().map_or(ip, |at| at.ip().to_string());
                 let name = format!("{}.{base}", reverse_ip(address("rbl_lookup", &ip)?));
                 let kind = DnsKind::Addresses(IpLookupStrategy::Ipv4Only);
                 let found = ask(&lua, "rbl_lookup", &resolver, name.clone(), kind).await?.addresses;
@@ -246,7 +251,12 @@ pub(crate) fn register(lua: &Lua, dns: &Table, ctx: &Rc<Ctx>) -> Result<()> {
     def(lua, dns, "reverse_ip", |_, ip: String| Ok(reverse_ip(address("reverse_ip", &ip)?)))?;
     let c = ctx.clone();
     def(lua, dns, "configure_resolver", move |_, v: Value| {
-        let config: ResolverConfig = options(&c, &to_plain(&v)?)?;
+        let config = to_plain(&v)?;
+        if is_shape(&config) {
+            return make_default(&c, &config)
+                .map_err(|e| Error::runtime(format!("kumo.dns.configure_resolver: {e}")));
+        }
+        let config: ResolverConfig = options(&c, &config)?;
         c.init.borrow_mut().name_servers = config.name_servers.iter().map(|s| s.0).collect();
         Ok(())
     })?;
@@ -302,26 +312,49 @@ impl ResolvConf {
     }
 }
 
-/// The parts of a resolv.conf that `configure_resolver` takes.
+/// The parts of a resolv.conf (resolv.conf(5)) that `configure_resolver` takes.
 fn resolv_conf(text: &str) -> ResolvConf {
     let mut servers = Vec::new();
     let mut search = Vec::new();
+    let (mut ndots, mut timeout, mut attempts, mut edns0) = (1, 5, 2, false);
     for line in text.lines() {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("nameserver") => {
                 let ip = words.next().and_then(|w| w.parse::<IpAddr>().ok());
-                servers.extend(ip.map(|ip| Plain::str(ip.to_string())));
+                servers.extend(ip.map(|ip| Plain::str(SocketAddr::new(ip, DNS_PORT).to_string())));
             }
             Some("search" | "domain") => search = words.map(Plain::str).collect(),
+            Some("options") => {
+                for word in words {
+                    let (name, value) = word.split_once(':').unwrap_or((word, ""));
+                    match (name, value.parse()) {
+                        ("ndots", Ok(n)) => ndots = n,
+                        ("timeout", Ok(n)) => timeout = n,
+                        ("attempts", Ok(n)) => attempts = n,
+                        ("edns0", _) => edns0 = true,
+                        _ => {}
+                    }
+                }
+            }
             _ => {}
         }
     }
+    let options = Plain::map([
+        ("ndots", Plain::Int(ndots)),
+        ("timeout", Plain::str(format!("{timeout}s"))),
+        ("attempts", Plain::Int(attempts)),
+        ("edns0", Plain::Bool(edns0)),
+    ]);
     ResolvConf(Plain::map([
         ("name_servers", Plain::list(servers)),
         ("search", Plain::list(search)),
+        ("options", options),
     ]))
 }
+
+/// Port of name servers; a resolv.conf names none.
+const DNS_PORT: u16 = 53;
 
 #[cfg(test)]
 mod tests {

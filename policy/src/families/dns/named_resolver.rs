@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmta_options::plain::Plain;
-use ringmta_options::{NamedResolverConfig, Notes, OptionTable, OptionValue};
+use ringmta_options::{suggest, NamedResolverConfig, Notes, OptionTable, OptionValue};
 
 use crate::dns::question::NameServers;
 use crate::dns::resolvers::Source;
@@ -80,23 +80,92 @@ fn aggregate(ctx: &Ctx, name: &str, list: &Plain) -> Result<Vec<Source>, String>
     Ok(all)
 }
 
-/// The zones of `configure_test_resolver`: a list of texts, or `{ zones, servfail }`.
+/// Whether a configuration is one of the shapes, and not the options of `configure_resolver`.
+pub(super) fn is_shape(config: &Plain) -> bool {
+    const NAMES: [&str; 4] = ["Hickory", "Unbound", "Test", "Aggregate"];
+    match config {
+        Plain::Map(fields) => {
+            matches!(&fields[..], [(name, _)] if NAMES.iter().any(|known| name.is(known)))
+        }
+        other => other.as_str().is_some(),
+    }
+}
+
+/// Makes the default resolver one of the shapes: zones in memory, or name servers.
+pub(super) fn make_default(ctx: &Ctx, config: &Plain) -> Result<(), String> {
+    let mut known: Option<Zones> = None;
+    let mut asked: Option<Vec<_>> = None;
+    for part in parts(ctx, "default", config)? {
+        match part {
+            Source::Zones(zones) => match &mut known {
+                Some(all) => all.take_missing(&zones),
+                None => known = Some((*zones).clone()),
+            },
+            Source::Servers(servers) => {
+                if servers.options != Default::default() {
+                    ctx.shared.warn_once("kumo.dns.configure_resolver: `options` have no effect on the default resolver: deadlines, tries and cache sizes are fixed");
+                }
+                asked.get_or_insert_default().extend(servers.servers.iter().copied());
+            }
+        }
+    }
+    match (known, asked) {
+        (Some(_), Some(_)) => Err("the default resolver has either zones or name servers; \
+            kumo.dns.define_resolver takes both"
+            .into()),
+        (Some(zones), None) => {
+            ctx.shared.set_zones(zones);
+            Ok(())
+        }
+        (None, servers) => {
+            ctx.init.borrow_mut().name_servers = servers.unwrap_or_default();
+            Ok(())
+        }
+    }
+}
+
+/// The zones of `configure_test_resolver`: a list of texts, or `{ zones, servfail }`. A zone may also be a table of its text
+/// and whether it counts as signed.
 pub(super) fn zones(v: &Plain) -> std::result::Result<Zones, String> {
     let texts = |v: &Plain| -> std::result::Result<Vec<String>, String> {
         Vec::parse(v, &mut Notes::default())
     };
+    let listed = |v: &Plain| -> std::result::Result<Vec<(String, bool)>, String> {
+        match v {
+            Plain::List(items) => items.iter().map(zone).collect(),
+            other => Err(format!("invalid type: {}, expected a list of zones", other.describe())),
+        }
+    };
     let (zones, failing) = match v {
         Plain::Map(_) => (
-            v.get("zones").map(texts).transpose()?.unwrap_or_default(),
+            v.get("zones").map(listed).transpose()?.unwrap_or_default(),
             v.get("servfail").map(texts).transpose()?.unwrap_or_default(),
         ),
         // The pair form: a list of zones followed by a list of names.
         Plain::List(l) if l.len() == 2 && matches!(l[0], Plain::List(_)) => {
-            (texts(&l[0])?, texts(&l[1])?)
+            (listed(&l[0])?, texts(&l[1])?)
         }
-        other => (texts(other)?, Vec::new()),
+        other => (listed(other)?, Vec::new()),
     };
-    Zones::parse(zones.iter().map(String::as_str), failing.iter().map(String::as_str))
+    let mut all = Zones::parse([], failing.iter().map(String::as_str))?;
+    zones.iter().try_for_each(|(text, secure)| all.add(text, *secure))?;
+    Ok(all)
+}
+
+/// One zone: its text, and whether it counts as signed.
+fn zone(v: &Plain) -> std::result::Result<(String, bool), String> {
+    if let Some(text) = v.as_str() {
+        return Ok((text.to_owned(), false));
+    }
+    let wrong = || format!("invalid type: {}, expected a zone", v.describe());
+    let Plain::Map(fields) = v else { return Err(wrong()) };
+    const KNOWN: [&str; 2] = ["zone", "secure"];
+    if let Some((name, _)) = fields.iter().find(|(k, _)| !KNOWN.iter().any(|known| k.is(known))) {
+        return Err(suggest::unknown("field", &name.key_text(), KNOWN.into_iter()));
+    }
+    let text = v.get("zone").and_then(Plain::as_str).ok_or("missing field `zone` (a text)")?;
+    let secure = v.get("secure").map(|v| bool::parse(v, &mut Notes::default())).transpose()?;
+    Ok((text.to_owned(), secure.unwrap_or(false)))
 }
 
 #[cfg(test)]

@@ -168,6 +168,9 @@ async fn sign_for_aws(lua: &Lua, this: &AnyUserData, v: &Value) -> Result<()> {
             set_header(p, "x-amz-security-token", token.0.as_bytes())?;
         }
         set_header(p, "x-amz-date", signed.timestamp.as_bytes())?;
+        if let Some(hash) = &signed.content_sha256 {
+            set_header(p, "x-amz-content-sha256", hash.as_bytes())?;
+        }
         set_header(p, "authorization", signed.authorization.as_bytes())
     })
 }

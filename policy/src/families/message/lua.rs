@@ -2,7 +2,7 @@
 
 use mlua::{Error, IntoLua, Result, UserDataFields, UserDataMethods, UserDataRegistry, Value};
 use ringmta_mail::address::EnvelopeAddress;
-use ringmta_mail::headers::{encode_value, valid_name, HeaderBlock};
+use ringmta_mail::headers::{encode_quoted, fold, valid_name, write_as_is, HeaderBlock};
 use ringmta_mail::message::Message;
 use ringmta_mail::schedule::Scheduling;
 
@@ -152,34 +152,43 @@ fn header_name(name: &str) -> Result<&str> {
     Err(Error::runtime(format!("`{name}` is not a header name")))
 }
 
-/// The value to write: encoded unless the policy says it is encoded already.
-fn header_value(value: &str, encode: Option<bool>) -> std::borrow::Cow<'_, str> {
+/// The field to write: its value as it is, unless it is to be encoded and folded.
+fn written(name: &str, value: &mlua::String, encode: Option<bool>) -> Result<Vec<u8>> {
+    /// Where lines are folded, and the longest word that is not cut.
+    const WIDTHS: (usize, usize) = (75, 900);
+    let name = header_name(name)?;
     match encode {
-        Some(false) => value.into(),
-        _ => encode_value(value),
+        Some(true) => {
+            let text = encode_quoted(&value.to_str()?).into_owned();
+            Ok(write_as_is(name, fold(&text, WIDTHS.0, WIDTHS.1).as_bytes()))
+        }
+        _ => Ok(write_as_is(name, &value.as_bytes())),
     }
 }
 
 fn headers<F: UserDataFields<Message>>(fields: &mut F) {
     body_getter(fields, "get_first_named_header_value", |lua, _, body, name: mlua::String| {
         let name = name.to_str()?;
-        HeaderBlock::new(body).first(&name).map(|f| lua.create_string(f.decoded())).transpose()
+        HeaderBlock::new(body)
+            .first(&name)
+            .map(|f| lua.create_string(f.decoded_bytes()))
+            .transpose()
     });
-    body_getter(fields, "get_all_named_header_values", |_, _, body, name: String| {
-        Ok(HeaderBlock::new(body).named(&name).map(|f| f.decoded()).collect::<Vec<_>>())
+    body_getter(fields, "get_all_named_header_values", |lua, _, body, name: String| {
+        let values = HeaderBlock::new(body).named(&name);
+        values.map(|f| lua.create_string(f.decoded_bytes())).collect::<Result<Vec<_>>>()
     });
-    body_getter(fields, "get_all_headers", |_, _, body, ()| {
+    body_getter(fields, "get_all_headers", |lua, _, body, ()| {
         let pair = |f: ringmta_mail::headers::Field| {
-            vec![String::from_utf8_lossy(f.name).into_owned(), f.decoded()]
+            Ok(vec![lua.create_string(f.name)?, lua.create_string(f.decoded_bytes())?])
         };
-        Ok(HeaderBlock::new(body).fields().map(pair).collect::<Vec<_>>())
+        HeaderBlock::new(body).fields().map(pair).collect::<Result<Vec<_>>>()
     });
     body_method(
         fields,
         "prepend_header",
-        |_, m, body, (name, value, encode): (String, String, Option<bool>)| {
-            let out =
-                HeaderBlock::new(body).prepend(header_name(&name)?, &header_value(&value, encode));
+        |_, m, body, (name, value, encode): (String, mlua::String, Option<bool>)| {
+            let out = HeaderBlock::new(body).prepend_field(&written(&name, &value, encode)?);
             m.set_body(out.into());
             Ok(())
         },
@@ -187,9 +196,8 @@ fn headers<F: UserDataFields<Message>>(fields: &mut F) {
     body_method(
         fields,
         "append_header",
-        |_, m, body, (name, value, encode): (String, String, Option<bool>)| {
-            let out =
-                HeaderBlock::new(body).append(header_name(&name)?, &header_value(&value, encode));
+        |_, m, body, (name, value, encode): (String, mlua::String, Option<bool>)| {
+            let out = HeaderBlock::new(body).append_field(&written(&name, &value, encode)?);
             m.set_body(out.into());
             Ok(())
         },

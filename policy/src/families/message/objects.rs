@@ -16,12 +16,27 @@ pub(crate) fn register(lua: &Lua) -> Result<()> {
 }
 
 fn address(r: &mut UserDataRegistry<EnvelopeAddress>) {
-    r.add_field_method_get("user", |lua, a| lua.create_string(a.user()));
+    r.add_field_method_get("user", |lua, a| lua.create_string(unquoted(a.user()).as_ref()));
     r.add_field_method_get("domain", |lua, a| lua.create_string(a.domain()));
     r.add_field_method_get("email", |lua, a| lua.create_string(a.email()));
     r.add_meta_method(MetaMethod::ToString, |lua, a, ()| lua.create_string(a.email()));
     r.add_meta_method(MetaMethod::Eq, |_, a, b: UserDataRef<EnvelopeAddress>| Ok(*a == *b));
     r.add_meta_method(MetaMethod::Concat, |_, a, b: Value| Ok(format!("{a}{}", display(&b))));
+}
+
+/// A local part without the quotes it may be written in (RFC 5321 section 4.1.2).
+fn unquoted(user: &str) -> std::borrow::Cow<'_, str> {
+    let inner = user.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(inner) = inner else { return user.into() };
+    let mut out = String::with_capacity(inner.len());
+    let mut chars = inner.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => out.extend(chars.next()),
+            c => out.push(c),
+        }
+    }
+    out.into()
 }
 
 fn connection(r: &mut UserDataRegistry<ConnMeta>) {

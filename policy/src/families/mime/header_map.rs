@@ -142,6 +142,21 @@ fn read(shape: Shape, field: &RawField) -> std::result::Result<Plain, String> {
     })
 }
 
+/// A message id (RFC 5322 section 3.6.4) without its brackets.
+fn message_id(text: &str) -> std::result::Result<&str, String> {
+    let id = text.trim();
+    let id = id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id);
+    let parts = id.split_once('@');
+    let is_text = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>' | '@');
+    match parts {
+        Some((left, right)) if !left.is_empty() && !right.is_empty() => {
+            let fits = left.chars().chain(right.chars()).all(is_text);
+            fits.then_some(id).ok_or_else(|| format!("`{text}` is not a message id"))
+        }
+        _ => Err(format!("`{text}` is not a message id: it has the form <left@right>")),
+    }
+}
+
 /// The field of a value in the shape a header is written in.
 fn write(name: &str, shape: Shape, v: &Plain) -> std::result::Result<RawField, String> {
     let ready = |text: String| RawField { name: name.to_owned(), raw: write_field(name, &text) };
@@ -152,7 +167,7 @@ fn write(name: &str, shape: Shape, v: &Plain) -> std::result::Result<RawField, S
         Shape::Mailbox | Shape::MailboxList | Shape::AddressList => {
             ready(format_addresses(&addresses_of(shape, v)?))
         }
-        Shape::MessageId => ready(format!("<{}>", text()?.trim_matches(['<', '>']))),
+        Shape::MessageId => ready(format!("<{}>", message_id(text()?)?)),
         Shape::MessageIds => {
             let ids: Vec<String> = match v {
                 Plain::List(items) => {
@@ -160,9 +175,8 @@ fn write(name: &str, shape: Shape, v: &Plain) -> std::result::Result<RawField, S
                 }
                 _ => message_ids(text()?),
             };
-            let ids: Vec<String> =
-                ids.iter().map(|id| format!("<{}>", id.trim_matches(['<', '>']))).collect();
-            ready(ids.join(" "))
+            let ids = ids.iter().map(|id| Ok(format!("<{}>", message_id(id)?)));
+            ready(ids.collect::<std::result::Result<Vec<_>, String>>()?.join(" "))
         }
         Shape::Params => match v {
             Plain::Map(_) => {

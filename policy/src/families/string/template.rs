@@ -1,6 +1,7 @@
 //! `kumo.string.eval_template` and other texts made or cleaned.
 
 use mlua::{Error, Lua, Result, Table, Value};
+use ringmta_mail::headers::fold;
 use ringmta_options::classify::normalize;
 
 use crate::template::{Dialect, Template};
@@ -29,31 +30,6 @@ fn eval(name: &str, source: &str, context: &Value, dialect: Option<&str>) -> Res
     };
     let template = Template::compile(dialect, name, source).map_err(failed)?;
     template.render(&to_json(context)?).map_err(failed)
-}
-
-/// Folds at blanks once a line has `soft` characters; words longer than `hard` are cut.
-fn wrap(text: &str, soft: usize, hard: usize) -> String {
-    let mut out = String::with_capacity(text.len() + text.len() / 40);
-    let mut width = 0;
-    for word in text.split_whitespace() {
-        let len = word.chars().count();
-        if width > 0 && width + 1 + len > soft {
-            out.push_str("\r\n\t");
-            width = 1;
-        } else if width > 0 {
-            out.push(' ');
-            width += 1;
-        }
-        for c in word.chars() {
-            if width >= hard {
-                out.push_str("\r\n\t");
-                width = 1;
-            }
-            out.push(c);
-            width += 1;
-        }
-    }
-    out
 }
 
 /// What a policy finds of this family, besides what takes an option table.
@@ -90,7 +66,7 @@ pub(crate) fn register(lua: &Lua, t: &Table) -> Result<()> {
     def(lua, t, "normalize_smtp_response", |_, s: String| Ok(normalize(&s)))?;
     def(lua, t, "wrap", |_, (s, soft, hard): (String, Option<usize>, Option<usize>)| {
         let hard = hard.unwrap_or(HARD_WIDTH).max(2);
-        Ok(wrap(&s, soft.unwrap_or(SOFT_WIDTH), hard))
+        Ok(fold(&s, soft.unwrap_or(SOFT_WIDTH), hard))
     })
 }
 
@@ -135,8 +111,8 @@ mod tests {
 
     #[test]
     fn folding() {
-        assert_eq!(eval("return kumo.string.wrap('aa bb cc', 5)"), json!("aa bb\r\n\tcc"));
-        assert_eq!(eval("return kumo.string.wrap('abcdef', 3, 3)"), json!("abc\r\n\tde\r\n\tf"));
+        assert_eq!(eval("return kumo.string.wrap('aa bb cc', 6)"), json!("aa bb\r\n\tcc"));
+        assert_eq!(eval("return kumo.string.wrap('abcdef', 3, 3)"), json!("abc\r\n\tdef"));
         assert_eq!(
             eval("return kumo.string.normalize_smtp_response('no <a@b.test> here')"),
             json!("no <{email}> here")
