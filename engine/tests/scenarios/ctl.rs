@@ -148,6 +148,11 @@ fn what_is_wrong_gets_the_nearest() {
     says(&["try-now", "dts.test"], 1, &["queue `dts.test`", "did you mean `dst.test`?"]);
     says(&["delete", "dst.tst", "--reason", "r"], 1, &["did you mean `dst.test`?"]);
     says(&["spool-compact", "mta"], 1, &["no spool named 'mta'", "did you mean `meta`?"]);
+    says(
+        &["metrics", "mesage_count"],
+        1,
+        &["begins with mesage_count; did you mean message_count?"],
+    );
     says(&["suspend", "--reason", "r"], 1, &["that is every queue", "--everything"]);
     let soon = ["suspend", "--domain", "x.test", "--reason", "r", "--duration", "soon"];
     says(&soon, 1, &["422", "duration: \"soon\" is not a duration, such as \"10m\" or 600"]);

@@ -51,7 +51,7 @@ local function warn_of_automation(what)
   kumo.log_warn(
     'shaping: '
       .. what
-      .. ' names an automation daemon, which this version of ringmta does not talk to: only the limits of the files hold'
+      .. ' is for an automation daemon, which this version of ringmta does not talk to: only the limits of the files hold'
   )
 end
 
@@ -125,8 +125,9 @@ function mod:setup_with_automation(options)
     return kumo.make_egress_path(params)
   end
 
+  -- Events would go to an automation daemon from here on.
   function helper.setup_publish()
-    error('shaping: setup_publish needs an automation daemon, which this version of ringmta cannot talk to', 2)
+    warn_of_automation 'setup_publish'
   end
 
   kumo.on('validate_config', function()

@@ -19,6 +19,7 @@ mod why_view;
 pub(super) use api::Api;
 use args::{Ctl, CtlArgs};
 use paint::Paint;
+use ringmta_policy::options::suggest::nearest;
 use serde_json::Value;
 use sort::Sort;
 use std::cell::RefCell;
@@ -113,10 +114,23 @@ fn question(api: &Api, what: &Ctl) -> Option<Result<String, String>> {
             let body = if *body { "true" } else { "false" };
             api.get("/api/admin/inspect-message/v1", &[("id", id), ("want_body", body)])
         }
-        Ctl::Metrics { prefix } => api.get("/metrics", &[("prefix", prefix)]),
+        Ctl::Metrics { prefix } => metrics(api, prefix),
         Ctl::SelfCheck => api.get("/api/admin/self-check/v1", &[]),
         _ => return None,
     })
+}
+
+/// The metrics whose names begin so; that there are none is an error, with the name that is nearest.
+fn metrics(api: &Api, prefix: &str) -> Result<String, String> {
+    let text = api.get("/metrics", &[("prefix", prefix)])?;
+    if !text.trim().is_empty() || prefix.is_empty() {
+        return Ok(text);
+    }
+    let all = api.get("/metrics", &[])?;
+    let names = all.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let hint =
+        nearest(prefix, names).map_or(String::new(), |near| format!("; did you mean {near}?"));
+    Err(format!("no metric's name begins with {prefix}{hint}"))
 }
 
 /// Orders of every kind.

@@ -198,6 +198,7 @@ fn the_helper_answers() {
          shaping:setup_publish { publish = { 'http://tsa.invalid:8008' } }
          local h = shaping:setup_with_automation {
            publish = { 'http://tsa.invalid:8008' }, subscribe = { 'http://tsa.invalid:8008' } }
+         h.setup_publish()
          return h.load_shaping_data():get_egress_path_config('x.yahoo.com', 'ip1', 'mta5.am0.yahoodns.net')
            .max_deliveries_per_connection",
     );
