@@ -55,6 +55,8 @@ pub async fn store_each(shard: &Rc<Shard>, messages: Vec<Message>) -> Vec<Result
 pub struct Stored<'s> {
     shard: &'s Rc<Shard>,
     messages: Vec<(Message, Location)>,
+    /// Those that a policy has sent to the queue `null`: they are taken, recorded, and gone.
+    dropped: Vec<Message>,
     /// Of so many of them only the header is in memory, for their records.
     thin: usize,
 }
@@ -62,7 +64,7 @@ pub struct Stored<'s> {
 impl<'s> Stored<'s> {
     /// None yet.
     pub fn new(shard: &'s Rc<Shard>) -> Stored<'s> {
-        Stored { shard, messages: Vec::new(), thin: 0 }
+        Stored { shard, messages: Vec::new(), dropped: Vec::new(), thin: 0 }
     }
 
     /// Stores `messages`, all in one go, but for those of the queue `null`, which is where a policy sends what it wants
@@ -72,6 +74,7 @@ impl<'s> Stored<'s> {
         let mut refused = Vec::new();
         for (at, message) in messages.into_iter().enumerate() {
             if message.meta_str("queue", |queue| queue == Some("null")) {
+                self.dropped.push(message);
                 continue;
             }
             let body = message.body().unwrap_or_default();
@@ -118,7 +121,8 @@ impl<'s> Stored<'s> {
     ) -> Result<(), Refusal> {
         debug_assert_eq!(self.thin, self.messages.len());
         self.add_all(messages).await?;
-        for (message, _) in &self.messages[self.thin..] {
+        let stored = self.messages[self.thin..].iter().map(|(message, _)| message);
+        for message in stored.chain(&self.dropped) {
             let (size, body) = (message.body_size(), message.body().unwrap_or_default());
             if !reports.iter().any(|(report, _)| report.same(message)) {
                 let header = HeaderBlock::new(&body).body_start().min(body.len());
@@ -134,6 +138,10 @@ impl<'s> Stored<'s> {
     pub fn queue(mut self, source: Option<&ClientSession<'_>>, reports: &[(Message, Report)]) {
         let shard = self.shard;
         let thin = self.thin;
+        for message in self.dropped.drain(..).filter(|_| source.is_some()) {
+            shard.metrics.received_smtp.inc();
+            record_reception(shard, &message, "null", source);
+        }
         for (number, (message, at)) in std::mem::take(&mut self.messages).into_iter().enumerate() {
             message.clear_changes();
             let counter = match source {

@@ -225,6 +225,8 @@ end)"
     assert!(text.contains("\r\nX-Last: two\r\n\r\n") && !text.contains("Message-ID"), "{text}");
     let record = site.wait_record("Delivery", |_| true);
     assert_eq!(record["queue"], "acme@dst.test");
+    let dropped = site.wait_record("Reception", |record| record["queue"] == "null");
+    assert_eq!(dropped["recipient"], "gone@dst.test");
 }
 
 #[test]
