@@ -154,7 +154,7 @@ impl Rows {
             sets.push((false, self.look_up(&together.join(" AND "))?));
         }
         if !looked_at.is_empty() {
-            sets.extend(self.scan(&looked_at)?);
+            sets.push((false, self.scan(&looked_at)?));
         }
         Ok(Found { search, sets })
     }
@@ -217,34 +217,36 @@ impl Rows {
         numbers.collect()
     }
 
-    /// Looks for texts in all messages, in one pass. Not by SQLite's `instr`, which compares character by character.
-    fn scan(&self, texts: &[Wanted<'_>]) -> Result<Vec<(bool, Vec<i64>)>> {
+    /// The messages for which all of these texts hold, by one pass over all messages: the first that does not hold spares
+    /// the look for the others. Not by SQLite's `instr`, which compares character by character.
+    fn scan(&self, texts: &[Wanted<'_>]) -> Result<Vec<i64>> {
         let of_any = |column: &&str| texts.iter().any(|wanted| wanted.columns.contains(column));
         let needed: Vec<&str> = COLUMNS.into_iter().filter(of_any).collect();
         let sql = format!("SELECT number, {} FROM texts ORDER BY number", needed.join(", "));
-        let finders: Vec<_> = texts.iter().map(|wanted| Finder::new(wanted.text)).collect();
-        let mut sets: Vec<(bool, Vec<i64>)> =
-            texts.iter().map(|wanted| (wanted.negated, Vec::new())).collect();
-        let places: Vec<Vec<usize>> = texts
+        let texts: Vec<(Finder<'_>, Vec<usize>, bool)> = texts
             .iter()
             .map(|wanted| {
                 let is_its = |at: &usize| wanted.columns.contains(&needed[*at]);
-                (0..needed.len()).filter(is_its).collect()
+                let places = (0..needed.len()).filter(is_its).map(|at| at + 1).collect();
+                (Finder::new(wanted.text), places, wanted.negated)
             })
             .collect();
         let mut select = self.connection.prepare_cached(&sql)?;
         let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            for ((finder, places), (_, numbers)) in finders.iter().zip(&places).zip(&mut sets) {
+        let mut numbers = Vec::new();
+        'rows: while let Some(row) = rows.next()? {
+            for (finder, places, negated) in &texts {
+                let mut found = false;
                 for place in places {
-                    if finder.find(row.get_ref(place + 1)?.as_bytes()?).is_some() {
-                        numbers.push(row.get(0)?);
-                        break;
-                    }
+                    found = found || finder.find(row.get_ref(*place)?.as_bytes()?).is_some();
+                }
+                if found == *negated {
+                    continue 'rows;
                 }
             }
+            numbers.push(row.get(0)?);
         }
-        Ok(sets)
+        Ok(numbers)
     }
 
     /// The newest message that matches.
