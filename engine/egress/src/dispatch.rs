@@ -1,4 +1,4 @@
-//! The one place where a connection to a next hop is opened.
+//! The one place that decides that a connection to a next hop is opened.
 
 use crate::held::Held;
 use crate::limits;

@@ -3,7 +3,7 @@
 //! - [`stage`] what this stage has · [`start`] its tasks
 //! - [`routing`] where the mail of a queue goes · [`resolve`], [`questions`] DNS · [`hosts`] of a file · [`mta_sts`] what a
 //!   domain demands of its hosts
-//! - [`dispatch`] the one place where a connection is opened · [`connect`] how · [`client_tls`], [`proxy`], [`wire`] over what ·
+//! - [`dispatch`] the one place that decides that a connection is opened · [`connect`] to which host · [`client_tls`], [`proxy`], [`wire`] over what ·
 //!   [`words`] why not
 //! - [`next`] the next message of a connection · [`session`] its transactions · [`lua`] mail that a policy's own connection
 //!   takes · [`maildir`] mail for folders of this host · [`outcome`] what becomes of a message

@@ -17,6 +17,8 @@ static USED: AtomicUsize = AtomicUsize::new(0);
 /// Since when three quarters of the budget are in use, monotonic nanoseconds; 0: they are not.
 static SHORT_SINCE: AtomicU64 = AtomicU64::new(0);
 
+/// When somebody last found no room, monotonic nanoseconds; 0: nobody has.
+static REFUSED_AT: AtomicU64 = AtomicU64::new(0);
 /// Senders that had to give up what they held.
 static GIVEN_UP: AtomicU64 = AtomicU64::new(0);
 
@@ -100,7 +102,11 @@ pub fn given_up() -> u64 {
 
 /// Whether a message of `bytes` could be received now. Small ones always can.
 pub fn has_room(bytes: usize) -> bool {
-    bytes <= RECEIVING_FREE_BYTES || used().saturating_add(bytes) <= limit()
+    let has = bytes <= RECEIVING_FREE_BYTES || used().saturating_add(bytes) <= limit();
+    if !has {
+        refused();
+    }
+    has
 }
 
 /// Bytes of the budget that one buffer has. They are given back when this is dropped.
@@ -150,7 +156,10 @@ impl Held {
                 buffer.reserve_exact(size - buffer.len());
                 true
             }
-            None => false,
+            None => {
+                refused();
+                false
+            }
         }
     }
 }
@@ -163,9 +172,9 @@ impl Drop for Held {
 
 /// How fast something comes that holds a part of the budget.
 ///
-/// While three quarters of the budget are in use, who sends more slowly than a least speed gives up what it holds. The
-/// speed asked for doubles at every look for as long as the budget stays short: so the slowest are the first to go, and
-/// nobody keeps others out by sending next to nothing.
+/// While three quarters of the budget are in use, and when somebody has just found no room, who sends more slowly than a
+/// least speed gives up what it holds. The speed asked for doubles at every look for as long as most of the budget is in use: so
+/// the slowest are the first to go, and nobody keeps others out by sending next to nothing.
 #[derive(Debug, Default)]
 pub struct Pace(Option<(u64, usize)>);
 
@@ -180,34 +189,43 @@ impl Pace {
         }
         self.0 = Some((now, received));
         let came = received.saturating_sub(before) as f64 / spent.as_secs_f64();
-        let is_too_slow = came < required(short_for(now)) as f64;
+        let is_too_slow = came < required(now) as f64;
         GIVEN_UP.fetch_add(is_too_slow.into(), Ordering::Relaxed);
         is_too_slow
     }
 }
 
-/// For how long the budget is short; `None`: it is not.
-fn short_for(now: u64) -> Option<Duration> {
-    if used() <= limit() / 4 * 3 {
-        SHORT_SINCE.store(0, Ordering::Relaxed);
-        return None;
+/// Bytes per second asked for now.
+fn required(now: u64) -> u64 {
+    if used() > limit() / 4 * 3 {
+        // Two shards that see it at once differ by nothing that matters.
+        let since = match SHORT_SINCE.load(Ordering::Relaxed) {
+            0 => {
+                SHORT_SINCE.store(now.max(1), Ordering::Relaxed);
+                now
+            }
+            since => since,
+        };
+        return doubled(Duration::from_nanos(now.saturating_sub(since)));
     }
-    // Two shards that see it at once differ by nothing that matters.
-    let since = match SHORT_SINCE.load(Ordering::Relaxed) {
-        0 => {
-            SHORT_SINCE.store(now.max(1), Ordering::Relaxed);
-            now
-        }
-        since => since,
-    };
-    Some(Duration::from_nanos(now.saturating_sub(since)))
+    SHORT_SINCE.store(0, Ordering::Relaxed);
+    match REFUSED_AT.load(Ordering::Relaxed) {
+        0 => 0,
+        // What is left is too little for someone. It does not double: who sends what would never fit costs others nothing.
+        at if Duration::from_nanos(now.saturating_sub(at)) < 2 * LOOK => RECEIVING_LEAST_SPEED,
+        _ => 0,
+    }
 }
 
-/// Bytes per second asked for when the budget is short for that long.
-fn required(short: Option<Duration>) -> u64 {
-    let Some(short) = short else { return 0 };
+/// Bytes per second asked for when most of the budget has been in use for so long.
+fn doubled(short: Duration) -> u64 {
     let looks = short.as_secs() / RECEIVING_LOOK_SECS;
     RECEIVING_LEAST_SPEED << looks.min(RECEIVING_DOUBLINGS_MAX)
+}
+
+/// Somebody found no room.
+fn refused() {
+    REFUSED_AT.store(crate::mono_nanos().max(1), Ordering::Relaxed);
 }
 
 #[cfg(test)]
@@ -216,11 +234,10 @@ mod tests {
 
     #[test]
     fn the_longer_the_budget_is_short_the_faster_one_must_be() {
-        assert_eq!(required(None), 0);
-        assert_eq!(required(Some(Duration::ZERO)), RECEIVING_LEAST_SPEED);
-        assert_eq!(required(Some(3 * LOOK)), 8 * RECEIVING_LEAST_SPEED);
+        assert_eq!(doubled(Duration::ZERO), RECEIVING_LEAST_SPEED);
+        assert_eq!(doubled(3 * LOOK), 8 * RECEIVING_LEAST_SPEED);
         let most = RECEIVING_LEAST_SPEED << RECEIVING_DOUBLINGS_MAX;
-        assert_eq!(required(Some(Duration::from_secs(1 << 40))), most);
+        assert_eq!(doubled(Duration::from_secs(1 << 40)), most);
     }
 
     #[test]

@@ -203,8 +203,8 @@ endpoints! {
         must("content", "content", "The whole message as a string, or the parts it is built of."),
         may("substitutions", "object", "Values for templates, for all recipients."),
         may("template_dialect", "dialect", "`Jinja`, `Handlebars` or `Static`."),
-        may("deferred_spool", "boolean", "Answer before the message is on stable storage."),
-        may("deferred_generation", "boolean", "Answer before the messages are made."),
+        may("deferred_spool", "boolean", "Taken without effect: the answer comes when the message is on stable storage."),
+        may("deferred_generation", "boolean", "Taken without effect: the messages are made before the answer."),
         may("trace_headers", "object", "Which trace headers are added.")
     ], "Takes mail.";
     "GET" "/metrics" => Metrics, TEXT, query &[PREFIX], body NONE, "Metrics in Prometheus' text form.";

@@ -372,8 +372,12 @@ fn who_holds_memory_and_sends_nothing_makes_room() {
         Content-Length: 9000000\r\n\r\n";
     std::io::Write::write_all(&mut request, head.as_bytes()).unwrap();
     std::io::Write::write_all(&mut request, &vec![b' '; 1_500_000]).unwrap();
-    wait("who is silent to give up", || engine.metric("receive_memory_given_up") > 0.0);
-    wait("room for one who sends", || in_data(&engine, 4_000_000).command(".").code == 250);
+    // What they leave is too little for this one, until they have to go. (What it sends may be read before what they have.)
+    wait("room for one who sends", || {
+        let code = in_data(&engine, 4_000_000).command(".").code;
+        assert!(code == 250 || code == 452, "{code}");
+        code == 250 && engine.metric("receive_memory_given_up") > 0.0
+    });
     let told: Vec<String> = silent.iter_mut().map(|client| client.command(".").codes()).collect();
     assert!(told.iter().any(|codes| codes == "452 4.3.1"), "{told:?}");
     assert!(told.iter().all(|codes| codes == "452 4.3.1" || codes.starts_with("250")), "{told:?}");
