@@ -268,7 +268,11 @@ fn tell(args: &InitArgs, folder: &Path, records: &[(String, String)]) {
     }
     for domain in &args.domain {
         say!("_dmarc.{domain}. IN TXT \"v=DMARC1; p=none\"");
-        say!("{domain}. IN TXT \"v=spf1 ip4:ADDRESS-OF-THIS-HOST -all\"");
+        let from = match args.smart_host {
+            Some(_) => "include:WHAT-THE-SMART-HOST-PUBLISHES",
+            None => "ip4:ADDRESS-OF-THIS-HOST",
+        };
+        say!("{domain}. IN TXT \"v=spf1 {from} -all\"");
     }
     say!("\nThen, with the same environment:\n");
     let domains =

@@ -56,7 +56,8 @@ fn tell(args: &TestArgs, all: &[Outcome]) -> ExitCode {
     }
     let failed: usize = all.iter().map(Outcome::failures).sum();
     let passed = all.iter().flat_map(|o| &o.cases).filter(|case| case.failure.is_none()).count();
-    say!("{passed} passed, {failed} failed in {} files", all.len());
+    let files = if all.len() == 1 { "1 file".into() } else { format!("{} files", all.len()) };
+    say!("{passed} passed, {failed} failed in {files}");
     match failed {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(FAILED),

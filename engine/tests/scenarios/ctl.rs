@@ -153,6 +153,8 @@ fn what_is_wrong_gets_the_nearest() {
         1,
         &["begins with mesage_count; did you mean message_count?"],
     );
+    let watched = ["--watch", "1", "suspend", "--domain", "x.test", "--reason", "r"];
+    says(&watched, 1, &["--watch asks again and again: it is for what changes nothing"]);
     says(&["suspend", "--reason", "r"], 1, &["that is every queue", "--everything"]);
     let soon = ["suspend", "--domain", "x.test", "--reason", "r", "--duration", "soon"];
     says(&soon, 1, &["422", "duration: \"soon\" is not a duration, such as \"10m\" or 600"]);

@@ -32,6 +32,25 @@ pub(super) fn look(report: &mut Report, args: &CheckArgs, init: Option<&InitConf
     for folder in &folders {
         look_at(report, folder);
     }
+    for log in init.into_iter().flat_map(|init| &init.local_logs) {
+        look_at_logs(report, &log.log_dir);
+    }
+}
+
+/// The folder of log files: a start ends where it cannot be written.
+fn look_at_logs(report: &mut Report, folder: &Path) {
+    let Some(there) = folder.ancestors().find(|path| path.is_dir()) else { return };
+    let what = format!("logs in {}", folder.display());
+    let path = there.join(format!(".ringmta-check-{}", std::process::id()));
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match made.and_then(|_| std::fs::remove_file(&path)) {
+        Ok(()) => report.fine(&what, "can be written".to_string()),
+        Err(error) => report.bad(
+            &what,
+            format!("{} cannot be written: {error}", there.display()),
+            "run this as the user of the engine, or give it the folder (chown)",
+        ),
+    }
 }
 
 fn look_at(report: &mut Report, folder: &Path) {
@@ -143,6 +162,18 @@ fn file_system(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_of_logs_is_tried_and_left_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut report = Report::default();
+        look_at_logs(&mut report, &dir.path().join("not/yet"));
+        assert_eq!((report.fine, report.bad), (1, 0));
+        assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
+        // A file system that nobody can write to, root neither.
+        look_at_logs(&mut report, Path::new("/proc/logs"));
+        assert_eq!((report.fine, report.bad), (1, 1));
+    }
 
     #[test]
     fn writes_are_timed_and_leave_nothing() {

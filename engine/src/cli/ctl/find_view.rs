@@ -3,6 +3,7 @@
 use super::paint::{clean, Paint};
 use super::sort::Sort;
 use super::why_view;
+use ringmta_events::record::LOG_RECORD;
 use serde_json::Value;
 
 /// The records in columns, then what still waits.
@@ -55,7 +56,12 @@ pub fn row(record: &Value) -> Vec<String> {
     };
     let when = text(&record["event_time"]);
     let when = when.split_once('.').map_or(when.clone(), |(seconds, _)| seconds.replace('T', " "));
-    vec![when, text(&record["type"]), to, answer, text(&record["id"])]
+    let mut what = text(&record["type"]);
+    // What became of a hook's event about a message, not of the message.
+    if record["reception_protocol"] == LOG_RECORD {
+        what.push_str(" (event)");
+    }
+    vec![when, what, to, answer, text(&record["id"])]
 }
 
 fn notes(answer: &Value) -> Vec<String> {
@@ -108,5 +114,8 @@ mod tests {
         assert_eq!(lines[1], "2026-01-02 03:04:05  Reception  u@d.test             from a@src.test by client.test   1");
         assert_eq!(lines[2], "2026-01-02 03:04:06  Delivery   u@d.test and 1 more  250 2.0.0 taken (mx.d.test)      1");
         assert!(text.contains("1 of 3 segments have no index"), "{text}");
+        let event =
+            json!({"type": "Bounce", "reception_protocol": "LogRecord", "response": {"code": 500}});
+        assert_eq!(row(&event)[1], "Bounce (event)");
     }
 }

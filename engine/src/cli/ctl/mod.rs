@@ -62,6 +62,10 @@ fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<S
         Ctl::Orders => orders(api)?,
         other => match question(api, other) {
             Some(answer) => answer?,
+            None if args.watch.is_some() => {
+                let why = "--watch asks again and again: it is for what changes nothing, such as why, queues or top";
+                return Err(why.into());
+            }
             None => by_hand::answer(api, other)?,
         },
     };

@@ -53,7 +53,8 @@ fn shown(text: &str, outgoing: bool, paint: Paint) -> Option<String> {
     let when =
         frame["when"].as_str().and_then(|when| when.get(11..23)).unwrap_or_default().to_string();
     let said = |value: &Value| {
-        clean(value.as_str().unwrap_or_default().trim_end()).replace('\n', "\n    ")
+        let text = value.as_str().unwrap_or_default().trim_end().replace("\r\n", "\n");
+        clean(&text).replace('\n', "\n    ")
     };
     // As seen from the engine: in, a client is read from; out, a host is.
     let what = if payload["Read"].is_string() {
@@ -89,6 +90,9 @@ mod tests {
             "when": "2026-01-02T03:04:05.678901234Z"});
         let line = shown(&frame.to_string(), false, Paint::none()).unwrap();
         assert_eq!(line, "03:04:05.678 192.0.2.1:5 <- EHLO x\u{fffd}[2J");
+        let several = json!({"payload": {"Write": "250-a\r\n250 b\r\n"}}).to_string();
+        let lines = shown(&several, false, Paint::none()).unwrap();
+        assert!(lines.ends_with("-> 250-a\n    250 b"), "{lines}");
         assert!(shown("nonsense", false, Paint::none()).is_none());
     }
 }

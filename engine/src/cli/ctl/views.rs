@@ -35,7 +35,8 @@ pub fn queues(shards: &Value, sort: &Sort) -> String {
             let rows: Vec<Vec<String>> = fullest_first(scheduled)
                 .map(|(name, sum)| vec![name, sum.waiting.to_string(), sum.shards.to_string()])
                 .collect();
-            format!("{}\n{total} messages in all", sort.table(&WAITING, rows, usize::MAX))
+            let messages = if total == 1 { "message" } else { "messages" };
+            format!("{}\n{total} {messages} in all", sort.table(&WAITING, rows, usize::MAX))
         }
     };
     if !ready.is_empty() {
