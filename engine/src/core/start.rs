@@ -181,7 +181,9 @@ fn spawn_tasks(core: &Rc<Core>) {
     if let Some(accounting) = &shard.accounting {
         io::spawn(accounting::run(accounting.clone()));
     }
-    io::spawn(timers::run_volumes(shard.clone()));
+    if shard.volumes.is_some() {
+        io::spawn(timers::run_volumes(shard.clone()));
+    }
     ringmta_accept::start::start(shard);
     ringmta_egress::start::start(&core.egress);
     for hook in shard.events.hooks() {
