@@ -247,15 +247,32 @@ mod tests {
         )
     }
 
+    fn hook_in(dir: &std::path::Path) -> Rc<Hook> {
+        let log = HookLog::open(dir.join("0"), &[]).unwrap();
+        let options = LogHook { name: "h".into(), ..LogHook::default() };
+        Rc::new(Hook::lua(&options, log, dir.join("dead.jsonl")))
+    }
+
+    fn append(hook: &Hook, number: usize) {
+        hook.log.append(|out| out.extend_from_slice(line(number).as_bytes()));
+    }
+
+    /// The message of event 0, which waits in its queue.
+    async fn first_in_its_queue(hook: &Rc<Hook>) -> Message {
+        append(hook, 0);
+        let first = hook.next_event().await;
+        let message = hook.message_of(&first);
+        assert!(hook.enqueue(first, &message));
+        message
+    }
+
     #[test]
     fn a_record_is_a_message_of_the_one_it_is_about() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().to_path_buf();
         on_a_shard(move || async move {
-            let log = HookLog::open(dir.join("0"), &[]).unwrap();
-            let options = LogHook { name: "h".into(), ..LogHook::default() };
-            let hook = Rc::new(Hook::lua(&options, log, dir.join("dead.jsonl")));
-            hook.log.append(|out| out.extend_from_slice(line(1).as_bytes()));
+            let hook = hook_in(&dir);
+            append(&hook, 1);
             let event = hook.next_event().await;
             let message = hook.message_of(&event);
             assert_eq!(message.queue_name().to_string(), "t1@dst.test");
@@ -264,7 +281,7 @@ mod tests {
             assert!(message.meta_str("reception_protocol", |v| v == Some("LogRecord")));
             assert_eq!(message.id(), event_key::id(&line(1)));
             // Written twice, it is told once.
-            hook.log.append(|out| out.extend_from_slice(line(1).as_bytes()));
+            append(&hook, 1);
             assert!(hook.enqueue(event, &message));
             hook.ended(message.id());
             let again = hook.next_event().await;
@@ -277,15 +294,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().to_path_buf();
         on_a_shard(move || async move {
-            let log = HookLog::open(dir.join("0"), &[]).unwrap();
-            let options = LogHook { name: "h".into(), ..LogHook::default() };
-            let hook = Rc::new(Hook::lua(&options, log, dir.join("dead.jsonl")));
-            let append =
-                |n: usize| hook.log.append(|out| out.extend_from_slice(line(n).as_bytes()));
-            append(0);
-            let first = hook.next_event().await;
-            let message = hook.message_of(&first);
-            assert!(hook.enqueue(first, &message));
+            let hook = hook_in(&dir);
+            let append = |n: usize| append(&hook, n);
+            let message = first_in_its_queue(&hook).await;
             // It is not tried again before all these are told.
             for chunk in 0..HOOK_WINDOW_EVENTS / 1000 + 2 {
                 let numbers = chunk * 1000 + 1..chunk * 1000 + 1001;
@@ -308,15 +319,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().to_path_buf();
         on_a_shard(move || async move {
-            let log = HookLog::open(dir.join("0"), &[]).unwrap();
-            let options = LogHook { name: "h".into(), ..LogHook::default() };
-            let hook = Rc::new(Hook::lua(&options, log, dir.join("dead.jsonl")));
-            let append =
-                |n: usize| hook.log.append(|out| out.extend_from_slice(line(n).as_bytes()));
-            append(0);
-            let first = hook.next_event().await;
-            let message = hook.message_of(&first);
-            assert!(hook.enqueue(first, &message));
+            let hook = hook_in(&dir);
+            let append = |n: usize| append(&hook, n);
+            let message = first_in_its_queue(&hook).await;
             assert!(!hook.moves_back(message.id()), "nothing has overtaken it");
             (1..HOOK_SPAN_EVENTS + 1).for_each(append);
             for number in 1..HOOK_SPAN_EVENTS + 1 {
