@@ -234,11 +234,15 @@ fn welcome(sockets: &[String], bound: &Bound, dir: &Path, is_shipped: bool) {
     let login = if is_shipped { format!("   (AUTH {user})") } else { String::new() };
     say!("\n  ringmta is running\n");
     say!("    submit mail     smtp://{smtp}{login}");
-    say!("    HTTP API        http://{http}/metrics");
+    say!("    console         http://{http}/");
+    say!("    HTTP API        http://{http}/api-docs");
     say!("    inbox           http://{}/", bound.web);
     if let Some(receiver) = bound.receiver {
-        say!("    webhook events  {}", redact::url(&variable("KUMOMTA_WEBHOOK_URL", "")));
-        say!("    seen at         http://{receiver}/");
+        say!("    webhook events  http://{receiver}/");
+        let url = redact::url(&variable("KUMOMTA_WEBHOOK_URL", ""));
+        if url.trim_end_matches('/') != format!("http://{receiver}") {
+            say!("    posted to       {url}");
+        }
     }
     say!("    spool and logs  {}", dir.display());
     say!("\n  Send a first message, with swaks:\n");
