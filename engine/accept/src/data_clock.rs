@@ -7,31 +7,26 @@ use std::time::Duration;
 /// The message that is being received. A client that pipelines is in data whenever it is read from; each of its messages has
 /// a time of its own.
 #[derive(Default)]
-pub struct DataClock(Option<Coming>);
-
-struct Coming {
-    /// Its number in the session.
-    number: usize,
-    /// Since when it comes, monotonic nanoseconds.
-    started: u64,
+pub struct DataClock {
+    /// Its number in the session, and since when it comes, monotonic nanoseconds.
+    since: Option<(usize, u64)>,
     pace: Pace,
 }
 
 impl DataClock {
-    fn of(&mut self, number: usize, now: u64) -> &mut Coming {
-        let known = self.0.take().filter(|known| known.number == number);
-        self.0.insert(known.unwrap_or(Coming { number, started: now, pace: Pace::default() }))
-    }
-
     /// What is left of the time for message `number`.
     pub fn left(&mut self, number: usize, now: u64) -> Duration {
-        let spent = Duration::from_nanos(now.saturating_sub(self.of(number, now).started));
+        let (_, started) = match self.since {
+            Some(known) if known.0 == number => known,
+            _ => *self.since.insert((number, now)),
+        };
+        let spent = Duration::from_nanos(now.saturating_sub(started));
         Duration::from_secs(limits::DATA_TOTAL_SECS).saturating_sub(spent)
     }
 
     /// Whether message `number`, of which `received` bytes are here, comes too slowly for the memory it holds.
     pub fn is_too_slow(&mut self, number: usize, received: usize, now: u64) -> bool {
-        self.of(number, now).pace.is_too_slow(received, now)
+        self.pace.is_too_slow(number, received, now)
     }
 }
 

@@ -108,7 +108,7 @@ impl Decoder {
     /// Refuses a body that comes too slowly for what it holds while others have need of it.
     fn keep_up(&self, pace: &mut Pace) -> Result<(), Response> {
         let Whole { bytes, held, .. } = self.whole();
-        if held.bytes() > 0 && pace.is_too_slow(bytes.len(), mono_nanos()) {
+        if held.bytes() > 0 && pace.is_too_slow(0, bytes.len(), mono_nanos()) {
             return Err(no_memory());
         }
         Ok(())

@@ -176,22 +176,41 @@ impl Drop for Held {
 /// least speed gives up what it holds. The speed asked for doubles at every look for as long as most of the budget is in use: so
 /// the slowest are the first to go, and nobody keeps others out by sending next to nothing.
 #[derive(Debug, Default)]
-pub struct Pace(Option<(u64, usize)>);
+pub struct Pace(Option<Look>);
+
+/// What was seen of a sender at some moment.
+#[derive(Debug)]
+struct Look {
+    number: usize,
+    at: u64,
+    received: usize,
+}
 
 impl Pace {
-    /// Whether the sender of what has `received` bytes by `now`, monotonic nanoseconds, must give up what it holds.
-    /// The speed since the look before is what counts: who was fast once and holds on is slow.
-    pub fn is_too_slow(&mut self, received: usize, now: u64) -> bool {
-        let (at, before) = *self.0.get_or_insert((now, received));
-        let spent = Duration::from_nanos(now.saturating_sub(at));
-        if spent < LOOK {
-            return false;
-        }
-        self.0 = Some((now, received));
-        let came = received.saturating_sub(before) as f64 / spent.as_secs_f64();
-        let is_too_slow = came < required(now) as f64;
+    /// Whether the sender of message `number`, of which `received` bytes are here by `now`, monotonic nanoseconds, must give
+    /// up what it holds.
+    pub fn is_too_slow(&mut self, number: usize, received: usize, now: u64) -> bool {
+        let Some(speed) = self.speed(number, received, now) else { return false };
+        let is_too_slow = speed < required(now) as f64;
         GIVEN_UP.fetch_add(is_too_slow.into(), Ordering::Relaxed);
         is_too_slow
+    }
+
+    /// Bytes per second since the look before, when it is time for a look: who was fast once and holds on is slow. Each
+    /// message is looked at for itself, for one may end and the next begin between two looks.
+    fn speed(&mut self, number: usize, received: usize, now: u64) -> Option<f64> {
+        let look = Look { number, at: now, received };
+        let Some(before) = self.0.as_ref().filter(|before| before.number == number) else {
+            self.0 = Some(look);
+            return None;
+        };
+        let spent = Duration::from_nanos(now.saturating_sub(before.at));
+        if spent < LOOK {
+            return None;
+        }
+        let came = received.saturating_sub(before.received) as f64 / spent.as_secs_f64();
+        self.0 = Some(look);
+        Some(came)
     }
 }
 
@@ -241,10 +260,21 @@ mod tests {
     }
 
     #[test]
+    fn the_speed_is_that_since_the_look_before_of_the_same_message() {
+        let (mut pace, look) = (Pace::default(), LOOK.as_nanos() as u64);
+        assert_eq!(pace.speed(0, 1000, 5), None);
+        assert_eq!(pace.speed(0, 9000, 5 + look / 2), None, "too soon");
+        assert_eq!(pace.speed(0, 9000, 5 + look), Some(8000.0 / LOOK.as_secs_f64()));
+        assert_eq!(pace.speed(0, 9000, 5 + 2 * look), Some(0.0), "fast once, and silent since");
+        assert_eq!(pace.speed(1, 100, 5 + 3 * look), None, "another message");
+        assert_eq!(pace.speed(1, 300, 5 + 4 * look), Some(200.0 / LOOK.as_secs_f64()));
+    }
+
+    #[test]
     fn with_room_nobody_is_too_slow() {
         let mut pace = Pace::default();
         let hour = Duration::from_secs(3600).as_nanos() as u64;
-        assert!((0..10).all(|n| !pace.is_too_slow(20_000_000, n * hour)));
+        assert!((0..10).all(|n| !pace.is_too_slow(0, 20_000_000, n * hour)));
     }
 
     #[test]

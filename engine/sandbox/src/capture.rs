@@ -106,8 +106,8 @@ struct Talk<'a> {
     session: Session,
     input: RecvBuf,
     info: SessionInfo,
-    /// How fast the message of this number comes.
-    pace: (usize, Pace),
+    /// How fast its message comes.
+    pace: Pace,
     /// The domain of the open transaction's sender.
     from: String,
 }
@@ -120,7 +120,7 @@ impl<'a> Talk<'a> {
             session.tls_started();
         }
         let info = SessionInfo { client: Some(peer), tls, ..SessionInfo::default() };
-        let (input, pace) = (RecvBuf::new(), (0, Pace::default()));
+        let (input, pace) = (RecvBuf::new(), Pace::default());
         Talk { capture, conn, session, input, info, pace, from: String::new() }
     }
 
@@ -281,15 +281,12 @@ impl<'a> Talk<'a> {
     /// Receives more; false at the end of the stream. A message that comes too slowly for the memory it holds gives it up.
     async fn receive(&mut self) -> io::Result<bool> {
         let number = self.session.messages();
-        if self.pace.0 != number {
-            self.pace = (number, Pace::default());
-        }
         let mut left = IDLE;
         loop {
             let mut look = left;
             if let Some(received) = self.session.received() {
                 look = look.min(LOOK);
-                if self.pace.1.is_too_slow(received, mono_nanos()) {
+                if self.pace.is_too_slow(number, received, mono_nanos()) {
                     self.session.give_up_message();
                 }
             }
