@@ -31,8 +31,8 @@ export async function engine(more = {}) {
     await until(() => ended); await rm(dir, { recursive: true, force: true });
   });
   const found = words => (said.match(new RegExp(words + '\\s+(?:http|smtp)://(\\S+?)/?\\s')) || [])[1];
-  await until(() => { if (ended) throw new Error(said); return found('seen at') && found('inbox') && said.includes('Ctrl-C'); });
-  const web = 'http://' + found('inbox'), http = 'http://' + found('HTTP API').replace('/metrics', ''), receiver = 'http://' + found('seen at');
+  await until(() => { if (ended) throw new Error(said); return found('webhook events') && found('inbox') && said.includes('Ctrl-C'); });
+  const web = 'http://' + found('inbox'), http = 'http://' + found('console'), receiver = 'http://' + found('webhook events');
   const smtp = (await (await fetch(web + '/api/v1/webui')).json()).SMTP.split(':').pop();
   const mail = async (...names) => (await run('python3', [path.join(here, 'mail.py'), smtp, ...names], { maxBuffer: 1 << 26 })).stdout;
   const api = async (at, options) => { const r = await fetch(web + at, options); const text = await r.text(); try { return JSON.parse(text); } catch { return text; } };
