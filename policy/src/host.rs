@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 use ringmta_mail::id::MessageId;
 use ringmta_mail::message::Message;
+use ureq::http;
 
 use crate::dns::question::{DnsFailure, DnsQuestion, DnsResult};
 
@@ -33,6 +34,28 @@ pub enum OrderKind {
     Suspend,
     /// Holds one ready queue.
     SuspendReadyQ,
+}
+
+/// How a client for HTTP behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpOptions {
+    /// Servers may show any certificate.
+    pub any_certificate: bool,
+    /// A connection that was not used for so long is not used again.
+    pub idle: Duration,
+    /// Connections that are kept at the most.
+    pub most_idle: usize,
+}
+
+/// A client for HTTP that holds up nothing but who waits for it. It follows no redirect and knows of no proxy.
+pub trait HttpClient {
+    /// Sends a request, whose URI is absolute, and reads its answer of at most `most` bytes, all within `limit`.
+    fn send(
+        &self,
+        request: &http::Request<Vec<u8>>,
+        limit: Duration,
+        most: usize,
+    ) -> LocalBoxFuture<'static, Result<http::Response<Vec<u8>>, String>>;
 }
 
 fn no_dns() -> DnsFailure {
@@ -65,6 +88,10 @@ pub trait Host {
     /// The same as a job that waits on a thread of its own, for loading.
     fn dns_blocking(&self, _question: DnsQuestion) -> Box<dyn FnOnce() -> DnsResult + Send> {
         Box::new(|| Err(no_dns()))
+    }
+    /// A client for HTTP on this shard's own sockets; `None` where requests are left to helper threads.
+    fn http_client(&self, _options: HttpOptions) -> Option<Rc<dyn HttpClient>> {
+        None
     }
     /// Carries out an operator's call of `kumo.api`.
     fn api(&self, _call: ApiCall) -> LocalBoxFuture<'static, Result<serde_json::Value, String>> {

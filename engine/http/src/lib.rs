@@ -1,4 +1,4 @@
-//! HTTP/1.1 server glue: hyper's protocol over our sockets, with our limits and deadlines.
+//! HTTP/1.1 glue, mostly a server's: hyper's protocol over our sockets, with our limits and deadlines.
 //!
 //! A handler is given a whole [`Request`] (its body read within limit and deadline) and gives
 //! back a [`Response`]. Everything runs in the task that awaits [`serve`] or [`listen`]; dropping
@@ -9,6 +9,7 @@
 //! - [`server`] accepts connections, `acceptor` is its loop; [`options`] their limits, [`gate`] who may ask
 //! - `driver` one connection from first byte to close; `adaptor` our socket as hyper sees it; `link` what a connection's
 //!   parts tell each other
+//! - [`client`] requests of ours to other servers
 //! - [`page`] a page of ours, with its policy
 //! - [`types`] request and response; `body` a request's body; [`browser`] requests of other sites' pages
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ mod acceptor;
 mod adaptor;
 mod body;
 pub mod browser;
+pub mod client;
 mod driver;
 pub mod gate;
 pub mod limits;
@@ -33,6 +35,7 @@ pub use driver::{serve, serve_with};
 pub use gate::{open_gate, Gate};
 pub use hyper::body::Bytes;
 pub use hyper::header;
+pub use hyper::http;
 pub use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 pub use options::Options;
 pub use server::{listen, listen_behind};

@@ -15,6 +15,10 @@ pub const HTTP_WRITE_SECS: u64 = 30;
 pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
 /// Bytes read from the socket at once.
 pub const HTTP_READ_BYTES: usize = 16 * 1024;
+/// The same for a client's connection: answers to what policies ask are short.
+pub const HTTP_CLIENT_READ_BYTES: usize = 4 * 1024;
+/// Longest one address of a server may take to accept a connection, seconds; then the next is tried.
+pub const HTTP_CONNECT_SECS: u64 = 20;
 /// Longest we keep reading from a client whose request was refused, so that the refusal is not
 /// destroyed by a reset.
 pub const HTTP_LINGER_MS: u64 = 1000;

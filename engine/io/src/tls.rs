@@ -110,6 +110,9 @@ impl ServerTls {
     }
 }
 
+/// What a client demands of a server.
+pub type ClientTls = Arc<ClientConfig>;
+
 /// A client configuration. With `roots`, a certificate must chain to one of these authorities and carry the host's
 /// name; without them any certificate is taken (opportunistic TLS).
 ///

@@ -1,5 +1,6 @@
 //! What a policy may ask of its shard, and the policy loaded with it.
 
+use super::policy_http::PolicyHttp;
 use super::stages::Core;
 use crate::control;
 use futures::future::LocalBoxFuture;
@@ -7,8 +8,8 @@ use ringmta_accept::{inject, store};
 use ringmta_egress::questions;
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
-    ApiCall, DnsFailure, DnsQuestion, DnsResult, Host, Message, MessageId, Mode, Policy,
-    PolicyError,
+    ApiCall, DnsFailure, DnsQuestion, DnsResult, Host, HttpClient, HttpOptions, Message, MessageId,
+    Mode, Policy, PolicyError,
 };
 use ringmta_shard::{places, Shard};
 use ringmta_smtp::ids::IdSource;
@@ -119,6 +120,10 @@ impl Host for ShardHost {
     }
     fn dns_blocking(&self, question: DnsQuestion) -> Box<dyn FnOnce() -> DnsResult + Send> {
         Box::new(move || questions::ask_blocking(&question))
+    }
+    fn http_client(&self, options: HttpOptions) -> Option<Rc<dyn HttpClient>> {
+        let shard = ShardHost::shard(self)?;
+        Some(Rc::new(PolicyHttp::new(&shard.process, options)))
     }
     fn api(&self, call: ApiCall) -> LocalBoxFuture<'static, Result<serde_json::Value, String>> {
         let shard = ShardHost::shard(self);

@@ -6,6 +6,7 @@
 mod hooks;
 mod host;
 mod letters;
+mod policy_http;
 mod stages;
 mod start;
 mod stop;

@@ -1,4 +1,5 @@
-//! `kumo.http`: an HTTP client. Requests run on the helper threads; only the calling handler waits.
+//! `kumo.http`: an HTTP client. Only the calling handler waits: requests run on the shard's own sockets, and on the helper
+//! threads where that cannot be (see [`super::sending`]).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,14 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlua::{AnyUserData, Error, Lua, Result, Table, UserData, UserDataMethods, Value};
-use ringmta_mail::redact;
 use ringmta_options::plain::Plain;
 use ringmta_options::*;
 use ureq::http;
 
 use super::form::{form, multipart};
-use super::response::Response;
-use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_POOL_IDLE, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
+use super::sending::Client;
+use crate::limits::{HTTP_POOL_IDLE, HTTP_TIMEOUT};
 use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
@@ -41,32 +41,9 @@ option_table! {
     }
 }
 
-struct Client {
-    agent: ureq::Agent,
-    headers: BTreeMap<String, SecretText>,
-}
-
 /// Lua side of a client; `None` after `close`.
 #[derive(Clone)]
-struct ClientObject(Rc<RefCell<Option<Arc<Client>>>>);
-
-fn build(params: ClientParams) -> Client {
-    let any_cert = params.accept_invalid_certs || params.danger_accept_invalid_certs;
-    let tls = crate::net::trust::http_tls_with(any_cert);
-    let mut config = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(params.timeout))
-        .max_idle_age(params.pool_idle_timeout)
-        .max_idle_connections(HTTP_POOL_CONNECTIONS)
-        .max_idle_connections_per_host(HTTP_POOL_CONNECTIONS)
-        .tls_config(tls);
-    config = config.user_agent(
-        params
-            .user_agent
-            .unwrap_or_else(|| concat!("ringmta/", env!("CARGO_PKG_VERSION")).to_owned()),
-    );
-    Client { agent: config.build().new_agent(), headers: params.headers }
-}
+struct ClientObject(Rc<RefCell<Option<Rc<Client>>>>);
 
 impl UserData for ClientObject {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
@@ -82,7 +59,7 @@ impl UserData for ClientObject {
                         .clone()
                         .ok_or_else(|| Error::runtime("the HTTP client is closed"))?;
                 let mut builder = http::Request::builder().method(method.clone()).uri(&url);
-                for (k, v) in &client.headers {
+                for (k, v) in client.headers() {
                     builder = builder.header(k, &v.0);
                 }
                 let request =
@@ -102,7 +79,7 @@ impl UserData for ClientObject {
 }
 
 struct Pending {
-    client: Arc<Client>,
+    client: Rc<Client>,
     request: http::Request<Vec<u8>>,
     timeout: Option<Duration>,
 }
@@ -240,59 +217,11 @@ impl UserData for RequestObject {
                     .take()
                     .ok_or_else(|| Error::runtime("the request was sent already"))?;
             drop(r);
-            let helpers = vm::ctx(&lua)?.shared.clone();
-            let target = pending.request.uri().authority().map(ToString::to_string);
-            helpers
-                .helpers()
-                .run_for(&target.unwrap_or_default(), move || {
-                    perform(pending.client, pending.request, pending.timeout)
-                })
-                .await
-                .map_err(Error::runtime)
+            let Pending { client, request, timeout } = pending;
+            let ctx = vm::ctx(&lua)?;
+            client.send(&ctx, request, timeout).await.map_err(Error::runtime)
         });
     }
-}
-
-/// Runs on a helper thread.
-fn perform(
-    client: Arc<Client>,
-    request: http::Request<Vec<u8>>,
-    timeout: Option<Duration>,
-) -> std::result::Result<Response, String> {
-    let target = format!("{} {}", request.method(), without_secrets(request.uri()));
-    let has_no_body = request.body().is_empty()
-        && matches!(*request.method(), http::Method::GET | http::Method::DELETE);
-    let fail = |e: ureq::Error| format!("{target}: {}", redact::urls(&e.to_string()));
-    let agent = &client.agent;
-    let answer = if has_no_body {
-        let request = request.map(|_| ());
-        let configured = agent
-            .configure_request(request)
-            .timeout_global(timeout.or(agent.config().timeouts().global))
-            .build();
-        agent.run(configured)
-    } else {
-        let configured = agent
-            .configure_request(request)
-            .timeout_global(timeout.or(agent.config().timeouts().global));
-        agent.run(configured.allow_non_standard_methods(true).build())
-    };
-    let mut answer = answer.map_err(fail)?;
-    let body = answer
-        .body_mut()
-        .with_config()
-        .limit(MAX_HTTP_RESPONSE_BYTES)
-        .read_to_vec()
-        .map_err(fail)?;
-    let text = |v: &http::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
-    let headers = answer.headers().iter().map(|(k, v)| (k.as_str().to_owned(), text(v))).collect();
-    Ok(Response { status: answer.status(), headers, body })
-}
-
-/// A URL for error messages: without user, password and query.
-fn without_secrets(uri: &http::Uri) -> String {
-    let host = uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or("")).unwrap_or("");
-    format!("{}://{host}{}", uri.scheme_str().unwrap_or("http"), uri.path())
 }
 
 /// What a policy finds of this family, besides what takes an option table.
@@ -311,7 +240,7 @@ pub(crate) fn register(lua: &Lua, kumo: &Table, ctx: &Rc<Ctx>) -> Result<()> {
             Value::Nil => ClientParams::default(),
             v => options(&c, &to_plain(v)?)?,
         };
-        Ok(ClientObject(Rc::new(RefCell::new(Some(Arc::new(build(params)))))))
+        Ok(ClientObject(Rc::new(RefCell::new(Some(Rc::new(Client::new(params)))))))
     })?;
     def(lua, &t, "build_url", |_, (base, params): (String, Table)| {
         let separator = if base.contains('?') { '&' } else { '?' };

@@ -3,4 +3,5 @@
 mod form;
 pub(crate) mod lua;
 pub(crate) mod response;
+mod sending;
 pub(crate) mod websocket;

@@ -12,6 +12,14 @@ pub(super) struct Response {
     pub body: Vec<u8>,
 }
 
+impl Response {
+    pub fn new(status: http::StatusCode, headers: &http::HeaderMap, body: Vec<u8>) -> Response {
+        let text = |v: &http::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
+        let headers = headers.iter().map(|(k, v)| (k.as_str().to_owned(), text(v))).collect();
+        Response { status, headers, body }
+    }
+}
+
 /// An answer without content, to see what such an object has.
 pub(crate) fn empty_response() -> impl UserData {
     Response { status: http::StatusCode::OK, headers: BTreeMap::new(), body: Vec::new() }

@@ -1,0 +1,446 @@
+//! An HTTP/1.1 client on the shard's own sockets: requests wait in the task that awaits them, and connections are kept.
+//!
+//! A request is sent once. It follows no redirect and knows of no proxy.
+
+use crate::adaptor::Io;
+use crate::limits::{HTTP_CONNECT_SECS, HTTP_HEAD_BYTES};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::header::{HeaderValue, HOST};
+use hyper::http::uri::{Authority, Scheme, Uri};
+use hyper::{Request, Response};
+use ringmta_io::stream::{Conn, Stream};
+use ringmta_io::tls::{self, ClientTls};
+use ringmta_io::{self as io, deadline, mono_nanos};
+use std::cell::RefCell;
+use std::future::{poll_fn, Future};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::{pin, Pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// How a client behaves.
+pub struct Options {
+    /// Whose certificates servers must show.
+    pub tls: ClientTls,
+    /// A connection that was not used for so long is not used again.
+    pub idle: Duration,
+    /// Connections that are kept at the most.
+    pub most_idle: usize,
+}
+
+/// A client and its connections.
+pub struct Client {
+    options: Options,
+    idle: RefCell<Vec<Kept>>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failure {
+    /// The time that the request was given is over.
+    TimedOut,
+    /// The request cannot be sent: what is wrong with it.
+    Bad(&'static str),
+    /// No connection, or it broke.
+    Io(std::io::Error),
+    /// It broke, or the answer is none of HTTP/1.1.
+    Http(hyper::Error),
+    /// The answer is longer than it may be: bytes.
+    TooLong(usize),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::TimedOut => out.write_str("timed out"),
+            Failure::Bad(what) => out.write_str(what),
+            Failure::Io(error) => error.fmt(out),
+            Failure::Http(error) => match std::error::Error::source(error) {
+                Some(source) => write!(out, "{error}: {source}"),
+                None => error.fmt(out),
+            },
+            Failure::TooLong(most) => write!(out, "the answer is longer than {most} bytes"),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure::Io(error)
+    }
+}
+
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Failure {
+        Failure::Http(error)
+    }
+}
+
+/// Where a connection leads.
+#[derive(Debug, Clone, PartialEq)]
+struct Origin {
+    is_tls: bool,
+    authority: Authority,
+}
+
+impl Origin {
+    fn of(uri: &Uri) -> Result<Origin, Failure> {
+        let is_tls = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            _ => return Err(Failure::Bad("the URL is neither http: nor https:")),
+        };
+        let authority = uri.authority().ok_or(Failure::Bad("the URL names no host"))?.clone();
+        Ok(Origin { is_tls, authority })
+    }
+
+    /// The host without the brackets of an IPv6 address.
+    fn host(&self) -> &str {
+        self.authority.host().trim_matches(['[', ']'])
+    }
+
+    fn port(&self) -> u16 {
+        self.authority.port_u16().unwrap_or(if self.is_tls { 443 } else { 80 })
+    }
+}
+
+/// A connection, driven by the task of whoever uses it.
+struct Link {
+    sender: SendRequest<Full<Bytes>>,
+    connection: Connection<Io, Full<Bytes>>,
+    has_ended: bool,
+}
+
+/// One that nobody uses now.
+struct Kept {
+    origin: Origin,
+    link: Link,
+    /// Since when, monotonic nanoseconds.
+    since: u64,
+}
+
+impl Client {
+    /// One without connections.
+    pub fn new(options: Options) -> Client {
+        Client { options, idle: RefCell::default() }
+    }
+
+    /// Sends a request and reads its answer, of at most `most` bytes, all within `limit`. Dropping the future ends its
+    /// connection.
+    ///
+    /// # Errors
+    /// Why there is no answer. The server may have got the request all the same.
+    pub async fn send(
+        &self,
+        request: Request<Bytes>,
+        limit: Duration,
+        most: usize,
+    ) -> Result<Response<Bytes>, Failure> {
+        deadline(limit, self.send_for_any_time(request, most))
+            .await
+            .unwrap_or(Err(Failure::TimedOut))
+    }
+
+    async fn send_for_any_time(
+        &self,
+        request: Request<Bytes>,
+        most: usize,
+    ) -> Result<Response<Bytes>, Failure> {
+        let origin = Origin::of(request.uri())?;
+        let request = in_origin_form(request, &origin)?;
+        let mut link = match self.kept(&origin).await {
+            Some(link) => link,
+            None => self.connect(&origin).await?,
+        };
+        let answer = link.exchange(request, most).await?;
+        self.keep(origin, link);
+        Ok(answer)
+    }
+
+    /// The connection to `origin` that was used last, if its server has not closed it.
+    async fn kept(&self, origin: &Origin) -> Option<Link> {
+        loop {
+            let mut link = {
+                let mut idle = self.idle.borrow_mut();
+                let oldest = mono_nanos().saturating_sub(self.options.idle.as_nanos() as u64);
+                idle.retain(|kept| kept.since >= oldest);
+                let at = idle.iter().rposition(|kept| kept.origin == *origin)?;
+                idle.remove(at).link
+            };
+            if link.is_usable().await {
+                return Some(link);
+            }
+        }
+    }
+
+    fn keep(&self, origin: Origin, link: Link) {
+        let mut idle = self.idle.borrow_mut();
+        if link.has_ended || self.options.most_idle == 0 {
+            return;
+        }
+        if idle.len() >= self.options.most_idle {
+            idle.remove(0);
+        }
+        idle.push(Kept { origin, link, since: mono_nanos() });
+    }
+
+    async fn connect(&self, origin: &Origin) -> Result<Link, Failure> {
+        let stream = connect_to_any(&addresses(origin).await?).await?;
+        let conn = match origin.is_tls {
+            true => {
+                let config = self.options.tls.clone();
+                tls::connect(stream, origin.host(), config, connect_limit()).await?
+            }
+            false => Conn::Plain(stream),
+        };
+        let mut http = http1::Builder::new();
+        http.max_buf_size(HTTP_HEAD_BYTES);
+        let (sender, connection) = http.handshake(Io::of_client(conn)).await?;
+        Ok(Link { sender, connection, has_ended: false })
+    }
+}
+
+/// What a server is sent: the path alone, and the host in a field (RFC 9112, 3.2.1).
+fn in_origin_form(
+    mut request: Request<Bytes>,
+    origin: &Origin,
+) -> Result<Request<Full<Bytes>>, Failure> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = if path.starts_with('/') { path.to_string() } else { format!("/{path}") };
+    let path =
+        path.parse().map_err(|_| Failure::Bad("the URL has no path that can be asked for"))?;
+    *request.uri_mut() = path;
+    if !request.headers().contains_key(HOST) {
+        let host = HeaderValue::from_str(origin.authority.as_str());
+        let host = host.map_err(|_| Failure::Bad("the URL names no host"))?;
+        request.headers_mut().insert(HOST, host);
+    }
+    Ok(request.map(Full::new))
+}
+
+/// As the system resolves names: its files, and its name servers.
+async fn addresses(origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
+    let (host, port) = (origin.host().to_string(), origin.port());
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    let found =
+        io::blocking(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    Ok(found.await?)
+}
+
+/// A connection to the first address that takes one.
+async fn connect_to_any(addresses: &[SocketAddr]) -> Result<Stream, Failure> {
+    let mut why = Failure::Bad("the host has no address");
+    for address in addresses {
+        match deadline(connect_limit(), Stream::connect(*address, None)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => why = error.into(),
+            Err(_) => why = Failure::TimedOut,
+        }
+    }
+    Err(why)
+}
+
+fn connect_limit() -> Duration {
+    Duration::from_secs(HTTP_CONNECT_SECS)
+}
+
+impl Link {
+    /// Lets the connection do what it can. Whoever waits for it learns of its end.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        if !self.has_ended {
+            self.has_ended = Pin::new(&mut self.connection).poll(cx).is_ready();
+        }
+    }
+
+    /// Whether another request may be sent.
+    async fn is_usable(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.drive(cx);
+            match self.sender.poll_ready(cx) {
+                Poll::Ready(ready) => Poll::Ready(ready.is_ok() && !self.has_ended),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<Response<Bytes>, Failure> {
+        let sent = self.sender.send_request(request);
+        let mut answer = pin!(async { whole(sent.await?, most).await });
+        let Link { connection, has_ended, .. } = self;
+        poll_fn(|cx| {
+            if !*has_ended {
+                *has_ended = Pin::new(&mut *connection).poll(cx).is_ready();
+            }
+            answer.as_mut().poll(cx)
+        })
+        .await
+    }
+}
+
+/// An answer with its whole body.
+async fn whole(answer: Response<Incoming>, most: usize) -> Result<Response<Bytes>, Failure> {
+    let (head, mut body) = answer.into_parts();
+    let mut content = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if content.len() + data.len() > most {
+            return Err(Failure::TooLong(most));
+        }
+        content.extend_from_slice(&data);
+    }
+    Ok(Response::from_parts(head, content.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A server that gives each connection the answers of its turn, then closes it. What it was asked, with the number of
+    /// the connection, and where it listens.
+    fn server(turns: Vec<Vec<&'static str>>) -> (mpsc::Receiver<(usize, String)>, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (asked, questions) = mpsc::channel();
+        std::thread::spawn(move || {
+            for (number, answers) in turns.into_iter().enumerate() {
+                let (mut socket, _) = listener.accept().unwrap();
+                for answer in answers {
+                    asked.send((number, read_request(&mut socket))).unwrap();
+                    socket.write_all(answer.as_bytes()).unwrap();
+                }
+            }
+        });
+        (questions, addr)
+    }
+
+    /// Head and body, as far as they come.
+    fn read_request(socket: &mut std::net::TcpStream) -> String {
+        let (mut text, mut byte) = (String::new(), [0]);
+        while !text.ends_with("\r\n\r\n") && socket.read(&mut byte).unwrap() > 0 {
+            text.push(char::from(byte[0]));
+        }
+        let length = text.split("content-length: ").nth(1).and_then(|l| l.split('\r').next());
+        for _ in 0..length.map_or(0, |length| length.parse().unwrap()) {
+            socket.read_exact(&mut byte).unwrap();
+            text.push(char::from(byte[0]));
+        }
+        text
+    }
+
+    fn client() -> Client {
+        let tls = tls::client_config(None).unwrap();
+        Client::new(Options { tls, idle: LONG, most_idle: 2 })
+    }
+
+    fn post(addr: SocketAddr, body: &'static str) -> Request<Bytes> {
+        let uri = format!("http://{addr}/a?b=c");
+        Request::post(uri).header("x-one", "1").body(Bytes::from(body)).unwrap()
+    }
+
+    fn on_a_shard<F: Future<Output = ()> + 'static>(work: impl FnOnce() -> F + Send + 'static) {
+        io::ring::run_shard("test", None, work).unwrap().join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_connection_is_kept_and_its_end_is_seen_before_it_is_used_again() {
+        let (questions, addr) = server(vec![vec![OK, OK], vec![OK]]);
+        on_a_shard(move || async move {
+            let client = client();
+            for body in ["first", "", "third"] {
+                let answer = client.send(post(addr, body), LONG, 100).await.unwrap();
+                assert_eq!((answer.status().as_u16(), &answer.body()[..]), (200, &b"ok"[..]));
+                // The server closes after the second; whether that is seen at once is up to the network.
+                while body.is_empty()
+                    && client.kept(&Origin::of(&uri(addr)).unwrap()).await.is_some()
+                {
+                }
+            }
+        });
+        let asked: Vec<(usize, String)> = questions.iter().collect();
+        assert_eq!(asked.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 0, 1]);
+        let head = format!(
+            "POST /a?b=c HTTP/1.1\r\nx-one: 1\r\nhost: {addr}\r\ncontent-length: 5\r\n\r\nfirst"
+        );
+        assert_eq!(asked[0].1, head);
+    }
+
+    fn uri(addr: SocketAddr) -> Uri {
+        format!("http://{addr}/").parse().unwrap()
+    }
+
+    #[test]
+    fn an_answer_has_an_end_in_time_and_in_length() {
+        let chunked =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let cut = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+        let until_close = "HTTP/1.1 200 OK\r\n\r\nall of it";
+        let (_questions, addr) = server(vec![
+            vec![chunked, chunked],
+            vec![cut],
+            vec![until_close],
+            vec!["SSH-2.0-x\r\n\r\n"],
+        ]);
+        on_a_shard(move || async move {
+            let client = client();
+            let ask = |most| client.send(post(addr, "x"), LONG, most);
+            assert_eq!(&ask(5).await.unwrap().body()[..], b"abcde");
+            let why = ask(4).await.unwrap_err();
+            assert!(matches!(why, Failure::TooLong(4)), "{why}");
+            assert!(client.idle.borrow().is_empty(), "its rest would be taken for the next answer");
+            assert!(matches!(ask(100).await.unwrap_err(), Failure::Http(_)), "it is cut");
+            assert_eq!(&ask(100).await.unwrap().body()[..], b"all of it");
+            assert!(client.idle.borrow().is_empty());
+            assert!(matches!(ask(100).await.unwrap_err(), Failure::Http(_)), "not HTTP");
+        });
+    }
+
+    #[test]
+    fn who_does_not_answer_is_not_waited_for() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = silent.local_addr().unwrap();
+        let free = {
+            let bound = TcpListener::bind("127.0.0.1:0").unwrap();
+            bound.local_addr().unwrap()
+        };
+        on_a_shard(move || async move {
+            let client = client();
+            let why = client.send(post(addr, "x"), Duration::from_millis(20), 9).await.unwrap_err();
+            assert_eq!(why.to_string(), "timed out");
+            let why = client.send(post(free, "x"), LONG, 9).await.unwrap_err();
+            assert!(why.to_string().contains("refused"), "{why}");
+            let ftp = Request::get("ftp://h/").body(Bytes::new()).unwrap();
+            let why = client.send(ftp, LONG, 9).await.unwrap_err();
+            assert_eq!(why.to_string(), "the URL is neither http: nor https:");
+        });
+    }
+
+    #[test]
+    fn few_connections_are_kept_and_not_for_long() {
+        let (_questions, addr) = server((0..4).map(|_| vec![OK]).collect());
+        on_a_shard(move || async move {
+            let tls = tls::client_config(None).unwrap();
+            let client = Client::new(Options { tls, idle: Duration::ZERO, most_idle: 1 });
+            for _ in 0..2 {
+                client.send(post(addr, "x"), LONG, 9).await.unwrap();
+                assert!(client.idle.borrow().len() <= 1);
+            }
+            let origin = Origin::of(&uri(addr)).unwrap();
+            assert!(client.kept(&origin).await.is_none(), "it is too old");
+        });
+    }
+}

@@ -1,0 +1,49 @@
+//! The HTTP client of a shard's policy.
+
+use futures::future::LocalBoxFuture;
+use ringmta_http::client::{Client, Failure, Options};
+use ringmta_http::http::{Request, Response};
+use ringmta_http::Bytes;
+use ringmta_policy::{HttpClient, HttpOptions};
+use ringmta_shard::process::Process;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A client on the shard's own sockets.
+pub(super) struct PolicyHttp(Rc<Client>);
+
+impl PolicyHttp {
+    pub fn new(process: &Process, options: HttpOptions) -> PolicyHttp {
+        let HttpOptions { any_certificate, idle, most_idle } = options;
+        let tls = if any_certificate { &process.tls_any } else { &process.tls_verify };
+        PolicyHttp(Rc::new(Client::new(Options { tls: tls.clone(), idle, most_idle })))
+    }
+}
+
+impl HttpClient for PolicyHttp {
+    fn send(
+        &self,
+        request: &Request<Vec<u8>>,
+        limit: Duration,
+        most: usize,
+    ) -> LocalBoxFuture<'static, Result<Response<Vec<u8>>, String>> {
+        let mut sent = Request::new(Bytes::copy_from_slice(request.body()));
+        *sent.method_mut() = request.method().clone();
+        *sent.uri_mut() = request.uri().clone();
+        *sent.headers_mut() = request.headers().clone();
+        let client = self.0.clone();
+        Box::pin(async move {
+            let answer = client.send(sent, limit, most).await.map_err(told)?;
+            Ok(answer.map(Vec::from))
+        })
+    }
+}
+
+/// In the words that requests of helper threads have.
+fn told(failure: Failure) -> String {
+    match failure {
+        Failure::TimedOut => "timeout: global".into(),
+        Failure::Io(error) => format!("io: {error}"),
+        other => other.to_string(),
+    }
+}

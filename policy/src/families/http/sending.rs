@@ -1,0 +1,162 @@
+//! How a request is sent: on the shard's own sockets, which costs no thread and its memory; on a helper thread while the
+//! policy is being loaded, for a proxy that the environment names, for credentials in the URL, and to follow a redirect.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringmta_mail::redact;
+use ringmta_options::SecretText;
+use ureq::http::{self, header, HeaderValue};
+
+use super::lua::ClientParams;
+use super::response::Response;
+use crate::host::{HttpClient, HttpOptions};
+use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
+use crate::vm::context::Phase;
+use crate::vm::Ctx;
+
+/// A client of the policy, with its connections.
+pub(super) struct Client {
+    params: ClientParams,
+    /// On the shard, once it was needed; `None` where there is no such thing.
+    on_shard: OnceCell<Option<Rc<dyn HttpClient>>>,
+    /// On helper threads, once it was needed.
+    agent: OnceCell<ureq::Agent>,
+}
+
+impl Client {
+    pub fn new(params: ClientParams) -> Client {
+        Client { params, on_shard: OnceCell::new(), agent: OnceCell::new() }
+    }
+
+    /// Headers of every request.
+    pub fn headers(&self) -> &BTreeMap<String, SecretText> {
+        &self.params.headers
+    }
+
+    fn takes_any_certificate(&self) -> bool {
+        self.params.accept_invalid_certs || self.params.danger_accept_invalid_certs
+    }
+
+    fn user_agent(&self) -> &str {
+        let ours = concat!("ringmta/", env!("CARGO_PKG_VERSION"));
+        self.params.user_agent.as_deref().unwrap_or(ours)
+    }
+
+    /// Sends a request, within `timeout` or the client's own.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn send(
+        &self,
+        ctx: &Ctx,
+        request: http::Request<Vec<u8>>,
+        timeout: Option<Duration>,
+    ) -> Result<Response, String> {
+        let timeout = timeout.unwrap_or(self.params.timeout);
+        let Some(client) = self.on_shard(ctx).filter(|_| is_plain(request.uri())) else {
+            return self.send_by_helper(ctx, request, timeout).await;
+        };
+        let request = self.with_own_headers(request);
+        let most = usize::try_from(MAX_HTTP_RESPONSE_BYTES).unwrap_or(usize::MAX);
+        let answer = client.send(&request, timeout, most).await;
+        let answer =
+            answer.map_err(|why| format!("{}: {}", shown(&request), redact::urls(&why)))?;
+        if answer.status().is_redirection() && answer.headers().contains_key(header::LOCATION) {
+            return self.send_by_helper(ctx, request, timeout).await;
+        }
+        let (head, body) = answer.into_parts();
+        Ok(Response::new(head.status, &head.headers, body))
+    }
+
+    fn on_shard(&self, ctx: &Ctx) -> Option<&Rc<dyn HttpClient>> {
+        // Before that nothing drives the shard's sockets.
+        if ctx.phase.get() != Phase::Running {
+            return None;
+        }
+        let make = || {
+            let options = HttpOptions {
+                any_certificate: self.takes_any_certificate(),
+                idle: self.params.pool_idle_timeout,
+                most_idle: HTTP_POOL_CONNECTIONS,
+            };
+            let has_proxy = ureq::Proxy::try_from_env().is_some();
+            ctx.host.http_client(options).filter(|_| !has_proxy)
+        };
+        self.on_shard.get_or_init(make).as_ref()
+    }
+
+    /// What requests have unless the policy says otherwise; the same as those of a helper thread.
+    fn with_own_headers(&self, mut request: http::Request<Vec<u8>>) -> http::Request<Vec<u8>> {
+        let headers = request.headers_mut();
+        headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        if let Ok(agent) = HeaderValue::from_str(self.user_agent()) {
+            headers.entry(header::USER_AGENT).or_insert(agent);
+        }
+        request
+    }
+
+    async fn send_by_helper(
+        &self,
+        ctx: &Ctx,
+        request: http::Request<Vec<u8>>,
+        timeout: Duration,
+    ) -> Result<Response, String> {
+        let agent = self.agent.get_or_init(|| self.make_agent()).clone();
+        let target = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let shared = ctx.shared.clone();
+        shared.helpers().run_for(&target, move || perform(&agent, request, timeout)).await
+    }
+
+    fn make_agent(&self) -> ureq::Agent {
+        ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(HTTP_TIMEOUT))
+            .max_idle_age(self.params.pool_idle_timeout)
+            .max_idle_connections(HTTP_POOL_CONNECTIONS)
+            .max_idle_connections_per_host(HTTP_POOL_CONNECTIONS)
+            .tls_config(crate::net::trust::http_tls_with(self.takes_any_certificate()))
+            .user_agent(self.user_agent())
+            .build()
+            .new_agent()
+    }
+}
+
+/// Whether a URL is one of a web server without credentials of its own.
+fn is_plain(uri: &http::Uri) -> bool {
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+}
+
+/// Runs on a helper thread.
+fn perform(
+    agent: &ureq::Agent,
+    request: http::Request<Vec<u8>>,
+    timeout: Duration,
+) -> Result<Response, String> {
+    let target = shown(&request);
+    let has_no_body = request.body().is_empty()
+        && matches!(*request.method(), http::Method::GET | http::Method::DELETE);
+    let fail = |e: ureq::Error| format!("{target}: {}", redact::urls(&e.to_string()));
+    let answer = if has_no_body {
+        let request = agent.configure_request(request.map(|_| ()));
+        agent.run(request.timeout_global(Some(timeout)).build())
+    } else {
+        let request = agent.configure_request(request).timeout_global(Some(timeout));
+        agent.run(request.allow_non_standard_methods(true).build())
+    };
+    let mut answer = answer.map_err(fail)?;
+    let body = answer.body_mut().with_config().limit(MAX_HTTP_RESPONSE_BYTES);
+    let body = body.read_to_vec().map_err(fail)?;
+    Ok(Response::new(answer.status(), answer.headers(), body))
+}
+
+/// A request for error messages: its URL without user, password and query.
+fn shown(request: &http::Request<Vec<u8>>) -> String {
+    let uri = request.uri();
+    let host = uri.authority().map(|a| a.as_str().rsplit('@').next().unwrap_or("")).unwrap_or("");
+    let scheme = uri.scheme_str().unwrap_or("http");
+    format!("{} {scheme}://{host}{}", request.method(), uri.path())
+}
