@@ -45,6 +45,9 @@ pub const HOOK_REQUESTS_MIN: usize = 8;
 /// The same for a slow receiver: one more for each millisecond it takes, up to this. So one that takes 200 ms is told
 /// of 1,000 a second, with one event each.
 pub const HOOK_REQUESTS_MAX: usize = 224;
+/// Connections of a policy's own to one receiver, over all shards, unless the policy sets another limit: one that takes
+/// 200 ms is told of 1,000 events a second, with some to spare.
+pub const HOOK_CONNECTIONS_MAX: usize = 320;
 /// Shortest time between two flushes of the event log that a hook asks for, milliseconds: what comes meanwhile goes
 /// with the next.
 pub const HOOK_FLUSH_GAP_MS: u64 = 5;

@@ -39,6 +39,7 @@ mod operators;
 mod peer_limits;
 mod peers;
 mod policy;
+mod policy_http;
 mod privileges;
 mod proxies;
 mod queues;

@@ -1,6 +1,6 @@
 //! What holds for the queues of hooks unless the policy says otherwise.
 
-use ringmta_events::limits::HOOK_REQUESTS_MAX;
+use ringmta_events::limits::HOOK_CONNECTIONS_MAX;
 use ringmta_policy::{EgressPath, Limit, LogHook, Protocol, QueueConfig, QueueName};
 use ringmta_shard::state::Shard;
 
@@ -33,5 +33,5 @@ fn protocol(hook: &LogHook, by_name: String) -> Protocol {
 /// The path of a receiver behind a policy's own connections, where the policy has no word on it: enough connections for
 /// one that takes its time.
 pub fn default_path() -> EgressPath {
-    EgressPath { connection_limit: Limit::new(HOOK_REQUESTS_MAX as u64), ..EgressPath::default() }
+    EgressPath { connection_limit: Limit::new(HOOK_CONNECTIONS_MAX as u64), ..EgressPath::default() }
 }
