@@ -4,6 +4,7 @@
 
 use crate::adaptor::Io;
 use crate::limits::{HTTP_CONNECT_SECS, HTTP_HEAD_BYTES};
+use futures::future::LocalBoxFuture;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, Connection, SendRequest};
@@ -12,16 +13,21 @@ use hyper::http::uri::{Authority, Scheme, Uri};
 use hyper::{Request, Response};
 use ringmta_io::stream::{Conn, Stream};
 use ringmta_io::tls::{self, ClientTls};
-use ringmta_io::{self as io, deadline, mono_nanos};
+use ringmta_io::{deadline, mono_nanos};
 use std::cell::RefCell;
 use std::future::{poll_fn, Future};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{pin, Pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+/// The addresses of a host, given with its port. It may take its time: nobody waits but who asked.
+pub type Resolve = dyn Fn(String, u16) -> LocalBoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
+
 /// How a client behaves.
 pub struct Options {
+    /// Where hosts are.
+    pub resolve: Box<Resolve>,
     /// Whose certificates servers must show.
     pub tls: ClientTls,
     /// A connection that was not used for so long is not used again.
@@ -186,8 +192,16 @@ impl Client {
         idle.push(Kept { origin, link, since: mono_nanos() });
     }
 
+    async fn addresses(&self, origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
+        let (host, port) = (origin.host(), origin.port());
+        match host.parse::<IpAddr>() {
+            Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
+            Err(_) => Ok((self.options.resolve)(host.to_string(), port).await?),
+        }
+    }
+
     async fn connect(&self, origin: &Origin) -> Result<Link, Failure> {
-        let stream = connect_to_any(&addresses(origin).await?).await?;
+        let stream = connect_to_any(&self.addresses(origin).await?).await?;
         let conn = match origin.is_tls {
             true => {
                 let config = self.options.tls.clone();
@@ -218,17 +232,6 @@ fn in_origin_form(
         request.headers_mut().insert(HOST, host);
     }
     Ok(request.map(Full::new))
-}
-
-/// As the system resolves names: its files, and its name servers.
-async fn addresses(origin: &Origin) -> Result<Vec<SocketAddr>, Failure> {
-    let (host, port) = (origin.host().to_string(), origin.port());
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    let found =
-        io::blocking(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect));
-    Ok(found.await?)
 }
 
 /// A connection to the first address that takes one.
@@ -343,8 +346,14 @@ mod tests {
     }
 
     fn client() -> Client {
+        client_with(LONG, 2)
+    }
+
+    fn client_with(idle: Duration, most_idle: usize) -> Client {
         let tls = tls::client_config(None).unwrap();
-        Client::new(Options { tls, idle: LONG, most_idle: 2 })
+        let nowhere = || std::io::Error::other("no such name");
+        let resolve = move |_, _| Box::pin(async move { Err(nowhere()) }) as LocalBoxFuture<_>;
+        Client::new(Options { resolve: Box::new(resolve), tls, idle, most_idle })
     }
 
     fn post(addr: SocketAddr, body: &'static str) -> Request<Bytes> {
@@ -353,7 +362,7 @@ mod tests {
     }
 
     fn on_a_shard<F: Future<Output = ()> + 'static>(work: impl FnOnce() -> F + Send + 'static) {
-        io::ring::run_shard("test", None, work).unwrap().join().unwrap().unwrap();
+        ringmta_io::ring::run_shard("test", None, work).unwrap().join().unwrap().unwrap();
     }
 
     #[test]
@@ -426,6 +435,9 @@ mod tests {
             let ftp = Request::get("ftp://h/").body(Bytes::new()).unwrap();
             let why = client.send(ftp, LONG, 9).await.unwrap_err();
             assert_eq!(why.to_string(), "the URL is neither http: nor https:");
+            let named = Request::get("http://a.test/").body(Bytes::new()).unwrap();
+            let why = client.send(named, LONG, 9).await.unwrap_err();
+            assert_eq!(why.to_string(), "no such name");
         });
     }
 
@@ -433,8 +445,7 @@ mod tests {
     fn few_connections_are_kept_and_not_for_long() {
         let (_questions, addr) = server((0..4).map(|_| vec![OK]).collect());
         on_a_shard(move || async move {
-            let tls = tls::client_config(None).unwrap();
-            let client = Client::new(Options { tls, idle: Duration::ZERO, most_idle: 1 });
+            let client = client_with(Duration::ZERO, 1);
             for _ in 0..2 {
                 client.send(post(addr, "x"), LONG, 9).await.unwrap();
                 assert!(client.idle.borrow().len() <= 1);

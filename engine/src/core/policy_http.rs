@@ -4,8 +4,9 @@ use futures::future::LocalBoxFuture;
 use ringmta_http::client::{Client, Failure, Options};
 use ringmta_http::http::{Request, Response};
 use ringmta_http::Bytes;
-use ringmta_policy::{HttpClient, HttpOptions};
+use ringmta_policy::{HttpClient, HttpOptions, Shared};
 use ringmta_shard::process::Process;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,9 +16,24 @@ pub(super) struct PolicyHttp(Rc<Client>);
 impl PolicyHttp {
     pub fn new(process: &Process, options: HttpOptions) -> PolicyHttp {
         let HttpOptions { any_certificate, idle, most_idle } = options;
-        let tls = if any_certificate { &process.tls_any } else { &process.tls_verify };
-        PolicyHttp(Rc::new(Client::new(Options { tls: tls.clone(), idle, most_idle })))
+        let tls = if any_certificate { &process.tls_any } else { &process.tls_verify }.clone();
+        let shared = process.policy_shared.clone();
+        let resolve = move |host: String, port| as_the_system_does(&shared, host, port);
+        let options = Options { resolve: Box::new(resolve), tls, idle, most_idle };
+        PolicyHttp(Rc::new(Client::new(options)))
     }
+}
+
+/// By the system's files and its name servers, on a helper thread: a name that nobody answers for holds up only those who
+/// ask for it.
+fn as_the_system_does(
+    shared: &Shared,
+    host: String,
+    port: u16,
+) -> LocalBoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+    let target = format!("name {host}");
+    let look_up = move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+    Box::pin(shared.helpers().run_for(&target, look_up))
 }
 
 impl HttpClient for PolicyHttp {

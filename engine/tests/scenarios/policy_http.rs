@@ -53,7 +53,10 @@ fn a_connection_is_kept_and_redirects_are_followed() {
     }
     assert_eq!(receiver.connections(), 1);
     let hits = receiver.hits();
-    assert_eq!((hits[0].start.as_str(), hits[0].body.as_slice()), ("POST /a?b=c HTTP/1.1", &b"text"[..]));
+    assert_eq!(
+        (hits[0].start.as_str(), hits[0].body.as_slice()),
+        ("POST /a?b=c HTTP/1.1", &b"text"[..])
+    );
     let of = |name: &str| hits[0].header(name).map(str::to_string);
     assert_eq!((of("x-one"), of("accept")), (Some("1".into()), Some("*/*".into())));
     assert_eq!(of("host"), Some(receiver.addr.to_string()));
