@@ -282,4 +282,33 @@ mod tests {
             assert_eq!(look(&dir, 10, u64::MAX).unwrap().count, 0);
         });
     }
+
+    /// The letters in a file after one whose first write met this fault, and whether it was told.
+    fn after_a_fault(set: impl Fn(&mut io::sim::disk::Faults, u64) + 'static) -> (bool, Vec<String>) {
+        let world = io::sim::World::new(1, false);
+        let _entered = world.enter();
+        let result = std::rc::Rc::new(RefCell::new(None));
+        let (slot, disk) = (result.clone(), world.clone());
+        io::spawn(async move {
+            let letters = DeadLetters::new("/hooks/dead-letters/0.jsonl".into());
+            letters.add(&[("{\"a\":1}", "422")]).await.unwrap();
+            set(&mut disk.disk.faults.borrow_mut(), io::sim::rng::MILLION);
+            let is_told = letters.add(&[("{\"b\":2}", "422")]).await.is_err();
+            set(&mut disk.disk.faults.borrow_mut(), 0);
+            letters.add(&[("{\"b\":2}", "422")]).await.unwrap();
+            let (lines, _) = lines_from(letters.path(), 0).unwrap().unwrap();
+            let events = lines.iter().map(|line| event_of(line).unwrap_or(line).to_string());
+            *slot.borrow_mut() = Some((is_told, events.collect()));
+        });
+        while result.borrow().is_none() && world.step() {}
+        result.take().expect("it ends")
+    }
+
+    #[test]
+    fn what_the_disk_did_not_take_is_not_there_twice() {
+        let whole = || vec!["{\"a\":1}".to_string(), "{\"b\":2}".to_string()];
+        assert_eq!(after_a_fault(|faults, often| faults.sync_error = often), (true, whole()));
+        assert_eq!(after_a_fault(|faults, often| faults.write_error = often), (true, whole()));
+        assert_eq!(after_a_fault(|faults, often| faults.write_short = often).1, whole());
+    }
 }
