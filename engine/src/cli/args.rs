@@ -318,6 +318,9 @@ pub struct HooksArgs {
     /// Folder of the spool named `data`, which says whether an engine runs.
     #[arg(long, value_name = "DIR", requires = "meta")]
     pub data: Option<PathBuf>,
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
     /// What to do.
     #[command(subcommand)]
     pub what: HooksWhat,
