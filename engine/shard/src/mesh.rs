@@ -108,6 +108,8 @@ pub struct Acted {
     pub in_work: u64,
     /// Messages that could not be looked at in time.
     pub unseen: u64,
+    /// Messages that an order holds, and so were let be.
+    pub held: u64,
 }
 
 /// What can be asked of a shard.
@@ -154,6 +156,8 @@ pub enum WhyAbout {
     Site,
     /// A source.
     Source,
+    /// A pool of sources.
+    Pool,
     /// Names of all there is.
     Names,
 }
