@@ -10,7 +10,8 @@
 //! - `driver` one connection from first byte to close; `adaptor` our socket as hyper sees it; `link` what a connection's
 //!   parts tell each other
 //! - [`page`] a page of ours, with its policy
-//! - [`types`] request and response; `body` a request's body; [`browser`] requests of other sites' pages
+//! - [`types`] request and response; `body` a request's body, `json_field` which field of it is wrong; [`browser`] requests of
+//!   other sites' pages
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -20,6 +21,7 @@ mod body;
 pub mod browser;
 mod driver;
 pub mod gate;
+mod json_field;
 pub mod limits;
 mod link;
 pub mod options;
