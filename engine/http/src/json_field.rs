@@ -23,7 +23,8 @@ pub fn at(text: &[u8], line: usize, column: usize) -> String {
             (b'"', top) => {
                 let from = at;
                 at = string_end(text, at);
-                if let Some(Open::Object { key, reads_key: true }) = top {
+                if let (Some(Open::Object { key, reads_key: true }), true) = (top, at < text.len())
+                {
                     *key = String::from_utf8_lossy(&text[from..at]).into_owned();
                 }
                 at += 1;

@@ -117,8 +117,8 @@ pub struct Acted {
 pub enum Inspect {
     /// Orders in force.
     Orders,
-    /// One scheduled queue: name, most messages, whether with their text.
-    Scheduled(String, usize, bool),
+    /// One scheduled queue: name, messages to skip, most messages, whether with their text.
+    Scheduled(String, usize, usize, bool),
     /// One ready queue, with the scheduled queues that feed it or without.
     Ready(String, bool),
     /// States of the ready queues named, or of all.

@@ -2,6 +2,7 @@
 
 use crate::support::{message, wait, wait_some, Engine, Site};
 use serde_json::{json, Value};
+use std::collections::BTreeSet;
 use std::process::Command;
 
 /// Exit code, standard output, standard error.
@@ -236,4 +237,33 @@ fn every_verb_says_it_in_words_and_as_json() {
             "{args:?}: {text}{said}"
         );
     }
+}
+
+#[test]
+fn a_queue_is_read_page_by_page() {
+    let engine = Site::to("127.0.0.1:1".parse().unwrap()).start(2);
+    let all: BTreeSet<String> = (0..11)
+        .map(|_| engine.accept("a@src.test", &["u@dst.test"], &message("waits")).remove(0))
+        .collect();
+    // What is being tried is on no page: each is held where it waits.
+    let hold = ["hold", "dst.test", "--reason", "a look"];
+    assert_eq!(ctl(&engine, &hold).0, 0);
+    wait("all of them to wait", || {
+        let (_, text, _) = ctl(&engine, &["queue", "dst.test", "--limit", "100", "--json"]);
+        let queue: Value = serde_json::from_str(&text).unwrap();
+        queue["num_scheduled"] == all.len()
+    });
+    let mut seen = BTreeSet::new();
+    for skip in [0, 4, 8] {
+        let args = ["queue", "dst.test", "--limit", "4", "--skip", &skip.to_string()];
+        let (_, text, _) = ctl(&engine, &args);
+        let ids = text.lines().filter_map(|line| line.split_whitespace().next());
+        let before = seen.len();
+        seen.extend(ids.filter(|id| id.len() == 32).map(String::from));
+        assert_eq!(seen.len() - before, if skip < 8 { 4 } else { 3 }, "{text}");
+        let note = format!("{} to {} of 11 messages", skip + 1, seen.len());
+        assert!(text.contains(&note), "{text}");
+        assert_eq!(text.contains(&format!("--skip {}", seen.len())), skip < 8, "{text}");
+    }
+    assert_eq!(seen, all);
 }

@@ -98,9 +98,7 @@ impl Api {
         &self,
         result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<String, String> {
-        let mut response = result.map_err(|error| {
-            format!("{}: {error}; is the engine running, and is this its HTTP listener?", self.base)
-        })?;
+        let mut response = result.map_err(|error| unreachable(&self.base, &error.to_string()))?;
         let status = response.status();
         let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
         match status.is_success() {
@@ -118,6 +116,15 @@ impl Api {
             _ => format!("{status}: {}", text.trim_end()),
         }
     }
+}
+
+/// What to say where nobody answers at an address, or somebody who is not believed.
+pub fn unreachable(address: &str, error: &str) -> String {
+    let hint = match error.contains("certificate") {
+        true => "the authorities of this host are believed, or those of SSL_CERT_FILE",
+        false => "is the engine running, and is this its HTTP listener?",
+    };
+    format!("{address}: {error}; {hint}")
 }
 
 /// Who asks: a token, or a name and its password.

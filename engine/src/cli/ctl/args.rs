@@ -138,6 +138,9 @@ pub enum Ctl {
         /// Most messages to list.
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,
+        /// Messages to leave out: those of the pages before.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        skip: usize,
     },
     /// One ready queue: its hosts, connections, limits.
     Ready {

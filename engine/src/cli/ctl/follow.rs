@@ -1,6 +1,6 @@
 //! What happens in the engine as it happens, over a websocket: sessions and records.
 
-use super::api::{Api, Place};
+use super::api::{unreachable, Api, Place};
 use ringmta_io::tls::client_config;
 use ringmta_policy::trust;
 use rustls::pki_types::ServerName;
@@ -52,9 +52,7 @@ impl<T: Read + Write> Bytes for T {}
 /// Opens the websocket. A certificate is believed as by all other requests.
 fn open(api: &Api, place: &Place, path: &str) -> Result<WebSocket<Box<dyn Bytes>>, String> {
     let Place { host, address, prefix, secure } = place;
-    let unreachable = |error| {
-        format!("{address}: {error}; is the engine running, and is this its HTTP listener?")
-    };
+    let unreachable = |error: std::io::Error| unreachable(address, &error.to_string());
     let stream = TcpStream::connect(address).map_err(unreachable)?;
     let stream: Box<dyn Bytes> = match secure {
         false => Box::new(stream),

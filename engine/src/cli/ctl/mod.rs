@@ -105,13 +105,11 @@ fn question(api: &Api, what: &Ctl, as_json: bool) -> Option<Result<String, Strin
         Ctl::ReadyStates { queues } => {
             let query: Vec<_> = queues.iter().map(|queue| ("queues[]", queue.as_str())).collect();
             // One that there is not has no states either: that is told by the question about it.
-            let known = queues
-                .iter()
-                .map(|queue| api.get("/api/admin/inspect-ready-q/v1", &[("queue_name", queue)]));
-            known
-                .map(|answer| answer.map(drop))
-                .collect::<Result<(), String>>()
-                .and_then(|()| api.get("/api/admin/ready-q-states/v1", &query))
+            let mut each = queues.iter();
+            let known = each.try_for_each(|queue| {
+                api.get("/api/admin/inspect-ready-q/v1", &[("queue_name", queue)]).map(drop)
+            });
+            known.and_then(|()| api.get("/api/admin/ready-q-states/v1", &query))
         }
         Ctl::Path { domain, source } => {
             let query = [("domain", domain.as_str()), ("source", source.as_str())];
@@ -121,9 +119,10 @@ fn question(api: &Api, what: &Ctl, as_json: bool) -> Option<Result<String, Strin
         Ctl::Memory => api.get("/api/admin/memory/stats", &[]),
         Ctl::Tasks => api.get("/api/admin/task-dump", &[]),
         Ctl::Settings => api.get("/api/admin/settings/v1", &[]),
-        Ctl::Queue { name, limit } => {
-            let limit = limit.to_string();
-            api.get("/api/admin/inspect-sched-q/v1", &[("queue_name", name), ("limit", &limit)])
+        Ctl::Queue { name, limit, skip } => {
+            let (limit, skip) = (limit.to_string(), skip.to_string());
+            let query = [("queue_name", name.as_str()), ("limit", &limit), ("skip", &skip)];
+            api.get("/api/admin/inspect-sched-q/v1", &query)
         }
         Ctl::Ready { name } => api.get("/api/admin/inspect-ready-q/v1", &[("queue_name", name)]),
         Ctl::Message { id, body } => {

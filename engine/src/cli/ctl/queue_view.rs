@@ -5,8 +5,8 @@ use super::sort::Sort;
 use super::words::{facts, many, moment, octets, pairs, plain, text, texts};
 use serde_json::Value;
 
-/// A queue: what holds it, its configuration, and some of its messages.
-pub fn queue(answer: &Value, sort: &Sort, paint: Paint) -> String {
+/// A queue: what holds it, its configuration, and some of its messages, `skip` of which are on pages before.
+pub fn queue(answer: &Value, skip: usize, sort: &Sort, paint: Paint) -> String {
     let count = answer["count"].as_u64().unwrap_or(0);
     let waiting = answer["num_scheduled"].as_u64().unwrap_or(0);
     let ahead = count.saturating_sub(waiting);
@@ -39,11 +39,15 @@ pub fn queue(answer: &Value, sort: &Sort, paint: Paint) -> String {
         return head;
     }
     let rows: Vec<Vec<String>> = each.iter().map(row).collect();
-    let shown = rows.len() as u64;
+    let (first, last) = (skip as u64 + 1, (skip + rows.len()) as u64);
     let mut page = format!("{head}\n\n{}", sort.table(&HEADINGS, rows, usize::MAX));
-    if shown < waiting {
-        let note =
-            format!("{shown} of {} that wait here: --limit shows more", many(waiting, "message"));
+    if first > 1 || last < waiting {
+        let next = match last < waiting {
+            true => format!(": --skip {last} shows those behind them"),
+            false => String::new(),
+        };
+        let all = many(waiting, "message");
+        let note = format!("{first} to {last} of {all} that wait here{next}");
         page += &format!("\n{}", paint.dim(&note));
     }
     page
@@ -126,10 +130,12 @@ mod tests {
                       id  from        to                   attempts  due                  bytes\n \
                       1  a@src.test  u@d.test and 1 more         2  2026-01-02 04:04:05    735\n \
                       2              it cannot be read           0  now                     12\n\
-                      2 of 3 messages that wait here: --limit shows more";
-        assert_eq!(queue(&answer, &Sort::default(), Paint::none()), wanted);
+                      1 to 2 of 3 messages that wait here: --skip 2 shows those behind them";
+        assert_eq!(queue(&answer, 0, &Sort::default(), Paint::none()), wanted);
+        let last = queue(&answer, 1, &Sort::default(), Paint::none());
+        assert!(last.ends_with("\n2 to 3 of 3 messages that wait here"), "{last}");
         let answer = json!({"queue_name": "d.test", "count": 0, "num_scheduled": 0, "messages": [], "suspended_until": "2026-01-02T03:04:05Z"});
-        let text = queue(&answer, &Sort::default(), Paint::none());
+        let text = queue(&answer, 0, &Sort::default(), Paint::none());
         assert_eq!(text, "queue d.test\n  messages   0\n  suspended  until 2026-01-02 03:04:05");
     }
 

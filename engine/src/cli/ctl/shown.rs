@@ -15,7 +15,7 @@ pub fn shown(what: &Ctl, answer: &str, sort: &Sort, paint: Paint) -> Result<Stri
     Ok(match what {
         Ctl::Queues => views::queues(&parsed(answer)?, sort),
         Ctl::Orders => views::orders(&parsed(answer)?, sort),
-        Ctl::Queue { .. } => queue_view::queue(&parsed(answer)?, sort, paint),
+        Ctl::Queue { skip, .. } => queue_view::queue(&parsed(answer)?, *skip, sort, paint),
         Ctl::Message { .. } => queue_view::message(&parsed(answer)?, paint),
         Ctl::Ready { .. } => ready_view::ready(&parsed(answer)?, sort, paint),
         Ctl::ReadyStates { .. } => ready_view::states(&parsed(answer)?, sort),
