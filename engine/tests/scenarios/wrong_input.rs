@@ -43,6 +43,13 @@ const WRONG: &[Case] = &[
     (
         "POST",
         "/api/inject/v1",
+        "{\"envelope_sender\":\"\",\"recipients\":[],\"content\":{\"from\":5}}",
+        422,
+        "content.from: invalid type: integer `5`, expected an object with `email` and perhaps `name`",
+    ),
+    (
+        "POST",
+        "/api/inject/v1",
         "{\"envelope_sender\":\"\",\"recipients\":[],\"content\":5}",
         422,
         "content: invalid type: integer `5`, expected the whole message as a string, or an object of its parts",

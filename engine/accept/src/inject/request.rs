@@ -45,7 +45,7 @@ fn yes() -> bool {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `email`")]
 pub(super) struct Recipient {
     pub(super) email: String,
     #[serde(default)]
@@ -110,7 +110,7 @@ pub(super) struct Parts {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `email` and perhaps `name`")]
 pub(super) struct Mailbox {
     pub(super) email: String,
     #[serde(default)]
@@ -118,7 +118,7 @@ pub(super) struct Mailbox {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `data` and `content_type`")]
 pub(super) struct Attachment {
     pub(super) data: String,
     pub(super) content_type: String,
