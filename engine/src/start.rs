@@ -20,6 +20,7 @@ use ringmta_io::privileges::Binder;
 use ringmta_io::sockets;
 use ringmta_io::sockets::Sockets;
 use ringmta_io::{memory, ring, system, tls, ReservedPort};
+use ringmta_policy::validate::{unusable_keys, Finding};
 use ringmta_policy::{
     DnsQuestion, DnsResult, Host, InitConfig, Message, MessageId, Mode, Policy, Shared,
 };
@@ -120,6 +121,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     let policy = load_policy(options.policy.as_deref(), &shared)?;
     let mut init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
     set_filter(init.diagnostic_log_filter.as_deref())?;
+    tell_unusable_keys(options.policy.as_deref());
     let ports = sockets::resolve_ports(listens_mut(&mut init)?.into_iter())?;
     let spool = spool_paths(&init, options.relaxed)?;
     version::refuse_newer(&spool)?;
@@ -216,6 +218,14 @@ fn load_policy(file: Option<&Path>, shared: &Arc<Shared>) -> Result<Policy, Stri
             Policy::load(file, shared.clone(), host, Mode::Run).map_err(|error| error.to_string())
         }
         None => Ok(Policy::empty(shared.clone(), host)),
+    }
+}
+
+/// Tells which key files the policy names that this user cannot read, or that hold no key: the first message that is to be
+/// signed would tell it too late.
+fn tell_unusable_keys(file: Option<&Path>) {
+    for Finding { file, line, text, .. } in file.map(unusable_keys).unwrap_or_default() {
+        tracing::warn!("{file}:{line}: key file {text}");
     }
 }
 

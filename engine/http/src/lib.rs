@@ -11,7 +11,8 @@
 //!   parts tell each other
 //! - [`client`] requests of ours to other servers
 //! - [`page`] a page of ours, with its policy
-//! - [`types`] request and response; `body` a request's body; [`browser`] requests of other sites' pages
+//! - [`types`] request and response; `body` a request's body, `json_field` which field of it is wrong; [`browser`] requests of
+//!   other sites' pages
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -22,6 +23,7 @@ pub mod browser;
 pub mod client;
 mod driver;
 pub mod gate;
+mod json_field;
 pub mod limits;
 mod link;
 pub mod options;

@@ -1,5 +1,6 @@
 //! What a handler is given and what it gives back.
 
+use crate::json_field;
 use futures::future::LocalBoxFuture;
 use futures::stream::LocalBoxStream;
 use hyper::body::Bytes;
@@ -119,14 +120,16 @@ pub struct Response {
 }
 
 impl Response {
-    /// What is wrong with a body: 400 when it is no JSON, 422 when it is not what is wanted.
-    pub fn json_error(error: &serde_json::Error) -> Response {
+    /// What is wrong with a body, with field and place: 400 when it is no JSON, 422 when it is not what is wanted.
+    pub fn json_error(error: &serde_json::Error, body: &[u8]) -> Response {
         let status = if error.is_data() {
             StatusCode::UNPROCESSABLE_ENTITY
         } else {
             StatusCode::BAD_REQUEST
         };
-        Response::text(status, format!("{error}\n"))
+        let field = json_field::at(body, error.line(), error.column());
+        let field = if field.is_empty() { field } else { format!("{field}: ") };
+        Response::text(status, format!("{field}{error}\n"))
     }
 
     /// A response with this status and nothing else.

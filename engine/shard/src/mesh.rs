@@ -108,6 +108,8 @@ pub struct Acted {
     pub in_work: u64,
     /// Messages that could not be looked at in time.
     pub unseen: u64,
+    /// Messages that an order holds, and so were let be.
+    pub held: u64,
 }
 
 /// What can be asked of a shard.
@@ -115,8 +117,8 @@ pub struct Acted {
 pub enum Inspect {
     /// Orders in force.
     Orders,
-    /// One scheduled queue: name, most messages, whether with their text.
-    Scheduled(String, usize, bool),
+    /// One scheduled queue: name, messages to skip, most messages, whether with their text.
+    Scheduled(String, usize, usize, bool),
     /// One ready queue, with the scheduled queues that feed it or without.
     Ready(String, bool),
     /// States of the ready queues named, or of all.
@@ -154,6 +156,8 @@ pub enum WhyAbout {
     Site,
     /// A source.
     Source,
+    /// A pool of sources.
+    Pool,
     /// Names of all there is.
     Names,
 }

@@ -4,13 +4,12 @@ pub use crate::cli::ctl::args::{Ctl, CtlArgs};
 use crate::cli::inbox::args::{Addresses, InboxArgs};
 use crate::cli::inbox::tools::{DumpArgs, IngestArgs, ReadyzArgs, SendmailArgs};
 use crate::cli::inbox::values::bind;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Version, and what it was made of.
 /// Version, commit and features.
 pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("RINGMTA_BUILD"), ")");
 
@@ -122,7 +121,8 @@ pub struct RunArgs {
 /// Arguments of `dev`.
 #[derive(Args, Debug)]
 pub struct DevArgs {
-    /// Folder for spool, logs and the policy tree; kept between runs.
+    /// Folder for spool, logs and the policy tree, kept between runs; `ringmta-dev-UID` of this user in the folder for
+    /// temporary files unless given.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Policy file to run instead of the shipped tree.
@@ -132,19 +132,19 @@ pub struct DevArgs {
     #[arg(long, value_name = "N")]
     pub shards: Option<usize>,
     /// ESMTP address.
-    #[arg(long, default_value = "127.0.0.1:2525")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:2525")]
     pub smtp: SocketAddr,
     /// HTTP API address.
-    #[arg(long, default_value = "127.0.0.1:8020")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8020")]
     pub http: SocketAddr,
     /// Sandbox SMTP address.
-    #[arg(long, env = "MP_SMTP_BIND_ADDR", default_value = "127.0.0.1:1025", value_parser = bind)]
+    #[arg(long, value_name = "ADDRESS", env = "MP_SMTP_BIND_ADDR", default_value = "127.0.0.1:1025", value_parser = bind)]
     pub sandbox_smtp: SocketAddr,
     /// Sandbox web address.
-    #[arg(long, env = "MP_UI_BIND_ADDR", default_value = "127.0.0.1:8025", value_parser = bind)]
+    #[arg(long, value_name = "ADDRESS", env = "MP_UI_BIND_ADDR", default_value = "127.0.0.1:8025", value_parser = bind)]
     pub sandbox_web: SocketAddr,
     /// Webhook receiver address.
-    #[arg(long, default_value = "127.0.0.1:8021")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8021")]
     pub receiver: SocketAddr,
     /// What the inbox is told.
     #[command(flatten)]
@@ -276,6 +276,9 @@ pub enum Print {
     },
 }
 
+/// Where a help has that.
+const ENGINE: &str = "Which engine, and who asks";
+
 /// Which engine is asked, and who asks.
 #[derive(Args, Debug)]
 pub struct ApiArgs {
@@ -283,7 +286,9 @@ pub struct ApiArgs {
     #[arg(
         long,
         global = true,
+        help_heading = ENGINE,
         env = "KUMO_KCLI_ENDPOINT",
+        value_name = "URL",
         default_value = "http://127.0.0.1:8000"
     )]
     pub endpoint: String,
@@ -292,16 +297,17 @@ pub struct ApiArgs {
     #[arg(
         long,
         global = true,
+        help_heading = ENGINE,
         value_name = "NAME",
         env = "RINGMTA_CTL_USER",
         hide_env_values = true
     )]
     pub user: Option<String>,
     /// File whose first line is the password.
-    #[arg(long, global = true, value_name = "FILE", env = "RINGMTA_CTL_PASSWORD_FILE")]
+    #[arg(long, global = true, help_heading = ENGINE, value_name = "FILE", env = "RINGMTA_CTL_PASSWORD_FILE")]
     pub password_file: Option<PathBuf>,
     /// File whose first line is a bearer token.
-    #[arg(long, global = true, value_name = "FILE", env = "RINGMTA_CTL_TOKEN_FILE")]
+    #[arg(long, global = true, help_heading = ENGINE, value_name = "FILE", env = "RINGMTA_CTL_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
 }
 
@@ -318,6 +324,9 @@ pub struct HooksArgs {
     /// Folder of the spool named `data`, which says whether an engine runs.
     #[arg(long, value_name = "DIR", requires = "meta")]
     pub data: Option<PathBuf>,
+    /// Print the answer as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
     /// What to do.
     #[command(subcommand)]
     pub what: HooksWhat,
@@ -378,9 +387,9 @@ pub enum SpoolWhat {
     },
     /// Write waiting messages to a folder: the message, byte for byte, as ID.eml, what is known of it
     /// as ID.json.
+    #[command(group(ArgGroup::new("which").args(["id", "all"]).required(true)))]
     Export {
         /// Only this message.
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
         id: Option<String>,
         /// All that wait.
         #[arg(long)]

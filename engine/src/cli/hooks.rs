@@ -1,7 +1,7 @@
 //! `ringmta hooks`: dead letters looked at, and sent again, by a running engine or by the files of a spool.
 
 use crate::cli::args::{HooksArgs, HooksWhat};
-use crate::cli::ctl::{pretty, Api};
+use crate::cli::ctl::{hooks_view, pretty, Api};
 use crate::control::hooks::dead_letters_of;
 use crate::folders;
 use ringmta_events::dead_letters::{self, DeadLetters};
@@ -22,7 +22,20 @@ pub fn hooks(args: &HooksArgs) -> Result<(), String> {
         (Some(meta), Some(data)) => by_files(meta, data, &args.what)?,
         _ => by_engine(&Api::new(&args.api)?, &args.what)?,
     };
-    say!("{}", pretty(&answer));
+    let told = match args.json {
+        true => return print(&pretty(&answer)),
+        false => serde_json::from_str(&answer)
+            .map_err(|error| format!("the engine's answer is no JSON: {error}"))?,
+    };
+    print(&match &args.what {
+        HooksWhat::List => hooks_view::list(&told),
+        HooksWhat::Show { .. } => hooks_view::letters(&told),
+        HooksWhat::Replay { .. } => hooks_view::replayed(&told),
+    })
+}
+
+fn print(text: &str) -> Result<(), String> {
+    say!("{text}");
     Ok(())
 }
 

@@ -63,9 +63,14 @@ fn try_now(shard: &Rc<Shard>, target: &Target) -> Acted {
         let held = orders.suspended(name, parts, now).or_else(|| orders.holding(item.id, now));
         !orders.is_empty() && held.is_some()
     };
-    let wanted = |item: &Item| is_meant(target, item) && !is_held(item);
+    let mut held = 0;
+    let wanted = |item: &Item| {
+        let is_held = is_meant(target, item) && is_held(item);
+        held += u64::from(is_held);
+        is_meant(target, item) && !is_held
+    };
     let taken = shard.queues.timers.borrow_mut().take_where(wanted);
-    let mut acted = Acted { done: taken.len() as u64, ..Acted::default() };
+    let mut acted = Acted { done: taken.len() as u64, held, ..Acted::default() };
     for item in taken {
         // By way of the timer: what is very much is woken in batches.
         places::defer(shard, item, now);

@@ -98,7 +98,7 @@ impl Refused {
 pub async fn post(shard: &Rc<Shard>, what: What, request: &Request, by: String) -> Response {
     let posted: Posted = match serde_json::from_slice(&request.body) {
         Ok(posted) => posted,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     match place(shard, what, posted, by).await {
         Ok(answer) => Response::json(&answer),
@@ -254,7 +254,7 @@ pub async fn delete(shard: &Rc<Shard>, what: What, request: &Request) -> Respons
     }
     let id = match serde_json::from_slice::<Posted>(&request.body) {
         Ok(posted) => posted.id,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     match end_order(shard, what, &id).await {
         Ok(true) => Response::text(StatusCode::OK, format!("removed {id}")),

@@ -60,7 +60,7 @@ fn wrong(text: String) -> Response {
 pub async fn try_now(shard: &Rc<Shard>, request: &Request) -> Response {
     let meant: Meant = match serde_json::from_slice(&request.body) {
         Ok(meant) => meant,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     match meant.target() {
         Ok(Target::Header { .. }) => {
@@ -83,7 +83,7 @@ pub async fn try_now(shard: &Rc<Shard>, request: &Request) -> Response {
 pub async fn delete(shard: &Rc<Shard>, request: &Request, by: String) -> Response {
     let meant: Meant = match serde_json::from_slice(&request.body) {
         Ok(meant) => meant,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     let Some(reason) = meant.reason.clone() else { return wrong("missing field `reason`".into()) };
     let target = match meant.target() {
@@ -118,7 +118,7 @@ pub async fn abort(shard: &Rc<Shard>, request: &Request) -> Response {
     }
     let Posted { queue_name, session_id } = match serde_json::from_slice(&request.body) {
         Ok(posted) => posted,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     let (acted, silent) = act(shard, Act::Abort(queue_name.clone(), session_id.clone())).await;
     if acted.done > 0 {
@@ -135,7 +135,7 @@ pub async fn abort(shard: &Rc<Shard>, request: &Request) -> Response {
 pub async fn release(shard: &Rc<Shard>, request: &Request) -> Response {
     let meant: Meant = match serde_json::from_slice(&request.body) {
         Ok(meant) => meant,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     let target = match meant.target() {
         Ok(target) => target,
@@ -197,7 +197,7 @@ pub async fn compact(shard: &Rc<Shard>, request: &Request) -> Response {
     }
     let Posted { name } = match serde_json::from_slice(&request.body) {
         Ok(posted) => posted,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     let names = shard.process.init.spools.iter().map(|spool| spool.name.as_str());
     if !names.clone().any(|known| known == name) {
@@ -226,6 +226,7 @@ async fn act(shard: &Rc<Shard>, act: Act) -> (Acted, Vec<usize>) {
                 sum.done += acted.done;
                 sum.in_work += acted.in_work;
                 sum.unseen += acted.unseen;
+                sum.held += acted.held;
             }
             None => silent.push(shard),
         }
@@ -248,7 +249,11 @@ async fn answer(
     if !silent.is_empty() {
         return unanswered(&silent);
     }
-    let Acted { done, in_work, unseen } = acted;
+    let Acted { done, in_work, unseen, held } = acted;
+    if done + in_work + unseen == 0 && held > 0 {
+        let text = "all that is meant is held by an order: `ringmta ctl why` tells by which, `ringmta ctl cancel` ends it\n";
+        return Response::text(StatusCode::NOT_FOUND, text);
+    }
     if done + in_work + unseen == 0 {
         let text = match queue {
             Some(queue) => {
@@ -259,5 +264,7 @@ async fn answer(
         };
         return Response::text(StatusCode::NOT_FOUND, text);
     }
-    Response::json(&json!({"messages": done, "in_work": in_work, "not_looked_at": unseen}))
+    Response::json(
+        &json!({"messages": done, "in_work": in_work, "not_looked_at": unseen, "held": held}),
+    )
 }

@@ -104,8 +104,17 @@ pub async fn memory(shards: Vec<Value>) -> String {
     let mut out = format!("RSS = {}\n", megabytes(resident));
     let (used, limit) = (receiving::used() as u64, receiving::limit() as u64);
     let _ = writeln!(out, "being received = {} of {}", megabytes(used), megabytes(limit));
-    for shard in shards {
-        let number = |name: &str| shard[name].as_u64().unwrap_or(0);
+    let number = |shard: &Value, name: &str| shard[name].as_u64().unwrap_or(0);
+    let sum = |name: &str| -> u64 { shards.iter().map(|shard| number(shard, name)).sum() };
+    let _ = writeln!(
+        out,
+        "all shards: bodies in memory = {}, messages = {}, loaded Lua = {}",
+        megabytes(sum("resident")),
+        sum("messages"),
+        megabytes(sum("lua")),
+    );
+    for shard in &shards {
+        let number = |name: &str| number(shard, name);
         let _ = writeln!(
             out,
             "shard {}: bodies in memory = {} (leave memory beyond {}), messages = {}, loaded Lua = {}",
@@ -161,7 +170,7 @@ pub fn tasks_of(shard: &Rc<Shard>) -> Value {
     let passing: usize = scheduled.values().map(|queue| queue.passing.get()).sum();
     let injecting: usize = scheduled.values().map(|queue| queue.injecting.get()).sum();
     let next = queues.timers.borrow().next_due();
-    let due = next.map_or("nothing".into(), at_millis);
+    let due = next.map_or(String::new(), |next| format!(", the first until {}", at_millis(next)));
     lines.push(format!("{passing} messages: throttle_insert_ready_queue is asked about them"));
     lines.push(format!("{injecting} messages: the policy is asked after they were accepted"));
     lines.push(format!(
@@ -170,10 +179,7 @@ pub fn tasks_of(shard: &Rc<Shard>) -> Value {
         queues.to_end.len()
     ));
     lines.push(format!("{} messages are in a task's hand", queues.in_hand.len()));
-    lines.push(format!(
-        "timer: {} messages wait, the first until {due}",
-        queues.timers.borrow().len()
-    ));
+    lines.push(format!("timer: {} messages wait{due}", queues.timers.borrow().len()));
     lines.push(format!(
         "journal: {}",
         if shard.spool.journal.is_clean() { "nothing to write" } else { "writes" }

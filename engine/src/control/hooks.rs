@@ -117,7 +117,7 @@ struct Posted {
 pub async fn replay(shard: &Rc<Shard>, request: &Request) -> Response {
     let posted: Posted = match serde_json::from_slice(&request.body) {
         Ok(posted) => posted,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     if let Err(why) = known(shard, &posted.hook) {
         return Response::text(StatusCode::NOT_FOUND, why + "\n");

@@ -24,7 +24,9 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
             let orders = shard.queues.orders.list(steady_millis());
             orders.iter().map(|order| order_json(shard, order)).collect()
         }
-        Inspect::Scheduled(name, most, want_body) => scheduled(shard, &name, most, want_body).await,
+        Inspect::Scheduled(name, skip, most, want_body) => {
+            scheduled(shard, &name, (skip, most), want_body).await
+        }
         Inspect::Ready(name, with_scheduled) => ready_view::ready(shard, &name, with_scheduled),
         Inspect::ReadyStates(names) => ready_view::states(shard, &names),
         Inspect::Memory => facts::memory_of(shard),
@@ -40,11 +42,12 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
     }
 }
 
-async fn scheduled(shard: &Shard, name: &str, most: usize, want_body: bool) -> Value {
+/// `page` is how many messages are skipped, and how many are shown at the most.
+async fn scheduled(shard: &Shard, name: &str, page: (usize, usize), want_body: bool) -> Value {
     let Some(queue) = shard.queues.scheduled.borrow().get(name).cloned() else {
         return Value::Null;
     };
-    let (waiting, sample) = sample(shard, &queue, most.min(LIST_MAX));
+    let (waiting, sample) = sample(shard, &queue, page.0, page.1.min(LIST_MAX));
     let end = mono_nanos() + SAMPLE_READ_SECS * 1_000_000_000;
     let mut messages = Vec::with_capacity(sample.len());
     for (at, id, mut known) in sample {
@@ -82,19 +85,24 @@ async fn scheduled(shard: &Shard, name: &str, most: usize, want_body: bool) -> V
 
 type Sampled = (Kept, MessageId, Value);
 
-/// How many messages wait in `queue`, and some of them.
-fn sample(shard: &Shard, queue: &Rc<ScheduledQueue>, most: usize) -> (usize, Vec<Sampled>) {
+/// How many messages wait in `queue`, and those behind the first `skip`, `most` of them.
+fn sample(
+    shard: &Shard,
+    queue: &Rc<ScheduledQueue>,
+    skip: usize,
+    most: usize,
+) -> (usize, Vec<Sampled>) {
     let (mut messages, mut waiting) = (Vec::new(), 0);
     let timers = shard.queues.timers.borrow();
     for (due, item) in timers.iter().filter(|(_, item)| Rc::ptr_eq(&item.queue, queue)) {
         waiting += 1;
-        if messages.len() < most {
+        if waiting > skip && messages.len() < most {
             messages.push((item.at, item.id, item_json(item, Some(due))));
         }
     }
     for item in queue.waiting.borrow().iter() {
         waiting += 1;
-        if messages.len() < most {
+        if waiting > skip && messages.len() < most {
             messages.push((item.at, item.id, item_json(item, None)));
         }
     }

@@ -42,7 +42,7 @@ struct Posted {
 /// The response that says what is wrong with it.
 pub fn posted(body: &[u8]) -> Result<Act, Response> {
     let posted: Posted =
-        serde_json::from_slice(body).map_err(|error| Response::json_error(&error))?;
+        serde_json::from_slice(body).map_err(|error| Response::json_error(&error, body))?;
     let selector = Selector {
         campaign: posted.campaign,
         tenant: posted.tenant,

@@ -27,7 +27,7 @@ fn schema(kind: &str) -> Value {
         "dialect" => json!({"type": "string", "enum": ["Jinja", "Handlebars", "Static"]}),
         "by" => json!({"type": "string", "enum": ["provider", "domain", "tenant", "source"]}),
         "about" => {
-            json!({"type": "string", "enum": ["message", "queue", "domain", "site", "source"]})
+            json!({"type": "string", "enum": ["message", "queue", "domain", "site", "source", "pool"]})
         }
         "recipients" => json!({"type": "array", "items": {
             "type": "object", "required": ["email"], "additionalProperties": false,

@@ -45,7 +45,7 @@ pub async fn log_filter(shard: &Rc<Shard>, request: &Request, by: &str) -> Respo
     }
     let filter = match serde_json::from_slice::<Asked>(&request.body) {
         Ok(asked) => asked.filter,
-        Err(error) => return Response::json_error(&error),
+        Err(error) => return Response::json_error(&error, &request.body),
     };
     if let Err(why) = diagnostics::set_filter(&filter) {
         let text = format!("Error: parsing log filter {why}\n");

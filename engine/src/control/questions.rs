@@ -4,7 +4,9 @@ use crate::control::why::ask::did_you_mean;
 use crate::control::{ask, ready_view};
 use crate::limits::LIST_MAX;
 use ringmta_http::{Request, Response, StatusCode};
+use ringmta_policy::UNSPECIFIED;
 use ringmta_shard::mesh::Inspect;
+use ringmta_shard::process::Process;
 use ringmta_shard::state::Shard;
 use serde_json::{json, Map, Value};
 use std::rc::Rc;
@@ -54,14 +56,15 @@ pub async fn message(shard: &Rc<Shard>, request: &Request) -> Response {
 pub async fn scheduled(shard: &Rc<Shard>, request: &Request) -> Response {
     let asked = parameter(request, "queue_name").and_then(|name| {
         let most = request.query.number("limit").map_err(bad)?.unwrap_or(SHOWN);
-        Ok((name, most.min(LIST_MAX as u64) as usize, flag(request, "want_body")?))
+        let skip = request.query.number("skip").map_err(bad)?.unwrap_or(0) as usize;
+        let page = (skip, most.min(LIST_MAX as u64) as usize);
+        Ok((name, page, flag(request, "want_body")?))
     });
-    let (name, most, want_body) = match asked {
+    let (name, page, want_body) = match asked {
         Ok(asked) => asked,
         Err(refusal) => return refusal,
     };
-    let question = Inspect::Scheduled(name.clone(), most, want_body);
-    let mut answers = ask::inspect(&shard.process, question).await.into_iter();
+    let mut answers = pages(&shard.process, &name, page, want_body).await.into_iter();
     let Some(mut sum) = answers.next() else { return no_queue(shard, &name).await };
     for other in answers {
         let more = other["messages"].as_array().cloned().unwrap_or_default();
@@ -75,9 +78,33 @@ pub async fn scheduled(shard: &Rc<Shard>, request: &Request) -> Response {
         }
     }
     if let Some(messages) = sum["messages"].as_array_mut() {
-        messages.truncate(most);
+        messages.truncate(page.1);
     }
     Response::json(&sum)
+}
+
+/// A queue as each shard has it, with one page of its messages: those of the first shard stand before those of the next.
+async fn pages(
+    process: &Process,
+    name: &str,
+    (mut skip, mut most): (usize, usize),
+    want_body: bool,
+) -> Vec<Value> {
+    if skip == 0 {
+        let question = Inspect::Scheduled(name.to_string(), 0, most, want_body);
+        return ask::inspect(process, question).await;
+    }
+    let mut answers = Vec::new();
+    for shard in 0..process.inboxes.len() {
+        let question = Inspect::Scheduled(name.to_string(), skip, most, want_body);
+        let answer = ask::first(process, shard..shard + 1, question).await;
+        let Some(answer) = answer else { continue };
+        let here = answer["num_scheduled"].as_u64().unwrap_or(0) as usize;
+        skip = skip.saturating_sub(here);
+        most = most.saturating_sub(answer["messages"].as_array().map_or(0, Vec::len));
+        answers.push(answer);
+    }
+    answers
 }
 
 async fn no_queue(shard: &Rc<Shard>, name: &str) -> Response {
@@ -132,7 +159,7 @@ pub async fn path(shard: &Rc<Shard>, request: &Request) -> Response {
         Err(refusal) => return refusal,
     };
     let source = request.query.get("source").filter(|source| !source.is_empty());
-    let question = Inspect::Path(domain, source.unwrap_or("unspecified").to_string());
+    let question = Inspect::Path(domain, source.unwrap_or(UNSPECIFIED).to_string());
     // Every shard has the same policy.
     let own = shard.index..shard.index + 1;
     match ask::first(&shard.process, own, question).await {

@@ -1,7 +1,8 @@
 //! `ringmta ctl` as an operator types it.
 
-use crate::support::{message, wait, Engine, Site};
+use crate::support::{message, wait, wait_some, Engine, Site};
 use serde_json::{json, Value};
+use std::collections::BTreeSet;
 use std::process::Command;
 
 /// Exit code, standard output, standard error.
@@ -99,6 +100,8 @@ fn tables_are_sorted_by_a_column() {
     assert!(code == 1 && said.contains("did you mean `messages`?"), "{said}");
     let (_, _, said) = ctl(&engine, &["top", "--sort", "delivred/s"]);
     assert!(said.contains("did you mean `delivered/s`?"), "{said}");
+    let (_, text, _) = ctl(&engine, &["path", "a.test", "--sort", "option", "--reverse"]);
+    assert!(text.find("use_lmtp").unwrap() < text.find("connection_limit  ").unwrap(), "{text}");
     let (_, _, said) = ctl(&engine, &["machine", "--sort", "name"]);
     assert!(said.contains("--sort: this command prints no table"), "{said}");
     let (code, _, said) = ctl(&engine, &["queues", "--sort", "queue", "--json"]);
@@ -117,13 +120,16 @@ fn a_message_is_held_and_released() {
     };
     hold();
     assert!(ctl(&engine, &["orders"]).1.contains(&format!("message {id}")));
+    wait("what is held to stay", || {
+        ctl(&engine, &["try-now", &id]).2.contains("is held by an order: `ringmta ctl why`")
+    });
     assert_eq!(ctl(&engine, &["release", &id]).0, 0);
     assert_eq!(ctl(&engine, &["orders"]).1, "no orders\n");
     let order = hold();
     assert_eq!(ctl(&engine, &["cancel", &order]).0, 0);
     assert_eq!(ctl(&engine, &["orders"]).1, "no orders\n");
     wait("the message to wait", || {
-        ctl(&engine, &["delete", &id, "--reason", "of no use"]).1.contains("\"messages\": 1")
+        ctl(&engine, &["delete", &id, "--reason", "of no use"]).1.contains("1 message is failed")
     });
     engine.wait_empty();
 }
@@ -145,6 +151,7 @@ fn what_is_wrong_gets_the_nearest() {
     says(&["why", "dst.tset"], 1, &["404", "did you mean `dst.test`?"]);
     says(&["why", "x", "--as", "mesage"], 2, &["'message'"]);
     says(&["queue", "dst.tes"], 1, &["no queue called dst.tes; did you mean `dst.test`?"]);
+    says(&["ready-states", "no->such@smtp_client"], 1, &["no such ready queue no->such"]);
     says(&["try-now", "dts.test"], 1, &["queue `dts.test`", "did you mean `dst.test`?"]);
     says(&["delete", "dst.tst", "--reason", "r"], 1, &["did you mean `dst.test`?"]);
     says(&["spool-compact", "mta"], 1, &["no spool named 'mta'", "did you mean `meta`?"]);
@@ -159,7 +166,7 @@ fn what_is_wrong_gets_the_nearest() {
     let soon = ["suspend", "--domain", "x.test", "--reason", "r", "--duration", "soon"];
     says(&soon, 1, &["422", "duration: \"soon\" is not a duration, such as \"10m\" or 600"]);
     says(&["find", "x", "--since", "soon"], 1, &["400", "since: \"soon\" is not a duration"]);
-    let args = ["suspend", "--domain", "x.test", "--reason", "r"];
+    let args = ["suspend", "--domain", "x.test", "--reason", "r", "--json"];
     let (_, text, _) = ctl(&engine, &args);
     let id = serde_json::from_str::<Value>(&text).unwrap()["id"].as_str().unwrap().to_string();
     let wrong = &id[..id.len() - 1];
@@ -168,4 +175,95 @@ fn what_is_wrong_gets_the_nearest() {
     let id = "0123456789abcdef0123456789abcdef";
     says(&["message", id], 1, &["it was never here, or it has left"]);
     says(&["try-now", id], 1, &["no such message waits for its time here"]);
+}
+
+/// Each verb says its answer for people, and with `--json` as JSON.
+#[test]
+fn every_verb_says_it_in_words_and_as_json() {
+    let engine = Site::to("127.0.0.1:1".parse().unwrap()).start(2);
+    let id = engine.accept("a@src.test", &["u@dst.test"], &message("waits")).remove(0);
+    let ready = wait_some("a ready queue", || {
+        let (_, text, _) = ctl(&engine, &["queues"]);
+        let names = text.lines().filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| name.ends_with("@smtp_client")).map(String::from).next()
+    });
+    let of_rebind = ["rebind", "--domain", "dst.test", "--set", "tenant=acme", "--reason", "r"];
+    let verbs: &[(&[&str], &str)] = &[
+        (&["alive"], "OK"),
+        (&["queues"], "1 message in all"),
+        (&["queue", "dst.test"], "a@src.test  u@dst.test"),
+        (&["ready", &ready], "hosts        127.0.0.1"),
+        (&["why", "dst.test"], "queue dst.test"),
+        (&["find", "u@dst.test"], "from a@src.test by "),
+        (&["top"], "memory of the process, MB"),
+        (&["message", &id, "--body"], "<a@src.test> to <u@dst.test>"),
+        (&["metrics", "message_count"], "# TYPE message_count gauge"),
+        (&["ready-states"], "no limit holds a ready queue up"),
+        (&["path", "dst.test"], "path options, set by kumo.make_egress_path at "),
+        (&["machine"], "cores"),
+        (&["memory"], "being received"),
+        (&["tasks"], "shard 1\n"),
+        (&["self-check"], "all is well: 1 message"),
+        (&["settings"], "operators have set nothing"),
+        (&["hold", &id, "--reason", "r"], "is in force"),
+        (&["orders"], "failed  id"),
+        (&["release", &id], "ended: order "),
+        (&["hold", "x.test", "--reason", "r"], "is in force"),
+        (&["release", "x.test"], "ended: order "),
+        (&["try-now", "dst.test"], "1 message is due now"),
+        (&["suspend", "--domain", "y.test", "--reason", "r"], "is in force"),
+        (&["suspend-ready", &ready, "--reason", "r"], "is in force"),
+        (&of_rebind, "1 message was moved"),
+        (&["spool-compact", "data"], "OK"),
+        (&["bump-epoch"], "OK"),
+        (&["log-filter", "info"], "OK"),
+        (&["settings"], "log filter"),
+        (&["bounce", "--tenant", "acme", "--reason", "r"], "failed so far"),
+        (&["reload"], "reloaded"),
+    ];
+    for (args, words) in verbs {
+        // What is on its way just now, such as a delivery that fails, is looked at again.
+        wait(&format!("{args:?} to say {words:?}"), || {
+            let (_, text, _) = ctl(&engine, args);
+            let is_json = serde_json::from_str::<Value>(&text)
+                .is_ok_and(|it| it.is_object() || it.is_array());
+            text.contains(words) && !is_json
+        });
+        let of_json = [*args, &["--json"]].concat();
+        let (code, text, said) = ctl(&engine, &of_json);
+        let is_once = said.contains("404");
+        assert!(
+            (code == 0 && serde_json::from_str::<Value>(&text).is_ok()) || is_once,
+            "{args:?}: {text}{said}"
+        );
+    }
+}
+
+#[test]
+fn a_queue_is_read_page_by_page() {
+    let engine = Site::to("127.0.0.1:1".parse().unwrap()).start(2);
+    let all: BTreeSet<String> = (0..11)
+        .map(|_| engine.accept("a@src.test", &["u@dst.test"], &message("waits")).remove(0))
+        .collect();
+    // What is being tried is on no page: each is held where it waits.
+    let hold = ["hold", "dst.test", "--reason", "a look"];
+    assert_eq!(ctl(&engine, &hold).0, 0);
+    wait("all of them to wait", || {
+        let (_, text, _) = ctl(&engine, &["queue", "dst.test", "--limit", "100", "--json"]);
+        let queue: Value = serde_json::from_str(&text).unwrap();
+        queue["num_scheduled"] == all.len()
+    });
+    let mut seen = BTreeSet::new();
+    for skip in [0, 4, 8] {
+        let args = ["queue", "dst.test", "--limit", "4", "--skip", &skip.to_string()];
+        let (_, text, _) = ctl(&engine, &args);
+        let ids = text.lines().filter_map(|line| line.split_whitespace().next());
+        let before = seen.len();
+        seen.extend(ids.filter(|id| id.len() == 32).map(String::from));
+        assert_eq!(seen.len() - before, if skip < 8 { 4 } else { 3 }, "{text}");
+        let note = format!("{} to {} of 11 messages", skip + 1, seen.len());
+        assert!(text.contains(&note), "{text}");
+        assert_eq!(text.contains(&format!("--skip {}", seen.len())), skip < 8, "{text}");
+    }
+    assert_eq!(seen, all);
 }

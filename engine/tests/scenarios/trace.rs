@@ -1,11 +1,13 @@
 //! Sessions watched as they happen.
 
+use crate::support::tls::Ca;
 use crate::support::{message, wait, Engine, Sink, Site};
 use base64::Engine as _;
 use serde_json::{json, Value};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,6 +94,48 @@ impl Viewer {
     fn has(&self, payload: &Value) -> bool {
         self.payloads().contains(payload)
     }
+}
+
+/// `ringmta ctl` that follows, and what it has printed. It ends with this.
+struct Terminal {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Terminal {
+    fn follow(endpoint: &str, authorities: Option<&Path>, args: &[&str]) -> Terminal {
+        let mut command = ctl(endpoint, authorities, args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let (kept, out) = (lines.clone(), BufReader::new(child.stdout.take().unwrap()));
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        Terminal { child, lines }
+    }
+
+    fn text(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn ctl(endpoint: &str, authorities: Option<&Path>, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+    command.args(["ctl", "--endpoint", endpoint]).args(args).env_remove("SSL_CERT_DIR");
+    match authorities {
+        Some(file) => command.env("SSL_CERT_FILE", file),
+        None => command.env_remove("SSL_CERT_FILE"),
+    };
+    command
 }
 
 /// Waits until a watched session is seen: a viewer begins to see with the letters to all shards.
@@ -217,26 +261,18 @@ fn records_as_they_happen() {
     let engine = site.start(2);
     let filter = json!({"type": ["delivery"], "domain": "SEEN.test"});
     let viewer = Viewer::watch(&engine, "records", &filter);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
-    command.args(["ctl", "--endpoint", &engine.url(""), "tail", "--live", "--domain", "seen.test"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let (kept, out) = (lines.clone(), BufReader::new(child.stdout.take().unwrap()));
-    std::thread::spawn(move || {
-        for line in out.lines().map_while(Result::ok) {
-            kept.lock().unwrap().push(line);
-        }
-    });
+    let terminal =
+        Terminal::follow(&engine.url(""), None, &["tail", "--live", "--domain", "seen.test"]);
     // They begin to see with the letters to all shards.
     wait("the first records", || {
         engine.accept("a@src.test", &["u@seen.test"], &message("first"));
-        !viewer.frames().is_empty() && !lines.lock().unwrap().is_empty()
+        !viewer.frames().is_empty() && !terminal.text().is_empty()
     });
     engine.accept("a@src.test", &["u@other.test"], &message("other"));
     engine.accept("a@src.test", &["last@seen.test"], &message("last"));
     let is_last = |frame: &Value| frame["recipient"] == "last@seen.test";
     wait("the last", || {
-        let text = lines.lock().unwrap().join("\n");
+        let text = terminal.text();
         viewer.frames().iter().any(is_last)
             && text
                 .lines()
@@ -246,9 +282,39 @@ fn records_as_they_happen() {
     let all = viewer.frames();
     assert!(all.iter().all(|frame| frame["type"] == "Delivery"), "{all:?}");
     assert!(all.iter().all(|frame| frame["recipient"] != "u@other.test"), "{all:?}");
-    assert!(!lines.lock().unwrap().join("\n").contains("other.test"));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    assert!(!terminal.text().contains("other.test"));
+}
+
+#[test]
+fn sessions_and_records_are_followed_over_https() {
+    let (sink, ca) = (Sink::start(), Ca::new());
+    let mut site = Site::to(sink.addr);
+    let authority = site.dir().join("ca.pem");
+    ca.write(&authority);
+    ca.write_issued(site.dir(), "http", "127.0.0.1");
+    let dir = site.dir().display().to_string();
+    site.init = format!(
+        "kumo.start_http_listener {{ listen = '127.0.0.1:0', use_tls = true,
+           tls_certificate = '{dir}/http.pem', tls_private_key = '{dir}/http.key' }}"
+    );
+    let engine = site.start(2);
+    let mut listeners = engine.stderr().into_iter().filter(|l| l.starts_with("http listener on "));
+    let endpoint =
+        format!("https://{}", listeners.next_back().unwrap().rsplit(' ').next().unwrap());
+    let follow = |args: &[&str]| Terminal::follow(&endpoint, Some(&authority), args);
+    let (tail, trace) = (follow(&["tail", "--live"]), follow(&["trace"]));
+    wait("records and sessions", || {
+        engine.accept("a@src.test", &["u@seen.test"], &message("first"));
+        tail.text().contains("u@seen.test") && trace.text().contains("RCPT TO:<u@seen.test>")
+    });
+    for args in [&["queues"][..], &["trace"], &["tail", "--live"]] {
+        let out = ctl(&endpoint, None, args).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(
+            !out.status.success() && said.contains("UnknownIssuer; the authorities of this host"),
+            "{args:?}: {said}"
+        );
+    }
 }
 
 #[test]

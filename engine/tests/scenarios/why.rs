@@ -346,3 +346,46 @@ fn unknown_names_get_the_nearest() {
     let answer = engine.get("/api/admin/why/v1?name=DST.test&about=domain").expect(200).json();
     assert_eq!(answer["about"], "domain");
 }
+
+/// A policy that makes a source of any name it is asked for has pools all the same.
+#[test]
+fn a_pool_tells_its_sources_and_who_chooses_from_it() {
+    let mut site = Site::to(nobody());
+    site.queue = "egress_pool = 'outgoing', retry_interval = '1h',".into();
+    site.extra = "kumo.on('get_egress_pool', function(name)
+  if name ~= 'outgoing' then return nil end
+  return kumo.make_egress_pool {
+    name = name, entries = { { name = 'one', weight = 3 }, { name = 'two' }, { name = 'spare', weight = 0 } },
+  }
+end)
+kumo.on('get_egress_source', function(name) return kumo.make_egress_source { name = name } end)"
+        .into();
+    let engine = site.start(2);
+    let id = accept(&engine, "waits");
+    wait_state(&engine, &id, "deferred");
+    let pool = ask(&engine, "outgoing");
+    assert_eq!(pool["about"], "pool", "{pool}");
+    let shards = pool["shards"].as_array().unwrap();
+    let sum = |field: &str| shards.iter().filter_map(|shard| shard[field].as_u64()).sum::<u64>();
+    assert_eq!((shards.len(), sum("queues"), sum("messages")), (2, 1, 1), "{pool}");
+    assert_eq!(shards[0]["set_by"], line_of(&site, "kumo.make_egress_pool"), "{pool}");
+    let sources = shards[0]["sources"].as_array().unwrap();
+    let told: Vec<(&str, u64, &str)> = sources
+        .iter()
+        .map(|one| {
+            let text = |field: &str| one[field].as_str().unwrap();
+            (text("source"), one["percent"].as_u64().unwrap(), text("state"))
+        })
+        .collect();
+    let may = "may be chosen";
+    let wanted =
+        [("one", 75, may), ("two", 25, may), ("spare", 0, "never chosen: its weight is 0")];
+    assert_eq!(told, wanted);
+    // What mail leaves from is a source, and what a pool names; any other name is not known, though the policy would make one.
+    assert_eq!(ask(&engine, "one")["about"], "source");
+    assert_eq!(ask(&engine, "spare")["about"], "source");
+    let said = engine.get("/api/admin/why/v1?name=outgoin").expect(404).text();
+    assert!(said.contains("did you mean `outgoing`?"), "{said}");
+    engine.get("/api/admin/why/v1?name=outgoing&about=source").expect(404);
+    engine.get("/api/admin/why/v1?name=one&about=pool").expect(404);
+}

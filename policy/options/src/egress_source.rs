@@ -110,6 +110,9 @@ impl EgressSource {
     }
 }
 
+/// The pool of queues that name none, and its one source: this host as it is.
+pub const UNSPECIFIED: &str = "unspecified";
+
 option_table! {
     /// Sources to choose from.
     pub struct EgressPool for "kumo.make_egress_pool" {

@@ -51,7 +51,7 @@ pub use classify::{ClassifierRules, ShardClassifier};
 pub use dkim::DkimSigner;
 pub use duration::{format_duration, parse_duration};
 pub use egress_path::EgressPath;
-pub use egress_source::{EgressPool, EgressSource, PoolEntry, SuspendOnFailure};
+pub use egress_source::{EgressPool, EgressSource, PoolEntry, SuspendOnFailure, UNSPECIFIED};
 pub use enums::*;
 pub use gcra::{Gcra, GcraSpec};
 pub use http_listener::HttpListener;

@@ -40,10 +40,10 @@ impl Policy {
     }
 
     /// `get_egress_pool`; `None` = no such pool.
-    pub async fn egress_pool(&self, name: &str) -> Result<Option<EgressPool>> {
+    pub async fn egress_pool(&self, name: &str) -> Result<Option<Placed<EgressPool>>> {
         const EVENT: &str = "get_egress_pool";
         let v = self.vm.single::<Value>(EVENT, name).await?;
-        self.typed(EVENT, v.unwrap_or(Value::Nil))
+        self.placed(EVENT, v.unwrap_or(Value::Nil))
     }
 
     /// `get_egress_source`; `None` = no such source.

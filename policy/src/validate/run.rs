@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use futures::executor::block_on;
 use mlua::{IntoLuaMulti, Value};
-use ringmta_options::{EgressPath, EgressPool, EgressSource, KeySource, QueueConfig};
+use ringmta_options::{EgressPath, EgressPool, EgressSource, KeySource, QueueConfig, UNSPECIFIED};
 
 use super::report::Report;
 use super::scan::Scan;
@@ -20,8 +20,6 @@ use crate::vm::option_objects::OptionObject;
 /// Made-up arguments configuration events are asked with.
 const DOMAIN: &str = "example.com";
 const SITE: &str = "mx.example.com";
-/// The pool and source that always exist.
-const UNSPECIFIED: &str = "unspecified";
 
 pub(super) fn run(file: &Path, host: Rc<dyn Host>) -> Result<Report, String> {
     let shared = Shared::new(1);

@@ -6,18 +6,15 @@ use std::path::{Path, PathBuf};
 use mlua::{Lua, Table, Value};
 use ringmta_options::suggest;
 
+use super::keys;
 use super::lex::{tokens, Token};
+use super::tree::{argument, find, is_joined, requires, Found};
 use crate::event_table;
 use crate::families::refused;
-use crate::loading::extras::SHARE;
 use crate::vm::finding::{Finding, Grade};
 
-/// Where modules are looked for, beside the folder of the policy.
-const PLACES: [&str; 2] = ["/opt/kumomta/etc/policy", "/opt/kumomta/share"];
 /// Endings of files a policy reads by name.
 const DATA: [&str; 6] = [".toml", ".json", ".pem", ".key", ".crt", ".yaml"];
-/// Endings of files with keys.
-const KEYS: [&str; 3] = [".pem", ".key", ".private"];
 /// Files that are in the binary when they are not on disk.
 const IN_BINARY: [&str; 3] =
     ["policy-extras/shaping.toml", "community/shaping.toml", "bounce_classifier/iana.toml"];
@@ -105,7 +102,10 @@ impl<'a> Scan<'a> {
                     self.path((name, *line), module, first, &path, grade);
                 }
                 // Of a path that is put together this is a part.
-                Token::Text(text) if !is_joined(tokens, at) => self.data_file(name, *line, text),
+                Token::Text(text) if !is_joined(tokens, at) => {
+                    self.findings.extend(keys::look(name, tokens, at));
+                    self.data_file(name, *line, text);
+                }
                 Token::Text(_) => {}
                 Token::Sign(_) => {}
             }
@@ -187,20 +187,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// An RSA key that is there and too short to sign with.
-    fn key_file(&mut self, file: &str, line: usize, text: &str) {
-        let is_named = KEYS.iter().any(|end| text.ends_with(end)) && !text.contains('\n');
-        let Some(key) = is_named.then(|| crate::net::wire::read_pem(text).ok()).flatten() else {
-            return;
-        };
-        if let Some(bits) = crate::families::dkim::signer::short_rsa_bits(&key) {
-            let text = format!("{text}: {}", crate::families::dkim::signer::too_short(bits));
-            self.findings.push(Finding::at(file, line, Grade::Warning, text));
-        }
-    }
-
     fn data_file(&mut self, file: &str, line: usize, text: &str) {
-        self.key_file(file, line, text);
         let named = text.starts_with('/')
             && !text.contains(['%', '*', '{', '$', ' ', '\n'])
             && DATA.iter().any(|e| text.ends_with(e));
@@ -209,12 +196,6 @@ impl<'a> Scan<'a> {
             self.findings.push(Finding::at(file, line, Grade::Warning, text));
         }
     }
-}
-
-/// Whether the token at `at` is joined to another by `..`.
-fn is_joined(tokens: &[(usize, Token)], at: usize) -> bool {
-    let is_dot = |at: usize| matches!(tokens.get(at), Some((_, Token::Sign('.'))));
-    at.checked_sub(1).is_some_and(is_dot) || is_dot(at + 1)
 }
 
 fn nearest_key(table: &Table, name: &str) -> Option<String> {
@@ -242,24 +223,6 @@ fn path_after(tokens: &[(usize, Token)]) -> Vec<&str> {
     path
 }
 
-/// The text that is the first argument of a call.
-fn argument(tokens: &[(usize, Token)]) -> Option<(&str, usize)> {
-    match tokens {
-        [(line, Token::Text(t)), ..] => Some((t, *line)),
-        [(_, Token::Sign('(')), (line, Token::Text(t)), ..] => Some((t, *line)),
-        _ => None,
-    }
-}
-
-/// Modules required by name, unless a failure is caught.
-fn requires(tokens: &[(usize, Token)]) -> Vec<(usize, String)> {
-    let is = |n: usize, name: &str| matches!(&tokens[n].1, Token::Name(w) if w == name);
-    (0..tokens.len())
-        .filter(|n| is(*n, "require"))
-        .filter_map(|n| argument(&tokens[n + 1..]).map(|(m, line)| (line, m.to_owned())))
-        .collect()
-}
-
 /// `local x = require 'kumo'` and the helper modules: names that stand for what the host provides.
 fn aliases(tokens: &[(usize, Token)]) -> HashMap<String, String> {
     let mut out = HashMap::new();
@@ -282,45 +245,4 @@ fn aliases(tokens: &[(usize, Token)]) -> HashMap<String, String> {
         }
     }
     out
-}
-
-enum Found {
-    File(PathBuf),
-    Built,
-    Nowhere,
-}
-
-fn find(folder: &Path, module: &str) -> Found {
-    let relative = module.replace('.', "/");
-    let inner = folder.join("policy");
-    // What KumoMTA has installed under the name of a helper of ours is not loaded.
-    let is_ours = crate::loading::extras::has(module);
-    let installed = PLACES.iter().map(Path::new);
-    let installed = installed.filter(|place| !is_ours || *place != Path::new(SHARE));
-    for place in [folder, &inner].into_iter().chain(installed) {
-        for name in [format!("{relative}.lua"), format!("{relative}/init.lua")] {
-            let path = place.join(name);
-            if path.is_file() {
-                return Found::File(path);
-            }
-        }
-    }
-    let built = [
-        "kumo",
-        "redis",
-        "sqlite",
-        "string",
-        "table",
-        "math",
-        "os",
-        "io",
-        "utf8",
-        "coroutine",
-        "debug",
-        "package",
-    ];
-    match built.contains(&module) || crate::loading::extras::has(module) {
-        true => Found::Built,
-        false => Found::Nowhere,
-    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::testing::*;
-use crate::validate::check;
+use crate::validate::{check, Grade};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken")
@@ -182,4 +182,40 @@ fn keys_too_short_to_sign_with_are_told() {
         "{:?}",
         report.said
     );
+}
+
+/// A signer's key that is no key, of the wrong kind, or not to be read is told with its place, in a file it requires too.
+#[test]
+fn keys_that_cannot_be_used_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    std::fs::write(at("junk"), "no key at all").unwrap();
+    let made = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    std::fs::write(at("ed.pem"), made.serialize_pem()).unwrap();
+    std::fs::create_dir(at("folder.key")).unwrap();
+    let folder = dir.path().display();
+    let module = format!(
+        "return {{ sign = function(kumo)
+           return kumo.dkim.rsa_sha256_signer({{ domain = 'd.test', headers = {{ 'From' }}, selector = 's', key = '{folder}/junk' }})
+         end, kumo.dkim.ed25519_sha256_signer {{ domain = 'd.test', selector = 's', key = '{folder}/ed.pem' }},
+         kumo.dkim.rsa_sha256_signer {{ key = '{folder}/ed.pem' }}, other = {{ key = '{folder}/junk' }},
+         file = '{folder}/folder.key', none = '{folder}/none.key', joined = '{folder}/' .. 'junk.key' }}"
+    );
+    std::fs::write(at("signing.lua"), module).unwrap();
+    let policy = at("init.lua");
+    std::fs::write(&policy, "local signing = require 'signing'").unwrap();
+    let found = super::unusable_keys(&policy);
+    let told: Vec<_> =
+        found.iter().map(|f| (f.line, f.text.replace(&format!("{folder}/"), ""))).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(
+        told[0].0 == 2 && told[0].1.starts_with("junk: the key is not a usable RSA private key"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].0 == 4 && told[1].1.starts_with("ed.pem: the key is not a usable RSA"),
+        "{told:?}"
+    );
+    assert!(told[2].0 == 5 && told[2].1.starts_with("folder.key: Is a directory"), "{told:?}");
+    assert!(found.iter().all(|f| f.file.ends_with("signing.lua") && f.grade == Grade::Warning));
 }

@@ -1,8 +1,11 @@
 //! What an injection request says.
 
 use ringmta_policy::template::Dialect;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use std::fmt;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +45,7 @@ fn yes() -> bool {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `email`")]
 pub(super) struct Recipient {
     pub(super) email: String,
     #[serde(default)]
@@ -53,11 +56,36 @@ pub(super) struct Recipient {
     pub(super) metadata: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 pub(super) enum Content {
     Raw(String),
     Parts(Box<Parts>),
+}
+
+/// By hand, so that what is wrong within the parts is told of its field, not of the whole.
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Content, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Content;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the whole message as a string, or an object of its parts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Content, E> {
+                Ok(Content::Raw(text.to_string()))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Content, E> {
+                Ok(Content::Raw(text))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Content, A::Error> {
+                Box::deserialize(MapAccessDeserializer::new(map)).map(Content::Parts)
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,7 +110,7 @@ pub(super) struct Parts {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `email` and perhaps `name`")]
 pub(super) struct Mailbox {
     pub(super) email: String,
     #[serde(default)]
@@ -90,7 +118,7 @@ pub(super) struct Mailbox {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `data` and `content_type`")]
 pub(super) struct Attachment {
     pub(super) data: String,
     pub(super) content_type: String,

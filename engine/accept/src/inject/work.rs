@@ -45,8 +45,8 @@ pub(super) async fn run_text(
         let text = refusal.reply().text.into_owned();
         return Err(Response::text(StatusCode::SERVICE_UNAVAILABLE, text));
     }
-    let injection: Injection =
-        serde_json::from_slice(&request.body).map_err(|error| Response::json_error(&error))?;
+    let injection: Injection = serde_json::from_slice(&request.body)
+        .map_err(|error| Response::json_error(&error, &request.body))?;
     let followed = Followed::begin(shard, || request.header(TRACEPARENT).map(str::to_string));
     let from = (request.peer, request.local);
     let answer = run(shard, &injection, caller, from, followed.as_ref()).await;

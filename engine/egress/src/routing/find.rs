@@ -10,7 +10,7 @@ use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
     EgressPath, EgressSource, Placed, Policy, PolicyError, Protocol, QueueConfig, RefreshStrategy,
-    StsMode,
+    StsMode, UNSPECIFIED,
 };
 use ringmta_queue::carrier::Carrier;
 use ringmta_queue::model::ReadyQueue;
@@ -23,8 +23,6 @@ use ringmta_smtp::response::Response;
 use ringmta_smtp::via::Via;
 use std::rc::Rc;
 use std::time::Duration;
-
-const UNSPECIFIED: &str = "unspecified";
 
 /// Serves the list of queues whose routes are to be found, for as long as the shard lives.
 pub async fn run(egress: Rc<Egress>) {
@@ -256,7 +254,7 @@ async fn sources(
         let found = found.ok_or_else(|| {
             Response::internal(451, format!("egress pool `{pool}` is not defined by the policy"))
         })?;
-        found.entries.into_iter().map(|entry| (entry.weight, entry.name)).collect()
+        found.options.entries.into_iter().map(|entry| (entry.weight, entry.name)).collect()
     };
     let mut sources = Vec::new();
     for (weight, name) in entries.into_iter().filter(|(weight, _)| *weight > 0) {

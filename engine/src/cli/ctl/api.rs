@@ -15,6 +15,19 @@ pub struct Api {
     authorization: Option<String>,
 }
 
+/// Where an engine is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its name or address, as a certificate has it.
+    pub host: String,
+    /// Host and port.
+    pub address: String,
+    /// What stands before each path, where something else answers in front of it.
+    pub prefix: String,
+    /// Whether it is spoken to by TLS.
+    pub secure: bool,
+}
+
 impl Api {
     /// # Errors
     /// The credentials cannot be read.
@@ -28,18 +41,28 @@ impl Api {
         Ok(Api { agent: config.into(), base, authorization: authorization(args)? })
     }
 
-    /// Host and port of the engine, and whether it is spoken to by TLS.
+    /// Where the engine is, for what is no single request.
     ///
     /// # Errors
     /// The endpoint is no URL.
-    pub fn address(&self) -> Result<(String, bool), String> {
+    pub fn place(&self) -> Result<Place, String> {
         let wrong = || format!("{}: not a URL of an HTTP listener", self.base);
         let (scheme, rest) = self.base.split_once("://").ok_or_else(wrong)?;
         let secure = scheme.eq_ignore_ascii_case("https");
-        let host = rest.split('/').next().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let port = if secure { 443 } else { 80 };
-        Ok((if has_port { host.to_string() } else { format!("{host}:{port}") }, secure))
+        let (authority, prefix) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
+            _ => (authority, if secure { "443" } else { "80" }),
+        };
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        if bare.is_empty() {
+            return Err(wrong());
+        }
+        let address = format!("{host}:{port}");
+        Ok(Place { host: bare.to_string(), address, prefix: prefix.to_string(), secure })
     }
 
     /// The header that says who asks.
@@ -75,9 +98,7 @@ impl Api {
         &self,
         result: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<String, String> {
-        let mut response = result.map_err(|error| {
-            format!("{}: {error}; is the engine running, and is this its HTTP listener?", self.base)
-        })?;
+        let mut response = result.map_err(|error| unreachable(&self.base, &error.to_string()))?;
         let status = response.status();
         let text = response.body_mut().read_to_string().map_err(|error| error.to_string())?;
         match status.is_success() {
@@ -95,6 +116,15 @@ impl Api {
             _ => format!("{status}: {}", text.trim_end()),
         }
     }
+}
+
+/// What to say where nobody answers at an address, or somebody who is not believed.
+pub fn unreachable(address: &str, error: &str) -> String {
+    let hint = match error.contains("certificate") {
+        true => "the authorities of this host are believed, or those of SSL_CERT_FILE",
+        false => "is the engine running, and is this its HTTP listener?",
+    };
+    format!("{address}: {error}; {hint}")
 }
 
 /// Who asks: a token, or a name and its password.
@@ -119,5 +149,32 @@ fn secret(file: &Path) -> Result<String, String> {
     match line.is_empty() {
         true => Err(format!("{}: the first line is empty", file.display())),
         false => Ok(line.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_taken_apart() {
+        let place = |endpoint: &str| {
+            let args = ApiArgs {
+                endpoint: endpoint.into(),
+                user: None,
+                password_file: None,
+                token_file: None,
+            };
+            Api::new(&args).unwrap().place()
+        };
+        let of = |host: &str, address: &str, prefix: &str, secure| {
+            let (host, address, prefix) = (host.into(), address.into(), prefix.into());
+            Ok(Place { host, address, prefix, secure })
+        };
+        assert_eq!(place("http://127.0.0.1:8000"), of("127.0.0.1", "127.0.0.1:8000", "", false));
+        assert_eq!(place("https://mta.test"), of("mta.test", "mta.test:443", "", true));
+        assert_eq!(place("HTTPS://[::1]/"), of("::1", "[::1]:443", "", true));
+        assert_eq!(place("http://[::1]:1/a/b/"), of("::1", "[::1]:1", "/a/b", false));
+        assert!(place("mta.test").is_err() && place("http://:80").is_err());
     }
 }

@@ -1,31 +1,35 @@
 //! What may be written behind `ringmta ctl`.
 
 use crate::cli::args::ApiArgs;
-use clap::builder::PossibleValuesParser;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, StyledStr, Styles};
+use clap::{ArgGroup, Args, Command, Subcommand, ValueEnum};
 use ringmta_events::record::Kind;
 use std::path::PathBuf;
 
+/// Where a verb's help has what all verbs share.
+const SHOWN: &str = "How the answer is shown";
+
 /// Arguments of `ctl`.
 #[derive(Args, Debug)]
+#[command(help_template = page())]
 pub struct CtlArgs {
     /// Which engine, and who asks.
     #[command(flatten)]
     pub api: ApiArgs,
     /// Print the answer as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = SHOWN)]
     pub json: bool,
     /// When words are coloured; NO_COLOR in the environment means never.
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = SHOWN, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub color: Colour,
     /// Sort tables by this column: numbers and durations the largest first, words by the alphabet.
-    #[arg(long, global = true, value_name = "COLUMN", conflicts_with = "json")]
+    #[arg(long, global = true, help_heading = SHOWN, value_name = "COLUMN", conflicts_with = "json")]
     pub sort: Option<String>,
     /// With --sort: the other way round.
-    #[arg(long, global = true, requires = "sort")]
+    #[arg(long, global = true, help_heading = SHOWN, requires = "sort")]
     pub reverse: bool,
     /// Ask again every so many seconds and show the answer anew, until interrupted.
-    #[arg(long, global = true, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+    #[arg(long, global = true, help_heading = SHOWN, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub watch: Option<u64>,
     /// What to ask.
@@ -57,6 +61,8 @@ pub enum About {
     Site,
     /// A source of a pool.
     Source,
+    /// A pool of sources.
+    Pool,
 }
 
 impl About {
@@ -68,31 +74,43 @@ impl About {
             About::Domain => "domain",
             About::Site => "site",
             About::Source => "source",
+            About::Pool => "pool",
         }
     }
 }
 
-/// Operator commands.
+/// The headings of the verbs in `ctl --help`, each with the first verb below it: they stand there in the order of [`Ctl`].
+const HEADINGS: [(&str, &str); 4] = [
+    ("Ask what is, and why", "why"),
+    ("Watch what happens", "top"),
+    ("Steer mail", "suspend"),
+    ("The engine itself", "alive"),
+];
+
+/// The page of `ctl --help`: the verbs under their headings, made of their definitions.
+fn page() -> StyledStr {
+    let verbs = Ctl::augment_subcommands(Command::new("ctl"));
+    let styles = Styles::styled();
+    let (heading, literal) = (styles.get_header(), styles.get_literal());
+    let width = verbs.get_subcommands().map(|verb| verb.get_name().len()).max().unwrap_or(0);
+    let mut page = "{about-with-newline}\n{usage-heading} {usage}\n".to_string();
+    for verb in verbs.get_subcommands() {
+        let name = verb.get_name();
+        if let Some((title, _)) = HEADINGS.iter().find(|(_, first)| *first == name) {
+            page += &format!("\n{heading}{title}:{heading:#}\n");
+        }
+        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+        page += &format!("  {literal}{name:<width$}{literal:#}  {about}\n");
+    }
+    page += &format!("\n{heading}Options:{heading:#}\n{{options}}\n\n");
+    page += "`ringmta ctl VERB --help` tells what a verb takes.";
+    page.into()
+}
+
+/// Operator commands, in the order of [`HEADINGS`].
 #[derive(Subcommand, Debug)]
 pub enum Ctl {
-    /// Is it alive and taking mail?
-    Alive,
-    /// All queues with what waits in them.
-    Queues,
-    /// One scheduled queue: its messages, its configuration, what holds it.
-    Queue {
-        /// campaign:tenant@domain!routing_domain
-        name: String,
-        /// Most messages to list.
-        #[arg(long, default_value_t = 20)]
-        limit: usize,
-    },
-    /// One ready queue: its hosts, connections, limits.
-    Ready {
-        /// source->site@protocol
-        name: String,
-    },
-    /// Why something is as it is: a message, a queue, a domain, a site, a source.
+    /// Why something is as it is: a message, a queue, a domain, a site, a source, a pool.
     Why {
         /// Its name or id.
         name: String,
@@ -108,25 +126,83 @@ pub enum Ctl {
         #[arg(long, default_value = "1d")]
         since: String,
         /// Records at the most.
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: usize,
+    },
+    /// All queues with what waits in them.
+    Queues,
+    /// One scheduled queue: its messages, its configuration, what holds it.
+    Queue {
+        /// campaign:tenant@domain!routing_domain
+        name: String,
+        /// Most messages to list.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+        /// Messages to leave out: those of the pages before.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        skip: usize,
+    },
+    /// One ready queue: its hosts, connections, limits.
+    Ready {
+        /// source->site@protocol
+        name: String,
+    },
+    /// Which limits hold ready queues up.
+    ReadyStates {
+        /// Only these ready queues; all unless given.
+        #[arg(value_name = "NAME")]
+        queues: Vec<String>,
+    },
+    /// One message: where it lies, its envelope and metadata, and with --body its text.
+    Message {
+        /// Its id.
+        id: String,
+        /// Show the message itself too.
+        #[arg(long)]
+        body: bool,
+    },
+    /// How mail to a domain would leave: hosts, options, limits, and what has set them.
+    Path {
+        /// The recipients' domain, or a queue's name.
+        domain: String,
+        /// The source.
+        #[arg(default_value = "unspecified")]
+        source: String,
+    },
+    /// Orders in force: suspensions, bounces, holds; by whom, why, how long still.
+    Orders,
+    /// What operators have set over restarts, with who and when.
+    Settings,
+    /// What the engine does now: rates, the fullest queues, providers, handlers, shards. With --watch again and again.
+    Top {
+        /// Rows of each table at the most.
+        #[arg(long, value_name = "N", default_value_t = 10)]
         limit: usize,
     },
     /// Event records, filtered: as they happen, or with --logs out of log files on this machine.
     Tail(TailArgs),
-    /// Follow sessions as they happen; secrets are not shown.
+    /// Follow sessions as they happen, those of clients or with --outgoing those to next hops; secrets are not shown.
     Trace(TraceArgs),
-    /// What the engine does now: rates, the fullest queues, providers, handlers. With --watch again and again.
-    Top {
-        /// Rows of each table at the most.
-        #[arg(long, default_value_t = 10)]
-        limit: usize,
+    /// Metrics in Prometheus' text form.
+    Metrics {
+        /// Only those whose name starts so.
+        #[arg(default_value = "")]
+        prefix: String,
     },
-    /// Try what waits for its time now: a message, or all of a queue.
-    TryNow {
-        /// A message's id, or a queue's name.
+    /// Stop the mail of scheduled queues, by domain, tenant or campaign, for a time: it waits, and no attempt is charged.
+    Suspend(OrderArgs),
+    /// Stop one ready queue: for a time no mail goes from that source to that site.
+    SuspendReady {
+        /// source->site@protocol
         name: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// How long, such as `10m` or `2 hours`.
+        #[arg(long, default_value = "5m")]
+        duration: String,
     },
-    /// Hold a message, or a queue.
+    /// Stop a single message by its id, or a single queue by its name; `release` lets it go.
     Hold {
         /// A message's id, or a queue's name.
         name: String,
@@ -137,15 +213,27 @@ pub enum Ctl {
         #[arg(long, default_value = "1d")]
         duration: String,
     },
-    /// End the hold of a message, or of a queue.
+    /// Let a message or a queue go that `hold` has stopped.
     Release {
         /// A message's id, or a queue's name.
         name: String,
     },
+    /// Fail all mail of scheduled queues: what waits, and for a time what comes, each with its record.
+    Bounce(OrderArgs),
+    /// End an order: a suspension, a bounce or a hold.
+    Cancel {
+        /// Its id, as `orders` tells it.
+        id: String,
+    },
+    /// Try what waits for its time now: a message, or all of a queue.
+    TryNow {
+        /// A message's id, or a queue's name.
+        name: String,
+    },
     /// Fail a message, or all that waits in a queue now, each with its record.
+    #[command(group(ArgGroup::new("which").args(["name", "message_id"]).required(true)))]
     Delete {
         /// A message's id, or a queue's name.
-        #[arg(required_unless_present = "message_id", conflicts_with = "message_id")]
         name: Option<String>,
         /// All messages with this Message-ID.
         #[arg(long, value_name = "ID")]
@@ -160,41 +248,36 @@ pub enum Ctl {
         #[arg(long)]
         suppress_logging: bool,
     },
+    /// Give messages other metadata, and so another queue.
+    Rebind(RebindArgs),
     /// End a connection of a ready queue. What it has in work is tried again.
     Abort {
         /// source->site@protocol
         queue: String,
-        /// Its session id.
+        /// Its session id, as `ready` tells it.
         session: String,
     },
-    /// One message: where it lies and why.
-    Message {
-        /// Its id.
-        id: String,
-        /// Show the message itself too.
+    /// Is it alive and taking mail?
+    Alive,
+    /// Is each message in exactly one place, and every limit and route as it should be?
+    SelfCheck,
+    /// Load the policy anew: on every shard, or on none.
+    Reload,
+    /// Begin a configuration epoch: every queue asks the policy for its configuration again.
+    BumpEpoch,
+    /// Set what the engine says on stderr, over restarts too.
+    #[command(group(ArgGroup::new("which").args(["filter", "reset"]).required(true)))]
+    LogFilter {
+        /// Levels by target, such as `info,ringmta_egress=debug`.
+        filter: Option<String>,
+        /// Go back to what the policy or the environment says.
         #[arg(long)]
-        body: bool,
+        reset: bool,
     },
-    /// Metrics in Prometheus' text form.
-    Metrics {
-        /// Only those whose name starts so.
-        #[arg(default_value = "")]
-        prefix: String,
-    },
-    /// Give messages other metadata, and so another queue.
-    Rebind(RebindArgs),
-    /// Which limits hold ready queues up.
-    ReadyStates {
-        /// Only these ready queues; all unless given.
-        queues: Vec<String>,
-    },
-    /// How mail to a domain would leave: hosts, options, limits, and what has set them.
-    Path {
-        /// The recipients' domain, or a queue's name.
-        domain: String,
-        /// The source.
-        #[arg(default_value = "unspecified")]
-        source: String,
+    /// Write what is only in memory yet.
+    SpoolCompact {
+        /// Name of the spool.
+        name: String,
     },
     /// Facts about the machine and the process.
     Machine,
@@ -202,50 +285,6 @@ pub enum Ctl {
     Memory,
     /// What the tasks of each shard wait for.
     Tasks,
-    /// Write what is only in memory yet.
-    SpoolCompact {
-        /// Name of the spool.
-        name: String,
-    },
-    /// Begin a configuration epoch: every queue asks the policy for its configuration again.
-    BumpEpoch,
-    /// Set what the engine says on stderr, over restarts too.
-    LogFilter {
-        /// Levels by target, such as `info,ringmta_egress=debug`.
-        #[arg(required_unless_present = "reset", conflicts_with = "reset")]
-        filter: Option<String>,
-        /// Go back to what the policy or the environment says.
-        #[arg(long)]
-        reset: bool,
-    },
-    /// What operators have set over restarts, with who and when.
-    Settings,
-    /// Hold one ready queue.
-    SuspendReady {
-        /// source->site@protocol
-        name: String,
-        /// Why.
-        #[arg(long)]
-        reason: String,
-        /// How long, such as `10m` or `2 hours`.
-        #[arg(long, default_value = "5m")]
-        duration: String,
-    },
-    /// Hold scheduled queues.
-    Suspend(OrderArgs),
-    /// Fail all mail of scheduled queues.
-    Bounce(OrderArgs),
-    /// Orders in force.
-    Orders,
-    /// End an order.
-    Cancel {
-        /// Its id.
-        id: String,
-    },
-    /// Load the policy anew.
-    Reload,
-    /// Is each message in exactly one place, and every limit and route as it should be?
-    SelfCheck,
 }
 
 /// Types of records.
@@ -309,28 +348,28 @@ pub struct TraceArgs {
     /// The next hop's name.
     #[arg(long, value_name = "HOST")]
     pub mx_host: Vec<String>,
-    /// Domain.
+    /// Sessions with mail to this domain.
     #[arg(long)]
     pub domain: Vec<String>,
-    /// Tenant.
+    /// Sessions with mail of this tenant.
     #[arg(long)]
     pub tenant: Vec<String>,
-    /// Campaign.
+    /// Sessions with mail of this campaign.
     #[arg(long)]
     pub campaign: Vec<String>,
-    /// Source.
+    /// Sessions from this source.
     #[arg(long)]
     pub source: Vec<String>,
-    /// Envelope sender.
+    /// Sessions with mail from this address.
     #[arg(long)]
     pub sender: Vec<String>,
-    /// Envelope recipient.
+    /// Sessions with mail to this address.
     #[arg(long)]
     pub recipient: Vec<String>,
-    /// Ready queue.
+    /// Sessions of this ready queue.
     #[arg(long, value_name = "NAME")]
     pub ready_queue: Vec<String>,
-    /// Message id.
+    /// Sessions with this message.
     #[arg(long, value_name = "ID")]
     pub message: Vec<String>,
 }
@@ -344,19 +383,19 @@ pub struct RebindArgs {
     /// Metadata to set, NAME=VALUE; may be repeated.
     #[arg(long, value_name = "NAME=VALUE", required = true)]
     pub set: Vec<String>,
-    /// Domain.
+    /// Only queues of this domain.
     #[arg(long)]
     pub domain: Option<String>,
-    /// Routing domain.
+    /// Only queues with this routing domain.
     #[arg(long)]
     pub routing_domain: Option<String>,
-    /// Tenant.
+    /// Only queues of this tenant.
     #[arg(long)]
     pub tenant: Option<String>,
-    /// Campaign.
+    /// Only queues of this campaign.
     #[arg(long)]
     pub campaign: Option<String>,
-    /// The queues with these names; may be repeated.
+    /// Only the queue with this name; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub queue: Vec<String>,
     /// Really all queues, when nothing narrows them.
@@ -379,13 +418,13 @@ pub struct OrderArgs {
     /// Why.
     #[arg(long)]
     pub reason: String,
-    /// Domain.
+    /// Only queues of this domain.
     #[arg(long)]
     pub domain: Option<String>,
-    /// Tenant.
+    /// Only queues of this tenant.
     #[arg(long)]
     pub tenant: Option<String>,
-    /// Campaign.
+    /// Only queues of this campaign.
     #[arg(long)]
     pub campaign: Option<String>,
     /// How long, such as `10m` or `2 hours`.
@@ -394,4 +433,35 @@ pub struct OrderArgs {
     /// Really all queues, when none of domain, tenant, campaign is given.
     #[arg(long)]
     pub everything: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_verb_stands_below_a_heading() {
+        let mut all = Cli::command();
+        all.build();
+        let ctl = all.find_subcommand_mut("ctl").unwrap();
+        let verbs: Vec<(String, String)> = Ctl::augment_subcommands(Command::new("ctl"))
+            .get_subcommands()
+            .map(|verb| (verb.get_name().to_string(), verb.get_about().unwrap().to_string()))
+            .collect();
+        let page = ctl.render_long_help().to_string();
+        let mut at = 0;
+        for (name, about) in &verbs {
+            let row = page[at..]
+                .find(&format!("\n  {name} "))
+                .unwrap_or_else(|| panic!("{name}: {page}"));
+            at += row;
+            assert!(page[at..].lines().nth(1).unwrap().ends_with(about), "{name}: {page}");
+        }
+        let headings = HEADINGS.map(|(title, _)| page.find(&format!("\n{title}:\n")).unwrap());
+        assert!(headings.is_sorted(), "{page}");
+        assert!(page.contains("--endpoint") && page.contains("--watch"), "{page}");
+        assert_eq!(verbs[0].0, HEADINGS[0].1, "none above the first heading");
+    }
 }

@@ -51,7 +51,12 @@ pub fn row(record: &Value) -> Vec<String> {
     let host =
         if host.is_empty() || record["type"] == "Reception" { host } else { format!(" ({host})") };
     let answer = match record["type"] == "Reception" {
-        true => format!("from {} by {host}", text(&record["sender"])),
+        true => {
+            let by =
+                [host, text(&record["peer_address"]["addr"]), text(&record["reception_protocol"])];
+            let by = by.into_iter().find(|by| !by.is_empty()).unwrap_or_default();
+            format!("from {} by {by}", text(&record["sender"]))
+        }
         false => format!("{}{enhanced} {}{host}", response["code"], text(&response["content"])),
     };
     let when = text(&record["event_time"]);
@@ -114,6 +119,10 @@ mod tests {
         assert_eq!(lines[1], "2026-01-02 03:04:05  Reception  u@d.test             from a@src.test by client.test   1");
         assert_eq!(lines[2], "2026-01-02 03:04:06  Delivery   u@d.test and 1 more  250 2.0.0 taken (mx.d.test)      1");
         assert!(text.contains("1 of 3 segments have no index"), "{text}");
+        let unnamed = json!({"type": "Reception", "sender": "a@src.test", "peer_address": {"name": "", "addr": "192.0.2.1"}});
+        assert_eq!(row(&unnamed)[3], "from a@src.test by 192.0.2.1");
+        let posted = json!({"type": "Reception", "sender": "a@src.test", "peer_address": null, "reception_protocol": "HTTP"});
+        assert_eq!(row(&posted)[3], "from a@src.test by HTTP");
         let event =
             json!({"type": "Bounce", "reception_protocol": "LogRecord", "response": {"code": 500}});
         assert_eq!(row(&event)[1], "Bounce (event)");

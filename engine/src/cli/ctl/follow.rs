@@ -1,12 +1,16 @@
 //! What happens in the engine as it happens, over a websocket: sessions and records.
 
-use super::api::Api;
+use super::api::{unreachable, Api, Place};
+use ringmta_io::tls::client_config;
+use ringmta_policy::trust;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use tungstenite::client::IntoClientRequest;
 use tungstenite::http::HeaderValue;
-use tungstenite::{Error, HandshakeError, Message};
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 /// Prints what `shown` makes of each frame until it is interrupted, or nobody reads.
 ///
@@ -18,21 +22,8 @@ pub fn follow(
     filter: &Value,
     shown: impl Fn(String) -> Option<String>,
 ) -> Result<(), String> {
-    let (address, secure) = api.address()?;
-    if secure {
-        return Err("what happens is followed over http:// only".into());
-    }
-    let stream = TcpStream::connect(&address).map_err(|error| {
-        format!("{address}: {error}; is the engine running, and is this its HTTP listener?")
-    })?;
-    let url = format!("ws://{address}{path}");
-    let mut request = url.into_client_request().map_err(|error| error.to_string())?;
-    if let Some(who) = api.authorization() {
-        let value = HeaderValue::from_str(who).map_err(|error| error.to_string())?;
-        request.headers_mut().insert("authorization", value);
-    }
-    let (mut socket, _) =
-        tungstenite::client(request, stream).map_err(|error| refused(api, error))?;
+    let place = api.place()?;
+    let mut socket = open(api, &place, path)?;
     socket.send(Message::text(filter.to_string())).map_err(|error| error.to_string())?;
     loop {
         let text = match socket.read() {
@@ -44,7 +35,7 @@ pub fn follow(
             }
             Err(Error::ConnectionClosed) => return Err("the engine has ended it".into()),
             Ok(_) => continue,
-            Err(error) => return Err(format!("{address}: {error}")),
+            Err(error) => return Err(format!("{}: {error}", place.address)),
         };
         let Some(line) = shown(text) else { continue };
         let mut out = std::io::stdout();
@@ -52,6 +43,39 @@ pub fn follow(
             return Ok(());
         }
     }
+}
+
+/// Bytes to the engine and back, in the clear or by TLS.
+trait Bytes: Read + Write {}
+impl<T: Read + Write> Bytes for T {}
+
+/// Opens the websocket. A certificate is believed as by all other requests.
+fn open(api: &Api, place: &Place, path: &str) -> Result<WebSocket<Box<dyn Bytes>>, String> {
+    let Place { host, address, prefix, secure } = place;
+    let unreachable = |error: std::io::Error| unreachable(address, &error.to_string());
+    let stream = TcpStream::connect(address).map_err(unreachable)?;
+    let stream: Box<dyn Bytes> = match secure {
+        false => Box::new(stream),
+        true => {
+            let name = ServerName::try_from(host.clone());
+            let name = name.map_err(|error| format!("{host}: {error}"))?;
+            let config = client_config(Some(trust::roots()))?;
+            let tls = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
+            let mut tls = StreamOwned::new(tls, stream);
+            // The handshake by itself, so that what is wrong with a certificate is not told as something of the websocket.
+            tls.conn.complete_io(&mut tls.sock).map_err(unreachable)?;
+            Box::new(tls)
+        }
+    };
+    let scheme = if *secure { "wss" } else { "ws" };
+    let url = format!("{scheme}://{address}{prefix}{path}");
+    let mut request = url.into_client_request().map_err(|error| error.to_string())?;
+    if let Some(who) = api.authorization() {
+        let value = HeaderValue::from_str(who).map_err(|error| error.to_string())?;
+        request.headers_mut().insert("authorization", value);
+    }
+    let opened = tungstenite::client(request, stream);
+    opened.map(|(socket, _)| socket).map_err(|error| refused(api, error))
 }
 
 /// Why the engine did not open it.

@@ -1,12 +1,18 @@
-//! `ringmta ctl`: operator commands over the HTTP API. [`api`] asks, [`views`] says the answers for people, in columns
-//! ([`table`]); `--json` says them as they came.
+//! `ringmta ctl`: operator commands over the HTTP API. [`api`] asks, [`shown`] has each answer said for people, in lines
+//! ([`words`]) and columns ([`table`]); `--json` says them as they came.
 
 mod api;
 pub mod args;
 mod by_hand;
+mod done_view;
+mod facts_view;
 mod find_view;
 mod follow;
+pub(super) mod hooks_view;
 mod paint;
+mod queue_view;
+mod ready_view;
+mod shown;
 mod sort;
 mod table;
 mod tail;
@@ -15,12 +21,13 @@ mod trace;
 mod views;
 mod watch;
 mod why_view;
+mod words;
 
 pub(super) use api::Api;
 use args::{Ctl, CtlArgs};
 use paint::Paint;
 use ringmta_policy::options::suggest::nearest;
-use serde_json::Value;
+use serde_json::{json, Value};
 use sort::Sort;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -55,12 +62,16 @@ fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<S
     let paint = Paint::new(args.color);
     let sort = Sort::new(args.sort.as_deref(), args.reverse);
     if let Ctl::Top { limit } = &args.what {
-        let text = top(api, *limit, &sort, paint, before)?;
+        let (earlier, now) = looks(api, before)?;
+        if args.json {
+            return Ok(pretty(&top::json(&earlier, &now, *limit).to_string()));
+        }
+        let text = top::top(&earlier, &now, *limit, &sort, paint);
         return sort.check().map(|()| text);
     }
     let answer = match &args.what {
         Ctl::Orders => orders(api)?,
-        other => match question(api, other) {
+        other => match question(api, other, args.json) {
             Some(answer) => answer?,
             None if args.watch.is_some() => {
                 let why = "--watch asks again and again: it is for what changes nothing, such as why, queues or top";
@@ -70,20 +81,14 @@ fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<S
         },
     };
     if args.json {
-        return Ok(pretty(&answer));
+        return Ok(json_of(&answer));
     }
-    let text = match &args.what {
-        Ctl::Queues => views::queues(&parsed(&answer)?, &sort),
-        Ctl::Orders => views::orders(&parsed(&answer)?, &sort),
-        Ctl::Why { .. } => why_view::why(&parsed(&answer)?, paint),
-        Ctl::Find { .. } => find_view::find(&parsed(&answer)?, &sort, paint),
-        _ => pretty(&answer),
-    };
+    let text = shown::shown(&args.what, &answer, &sort, paint)?;
     sort.check().map(|()| text)
 }
 
 /// Asks what changes nothing; none where the command is none of that kind.
-fn question(api: &Api, what: &Ctl) -> Option<Result<String, String>> {
+fn question(api: &Api, what: &Ctl, as_json: bool) -> Option<Result<String, String>> {
     Some(match what {
         Ctl::Alive => api.get("/api/check-liveness/v1", &[]),
         Ctl::Queues => api.get("/api/admin/queues/v1", &[]),
@@ -99,7 +104,12 @@ fn question(api: &Api, what: &Ctl) -> Option<Result<String, String>> {
         }
         Ctl::ReadyStates { queues } => {
             let query: Vec<_> = queues.iter().map(|queue| ("queues[]", queue.as_str())).collect();
-            api.get("/api/admin/ready-q-states/v1", &query)
+            // One that there is not has no states either: that is told by the question about it.
+            let mut each = queues.iter();
+            let known = each.try_for_each(|queue| {
+                api.get("/api/admin/inspect-ready-q/v1", &[("queue_name", queue)]).map(drop)
+            });
+            known.and_then(|()| api.get("/api/admin/ready-q-states/v1", &query))
         }
         Ctl::Path { domain, source } => {
             let query = [("domain", domain.as_str()), ("source", source.as_str())];
@@ -109,32 +119,36 @@ fn question(api: &Api, what: &Ctl) -> Option<Result<String, String>> {
         Ctl::Memory => api.get("/api/admin/memory/stats", &[]),
         Ctl::Tasks => api.get("/api/admin/task-dump", &[]),
         Ctl::Settings => api.get("/api/admin/settings/v1", &[]),
-        Ctl::Queue { name, limit } => {
-            let limit = limit.to_string();
-            api.get("/api/admin/inspect-sched-q/v1", &[("queue_name", name), ("limit", &limit)])
+        Ctl::Queue { name, limit, skip } => {
+            let (limit, skip) = (limit.to_string(), skip.to_string());
+            let query = [("queue_name", name.as_str()), ("limit", &limit), ("skip", &skip)];
+            api.get("/api/admin/inspect-sched-q/v1", &query)
         }
         Ctl::Ready { name } => api.get("/api/admin/inspect-ready-q/v1", &[("queue_name", name)]),
         Ctl::Message { id, body } => {
             let body = if *body { "true" } else { "false" };
             api.get("/api/admin/inspect-message/v1", &[("id", id), ("want_body", body)])
         }
-        Ctl::Metrics { prefix } => metrics(api, prefix),
+        Ctl::Metrics { prefix } => metrics(api, prefix, as_json),
         Ctl::SelfCheck => api.get("/api/admin/self-check/v1", &[]),
         _ => return None,
     })
 }
 
 /// The metrics whose names begin so; that there are none is an error, with the name that is nearest.
-fn metrics(api: &Api, prefix: &str) -> Result<String, String> {
+fn metrics(api: &Api, prefix: &str, as_json: bool) -> Result<String, String> {
     let text = api.get("/metrics", &[("prefix", prefix)])?;
-    if !text.trim().is_empty() || prefix.is_empty() {
-        return Ok(text);
+    if text.trim().is_empty() && !prefix.is_empty() {
+        let all = api.get("/metrics", &[])?;
+        let names = all.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let hint =
+            nearest(prefix, names).map_or(String::new(), |near| format!("; did you mean {near}?"));
+        return Err(format!("no metric's name begins with {prefix}{hint}"));
     }
-    let all = api.get("/metrics", &[])?;
-    let names = all.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let hint =
-        nearest(prefix, names).map_or(String::new(), |near| format!("; did you mean {near}?"));
-    Err(format!("no metric's name begins with {prefix}{hint}"))
+    match as_json {
+        true => api.get("/metrics.json", &[("prefix", prefix)]),
+        false => Ok(text),
+    }
 }
 
 /// Orders of every kind.
@@ -147,15 +161,15 @@ fn orders(api: &Api) -> Result<String, String> {
     Ok(Value::Object(all).to_string())
 }
 
-/// A page about what happens between this look and the one before; the first waits a second for one.
-fn top(
-    api: &Api,
-    limit: usize,
-    sort: &Sort,
-    paint: Paint,
-    before: &RefCell<Option<Look>>,
-) -> Result<String, String> {
-    let look = || Ok::<_, String>(Look::new(parsed(&api.get("/metrics.json", &[])?)?));
+/// The look before and the one now; the first waits a second for one.
+fn looks(api: &Api, before: &RefCell<Option<Look>>) -> Result<(Look, Look), String> {
+    let look = || {
+        let metrics = parsed(&api.get("/metrics.json", &[])?)?;
+        let minute = [("seconds", "60"), ("points", "1")];
+        // Who may read metrics need not be who may see the console: then its table is left out.
+        let history = api.get("/api/console/history/v1", &minute).and_then(|text| parsed(&text));
+        Ok::<_, String>(Look::new(metrics, &history.unwrap_or_default()))
+    };
     let earlier = match before.borrow_mut().take() {
         Some(earlier) => earlier,
         None => {
@@ -165,9 +179,8 @@ fn top(
         }
     };
     let now = look()?;
-    let text = top::top(&earlier, &now, limit, sort, paint);
-    *before.borrow_mut() = Some(now);
-    Ok(text)
+    *before.borrow_mut() = Some(now.clone());
+    Ok((earlier, now))
 }
 
 fn print(text: &str) -> Result<(), String> {
@@ -181,6 +194,14 @@ fn parsed(text: &str) -> Result<Value, String> {
 
 /// Kinds of orders, as paths name them.
 const ORDER_KINDS: [&str; 4] = ["suspend", "suspend-ready-q", "bounce", "hold"];
+
+/// An answer as JSON, also where the engine answers in words.
+fn json_of(answer: &str) -> String {
+    match serde_json::from_str::<Value>(answer) {
+        Ok(_) => pretty(answer),
+        Err(_) => pretty(&json!({"answer": answer.trim_end()}).to_string()),
+    }
+}
 
 pub(super) fn pretty(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {

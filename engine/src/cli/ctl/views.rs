@@ -1,6 +1,8 @@
 //! Answers as people read them: sums over the shards, in columns.
 
+use super::paint::clean;
 use super::sort::Sort;
+use super::words::{moment, plain, rough, text};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -33,7 +35,9 @@ pub fn queues(shards: &Value, sort: &Sort) -> String {
         true => "no mail waits".to_string(),
         false => {
             let rows: Vec<Vec<String>> = fullest_first(scheduled)
-                .map(|(name, sum)| vec![name, sum.waiting.to_string(), sum.shards.to_string()])
+                .map(|(name, sum)| {
+                    vec![clean(&name), sum.waiting.to_string(), sum.shards.to_string()]
+                })
                 .collect();
             let messages = if total == 1 { "message" } else { "messages" };
             format!("{}\n{total} {messages} in all", sort.table(&WAITING, rows, usize::MAX))
@@ -41,7 +45,9 @@ pub fn queues(shards: &Value, sort: &Sort) -> String {
     };
     if !ready.is_empty() {
         let rows: Vec<Vec<String>> = fullest_first(ready)
-            .map(|(name, sum)| vec![name, sum.waiting.to_string(), sum.connections.to_string()])
+            .map(|(name, sum)| {
+                vec![clean(&name), sum.waiting.to_string(), sum.connections.to_string()]
+            })
             .collect();
         text += "\n\n";
         text += &sort.table(&READY, rows, usize::MAX);
@@ -65,7 +71,8 @@ fn fullest_first(sums: BTreeMap<String, Sum>) -> impl Iterator<Item = (String, S
 
 /// Orders in force, by kind.
 pub fn orders(kinds: &Value, sort: &Sort) -> String {
-    const HEADINGS: [&str; 6] = ["order", "about", "reason", "still", "by", "id"];
+    const HEADINGS: [&str; 8] =
+        ["order", "about", "reason", "still", "by", "since", "failed", "id"];
     sort.know(&HEADINGS);
     let rows: Vec<Vec<String>> = kinds
         .as_object()
@@ -73,14 +80,15 @@ pub fn orders(kinds: &Value, sort: &Sort) -> String {
         .flatten()
         .flat_map(|(kind, list)| list.as_array().into_iter().flatten().map(move |one| (kind, one)))
         .map(|(kind, order)| {
-            let text = |name: &str| order[name].as_str().unwrap_or_default().to_string();
             vec![
                 kind.clone(),
-                about(order),
-                text("reason"),
-                text("duration"),
+                clean(&about(order)),
+                text(order, "reason"),
+                rough(&text(order, "duration")),
                 by(order),
-                text("id"),
+                moment(&order["created"]),
+                plain(&order["total_bounced"]),
+                text(order, "id"),
             ]
         })
         .collect();
@@ -114,7 +122,7 @@ fn about(order: &Value) -> String {
 }
 
 fn by(order: &Value) -> String {
-    order["created_by"].as_str().filter(|by| !by.is_empty()).unwrap_or("-").to_string()
+    Some(text(order, "created_by")).filter(|by| !by.is_empty()).unwrap_or_else(|| "-".into())
 }
 
 #[cfg(test)]
@@ -142,11 +150,15 @@ mod tests {
     #[test]
     fn orders_say_what_and_why() {
         let kinds = json!({
-            "suspend": [{"id": "1", "domain": "a.test", "reason": "talking", "duration": "5m", "created_by": "ops"}],
-            "bounce": [],
+            "suspend": [{"id": "1", "domain": "a.test", "reason": "talking", "duration": "5m 3ms", "created_by": "ops",
+                "created": "2026-01-02T03:04:05.6Z"}],
+            "bounce": [{"id": "2", "reason": "gone", "duration": "1h", "total_bounced": 12}],
         });
         let text = orders(&kinds, &Sort::default());
-        assert_eq!(text, "order    about          reason   still  by   id\nsuspend  domain a.test  talking  5m     ops   1");
+        let wanted = "order    about          reason   still  by   since                failed  id\n\
+                      bounce   everything     gone     1h     -                             12   2\n\
+                      suspend  domain a.test  talking  5m     ops  2026-01-02 03:04:05           1";
+        assert_eq!(text, wanted);
         assert_eq!(orders(&json!({}), &Sort::default()), "no orders");
     }
 }

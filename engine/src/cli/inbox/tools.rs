@@ -1,6 +1,6 @@
 //! Arguments of the programs beside the inbox: Mailpit's subcommands by their names.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
 /// Where mail is handed in.
@@ -65,14 +65,10 @@ pub struct IngestArgs {
 
 /// Arguments of `dump`.
 #[derive(Args, Debug, Clone)]
+#[command(group(ArgGroup::new("from").args(["http", "database"]).required(true)))]
 pub struct DumpArgs {
     /// A running inbox.
-    #[arg(
-        long,
-        value_name = "URL",
-        conflicts_with = "database",
-        required_unless_present = "database"
-    )]
+    #[arg(long, value_name = "URL")]
     pub http: Option<String>,
     /// The database of one that does not run.
     #[arg(long, short = 'd', value_name = "FILE")]

@@ -10,12 +10,13 @@ use serde_json::{json, Value};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-const KINDS: [(&str, WhyAbout); 5] = [
+const KINDS: [(&str, WhyAbout); 6] = [
     ("message", WhyAbout::Message),
     ("queue", WhyAbout::Queue),
     ("domain", WhyAbout::Domain),
     ("site", WhyAbout::Site),
     ("source", WhyAbout::Source),
+    ("pool", WhyAbout::Pool),
 ];
 
 /// `GET /api/admin/why/v1?name=...&about=...`; without `about` the first kind that knows the name.
@@ -34,14 +35,29 @@ pub async fn why(shard: &Rc<Shard>, request: &Request) -> Response {
             found
         }
     };
+    // A source that no mail leaves from yet gives way to a pool of the same name.
+    let mut unused = None;
     for (kind, about) in kinds {
         let question = Inspect::Why(*about, name.to_string());
         let answers = ask::inspect(&shard.process, question).await;
-        if let Some(answer) = together(kind, name, answers) {
-            return Response::json(&answer);
+        match together(kind, name, answers) {
+            Some(source) if *about == WhyAbout::Source && !is_used(&source) => {
+                unused = Some(source);
+            }
+            Some(answer) => return Response::json(&answer),
+            None => {}
         }
     }
-    unknown(shard, name).await
+    match unused {
+        Some(source) => Response::json(&source),
+        None => unknown(shard, name).await,
+    }
+}
+
+/// Whether mail leaves from a source.
+fn is_used(source: &Value) -> bool {
+    let shards = source["shards"].as_array().into_iter().flatten();
+    shards.filter_map(|shard| shard["ready_queues"].as_array()).any(|queues| !queues.is_empty())
 }
 
 /// A message's id is told from names.
@@ -52,7 +68,7 @@ fn fits(about: WhyAbout, name: &str) -> bool {
 fn together(kind: &str, name: &str, answers: Vec<Value>) -> Option<Value> {
     match kind {
         "message" => answers.into_iter().next(),
-        "source" => {
+        "source" | "pool" => {
             (!answers.is_empty()).then(|| json!({"about": kind, "name": name, "shards": answers}))
         }
         _ => {
@@ -102,12 +118,13 @@ async fn unknown(shard: &Rc<Shard>, name: &str) -> Response {
         return Response::text(StatusCode::NOT_FOUND, text);
     }
     let hint = did_you_mean(shard, name).await;
-    let text =
-        format!("no message, queue, domain, site or source called `{name}` has mail here{hint}\n");
+    let text = format!(
+        "no message, queue, domain, site, source or pool called `{name}` has mail here{hint}\n"
+    );
     Response::text(StatusCode::NOT_FOUND, text)
 }
 
-/// `; did you mean ...?` with the name of a queue, domain, site or source that is nearest to one that is not known; nothing
+/// `; did you mean ...?` with the name of a queue, domain, site, source or pool that is nearest to one that is not known; nothing
 /// when none is near.
 pub async fn did_you_mean(shard: &Rc<Shard>, name: &str) -> String {
     let question = Inspect::Why(WhyAbout::Names, String::new());

@@ -1,7 +1,7 @@
-//! "Why is this here?": one answer about a message, a queue, a domain, a site or a source, in words and as fields.
+//! "Why is this here?": one answer about a message, a queue, a domain, a site, a source or a pool, in words and as fields.
 //!
 //! [`states`] is the table of all states a message can be in · [`message`] decides which one it is · [`ready`] what holds a
-//! ready queue · [`reasons`] orders, limits, hosts' words · [`queues`] queues, domains, sites, sources · [`ask`] puts the
+//! ready queue · [`reasons`] orders, limits, hosts' words · [`queues`] queues, domains, sites · [`sources`] sources and pools · [`ask`] puts the
 //! shards' answers together.
 
 mod answer;
@@ -10,6 +10,7 @@ pub mod message;
 mod queues;
 mod ready;
 pub mod reasons;
+mod sources;
 pub mod states;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,8 @@ pub async fn of_shard(shard: &Rc<Shard>, about: WhyAbout, name: &str) -> Value {
         WhyAbout::Site => {
             queues::of_ready(shard, |ready| ready.name == name || ready.plan.borrow().site == name)
         }
-        WhyAbout::Source => queues::source(shard, name).await,
+        WhyAbout::Source => sources::source(shard, name).await,
+        WhyAbout::Pool => sources::pool(shard, name).await,
         WhyAbout::Names => queues::names(shard),
     }
 }

@@ -1,4 +1,4 @@
-//! Queues, domains, sites and sources of one shard: what is there, and in which states it is.
+//! Queues, domains and sites of one shard: what is there, and in which states it is.
 
 use super::answer::Answer;
 use super::message::{self, Facts, Place};
@@ -6,14 +6,12 @@ use super::ready;
 use super::reasons;
 use super::states::State;
 use crate::limits::{WHY_LISTED_MAX, WHY_LOOKS_MAX};
-use ringmta_io::{deadline, steady_millis};
+use ringmta_io::steady_millis;
 use ringmta_queue::model::{Item, ReadyQueue, ScheduledQueue};
-use ringmta_queue::quota::health::Fault;
 use ringmta_shard::state::Shard;
 use serde_json::{json, Map, Value};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// How many messages are in which state, and one of each told whole.
 #[derive(Default)]
@@ -141,45 +139,13 @@ pub fn of_ready(shard: &Shard, meant: impl Fn(&ReadyQueue) -> bool) -> Value {
     }
 }
 
-/// A source: how it does, and the ready queues that leave from it.
-pub async fn source(shard: &Rc<Shard>, name: &str) -> Value {
-    let queues = of_ready(shard, |ready| *ready.source.borrow().name == *name);
-    let policy = shard.policy();
-    let asked = policy.egress_source(name);
-    let limit = Duration::from_secs(ringmta_egress::limits::ROUTE_SECS);
-    let made = match deadline(limit, asked).await {
-        Ok(Ok(found)) => found,
-        _ => None,
-    };
-    if queues.is_null() && made.is_none() {
-        return Value::Null;
-    }
-    let now = ringmta_io::mono_nanos() / 1_000_000;
-    let health = shard.process.limits.source(name);
-    let left_alone = health.suspended_for(now).map(|left| reasons::rough(left.as_millis() as u64));
-    let faults: Map<String, Value> = Fault::ALL
-        .iter()
-        .map(|fault| {
-            let tally = health.tally(*fault, now);
-            let told = json!({"failed": tally.failed, "suspensions": tally.suspensions, "suspended": tally.suspended});
-            (fault.name().to_string(), told)
-        })
-        .collect();
-    json!({
-        "source": name, "shard": shard.index,
-        "set_by": made.map(|made| made.at.of("name")),
-        "left_alone_for": left_alone,
-        "faults": faults,
-        "ready_queues": if queues.is_null() { json!([]) } else { queues },
-    })
-}
-
 /// Names of all there is, for the nearest to one that is not known.
 pub fn names(shard: &Shard) -> Value {
     let mut names = Vec::new();
     for queue in shard.queues.scheduled.borrow().values().take(WHY_LISTED_MAX) {
         names.push(queue.name.to_string());
         names.push(queue.parts.domain.clone());
+        names.push(queue.config.borrow().egress_pool.clone());
     }
     for ready in shard.queues.ready.borrow().values().take(WHY_LISTED_MAX) {
         names.push(ready.name.clone());

@@ -44,27 +44,7 @@ impl Signer {
         // Tags carry A-labels (RFC 6376 section 3.5, RFC 8616 section 4).
         params.domain = a_label(&params.domain)?;
         params.selector = a_label(&params.selector)?;
-        let der = unwrap_pem(key);
-        let key = match algorithm {
-            Algorithm::RsaSha256 => {
-                let pair = RsaKeyPair::from_pkcs8(&der).or_else(|_| RsaKeyPair::from_der(&der));
-                Key::Rsa(Box::new(pair.map_err(|e| match short_rsa_bits(key) {
-                    Some(bits) => too_short(bits),
-                    None => format!("the key is not a usable RSA private key ({e}); at least 2048 bits, PKCS1 or PKCS8"),
-                })?))
-            }
-            Algorithm::Ed25519 => {
-                let pair =
-                    Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).or_else(|e| match der.len() {
-                        // A longer text would be cut to a seed, whatever it is.
-                        ED25519_SEED_BYTES => Ed25519KeyPair::from_seed_unchecked(&der),
-                        _ => Err(e),
-                    });
-                Key::Ed25519(Box::new(pair.map_err(|e| {
-                    format!("the key is not a usable Ed25519 private key ({e}); PKCS8 expected")
-                })?))
-            }
-        };
+        let key = read(algorithm, key)?;
         Ok(Signer { params, key })
     }
 
@@ -220,7 +200,37 @@ impl Signer {
     }
 }
 
-/// The DER inside a PEM file; other input as it is.
+/// The private key in a text: PEM (PKCS1 or PKCS8) or the DER inside it.
+fn read(algorithm: Algorithm, key: &[u8]) -> Result<Key, String> {
+    let der = unwrap_pem(key);
+    Ok(match algorithm {
+        Algorithm::RsaSha256 => {
+            let pair = RsaKeyPair::from_pkcs8(&der).or_else(|_| RsaKeyPair::from_der(&der));
+            Key::Rsa(Box::new(pair.map_err(|e| match short_rsa_bits(key) {
+                Some(bits) => too_short(bits),
+                None => format!("the key is not a usable RSA private key ({e}); at least 2048 bits, PKCS1 or PKCS8"),
+            })?))
+        }
+        Algorithm::Ed25519 => {
+            let pair =
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).or_else(|e| match der.len() {
+                    // A longer text would be cut to a seed, whatever it is.
+                    ED25519_SEED_BYTES => Ed25519KeyPair::from_seed_unchecked(&der),
+                    _ => Err(e),
+                });
+            Key::Ed25519(Box::new(pair.map_err(|e| {
+                format!("the key is not a usable Ed25519 private key ({e}); PKCS8 expected")
+            })?))
+        }
+    })
+}
+
+/// Whether a signer could sign with a key; the error says why not.
+pub(crate) fn check(algorithm: Algorithm, key: &[u8]) -> Result<(), String> {
+    read(algorithm, key).map(drop)
+}
+
+/// A domain's name as tags carry it.
 fn a_label(name: &str) -> Result<String, String> {
     if name.is_ascii() {
         return Ok(name.to_owned());
@@ -283,6 +293,7 @@ impl<'a> Der<'a> {
     }
 }
 
+/// The DER inside a PEM file; other input as it is.
 fn unwrap_pem(key: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(key);
     let Some((_, rest)) = text.split_once("-----BEGIN ") else { return key.to_vec() };
