@@ -284,7 +284,9 @@ mod tests {
     }
 
     /// The letters in a file after one whose first write met this fault, and whether it was told.
-    fn after_a_fault(set: impl Fn(&mut io::sim::disk::Faults, u64) + 'static) -> (bool, Vec<String>) {
+    fn after_a_fault(
+        set: impl Fn(&mut io::sim::disk::Faults, u64) + 'static,
+    ) -> (bool, Vec<String>) {
         let world = io::sim::World::new(1, false);
         let _entered = world.enter();
         let result = std::rc::Rc::new(RefCell::new(None));

@@ -110,8 +110,9 @@ fn a_certificate_is_believed_when_its_authority_is() {
           tls_certificate = '{dir}/web.pem', tls_private_key = '{dir}/web.key' }}"
     );
     let server = serving.start(1);
-    let lines = server.stderr().into_iter().filter(|line| line.starts_with("http listener on "));
-    let port = lines.last().unwrap().rsplit(':').next().unwrap().to_string();
+    let stderr = server.stderr();
+    let mut lines = stderr.iter().filter(|line| line.starts_with("http listener on "));
+    let port = lines.next_back().unwrap().rsplit(':').next().unwrap().to_string();
     let live = format!("https://localhost:{port}/api/check-liveness/v1");
     let mut site = site(&[
         ("checked", format!("client:get('{live}'):send():status_code()")),

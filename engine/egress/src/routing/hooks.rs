@@ -33,5 +33,8 @@ fn protocol(hook: &LogHook, by_name: String) -> Protocol {
 /// The path of a receiver behind a policy's own connections, where the policy has no word on it: enough connections for
 /// one that takes its time.
 pub fn default_path() -> EgressPath {
-    EgressPath { connection_limit: Limit::new(HOOK_CONNECTIONS_MAX as u64), ..EgressPath::default() }
+    EgressPath {
+        connection_limit: Limit::new(HOOK_CONNECTIONS_MAX as u64),
+        ..EgressPath::default()
+    }
 }
