@@ -5,7 +5,7 @@
 //! [`captured`] one that is kept · [`store`] all of them, asked by [`choice`], in memory (`ring`) or on disk (`database`) · `search` its grammar ·
 //! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
 //! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket`, `openapi`, `metrics`, `proxy` (and its `codes`) the
-//! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message · [`relay`], `release`, `rewrite`, [`webhook`]
+//! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message, long ones `beside` the shard · [`relay`], `release`, `rewrite`, [`webhook`]
 //! what leaves, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver, `delivery` how its events came, `replay` them told again · [`server`] all of it
 //! as it runs.
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ mod api;
 mod api_message;
 mod api_messages;
 mod api_tags;
+mod beside;
 mod capture;
 pub mod captured;
 pub mod chaos;

@@ -1,6 +1,7 @@
 //! The MIME tree of a message: bodies, attachments, and one part's bytes by its id.
 
-use crate::limits::{SANDBOX_PARTS, SANDBOX_PART_DEPTH};
+use crate::limits::{SANDBOX_LISTED_TEXT_BYTES, SANDBOX_PARTS, SANDBOX_PART_DEPTH};
+use crate::message::start_of;
 use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
 
@@ -130,11 +131,16 @@ fn describe(part: &MessagePart<'_>, id: String) -> Part {
     };
     Part {
         id,
-        file_name: part.attachment_name().unwrap_or_default().to_string(),
+        file_name: named(part.attachment_name()),
         content_type,
-        content_id: part.content_id().unwrap_or_default().to_string(),
+        content_id: named(part.content_id()),
         size: part.contents().len(),
     }
+}
+
+/// The name of a part, as much of it as lists have.
+fn named(name: Option<&str>) -> String {
+    start_of(name.unwrap_or_default(), SANDBOX_LISTED_TEXT_BYTES).to_string()
 }
 
 /// Where each part stands: the numbers of the children to take from the root; `0` for the root.

@@ -2,7 +2,6 @@
 //! one mailbox. The SMTP client is lettre's, on helper threads.
 
 use crate::limits::SANDBOX_RELAY_SECS;
-use crate::offload::Helpers;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Tls, TlsParameters};
@@ -248,14 +247,6 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Sends it.
-    ///
-    /// # Errors
-    /// What the server said, or why it could not be asked.
-    pub async fn send(self, helpers: &Helpers) -> Result<(), String> {
-        helpers.run(move || self.send_now()).await?
-    }
-
     /// Sends it; blocks.
     ///
     /// # Errors

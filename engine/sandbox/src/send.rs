@@ -1,6 +1,7 @@
 //! `POST /api/v1/send`: a message given as JSON, made into mail and stored.
 
 use crate::api::{only, Answer, Api};
+use crate::beside::is_long;
 use crate::message::{Envelope, SessionInfo};
 use crate::passwords::basic;
 use crate::settings::SendLogins;
@@ -69,8 +70,13 @@ impl Api {
 }
 
 async fn take(api: &Api, request: &Request, user: Option<String>) -> Response {
-    let parsed = serde_json::from_slice::<Send>(&request.body).map_err(|error| error.to_string());
-    match parsed.and_then(|send| compose(&send).map(|source| (envelope(&send), source))) {
+    let body = request.body.clone();
+    let work = move || mail_of(&body);
+    let made = match is_long(request.body.len()) {
+        true => api.looks.run(work).await.and_then(|made| made),
+        false => work(),
+    };
+    match made {
         Ok((envelope, source)) => {
             let session = SessionInfo {
                 client: Some(request.peer),
@@ -85,6 +91,13 @@ async fn take(api: &Api, request: &Request, user: Option<String>) -> Response {
         }
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
     }
+}
+
+/// The message that a body asks for; takes as long as the body is.
+fn mail_of(body: &[u8]) -> Result<(Envelope, Vec<u8>), String> {
+    let send = serde_json::from_slice::<Send>(body).map_err(|error| error.to_string())?;
+    let source = compose(&send)?;
+    Ok((envelope(&send), source))
 }
 
 fn refused(status: StatusCode, error: &str) -> Response {
