@@ -6,7 +6,7 @@
 //! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
 //! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket`, `openapi`, `metrics`, `proxy` (and its `codes`) the
 //! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message, long ones `beside` the shard · [`relay`], `release`, `rewrite`, [`webhook`]
-//! what leaves, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver, `delivery` how its events came, `replay` them told again · [`server`] all of it
+//! what leaves, `cram_md5` a login at a relay, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver, `delivery` how its events came, `replay` them told again · [`server`] all of it
 //! as it runs.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -22,6 +22,7 @@ pub mod chaos;
 pub mod choice;
 mod codes;
 pub mod cors;
+mod cram_md5;
 pub mod database;
 mod delivery;
 mod dkim_key;

@@ -29,12 +29,7 @@ impl InboxArgs {
         let cors = pages.api_cors.as_deref().map(cors::sites).transpose();
         Ok(Settings {
             keeping: keeping(&self.keep)?,
-            database: self.keep.database.clone().map(|path| DatabaseFile {
-                path,
-                compression: self.keep.compression,
-                wal: !self.keep.disable_wal,
-                vacuum: !self.keep.disable_auto_vacuum,
-            }),
+            database: of("database", database(&self.keep))?,
             label: self.keep.label.clone(),
             webroot: webroot(&pages.webroot)?,
             web_logins: of("ui-auth-file", logins(&pages.ui_auth_file, &pages.ui_auth))?,
@@ -273,6 +268,21 @@ fn relay(outgoing: &Outgoing) -> Result<Option<Relay>, String> {
     };
     let relay = of("smtp-relay-config", keys.relay())?;
     Ok(Some(Relay { all: outgoing.smtp_relay_all, matching, ..relay }))
+}
+
+/// The database's file; a server, as rqlite is one, is refused without a word of its address, which may have a password.
+fn database(keep: &Keep) -> Result<Option<DatabaseFile>, String> {
+    let Some(path) = keep.database.clone() else { return Ok(None) };
+    let is_server = ["http://", "https://"]
+        .iter()
+        .any(|scheme| path.as_os_str().to_string_lossy().starts_with(scheme));
+    if is_server {
+        return Err("rqlite is not spoken here, nor do inboxes share a database: give each a file of its own, as in \
+                    --database inbox.db"
+            .into());
+    }
+    let (wal, vacuum) = (!keep.disable_wal, !keep.disable_auto_vacuum);
+    Ok(Some(DatabaseFile { path, compression: keep.compression, wal, vacuum }))
 }
 
 fn text(of: &Option<String>) -> String {
