@@ -118,7 +118,7 @@ pub fn webui(settings: &Settings, smtp: &str) -> Value {
             "PreserveMessageIDs": relay.is_some_and(|relay| relay.preserve_message_ids),
             "RecipientAllowlist": allowed,
         },
-        "SpamAssassin": settings.spamassassin.is_some(),
+        "SpamAssassin": settings.spam_server.is_some(),
         "LinkCheck": settings.link_check,
         "ChaosEnabled": settings.chaos.is_some(),
         "DuplicatesIgnored": settings.keeping.ignore_duplicate_ids,

@@ -95,7 +95,7 @@ pub struct Pages {
     /// Also where the certificate is not to be trusted.
     #[arg(long, env = "MP_ALLOW_UNTRUSTED_TLS", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no)]
     pub allow_untrusted_tls: bool,
-    /// SpamAssassin to ask, as HOST:PORT of its spamd.
+    /// SpamAssassin to ask, as HOST:PORT of its spamd; or rspamd, as http://HOST:11333.
     #[arg(long, env = "MP_ENABLE_SPAMASSASSIN", value_name = "HOST:PORT")]
     pub enable_spamassassin: Option<String>,
     /// Logins of those who put messages in over HTTP, instead of those of the page.

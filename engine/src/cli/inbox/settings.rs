@@ -9,7 +9,7 @@ use ringmta_sandbox::passwords::Passwords;
 use ringmta_sandbox::relay::{Forward, Keys, Relay};
 use ringmta_sandbox::search::Search;
 use ringmta_sandbox::settings::{
-    DatabaseFile, Keeping, Pop3, Prometheus, SendLogins, Settings, Smtp, Webhook,
+    DatabaseFile, Keeping, Pop3, Prometheus, SendLogins, Settings, Smtp, SpamServer, Webhook,
 };
 use ringmta_sandbox::tags::{expression, spelled, TagRules};
 use ringmta_sandbox::{cors, limits};
@@ -40,7 +40,7 @@ impl InboxArgs {
             link_check: pages.enable_link_check,
             internal_requests: pages.allow_internal_http_requests,
             untrusted_tls: pages.allow_untrusted_tls,
-            spamassassin: spamassassin(pages.enable_spamassassin.as_deref())?,
+            spam_server: spam_server(pages.enable_spamassassin.as_deref())?,
             send_logins: send_logins(pages)?,
             smtp: smtp(&self.intake, self.keep.max_message_size)?,
             relay: relay(&self.outgoing)?,
@@ -191,7 +191,7 @@ fn certificate(
 }
 
 /// `true` means where spamd listens unless told otherwise.
-fn spamassassin(text: Option<&str>) -> Result<Option<String>, String> {
+fn spam_server(text: Option<&str>) -> Result<Option<SpamServer>, String> {
     let Some(text) = text.filter(|text| !["0", "false", "no"].contains(text)) else {
         return Ok(None);
     };
@@ -199,12 +199,18 @@ fn spamassassin(text: Option<&str>) -> Result<Option<String>, String> {
         let why = "messages are not sent to that service: give HOST:PORT of a spamd of your own";
         return of("enable-spamassassin", Err(why.into()));
     }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(Some(SpamServer::Rspamd(text.trim_end_matches('/').to_string())));
+    }
     let port = text
         .rsplit_once(':')
         .and_then(|(host, port)| port.parse::<u16>().ok().filter(|_| !host.is_empty()));
     match port {
-        Some(_) => Ok(Some(text.to_string())),
-        None => of("enable-spamassassin", Err("write HOST:PORT, such as localhost:783".into())),
+        Some(_) => Ok(Some(SpamServer::Spamd(text.to_string()))),
+        None => of(
+            "enable-spamassassin",
+            Err("write HOST:PORT, such as localhost:783, or http://HOST:11333 for rspamd".into()),
+        ),
     }
 }
 
