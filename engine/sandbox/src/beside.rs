@@ -3,15 +3,11 @@
 
 use crate::api::Api;
 use crate::captured::{Captured, Stored};
-use crate::limits::{SANDBOX_BESIDE_BYTES, SANDBOX_LOOK_SECS};
+use crate::limits::SANDBOX_LOOK_SECS;
+use crate::offload::is_long;
 use ringmta_http::{Body, Bytes, HeaderMap, Response, StatusCode};
 use ringmta_io::deadline;
 use std::time::Duration;
-
-/// Whether work on so many bytes is done beside the shard.
-pub(super) fn is_long(bytes: usize) -> bool {
-    bytes > SANDBOX_BESIDE_BYTES
-}
 
 /// An answer that is there as a whole, and so may come from another thread.
 struct Whole {

@@ -5,10 +5,11 @@ use crate::captured::{Captured, Stored};
 use crate::limits::{
     SANDBOX_LISTED_ADDRESSES, SANDBOX_LISTED_RECIPIENTS, SANDBOX_LISTED_TEXT_BYTES,
 };
-use crate::message::{start_of, Address, ListUnsubscribe};
+use crate::message::{Address, ListUnsubscribe};
 use crate::mime;
 use crate::mime::Part;
 use crate::settings::Settings;
+use crate::start::start_of;
 use mail_parser::DateTime;
 use serde_json::{json, Value};
 use std::collections::HashSet;

@@ -1,7 +1,7 @@
 //! The sandbox inbox of `ringmta dev` and `ringmta sandbox`: an SMTP server that delivers to
 //! nobody, and a web page and an API (Mailpit's) to see what came.
 //!
-//! Layout: [`settings`] what it is told to be, [`place`] where · `capture` SMTP side · [`message`] and `mime` what is known of a message ·
+//! Layout: [`settings`] what it is told to be, [`place`] where · `capture` SMTP side · [`message`] and `mime` what is known of a message, `start` of long texts ·
 //! [`captured`] one that is kept · [`store`] all of them, asked by [`choice`], in memory (`ring`) or on disk (`database`) · `search` its grammar ·
 //! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
 //! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket`, `openapi`, `metrics`, `proxy` (and its `codes`) the
@@ -55,6 +55,7 @@ pub mod server;
 pub mod settings;
 pub mod socket;
 mod spam_check;
+mod start;
 pub mod store;
 #[cfg(test)]
 mod store_tests;

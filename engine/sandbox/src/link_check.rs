@@ -7,7 +7,7 @@ use crate::limits::{
     SANDBOX_LINKS, SANDBOX_LINKS_AT_ONCE, SANDBOX_LINK_SEARCH_BYTES, SANDBOX_LINK_SECS,
     SANDBOX_REDIRECTS,
 };
-use crate::message::start_of;
+use crate::start::start_of;
 use crate::webhook::tls;
 use html5gum::{Token, Tokenizer};
 use regex::Regex;

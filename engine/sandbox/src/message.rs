@@ -9,6 +9,7 @@ use crate::limits::{
 use crate::mime;
 use crate::mime::with_mail;
 use crate::mime::Part;
+use crate::start::start_of;
 use mail_parser::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -145,15 +146,6 @@ fn addresses<'x>(lists: impl IntoIterator<Item = &'x mail_parser::Address<'x>>) 
 /// A text of the header, as much of it as is told by itself.
 fn told(text: Option<&str>) -> String {
     start_of(text.unwrap_or_default(), SANDBOX_HEADER_TEXT_BYTES).to_string()
-}
-
-/// The beginning of a text: whole characters of no more than so many bytes.
-pub(super) fn start_of(text: &str, bytes: usize) -> &str {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 /// Recipients that the headers do not show are what Bcc means to a reader.

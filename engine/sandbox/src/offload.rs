@@ -1,12 +1,17 @@
 //! Helper threads for what blocks: requests to other servers, pictures, long messages. Each piece of work has one to itself, so that one that
 //! waits for a server holds up no other; there are only so many at a time.
 
-use crate::limits::{SANDBOX_HELPER_LOOK_MS, SANDBOX_HELPER_WAIT_SECS};
+use crate::limits::{SANDBOX_BESIDE_BYTES, SANDBOX_HELPER_LOOK_MS, SANDBOX_HELPER_WAIT_SECS};
 use futures::channel::oneshot;
 use ringmta_io as io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Whether work on so many bytes is done beside the shard.
+pub fn is_long(bytes: usize) -> bool {
+    bytes > SANDBOX_BESIDE_BYTES
+}
 
 /// So many threads, and how many are busy. Cheap to copy.
 #[derive(Clone)]

@@ -1,8 +1,8 @@
 //! `POST /api/v1/send`: a message given as JSON, made into mail and stored.
 
 use crate::api::{only, Answer, Api};
-use crate::beside::is_long;
 use crate::message::{Envelope, SessionInfo};
+use crate::offload::is_long;
 use crate::passwords::basic;
 use crate::settings::SendLogins;
 use base64::engine::general_purpose::STANDARD as BASE64;

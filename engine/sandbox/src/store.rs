@@ -1,13 +1,12 @@
 //! The messages of one sandbox, in memory or in a database, and who is told of what happens to them.
 
-use crate::beside::is_long;
 use crate::captured::{Stored, Unopened};
 use crate::choice::{Added, Change, Failed, Outcome, Page, Which};
 use crate::database::Database;
 use crate::events::{Event, Hub};
 use crate::limits::SANDBOX_READS;
 use crate::message::{Envelope, SessionInfo};
-use crate::offload::Helpers;
+use crate::offload::{is_long, Helpers};
 use crate::ring::Ring;
 use crate::search::Search;
 use crate::settings::Keeping;
