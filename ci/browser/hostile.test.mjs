@@ -57,6 +57,10 @@ test('HTML as large as a message may be', async () => {
   assert.match(await text(p, '#tabpanel'), /This HTML has 4[89]\.\d MB/, 'it asks before it shows'); assert.equal(await p.$('.stage iframe'), null);
   for (const tab of TABS.filter(tab => !['HTML', 'Files'].includes(tab))) { await tabTo(p, tab); await alive(p); }
   await tabTo(p, 'Source'); assert.ok((await text(p, 'pre.code')).length <= 200 << 10);
+  assert.match(await text(p, '.source .bar-html'), /^4[89]\.\d MB, \d+ lines shown/);
+  await tabTo(p, 'Links'); assert.match(await text(p, '#tabpanel'), /Looked for in the first 4\.0 MB/);
+  // What is too long for one check leaves the others where they are.
+  await tabTo(p, 'Checks'); assert.match(await text(p, '#tabpanel'), /DKIM signatures.*Authentication results.*HTML beyond 5242880 bytes is not checked/s);
   await open(p, 'After it', 'Text'); assert.match(await text(p, 'pre.text'), /reset/);
   assert.deepEqual(p.errors, []); await p.close();
 });

@@ -22,7 +22,7 @@ const VIEWS = [
   ['folded', async p => { await home(p); await p.click('#fold'); await p.waitForSelector('.copies'); await p.click('.copies'); }],
   ['chosen', async p => { await home(p); await p.click('#fold'); await p.evaluate(() => document.querySelectorAll('.pickbox input').forEach((b, i) => { if (i % 3 === 0) b.click(); })); }],
   ['search', async p => { await p.goto(e.web + '/search?q=subject:news'); await p.waitForSelector('#bulk .btn'); }],
-  ['search-wrong', async p => { await p.goto(e.web + '/search?q=is:nonsense'); await see(p, () => !document.querySelector('#searchwhy').hidden); await home(p); }],
+  ['search-wrong', async p => { await p.goto(e.web + '/search?q=is:nonsense'); await see(p, () => !document.querySelector('#searchwhy').hidden && /until the search can be understood/.test(document.querySelector('#below').textContent)); }],
   ...['HTML', 'Source', 'Text', 'Links', 'Files', 'Checks', 'Headers', 'Raw', 'Details'].map(name => [name.toLowerCase(), async p => { if (name === 'HTML') await home(p); await tab(name)(p); }]),
   ['picture', file('photo.png')], ['calendar', async p => { await closed(p); await file('event.ics')(p); }], ['nested', async p => { await closed(p); await file('letter.eml')(p); }], ['csv', async p => { await closed(p); await file('list.csv')(p); }],
   ['arabic', async p => { await home(p); await open(p, 'مرحبا: رسالة بالعربية'); }],

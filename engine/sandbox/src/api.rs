@@ -30,6 +30,8 @@ pub struct Api {
     pub helpers: Helpers,
     /// Threads for pictures.
     pub pictures: Helpers,
+    /// Threads for looks into long messages.
+    pub looks: Helpers,
     /// Where mail is taken, as shown to people.
     pub smtp: String,
     /// Codes of the links that the proxy makes.
@@ -58,7 +60,9 @@ impl Api {
         codes: Codes,
     ) -> Api {
         let pictures = Helpers::new(limits::SANDBOX_PICTURES);
-        Api { store, settings, chaos, helpers, pictures, smtp, codes, started: io::mono_nanos() }
+        let looks = Helpers::new(limits::SANDBOX_LOOKS);
+        let started = io::mono_nanos();
+        Api { store, settings, chaos, helpers, pictures, looks, smtp, codes, started }
     }
 
     /// Seconds since the start.

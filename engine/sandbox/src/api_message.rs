@@ -21,9 +21,13 @@ impl Api {
         }
         let message = self.lookup(id, request).await?;
         Ok(match rest {
-            ["headers"] => Response::json(&message.parsed.headers),
+            ["headers"] => self.look(&message, |mail| Response::json(&mail.parsed.headers)).await,
             ["raw"] => view::raw(&message, request.query.get("dl") == Some("1")),
-            ["part", part] => view::part(&message, part).ok_or_else(not_found)?,
+            ["part", part] => {
+                let part = part.to_string();
+                self.look(&message, move |mail| view::part(mail, &part).unwrap_or_else(not_found))
+                    .await
+            }
             ["part", part, _] => self.thumbnail(&message, part).await?,
             ["html-check"] => self.html_check(&message).await?,
             ["link-check"] => self.link_check(&message, request).await?,
@@ -31,7 +35,8 @@ impl Api {
             ["release"] => self.release(&message, request).await?,
             _ => {
                 self.store.set_read(&Which::Ids(vec![message.id.clone()]), true).await?;
-                Response::json(&json::message(&message))
+                let tags = message.tags.borrow().clone();
+                self.look(&message, move |mail| Response::json(&json::message(mail, &tags))).await
             }
         })
     }

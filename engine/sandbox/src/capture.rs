@@ -8,9 +8,9 @@ use crate::message::{Envelope, SessionInfo};
 use crate::release::Outbound;
 use crate::settings::Settings;
 use crate::store::Store;
-use ringmta_http::accept_each;
+use ringmta_http::{accept_each, Bytes};
 use ringmta_io::receiving::{Pace, LOOK};
-use ringmta_io::{deadline, mono_nanos, sleep, tls, Conn, Listener};
+use ringmta_io::{deadline, mono_nanos, sleep, tls, yield_now, Conn, Listener};
 use ringmta_smtp::reply::{Refusal, Reply};
 use ringmta_smtp::server::buffer::RecvBuf;
 use ringmta_smtp::server::dot_reader::BareEndings;
@@ -233,7 +233,7 @@ impl<'a> Talk<'a> {
 
     async fn keep(&mut self, transaction: Transaction) -> Answer {
         let Capture { settings, store, outbound, .. } = self.capture;
-        let source = transaction.body;
+        let source = Bytes::from(transaction.body);
         if settings.smtp.strict_headers && has_bare_returns(&source) {
             let text = "5.6.0 The header has lines that end with CR CR LF";
             return Answer::Refuse(Reply::new(550, text));
@@ -291,10 +291,15 @@ impl<'a> Talk<'a> {
                 }
             }
             let space = self.input.space(self.session.read_size());
+            let size = space.len();
             match deadline(look, self.conn.read(space)).await {
                 Ok(read) => {
                     let read = read?;
                     self.input.filled(read);
+                    if read == size {
+                        // More is there already: others have their turn first.
+                        yield_now().await;
+                    }
                     return Ok(read > 0);
                 }
                 Err(_) if look < left => left -= look,

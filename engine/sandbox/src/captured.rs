@@ -1,11 +1,13 @@
 //! A message as the sandbox keeps it.
 
-use crate::message::{Envelope, Parsed, SessionInfo};
+use crate::message::{parse, Envelope, Parsed, SessionInfo};
 use ringmta_http::Bytes;
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// A captured message.
-pub struct Stored {
+/// What of a captured message never changes, and so may be looked at on any thread.
+pub struct Captured {
     /// Its id in the API.
     pub id: String,
     /// When it came, milliseconds since 1970; the time of its Date header where that was asked for.
@@ -18,13 +20,54 @@ pub struct Stored {
     pub session: SessionInfo,
     /// What the parser made of it.
     pub parsed: Parsed,
+}
+
+/// A captured message, with what its readers make of it.
+pub struct Stored {
+    /// The message, shared with the threads that look at it.
+    pub mail: Arc<Captured>,
     /// Has been read.
     pub read: Cell<bool>,
     /// Its tags.
     pub tags: RefCell<Vec<String>>,
 }
 
-impl Stored {
+impl Deref for Stored {
+    type Target = Captured;
+
+    fn deref(&self) -> &Captured {
+        &self.mail
+    }
+}
+
+/// A message as it lies in a database: nobody has looked into it yet.
+pub struct Unopened {
+    /// Its id in the API.
+    pub id: String,
+    /// When it came.
+    pub created_ms: u64,
+    /// Its bytes.
+    pub source: Bytes,
+    /// The envelope.
+    pub envelope: Envelope,
+    /// The session.
+    pub session: SessionInfo,
+    /// Has been read.
+    pub read: bool,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+impl Unopened {
+    /// Takes it apart, which takes as long as the message is.
+    pub fn taken_apart(self) -> (Captured, bool, Vec<String>) {
+        let Unopened { id, created_ms, source, envelope, session, read, tags } = self;
+        let parsed = parse(&source, &envelope);
+        (Captured { id, created_ms, source, envelope, session, parsed }, read, tags)
+    }
+}
+
+impl Captured {
     /// What it takes of the sandbox's memory, bytes.
     pub fn weight(&self) -> usize {
         /// A name, an address, a field or a part, beside its text.

@@ -1,12 +1,15 @@
 //! The JSON shapes of the API. Lists are always lists, never null: clients take both, and a list
 //! is the simpler thing to take.
 
-use crate::captured::Stored;
-use crate::limits::SANDBOX_LISTED_RECIPIENTS;
+use crate::captured::{Captured, Stored};
+use crate::limits::{
+    SANDBOX_LISTED_ADDRESSES, SANDBOX_LISTED_RECIPIENTS, SANDBOX_LISTED_TEXT_BYTES,
+};
 use crate::message::{Address, ListUnsubscribe};
 use crate::mime;
 use crate::mime::Part;
 use crate::settings::Settings;
+use crate::start::start_of;
 use mail_parser::DateTime;
 use serde_json::{json, Value};
 use std::collections::HashSet;
@@ -15,19 +18,24 @@ use std::fmt::Write;
 /// What the API calls this program's version.
 pub const VERSION: &str = concat!("ringmta ", env!("CARGO_PKG_VERSION"));
 
-/// A message in a list.
+/// A message in a list: of very long headers as much as lists have.
 pub fn summary(message: &Stored) -> Value {
     let mail = &message.parsed;
+    let listed = |text: &str| start_of(text, SANDBOX_LISTED_TEXT_BYTES).to_string();
+    let one = |one: &Address| json!({"Name": listed(&one.name), "Address": listed(&one.address)});
+    let some = |list: &[Address]| -> Vec<Value> {
+        list.iter().take(SANDBOX_LISTED_ADDRESSES).map(one).collect()
+    };
     json!({
         "ID": message.id,
-        "MessageID": mail.message_id,
+        "MessageID": listed(&mail.message_id),
         "Read": message.read.get(),
-        "From": address(&mail.from),
-        "To": addresses(&mail.to),
-        "Cc": addresses(&mail.cc),
-        "Bcc": addresses(&mail.bcc),
-        "ReplyTo": addresses(&mail.reply_to),
-        "Subject": mail.subject,
+        "From": one(&mail.from),
+        "To": some(&mail.to),
+        "Cc": some(&mail.cc),
+        "Bcc": some(&mail.bcc),
+        "ReplyTo": some(&mail.reply_to),
+        "Subject": listed(&mail.subject),
         "Created": rfc3339_ms(message.created_ms),
         "Username": message.session.auth_user.as_deref().unwrap_or(""),
         "Tags": *message.tags.borrow(),
@@ -38,8 +46,8 @@ pub fn summary(message: &Stored) -> Value {
     })
 }
 
-/// A whole message.
-pub fn message(message: &Stored) -> Value {
+/// A whole message, which has these tags.
+pub fn message(message: &Captured, tags: &[String]) -> Value {
     let mail = &message.parsed;
     let created = rfc3339_ms(message.created_ms);
     let (inline, attachments) = with_checksums(message);
@@ -57,7 +65,7 @@ pub fn message(message: &Stored) -> Value {
         "Subject": mail.subject,
         "ListUnsubscribe": list_unsubscribe(&mail.list_unsubscribe),
         "Date": mail.date.as_ref().unwrap_or(&created),
-        "Tags": *message.tags.borrow(),
+        "Tags": tags,
         "Username": message.session.auth_user.as_deref().unwrap_or(""),
         "Text": mail.text,
         "HTML": mail.html,
@@ -69,12 +77,12 @@ pub fn message(message: &Stored) -> Value {
 }
 
 /// Those the envelope names, by which copies of one mail are told apart, the first of them.
-fn recipients(message: &Stored) -> Vec<&String> {
+fn recipients(message: &Captured) -> Vec<&String> {
     message.envelope.rcpt_to.iter().take(SANDBOX_LISTED_RECIPIENTS).collect()
 }
 
 /// What Mailpit does not tell: the true envelope and the session.
-fn envelope(message: &Stored) -> Value {
+fn envelope(message: &Captured) -> Value {
     let session = &message.session;
     json!({
         "From": message.envelope.mail_from,
@@ -111,7 +119,7 @@ pub fn webui(settings: &Settings, smtp: &str) -> Value {
             "PreserveMessageIDs": relay.is_some_and(|relay| relay.preserve_message_ids),
             "RecipientAllowlist": allowed,
         },
-        "SpamAssassin": settings.spamassassin.is_some(),
+        "SpamAssassin": settings.spam_server.is_some(),
         "LinkCheck": settings.link_check,
         "ChaosEnabled": settings.chaos.is_some(),
         "DuplicatesIgnored": settings.keeping.ignore_duplicate_ids,
@@ -141,7 +149,7 @@ fn list_unsubscribe(list: &ListUnsubscribe) -> Value {
 
 /// (inline, attachments) with checksums, which are made when asked for: hashing every attachment
 /// at arrival would be most of the work of taking a message.
-fn with_checksums(message: &Stored) -> (Vec<Value>, Vec<Value>) {
+fn with_checksums(message: &Captured) -> (Vec<Value>, Vec<Value>) {
     let (mut inline, mut attachments) = (Vec::new(), Vec::new());
     if message.parsed.inline.is_empty() && message.parsed.attachments.is_empty() {
         return (inline, attachments);

@@ -1,12 +1,12 @@
 //! The sandbox inbox of `ringmta dev` and `ringmta sandbox`: an SMTP server that delivers to
 //! nobody, and a web page and an API (Mailpit's) to see what came.
 //!
-//! Layout: [`settings`] what it is told to be, [`place`] where · `capture` SMTP side · [`message`] and `mime` what is known of a message ·
+//! Layout: [`settings`] what it is told to be, [`place`] where · `capture` SMTP side · [`message`] and `mime` what is known of a message, `start` of long texts ·
 //! [`captured`] one that is kept · [`store`] all of them, asked by [`choice`], in memory (`ring`) or on disk (`database`) · `search` its grammar ·
 //! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
 //! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket`, `openapi`, `metrics`, `proxy` (and its `codes`) the
-//! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message · [`relay`], `release`, `rewrite`, [`webhook`]
-//! what leaves, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver, `delivery` how its events came, `replay` them told again · [`server`] all of it
+//! answers · `html_check`, `link_check`, `spam_check`, `thumbnail` looks at a message, long ones `beside` the shard · [`relay`], `release`, `rewrite`, [`webhook`]
+//! what leaves, `cram_md5` a login at a relay, `offload` its threads · [`chaos`] errors on purpose · `pop3` a mailbox · [`receiver`] the dev webhook receiver, `delivery` how its events came, `replay` them told again · [`server`] all of it
 //! as it runs.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -15,12 +15,14 @@ mod api;
 mod api_message;
 mod api_messages;
 mod api_tags;
+mod beside;
 mod capture;
 pub mod captured;
 pub mod chaos;
 pub mod choice;
 mod codes;
 pub mod cors;
+mod cram_md5;
 pub mod database;
 mod delivery;
 mod dkim_key;
@@ -53,6 +55,7 @@ pub mod server;
 pub mod settings;
 pub mod socket;
 mod spam_check;
+mod start;
 pub mod store;
 #[cfg(test)]
 mod store_tests;

@@ -32,12 +32,28 @@ pub const SANDBOX_SEARCH_SAMPLE_BYTES: usize = 32 * 1024;
 pub const SANDBOX_SEARCH_GROUPS: usize = 256;
 /// Bytes of the database's pages in memory.
 pub const SANDBOX_DATABASE_CACHE_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes of a message from which on it is taken apart beside the shard.
-pub const SANDBOX_READ_BESIDE_BYTES: usize = 1024 * 1024;
+/// Bytes of a message beyond which whatever goes over all of it is done beside the shard: of fewer it takes a millisecond or two.
+pub const SANDBOX_BESIDE_BYTES: usize = 256 * 1024;
+/// Threads that take long messages apart, at a time: each works with several times what its message has.
+pub const SANDBOX_READS: usize = 2;
+/// Threads for looks into long messages, at a time; as before.
+pub const SANDBOX_LOOKS: usize = 2;
+/// Longest who asks for such a look waits for it.
+pub const SANDBOX_LOOK_SECS: u64 = 120;
 /// Bytes of all messages the sandbox keeps; the newest message stays whatever its size.
 pub const SANDBOX_BYTES: usize = 256 * 1024 * 1024;
 /// Text of one message that can be searched; what comes later in a message is not found.
 pub const SANDBOX_SEARCH_TEXT_BYTES: usize = 256 * 1024;
+/// Bytes of one text of a header that is told by itself: a subject, a name, an address. All of it is in the source.
+pub const SANDBOX_HEADER_TEXT_BYTES: usize = 64 * 1024;
+/// Bytes of such a text in lists.
+pub const SANDBOX_LISTED_TEXT_BYTES: usize = 4096;
+/// Addresses of one header in lists.
+pub const SANDBOX_LISTED_ADDRESSES: usize = 500;
+/// Fields of a message's header that are told by name; those behind them are in its source.
+pub const SANDBOX_HEADER_FIELDS: usize = 10_000;
+/// Links of a List-Unsubscribe header.
+pub const SANDBOX_UNSUBSCRIBE_LINKS: usize = 100;
 /// Characters of a message's snippet in lists.
 pub const SANDBOX_SNIPPET_CHARS: usize = 250;
 /// Terms of one search; more is answered 400.
@@ -160,5 +176,7 @@ pub const SANDBOX_SOCKET_ASK_MS: u64 = 20;
 pub const SANDBOX_POP3_SESSIONS: usize = 64;
 /// Bytes of a command line of POP3.
 pub const SANDBOX_POP3_LINE_BYTES: usize = 1024;
+/// Bytes of a message that are written to a POP3 client before others have their turn.
+pub const SANDBOX_POP3_WRITE_BYTES: usize = 64 * 1024;
 /// Wrong passwords after which a POP3 session is ended.
 pub const SANDBOX_POP3_TRIES: usize = 3;

@@ -7,6 +7,7 @@ use crate::limits::{
     SANDBOX_LINKS, SANDBOX_LINKS_AT_ONCE, SANDBOX_LINK_SEARCH_BYTES, SANDBOX_LINK_SECS,
     SANDBOX_REDIRECTS,
 };
+use crate::start::start_of;
 use crate::webhook::tls;
 use html5gum::{Token, Tokenizer};
 use regex::Regex;
@@ -36,12 +37,13 @@ impl Api {
             return Err(bad(text));
         }
         let follow = ["1", "true", "yes"].contains(&request.query.get("follow").unwrap_or(""));
-        // Beside the shard: there may be much to read.
-        let (html, text) = (&message.parsed.html, &message.parsed.text);
-        let (html, text) = (start_of(html).to_string(), start_of(text).to_string());
+        let mail = message.mail.clone();
         let agent = agent(follow, self.settings.internal_requests, self.settings.untrusted_tls);
-        let tried =
-            self.helpers.run(move || try_all(&agent, &of(&html, &text))).await.map_err(bad)?;
+        let work = move || {
+            let (html, text) = (searched(&mail.parsed.html), searched(&mail.parsed.text));
+            try_all(&agent, &of(html, text))
+        };
+        let tried = self.helpers.run(work).await.map_err(bad)?;
         let errors = tried.iter().filter(|one| is_error(&one["StatusCode"])).count();
         Ok(Response::json(&json!({"Errors": errors, "Links": tried})))
     }
@@ -52,12 +54,8 @@ fn is_error(code: &Value) -> bool {
 }
 
 /// As much of a text as links are looked for in.
-pub(super) fn start_of(text: &str) -> &str {
-    let mut end = text.len().min(SANDBOX_LINK_SEARCH_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+pub(super) fn searched(text: &str) -> &str {
+    start_of(text, SANDBOX_LINK_SEARCH_BYTES)
 }
 
 /// The links of a message, each once: where its HTML leads to or loads something from, and addresses in its text.

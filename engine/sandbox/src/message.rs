@@ -2,10 +2,14 @@
 //!
 //! Nothing here can fail: a message that is no mail at all is still kept and shown raw.
 
-use crate::limits::{SANDBOX_SEARCH_TEXT_BYTES, SANDBOX_SNIPPET_CHARS};
+use crate::limits::{
+    SANDBOX_HEADER_FIELDS, SANDBOX_HEADER_TEXT_BYTES, SANDBOX_RECIPIENTS,
+    SANDBOX_SEARCH_TEXT_BYTES, SANDBOX_SNIPPET_CHARS, SANDBOX_UNSUBSCRIBE_LINKS,
+};
 use crate::mime;
 use crate::mime::with_mail;
 use crate::mime::Part;
+use crate::start::start_of;
 use mail_parser::{HeaderName, Message};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -112,13 +116,13 @@ fn from_mail(mail: &Message<'_>) -> Parsed {
     let date = mail.date().filter(|date| date.is_valid());
     let reply_to = mail.header_values(HeaderName::ReplyTo).filter_map(|v| v.as_address());
     Parsed {
-        message_id: mail.message_id().unwrap_or_default().to_string(),
+        message_id: told(mail.message_id()),
         from: mail.from().and_then(|from| addresses([from]).into_iter().next()).unwrap_or_default(),
         to: addresses(mail.all_to()),
         cc: addresses(mail.all_cc()),
         bcc: addresses(mail.all_bcc()),
         reply_to: addresses(reply_to),
-        subject: mail.subject().unwrap_or_default().to_string(),
+        subject: told(mail.subject()),
         date: date.map(|date| date.to_rfc3339()),
         date_ms: date.and_then(|date| u64::try_from(date.to_timestamp()).ok()).map(|s| s * 1000),
         text: mime::text(mail),
@@ -133,12 +137,15 @@ fn addresses<'x>(lists: impl IntoIterator<Item = &'x mail_parser::Address<'x>>) 
     lists
         .into_iter()
         .flat_map(|list| list.iter())
-        .map(|one| Address {
-            name: one.name().unwrap_or_default().to_string(),
-            address: one.address().unwrap_or_default().to_string(),
-        })
+        .map(|one| Address { name: told(one.name()), address: told(one.address()) })
         .filter(|one| !one.name.is_empty() || !one.address.is_empty())
+        .take(SANDBOX_RECIPIENTS)
         .collect()
+}
+
+/// A text of the header, as much of it as is told by itself.
+fn told(text: Option<&str>) -> String {
+    start_of(text.unwrap_or_default(), SANDBOX_HEADER_TEXT_BYTES).to_string()
 }
 
 /// Recipients that the headers do not show are what Bcc means to a reader.
@@ -170,6 +177,9 @@ fn headers(source: &[u8]) -> BTreeMap<String, Vec<String>> {
                 value.push_str(text.trim());
             }
         } else if let Some((name, value)) = text.split_once(':') {
+            if fields.len() >= SANDBOX_HEADER_FIELDS {
+                break;
+            }
             fields.push((go_name(name.trim_end()), value.trim().to_string()));
         } else {
             break;
@@ -201,6 +211,7 @@ fn list_unsubscribe(headers: &BTreeMap<String, Vec<String>>) -> ListUnsubscribe 
         .split('<')
         .skip(1)
         .filter_map(|rest| rest.split_once('>'))
+        .take(SANDBOX_UNSUBSCRIBE_LINKS)
         .map(|(link, _)| link.split_whitespace().collect())
         .collect();
     let known = |link: &String| {
@@ -237,10 +248,16 @@ fn search_text(parsed: &Parsed) -> String {
     let mut text = String::new();
     let people = [&parsed.to, &parsed.cc, &parsed.bcc, &parsed.reply_to].into_iter().flatten();
     for one in std::iter::once(&parsed.from).chain(people) {
+        if text.len() > SANDBOX_SEARCH_TEXT_BYTES {
+            break;
+        }
         text.push_str(&format!("{} <{}> ", one.name, one.address));
     }
     let files = parsed.attachments.iter().chain(&parsed.inline).map(|part| &part.file_name);
     for more in [&parsed.subject, &parsed.message_id].into_iter().chain(files) {
+        if text.len() > SANDBOX_SEARCH_TEXT_BYTES {
+            break;
+        }
         text.push_str(more);
         text.push(' ');
     }

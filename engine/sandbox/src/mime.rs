@@ -1,14 +1,42 @@
 //! The MIME tree of a message: bodies, attachments, and one part's bytes by its id.
 
-use crate::limits::{SANDBOX_PARTS, SANDBOX_PART_DEPTH};
+use crate::limits::{
+    SANDBOX_HEADER_FIELDS, SANDBOX_LISTED_TEXT_BYTES, SANDBOX_PARTS, SANDBOX_PART_DEPTH,
+};
+use crate::start::start_of;
 use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
+use std::borrow::Cow;
 
 /// Runs mail-parser over `source`. It does not panic on any input we know of, and if it did on
 /// one, that message must not take the sandbox down.
 pub(super) fn with_mail<T>(source: &[u8], look: impl FnOnce(&Message<'_>) -> T) -> Option<T> {
-    let work = || mail_parser::MessageParser::default().parse(source).map(|mail| look(&mail));
+    let source = with_fewer_fields(source);
+    let work = || mail_parser::MessageParser::default().parse(&*source).map(|mail| look(&mail));
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).ok().flatten()
+}
+
+/// The message with no more fields at its head than are told: the parser keeps each of them, and there may be millions.
+fn with_fewer_fields(source: &[u8]) -> Cow<'_, [u8]> {
+    let (mut at, mut fields, mut cut) = (0, 0, None);
+    while at < source.len() {
+        let end = memchr::memchr(b'\n', &source[at..]).map_or(source.len(), |end| at + end + 1);
+        let line = &source[at..end];
+        if !line.starts_with(b" ") && !line.starts_with(b"\t") {
+            if !line.contains(&b':') {
+                break;
+            }
+            fields += 1;
+            if fields > SANDBOX_HEADER_FIELDS {
+                cut = cut.or(Some(at));
+            }
+        }
+        at = end;
+    }
+    match cut {
+        None => Cow::Borrowed(source),
+        Some(cut) => Cow::Owned([&source[..cut], &source[at..]].concat()),
+    }
 }
 
 /// A part that is no body: what is known of it without its bytes.
@@ -130,11 +158,16 @@ fn describe(part: &MessagePart<'_>, id: String) -> Part {
     };
     Part {
         id,
-        file_name: part.attachment_name().unwrap_or_default().to_string(),
+        file_name: named(part.attachment_name()),
         content_type,
-        content_id: part.content_id().unwrap_or_default().to_string(),
+        content_id: named(part.content_id()),
         size: part.contents().len(),
     }
+}
+
+/// The name of a part, as much of it as lists have.
+fn named(name: Option<&str>) -> String {
+    start_of(name.unwrap_or_default(), SANDBOX_LISTED_TEXT_BYTES).to_string()
 }
 
 /// Where each part stands: the numbers of the children to take from the root; `0` for the root.
@@ -194,6 +227,22 @@ mod tests {
         let mut seen = 0;
         super::for_each_part(source.as_bytes(), |_, _| seen += 1);
         assert_eq!(seen, super::SANDBOX_PARTS);
+    }
+
+    #[test]
+    fn millions_of_fields_are_not_kept() {
+        let fields = "A: b\r\n c\r\n".repeat(super::SANDBOX_HEADER_FIELDS + 5);
+        for (head, rest) in [("", "\r\nthe body\r\n"), ("From: x@y.test\r\n", "\r\nthe body")] {
+            let source = format!("{head}{fields}Last: one\r\n{rest}");
+            let text = super::with_mail(source.as_bytes(), |mail| {
+                assert_eq!(mail.headers().len(), super::SANDBOX_HEADER_FIELDS);
+                super::text(mail)
+            });
+            assert_eq!(text.unwrap().trim_end(), "the body");
+        }
+        for same in ["", "\n", "no mail at all", "A: b\r\n\r\nbody", &"words\n".repeat(20_000)] {
+            assert_eq!(super::with_fewer_fields(same.as_bytes()), same.as_bytes());
+        }
     }
 
     #[test]

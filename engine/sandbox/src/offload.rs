@@ -1,24 +1,37 @@
-//! Helper threads for what blocks: requests to other servers, pictures. Each piece of work has one to itself, so that one that
+//! Helper threads for what blocks: requests to other servers, pictures, long messages. Each piece of work has one to itself, so that one that
 //! waits for a server holds up no other; there are only so many at a time.
 
-use crate::limits::{SANDBOX_HELPER_LOOK_MS, SANDBOX_HELPER_WAIT_SECS};
+use crate::limits::{SANDBOX_BESIDE_BYTES, SANDBOX_HELPER_LOOK_MS, SANDBOX_HELPER_WAIT_SECS};
 use futures::channel::oneshot;
 use ringmta_io as io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Whether work on so many bytes is done beside the shard.
+pub fn is_long(bytes: usize) -> bool {
+    bytes > SANDBOX_BESIDE_BYTES
+}
+
 /// So many threads, and how many are busy. Cheap to copy.
 #[derive(Clone)]
 pub struct Helpers {
     busy: Arc<AtomicUsize>,
     limit: usize,
+    /// Longest that work waits for a thread; for ever without one.
+    patience: Option<Duration>,
 }
 
 impl Helpers {
     /// So many at a time.
     pub fn new(limit: usize) -> Helpers {
-        Helpers { busy: Arc::default(), limit }
+        let patience = Some(Duration::from_secs(SANDBOX_HELPER_WAIT_SECS));
+        Helpers { busy: Arc::default(), limit, patience }
+    }
+
+    /// The same, where work waits until there is a thread: for those whose number is bounded elsewhere.
+    pub fn patient(limit: usize) -> Helpers {
+        Helpers { patience: None, ..Helpers::new(limit) }
     }
 
     /// Runs `work` on a thread of its own, which ends it even if nobody waits for it any more. Waits while all are busy.
@@ -44,7 +57,8 @@ impl Helpers {
     async fn enter(&self) -> Result<Busy, String> {
         let start = io::mono_nanos();
         while self.busy.load(Ordering::Relaxed) >= self.limit {
-            if io::mono_nanos() - start > SANDBOX_HELPER_WAIT_SECS * 1_000_000_000 {
+            let waited = Duration::from_nanos(io::mono_nanos() - start);
+            if self.patience.is_some_and(|patience| waited > patience) {
                 return Err("too much is being done at the moment; try again".into());
             }
             io::sleep(Duration::from_millis(SANDBOX_HELPER_LOOK_MS)).await;

@@ -2,15 +2,14 @@
 //! and has a policy of its own.
 
 use crate::api::not_found;
-use crate::captured::Stored;
+use crate::captured::Captured;
 use crate::limits::SANDBOX_NESTED_MESSAGES;
 use crate::message::{parse, Envelope, SessionInfo};
 use crate::mime::Part;
 use crate::view::{contained, VIEW_POLICY};
 use crate::{json, mime, view};
 use ringmta_http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use ringmta_http::{Request, Response};
-use std::cell::{Cell, RefCell};
+use ringmta_http::Response;
 
 /// The policy of a PDF. Browsers show none within a sandbox, so this has none; it is given only to what begins as a PDF, with
 /// that type and no sniffing, and lets it load nothing.
@@ -34,30 +33,29 @@ const TEXTS: [&str; 8] = [
 
 /// Answers what comes after `/view/{id}`: `part/{n}` a part to look at; `in/{n}` and then `message`, `html`, `part/{m}` or
 /// `in/{m}` what is in the message that this part is.
-pub fn answer(message: &Stored, path: &[&str], request: &Request) -> Response {
-    descend(message, path, request, SANDBOX_NESTED_MESSAGES)
+pub fn answer(message: &Captured, path: &[String], form: view::Form) -> Response {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    descend(message, &path, form, SANDBOX_NESTED_MESSAGES)
 }
 
-fn descend(message: &Stored, path: &[&str], request: &Request, levels: usize) -> Response {
+fn descend(message: &Captured, path: &[&str], form: view::Form, levels: usize) -> Response {
     match path {
         ["part", part] => look(message, part).unwrap_or_else(not_found),
         ["in", part, rest @ ..] if levels > 0 => match nested(message, part) {
-            Some(inner) => descend(&inner, rest, request, levels - 1),
+            Some(inner) => descend(&inner, rest, form, levels - 1),
             None => not_found(),
         },
         // The outermost message's own are elsewhere.
         ["message"] if levels < SANDBOX_NESTED_MESSAGES => {
-            contained(Response::json(&json::message(message)), VIEW_POLICY)
+            contained(Response::json(&json::message(message, &[])), VIEW_POLICY)
         }
-        ["html"] if levels < SANDBOX_NESTED_MESSAGES => {
-            view::html(message, view::Form::asked(request))
-        }
+        ["html"] if levels < SANDBOX_NESTED_MESSAGES => view::html(message, form),
         _ => not_found(),
     }
 }
 
 /// One part as a browser can show it: pictures and PDFs as they are, texts as plain text, anything else to be saved.
-fn look(message: &Stored, id: &str) -> Option<Response> {
+fn look(message: &Captured, id: &str) -> Option<Response> {
     let (part, bytes) = mime::part(&message.source, id)?;
     let start = &bytes[..bytes.len().min(PDF_SIGNATURE_WITHIN)];
     let is_pdf =
@@ -85,7 +83,7 @@ fn is_text(part: &Part) -> bool {
 }
 
 /// The message that a part is.
-fn nested(message: &Stored, id: &str) -> Option<Stored> {
+fn nested(message: &Captured, id: &str) -> Option<Captured> {
     let (part, source) = mime::part(&message.source, id)?;
     if !matches!(part.content_type.as_str(), "message/rfc822" | "message/global") {
         return None;
@@ -94,23 +92,20 @@ fn nested(message: &Stored, id: &str) -> Option<Stored> {
 }
 
 /// A message that was in no envelope.
-fn stored(id: &str, created_ms: u64, source: Vec<u8>) -> Stored {
-    Stored {
+fn stored(id: &str, created_ms: u64, source: Vec<u8>) -> Captured {
+    Captured {
         id: id.to_string(),
         created_ms,
         parsed: parse(&source, &Envelope::default()),
         source: source.into(),
         envelope: Envelope::default(),
         session: SessionInfo::default(),
-        read: Cell::new(true),
-        tags: RefCell::default(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ringmta_http::{Bytes, HeaderMap, Method, Query};
 
     const MESSAGE: &str = "Subject: out\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
         --b\r\nContent-Type: text/html\r\n\r\n<p>out</p>\r\n\
@@ -121,18 +116,8 @@ mod tests {
         Content-Type: text/html\r\n\r\n<i>in</i>\r\n--b--\r\n";
 
     fn ask(path: &[&str]) -> Response {
-        let request = Request {
-            method: Method::GET,
-            path: String::new(),
-            query: Query::parse(""),
-            headers: HeaderMap::new(),
-            body: Bytes::new(),
-            peer: "127.0.0.1:4000".parse().unwrap(),
-            local: "127.0.0.1:8025".parse().unwrap(),
-            caller: None,
-            held: Default::default(),
-        };
-        answer(&stored("id", 0, MESSAGE.into()), path, &request)
+        let path: Vec<String> = path.iter().map(|part| part.to_string()).collect();
+        answer(&stored("id", 0, MESSAGE.into()), &path, view::Form::default())
     }
 
     fn header(response: &Response, name: &str) -> String {

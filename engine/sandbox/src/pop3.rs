@@ -4,14 +4,14 @@ use crate::choice::Which;
 use crate::events::Event;
 use crate::limits::{
     SANDBOX_LIST_MAX, SANDBOX_POP3_LINE_BYTES, SANDBOX_POP3_SESSIONS, SANDBOX_POP3_TRIES,
-    SANDBOX_SESSION_IDLE_SECS,
+    SANDBOX_POP3_WRITE_BYTES, SANDBOX_SESSION_IDLE_SECS,
 };
 use crate::passwords::Passwords;
 use crate::search::Search;
 use crate::settings::Pop3;
 use crate::store::Store;
 use ringmta_http::accept_each;
-use ringmta_io::{deadline, tls, Conn, Listener};
+use ringmta_io::{deadline, tls, yield_now, Conn, Listener};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io;
@@ -210,6 +210,12 @@ impl Session {
             }
             out.extend_from_slice(text);
             out.extend_from_slice(b"\r\n");
+            if out.len() >= SANDBOX_POP3_WRITE_BYTES {
+                deadline(IDLE, self.conn.write_all(&out)).await??;
+                // Others come first, even where the socket takes all of it.
+                yield_now().await;
+                out.clear();
+            }
         }
         deadline(IDLE, self.conn.write_all(&out)).await?
     }

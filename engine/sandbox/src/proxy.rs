@@ -5,7 +5,7 @@
 use crate::api::{Answer, Api};
 use crate::codes::Codes;
 use crate::limits::{SANDBOX_PROXY_BYTES, SANDBOX_PROXY_REFERENCES, SANDBOX_PROXY_URL_BYTES};
-use crate::link_check::{agent, start_of};
+use crate::link_check::{agent, searched};
 use crate::view;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
@@ -55,13 +55,13 @@ impl Api {
         let code = request.query.get("code").unwrap_or("");
         let message = self.store.get(&id).await?.ok_or_else(|| refused("invalid request"))?;
         let is_ours = self.codes.are_of(&data, code);
-        let html = if is_ours { String::new() } else { start_of(&message.parsed.html).to_string() };
+        let mail = message.mail.clone();
         let settings = &self.settings;
         let agent = agent(true, settings.internal_requests, settings.untrusted_tls);
         let styles = !settings.block_remote_css_and_fonts;
         let (root, codes) = (settings.webroot.clone(), self.codes.clone());
         let work = move || {
-            if !is_ours && !stands_in(&html, &address) {
+            if !is_ours && !stands_in(searched(&mail.parsed.html), &address) {
                 return Err("the message does not name this URL".to_string());
             }
             let url = Url::parse(&address).map_err(|error| error.to_string())?;

@@ -1,16 +1,20 @@
 //! Messages on their way out of the sandbox, by somebody's order: released one by one, relayed as they come, or copied to
 //! one mailbox. The SMTP client is lettre's, on helper threads.
 
+use crate::cram_md5::log_in;
 use crate::limits::SANDBOX_RELAY_SECS;
-use crate::offload::Helpers;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{SmtpConnection, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::SmtpTransport;
 use lettre::{Address, Transport};
 use regex::Regex;
 use serde::Deserialize;
 use std::time::Duration;
+
+/// Longest a server may be silent.
+const LIMIT: Duration = Duration::from_secs(SANDBOX_RELAY_SECS);
 
 /// A mail server, and how it is spoken to.
 #[derive(Clone, Debug, Default)]
@@ -29,14 +33,25 @@ pub struct Host {
     pub login: Option<Login>,
 }
 
+/// How a login is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// AUTH PLAIN.
+    Plain,
+    /// AUTH LOGIN.
+    Login,
+    /// AUTH CRAM-MD5.
+    CramMd5,
+}
+
 /// A login at a mail server.
 #[derive(Clone)]
 pub struct Login {
-    /// AUTH LOGIN instead of PLAIN.
-    pub by_login: bool,
+    /// How.
+    pub by: Proof,
     /// Its name.
     pub user: String,
-    /// Its password.
+    /// Its password, or the secret of CRAM-MD5.
     pub password: String,
 }
 
@@ -98,7 +113,7 @@ pub struct Keys {
     pub tls: bool,
     /// Any certificate will do.
     pub allow_insecure: bool,
-    /// `none`, `plain` or `login`.
+    /// `none`, `plain`, `login` or `cram-md5`.
     pub auth: String,
     /// Login.
     pub username: String,
@@ -140,33 +155,28 @@ impl Keys {
         if self.starttls && self.tls {
             return Err("STARTTLS and TLS exclude each other".into());
         }
-        if !self.secret.is_empty() {
-            return Err(
-                "a secret is of CRAM-MD5, which is not spoken here: use plain or login, with TLS"
-                    .into(),
-            );
-        }
-        let by_login = match self.auth.to_ascii_lowercase().as_str() {
-            "" | "none" => None,
-            "plain" => Some(false),
-            "login" => Some(true),
-            "cram-md5" => {
-                return Err("CRAM-MD5 is not spoken here: use plain or login, with TLS".into())
-            }
-            other => return Err(format!("auth `{other}` is none of none, plain, login")),
-        };
-        if by_login.is_some() && (self.username.is_empty() || self.password.is_empty()) {
-            return Err("auth wants a username and a password".into());
-        }
-        let (user, password) = (self.username.clone(), self.password.clone());
         Ok(Host {
             host: self.host.clone(),
             port: self.port.unwrap_or(25),
             starttls: self.starttls,
             tls: self.tls,
             allow_insecure: self.allow_insecure,
-            login: by_login.map(|by_login| Login { by_login, user, password }),
+            login: self.login()?,
         })
+    }
+
+    fn login(&self) -> Result<Option<Login>, String> {
+        let (by, password, what) = match self.auth.to_ascii_lowercase().as_str() {
+            "" | "none" => return Ok(None),
+            "plain" => (Proof::Plain, &self.password, "password"),
+            "login" => (Proof::Login, &self.password, "password"),
+            "cram-md5" => (Proof::CramMd5, &self.secret, "secret"),
+            other => return Err(format!("auth `{other}` is none of none, plain, login, cram-md5")),
+        };
+        if self.username.is_empty() || password.is_empty() {
+            return Err(format!("auth {} wants a username and a {what}", self.auth));
+        }
+        Ok(Some(Login { by, user: self.username.clone(), password: password.clone() }))
     }
 
     /// A relay of these keys.
@@ -248,14 +258,6 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Sends it.
-    ///
-    /// # Errors
-    /// What the server said, or why it could not be asked.
-    pub async fn send(self, helpers: &Helpers) -> Result<(), String> {
-        helpers.run(move || self.send_now()).await?
-    }
-
     /// Sends it; blocks.
     ///
     /// # Errors
@@ -267,12 +269,41 @@ impl Outgoing {
         let from = (!self.from.is_empty()).then(|| parsed(&self.from)).transpose()?;
         let to = self.to.iter().map(parsed).collect::<Result<Vec<_>, _>>()?;
         let envelope = Envelope::new(from, to).map_err(|error| error.to_string())?;
-        let transport = transport(&self.host)?;
         // The library puts a line end of its own in front of the final dot.
         let source = self.source.strip_suffix(b"\r\n").unwrap_or(&self.source);
-        transport.send_raw(&envelope, source).map_err(|error| said(&error))?;
-        Ok(())
+        match &self.host.login {
+            Some(login) if login.by == Proof::CramMd5 => {
+                send_by_challenge(&self.host, login, &envelope, source)
+            }
+            _ => {
+                let transport = transport(&self.host)?;
+                transport.send_raw(&envelope, source).map_err(|error| said(&error)).map(|_| ())
+            }
+        }
     }
+}
+
+/// Sends where a login by CRAM-MD5 comes first.
+fn send_by_challenge(
+    host: &Host,
+    login: &Login,
+    envelope: &Envelope,
+    source: &[u8],
+) -> Result<(), String> {
+    let tls = tls(host)?;
+    let (wrapper, hello) =
+        (if let Tls::Wrapper(tls) = &tls { Some(tls) } else { None }, ClientId::default());
+    let (at, limit) = ((host.host.as_str(), host.port), Some(LIMIT));
+    let mut connection =
+        SmtpConnection::connect(at, limit, &hello, wrapper, None).map_err(|error| said(&error))?;
+    if let Tls::Required(tls) = &tls {
+        connection.starttls(tls, &hello).map_err(|error| said(&error))?;
+    }
+    log_in(&mut connection, &login.user, &login.password, said)?;
+    connection.send(envelope, source).map_err(|error| said(&error))?;
+    // The message is taken: whether the server likes to be left is no matter.
+    let _ = connection.quit();
+    Ok(())
 }
 
 /// What went wrong, with its causes.
@@ -288,7 +319,7 @@ fn said(error: &lettre::transport::smtp::Error) -> String {
     text
 }
 
-fn transport(host: &Host) -> Result<SmtpTransport, String> {
+fn tls(host: &Host) -> Result<Tls, String> {
     let parameters = || {
         TlsParameters::builder(host.host.clone())
             .dangerous_accept_invalid_certs(host.allow_insecure)
@@ -296,17 +327,20 @@ fn transport(host: &Host) -> Result<SmtpTransport, String> {
             .build()
             .map_err(|error| error.to_string())
     };
-    let tls = match (host.tls, host.starttls) {
+    Ok(match (host.tls, host.starttls) {
         (true, _) => Tls::Wrapper(parameters()?),
         (false, true) => Tls::Required(parameters()?),
         (false, false) => Tls::None,
-    };
+    })
+}
+
+fn transport(host: &Host) -> Result<SmtpTransport, String> {
     let mut builder = SmtpTransport::builder_dangerous(&host.host)
         .port(host.port)
-        .tls(tls)
-        .timeout(Some(Duration::from_secs(SANDBOX_RELAY_SECS)));
+        .tls(tls(host)?)
+        .timeout(Some(LIMIT));
     if let Some(login) = &host.login {
-        let mechanism = if login.by_login { Mechanism::Login } else { Mechanism::Plain };
+        let mechanism = if login.by == Proof::Login { Mechanism::Login } else { Mechanism::Plain };
         builder = builder
             .authentication(vec![mechanism])
             .credentials(Credentials::new(login.user.clone(), login.password.clone()));

@@ -1,15 +1,15 @@
 //! Messages released to the configured relay by a request, relayed or forwarded as they come.
 
 use crate::api::{bad, body, ok, Answer, Api};
-use crate::captured::Stored;
+use crate::captured::{Captured, Stored};
 use crate::limits::SANDBOX_RELAYS_WAITING;
 use crate::mime::with_mail;
 use crate::offload::Helpers;
-use crate::relay::{Forward, Outgoing, Relay};
+use crate::relay::{Forward, Host, Outgoing, Relay};
 use crate::rewrite::{with, without};
 use crate::settings::Settings;
 use mail_parser::DateTime;
-use ringmta_http::Request;
+use ringmta_http::{Bytes, Request};
 use ringmta_io as io;
 use serde::Deserialize;
 use std::rc::Rc;
@@ -43,8 +43,10 @@ impl Api {
         if message.parsed.from.address.is_empty() {
             return Err(bad("No From header found"));
         }
-        let outgoing = released(message, relay, to);
-        outgoing.send(&self.helpers).await.map_err(|error| bad(format!("SMTP error: {error}")))?;
+        let (mail, relay) = (message.mail.clone(), relay.clone());
+        let work = move || released(&mail, &relay, to).send_now();
+        let sent = self.helpers.run(work).await.and_then(|sent| sent);
+        sent.map_err(|error| bad(format!("SMTP error: {error}")))?;
         Ok(ok())
     }
 }
@@ -73,7 +75,7 @@ fn plain(text: &str) -> Result<String, String> {
 }
 
 /// A released message: another moment, and another Message-ID unless it is to stay, for it is sent a second time.
-fn released(message: &Stored, relay: &Relay, to: Vec<String>) -> Outgoing {
+fn released(message: &Captured, relay: &Relay, to: Vec<String>) -> Outgoing {
     let mut source = without(&message.source, &["Bcc"]);
     source = with(&source, "Date", &date_now());
     if !relay.preserve_message_ids {
@@ -143,31 +145,33 @@ impl Outbound {
     ///
     /// # Errors
     /// What the server said, where the client is to hear it.
-    pub async fn send(&self, from: &str, to: &[String], source: &[u8]) -> Result<(), String> {
+    pub async fn send(&self, from: &str, to: &[String], source: &Bytes) -> Result<(), String> {
         if let Some(relay) = &self.settings.relay {
             let to = recipients(relay, to);
             if !to.is_empty() {
-                let source =
-                    as_of(without(source, &["Bcc"]), &relay.return_path, &relay.override_from);
-                let outgoing = Outgoing {
+                let passed_on = PassedOn {
                     host: relay.host.clone(),
                     from: first(&[&relay.return_path, &relay.override_from, from]),
                     to,
-                    source,
+                    source: source.clone(),
+                    return_path: relay.return_path.clone(),
+                    override_from: relay.override_from.clone(),
                 };
-                self.hand_over(outgoing, relay.forward_errors, "relay").await?;
+                self.hand_over(passed_on, relay.forward_errors, "relay").await?;
             }
         }
         if let Some(Forward { host, to, return_path, override_from, forward_errors }) =
             &self.settings.forward
         {
-            let outgoing = Outgoing {
+            let passed_on = PassedOn {
                 host: host.clone(),
                 from: first(&[return_path, override_from, from]),
                 to: to.clone(),
-                source: as_of(without(source, &["Bcc"]), return_path, override_from),
+                source: source.clone(),
+                return_path: return_path.clone(),
+                override_from: override_from.clone(),
             };
-            self.hand_over(outgoing, *forward_errors, "forwarding").await?;
+            self.hand_over(passed_on, *forward_errors, "forwarding").await?;
         }
         Ok(())
     }
@@ -176,18 +180,18 @@ impl Outbound {
     /// client waits as well, so that none is lost and their number is bounded.
     async fn hand_over(
         &self,
-        outgoing: Outgoing,
+        passed_on: PassedOn,
         wait: bool,
         what: &'static str,
     ) -> Result<(), String> {
         if wait {
-            return outgoing.send(&self.helpers).await;
+            return passed_on.send(&self.helpers).await;
         }
         let (helpers, one) = (self.helpers.clone(), self.unwatched.clone());
         let full = Rc::strong_count(&one) > SANDBOX_RELAYS_WAITING;
         let work = async move {
             let _one = one;
-            if let Err(error) = outgoing.send(&helpers).await {
+            if let Err(error) = passed_on.send(&helpers).await {
                 tracing::warn!(error, "{what} of a message of the inbox");
             }
         };
@@ -197,6 +201,28 @@ impl Outbound {
             io::tasks::spawn(work);
         }
         Ok(())
+    }
+}
+
+/// A message that goes out as it came in, but for who it is from.
+struct PassedOn {
+    host: Host,
+    from: String,
+    to: Vec<String>,
+    source: Bytes,
+    return_path: String,
+    override_from: String,
+}
+
+impl PassedOn {
+    /// Sends it, on a thread on which its header is made as well.
+    async fn send(self, helpers: &Helpers) -> Result<(), String> {
+        let PassedOn { host, from, to, source, return_path, override_from } = self;
+        let work = move || {
+            let source = as_of(without(&source, &["Bcc"]), &return_path, &override_from);
+            Outgoing { host, from, to, source }.send_now()
+        };
+        helpers.run(work).await?
     }
 }
 

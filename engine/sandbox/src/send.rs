@@ -2,6 +2,7 @@
 
 use crate::api::{only, Answer, Api};
 use crate::message::{Envelope, SessionInfo};
+use crate::offload::is_long;
 use crate::passwords::basic;
 use crate::settings::SendLogins;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -69,8 +70,13 @@ impl Api {
 }
 
 async fn take(api: &Api, request: &Request, user: Option<String>) -> Response {
-    let parsed = serde_json::from_slice::<Send>(&request.body).map_err(|error| error.to_string());
-    match parsed.and_then(|send| compose(&send).map(|source| (envelope(&send), source))) {
+    let body = request.body.clone();
+    let work = move || mail_of(&body);
+    let made = match is_long(request.body.len()) {
+        true => api.looks.run(work).await.and_then(|made| made),
+        false => work(),
+    };
+    match made {
         Ok((envelope, source)) => {
             let session = SessionInfo {
                 client: Some(request.peer),
@@ -85,6 +91,13 @@ async fn take(api: &Api, request: &Request, user: Option<String>) -> Response {
         }
         Err(error) => refused(StatusCode::BAD_REQUEST, &error),
     }
+}
+
+/// The message that a body asks for; takes as long as the body is.
+fn mail_of(body: &[u8]) -> Result<(Envelope, Vec<u8>), String> {
+    let send = serde_json::from_slice::<Send>(body).map_err(|error| error.to_string())?;
+    let source = compose(&send)?;
+    Ok((envelope(&send), source))
 }
 
 fn refused(status: StatusCode, error: &str) -> Response {

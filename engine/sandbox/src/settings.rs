@@ -114,6 +114,15 @@ pub enum Prometheus {
     At(SocketAddr),
 }
 
+/// Who says whether a message is spam.
+#[derive(Clone, Debug)]
+pub enum SpamServer {
+    /// A spamd, `host:port`.
+    Spamd(String),
+    /// An rspamd, by the URL in front of its paths.
+    Rspamd(String),
+}
+
 /// Who is told, and how often.
 #[derive(Debug, Clone)]
 pub struct Webhook {
@@ -163,8 +172,8 @@ pub struct Settings {
     pub internal_requests: bool,
     /// Whatever the certificate there.
     pub untrusted_tls: bool,
-    /// The spamd to ask, `host:port`.
-    pub spamassassin: Option<String>,
+    /// Who is asked whether a message is spam.
+    pub spam_server: Option<SpamServer>,
     /// Who may inject messages over HTTP.
     pub send_logins: SendLogins,
     /// The SMTP side.
@@ -198,7 +207,7 @@ impl Default for Settings {
             link_check: false,
             internal_requests: false,
             untrusted_tls: false,
-            spamassassin: None,
+            spam_server: None,
             send_logins: SendLogins::default(),
             smtp: Smtp::default(),
             relay: None,

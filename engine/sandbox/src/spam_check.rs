@@ -1,10 +1,14 @@
-//! A message shown to SpamAssassin: spamd's protocol, one connection for each.
+//! A message shown to SpamAssassin, by spamd's protocol, or to rspamd, by its HTTP: one connection for each.
 
 use crate::api::{bad, Api};
 use crate::captured::Stored;
 use crate::limits::{SANDBOX_SPAM_ANSWER_BYTES, SANDBOX_SPAM_SECS};
+use crate::settings::SpamServer;
+use crate::webhook::tls;
 use ringmta_http::Response;
+use serde::Deserialize;
 use serde_json::{json, Value};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -12,15 +16,18 @@ use std::time::Duration;
 impl Api {
     /// `message/{id}/sa-check`.
     pub(super) async fn spam_check(&self, message: &Stored) -> Result<Response, Response> {
-        let Some(spamd) = self.settings.spamassassin.clone() else {
+        let Some(server) = self.settings.spam_server.clone() else {
             return Err(bad("SpamAssassin is not enabled: start with --enable-spamassassin HOST:PORT (MP_ENABLE_SPAMASSASSIN)"));
         };
-        let source = message.source.clone();
-        let asked = self.helpers.run(move || ask(&spamd, &source)).await;
-        let answer = asked.and_then(|answer| answer.map_err(|error| error.to_string()));
-        let shown = answer.and_then(|answer| {
-            report(&answer).ok_or_else(|| "spamd's answer cannot be understood".to_string())
-        });
+        let (source, untrusted_tls) = (message.source.clone(), self.settings.untrusted_tls);
+        let work = move || match server {
+            SpamServer::Spamd(at) => {
+                let answer = ask(&at, &source).map_err(|error| error.to_string())?;
+                report(&answer).ok_or_else(|| "spamd's answer cannot be understood".to_string())
+            }
+            SpamServer::Rspamd(url) => ask_rspamd(&url, untrusted_tls, &source),
+        };
+        let shown = self.helpers.run(work).await.and_then(|shown| shown);
         Ok(Response::json(&shown.unwrap_or_else(
             |error| json!({"Error": error, "IsSpam": false, "Rules": null, "Score": 0.0}),
         )))
@@ -43,6 +50,51 @@ fn ask(spamd: &str, source: &[u8]) -> io::Result<String> {
     let mut answer = Vec::new();
     stream.take(SANDBOX_SPAM_ANSWER_BYTES).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Asks rspamd; blocks. The answer is as SpamAssassin's: spam is what it would refuse or mark, and a rule is what it calls a
+/// symbol.
+fn ask_rspamd(url: &str, untrusted_tls: bool, source: &[u8]) -> Result<Value, String> {
+    let said = |error: ureq::Error| error.to_string();
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(SANDBOX_SPAM_SECS)))
+        .proxy(None)
+        .tls_config(tls(untrusted_tls))
+        .build()
+        .new_agent();
+    let mut answer = agent.post(format!("{url}/checkv2")).send(source).map_err(said)?;
+    let body = answer.body_mut().with_config().limit(SANDBOX_SPAM_ANSWER_BYTES);
+    let answer = body.read_to_string().map_err(said)?;
+    verdict(&answer).ok_or_else(|| "rspamd's answer cannot be understood".to_string())
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    score: f64,
+    action: String,
+    #[serde(default)]
+    symbols: BTreeMap<String, Symbol>,
+}
+
+#[derive(Deserialize)]
+struct Symbol {
+    #[serde(default)]
+    score: f64,
+    #[serde(default)]
+    description: Option<String>,
+}
+
+fn verdict(answer: &str) -> Option<Value> {
+    let Verdict { score, action, symbols } = serde_json::from_str(answer).ok()?;
+    let is_spam = ["reject", "rewrite subject", "add header"].contains(&action.as_str());
+    let mut symbols: Vec<(String, Symbol)> = symbols.into_iter().collect();
+    symbols.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score));
+    let rules = symbols.into_iter().map(|(name, Symbol { score, description })| {
+        json!({"Score": score, "Name": name, "Description": description.unwrap_or_default()})
+    });
+    Some(
+        json!({"Error": "", "IsSpam": is_spam, "Rules": rules.collect::<Vec<_>>(), "Score": score}),
+    )
 }
 
 /// The rules of a report: a table of points, names and descriptions, the latter over several lines.
@@ -86,6 +138,40 @@ fn rules(body: &str) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rspamd_is_asked() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = r#"{"is_skipped":false,"score":7.5,"required_score":15.0,"action":"add header","symbols":{
+            "ARC_NA":{"name":"ARC_NA","score":0.0},
+            "GTUBE":{"name":"GTUBE","score":6.5,"description":"Generic Test","options":["x"]},
+            "MISSING_DATE":{"name":"MISSING_DATE","score":1.0,"description":null}},"messages":{},"message-id":"x"}"#;
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut heard, mut space) = (Vec::new(), [0; 4096]);
+            while !heard.ends_with(b"the body\r\n") {
+                let read = stream.read(&mut space).unwrap();
+                heard.extend_from_slice(&space[..read]);
+            }
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+            stream.write_all(format!("{head}{answer}").as_bytes()).unwrap();
+            String::from_utf8(heard).unwrap()
+        });
+        let shown = ask_rspamd(&url, false, b"Subject: x\r\n\r\nthe body\r\n").unwrap();
+        assert!(server.join().unwrap().starts_with("POST /checkv2 HTTP/1.1\r\n"));
+        assert_eq!(
+            shown,
+            json!({"Error": "", "IsSpam": true, "Score": 7.5, "Rules": [
+                {"Score": 6.5, "Name": "GTUBE", "Description": "Generic Test"},
+                {"Score": 1.0, "Name": "MISSING_DATE", "Description": ""},
+                {"Score": 0.0, "Name": "ARC_NA", "Description": ""},
+            ]})
+        );
+        let clean = verdict(r#"{"score":-1.5,"action":"no action"}"#).unwrap();
+        assert_eq!((&clean["IsSpam"], &clean["Rules"]), (&json!(false), &json!([])));
+        assert!(ask_rspamd(&url, false, b"x").is_err() && verdict("{}").is_none());
+    }
 
     #[test]
     fn reports() {

@@ -1,19 +1,22 @@
 //! The messages of one sandbox, in memory or in a database, and who is told of what happens to them.
 
-use crate::captured::Stored;
-use crate::choice::{Added, Change, Outcome, Page, Which};
+use crate::captured::{Stored, Unopened};
+use crate::choice::{Added, Change, Failed, Outcome, Page, Which};
 use crate::database::Database;
 use crate::events::{Event, Hub};
-use crate::limits::SANDBOX_READ_BESIDE_BYTES;
-use crate::message::{parse, Envelope, SessionInfo};
+use crate::limits::SANDBOX_READS;
+use crate::message::{Envelope, SessionInfo};
+use crate::offload::{is_long, Helpers};
 use crate::ring::Ring;
 use crate::search::Search;
 use crate::settings::Keeping;
 use crate::tags;
+use ringmta_http::Bytes;
 use ringmta_io as io;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// What has happened since the start.
 #[derive(Debug, Default, Clone)]
@@ -42,6 +45,8 @@ pub struct Store {
     backend: Backend,
     keeping: Keeping,
     counters: RefCell<Counters>,
+    /// Threads on which long messages are taken apart.
+    reads: Helpers,
     /// Who is told of changes.
     pub hub: Rc<Hub>,
 }
@@ -59,7 +64,18 @@ impl Store {
     }
 
     fn over(backend: Backend, keeping: Keeping) -> Store {
-        Store { backend, keeping, counters: RefCell::default(), hub: Rc::new(Hub::default()) }
+        let (reads, hub) = (Helpers::patient(SANDBOX_READS), Rc::new(Hub::default()));
+        Store { backend, keeping, counters: RefCell::default(), reads, hub }
+    }
+
+    /// Takes a message apart: beside the shard, which serves others meanwhile, where that takes long. How many wait for it is
+    /// bounded by the sessions and requests there may be.
+    async fn taken_apart(&self, message: Unopened) -> Outcome<Stored> {
+        let (mail, read, tags) = match is_long(message.source.len()) {
+            true => self.reads.run(move || message.taken_apart()).await.map_err(Failed)?,
+            false => message.taken_apart(),
+        };
+        Ok(Stored { mail: Arc::new(mail), read: Cell::new(read), tags: RefCell::new(tags) })
     }
 
     /// Keeps a message and gives back its id; older messages make room.
@@ -70,27 +86,17 @@ impl Store {
         &self,
         envelope: Envelope,
         session: SessionInfo,
-        source: Vec<u8>,
+        source: impl Into<Bytes>,
     ) -> Outcome<String> {
-        let is_large = source.len() > SANDBOX_READ_BESIDE_BYTES;
-        let read = move || (parse(&source, &envelope), source, envelope);
-        // What takes long is done beside the shard, which serves others meanwhile.
-        let (parsed, source, envelope) = match is_large {
-            true => io::blocking(read).await,
-            false => read(),
-        };
-        let dated = self.keeping.use_message_dates.then_some(parsed.date_ms).flatten();
-        let message = Rc::new(Stored {
-            id: Store::new_id(),
-            created_ms: dated.unwrap_or(io::unix_nanos() / 1_000_000),
-            source: source.into(),
-            envelope,
-            tags: RefCell::default(),
-            session,
-            parsed,
-            read: Cell::new(false),
-        });
+        let (source, id, tags) = (source.into(), Store::new_id(), Vec::new());
+        let message = Unopened { id, created_ms: 0, source, envelope, session, read: false, tags };
+        let mut message = self.taken_apart(message).await?;
+        let dated = message.parsed.date_ms.filter(|_| self.keeping.use_message_dates);
+        if let Some(mail) = Arc::get_mut(&mut message.mail) {
+            mail.created_ms = dated.unwrap_or(io::unix_nanos() / 1_000_000);
+        }
         self.tag(&message);
+        let message = Rc::new(message);
         let once = self.keeping.ignore_duplicate_ids && !message.parsed.message_id.is_empty();
         let added = match &self.backend {
             Backend::Memory(ring) => {
@@ -162,7 +168,10 @@ impl Store {
     pub async fn get(&self, id: &str) -> Outcome<Option<Rc<Stored>>> {
         match &self.backend {
             Backend::Memory(ring) => Ok(ring.borrow().get(id)),
-            Backend::Database(database) => database.get(id).await,
+            Backend::Database(database) => match database.get(id).await? {
+                Some(message) => Ok(Some(Rc::new(self.taken_apart(message).await?))),
+                None => Ok(None),
+            },
         }
     }
 
@@ -173,7 +182,10 @@ impl Store {
     pub async fn newest(&self, search: &Search) -> Outcome<Option<Rc<Stored>>> {
         match &self.backend {
             Backend::Memory(ring) => Ok(ring.borrow().newest(search)),
-            Backend::Database(database) => database.newest(search).await,
+            Backend::Database(database) => match database.newest(search).await? {
+                Some(message) => Ok(Some(Rc::new(self.taken_apart(message).await?))),
+                None => Ok(None),
+            },
         }
     }
 

@@ -23,10 +23,13 @@ impl Api {
         message: &Stored,
         part: &str,
     ) -> Result<Response, Response> {
-        let (described, bytes) = mime::part(&message.source, part).ok_or_else(not_found)?;
-        let is_picture = described.content_type.starts_with("image/");
-        let work = move || small(is_picture.then_some(bytes.as_slice()));
-        let made = self.pictures.run(work).await.and_then(|made| made);
+        let (mail, part) = (message.mail.clone(), part.to_string());
+        let work = move || {
+            let (described, bytes) = mime::part(&mail.source, &part)?;
+            let is_picture = described.content_type.starts_with("image/");
+            Some(small(is_picture.then_some(bytes.as_slice())))
+        };
+        let made = self.pictures.run(work).await.map_err(bad)?.ok_or_else(not_found)?;
         let response = Response::bytes("image/jpeg", made.map_err(bad)?);
         Ok(view::contained(response, view::VIEW_POLICY))
     }

@@ -2,7 +2,7 @@
 //! stranger, so each answer carries a policy under which a browser runs nothing and asks
 //! nobody anything.
 
-use crate::captured::Stored;
+use crate::captured::Captured;
 use crate::limits::{SANDBOX_INLINE_BYTES, SANDBOX_INLINE_SEARCH_BYTES};
 use crate::{links, mime};
 use base64::Engine;
@@ -61,7 +61,7 @@ impl Form {
 }
 
 /// The HTML of a message, its inline images put into it.
-pub fn html(message: &Stored, form: Form) -> Response {
+pub fn html(message: &Captured, form: Form) -> Response {
     if message.parsed.html.is_empty() {
         return Response::text(StatusCode::NOT_FOUND, "this message has no HTML part\n");
     }
@@ -78,12 +78,12 @@ pub fn html(message: &Stored, form: Form) -> Response {
 }
 
 /// The text of a message.
-pub fn text(message: &Stored) -> Response {
+pub fn text(message: &Captured) -> Response {
     contained(Response::text(StatusCode::OK, message.parsed.text.clone()), VIEW_POLICY)
 }
 
 /// The source of a message, byte for byte.
-pub fn raw(message: &Stored, download: bool) -> Response {
+pub fn raw(message: &Captured, download: bool) -> Response {
     let mut response = Response::bytes("text/plain; charset=utf-8", message.source.clone());
     if download {
         response = response
@@ -93,7 +93,7 @@ pub fn raw(message: &Stored, download: bool) -> Response {
 }
 
 /// One part's bytes.
-pub fn part(message: &Stored, id: &str) -> Option<Response> {
+pub fn part(message: &Captured, id: &str) -> Option<Response> {
     let (part, bytes) = mime::part(&message.source, id)?;
     let name = if part.file_name.is_empty() { part.id.clone() } else { part.file_name.clone() };
     let response = Response::bytes("application/octet-stream", bytes)
@@ -107,7 +107,7 @@ pub fn part(message: &Stored, id: &str) -> Option<Response> {
 
 /// Puts the images that the HTML names by `cid:` into it, since the policy allows no other way
 /// to load them.
-fn with_inline_images(message: &Stored) -> String {
+fn with_inline_images(message: &Captured) -> String {
     let mut html = message.parsed.html.clone();
     if !html.contains("cid:") {
         return html;

@@ -1,6 +1,7 @@
 //! The sandbox's web: the page, the API, the direct views, the websocket.
 
 use crate::api::{not_found, only_get, Api};
+use crate::captured::Captured;
 use crate::settings::Prometheus;
 use crate::{cors, dkim_key, metrics, openapi, peek, socket, view};
 use futures::future::LocalBoxFuture;
@@ -131,14 +132,20 @@ impl Web {
                 };
                 let message = self.api.lookup(id, request).await?;
                 if kind == "html" {
-                    self.as_allowed(view::html(&message, view::Form::asked(request)))
+                    let form = view::Form::asked(request);
+                    self.as_allowed(
+                        self.api.look(&message, move |mail| view::html(mail, form)).await,
+                    )
                 } else {
-                    view::text(&message)
+                    self.api.look(&message, view::text).await
                 }
             }
             ["view", id, rest @ ..] => {
                 let message = self.api.lookup(id, request).await?;
-                self.as_allowed(peek::answer(&message, rest, request))
+                let rest: Vec<String> = rest.iter().map(|part| part.to_string()).collect();
+                let form = view::Form::asked(request);
+                let look = move |mail: &Captured| peek::answer(mail, &rest, form);
+                self.as_allowed(self.api.look(&message, look).await)
             }
             _ => not_found(),
         })

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -206,6 +206,71 @@ fn mail_that_grows_when_it_is_opened() {
         println!("opened: others waited {longest:?} at most; {peak} MB at most");
         assert!(longest < MEANWHILE, "others waited {longest:?}");
         assert!(peak < MEMORY_MB, "{peak} MB");
+    }
+}
+
+/// Requests and messages of others that are answered before anything comes by this connection.
+fn answered_before(stream: &TcpStream, at: &Inbox) -> usize {
+    stream.set_nonblocking(true).unwrap();
+    let mut answered = 0;
+    while stream.peek(&mut [0]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+        deliver(at.smtp, "a@b.test", &["c@d.test"], "Subject: meanwhile\r\n\r\nx");
+        assert_eq!(get(at.web, "/api/v1/messages?limit=1").status, 200);
+        answered += 1;
+    }
+    stream.set_nonblocking(false).unwrap();
+    answered
+}
+
+fn hear(stream: &TcpStream) -> String {
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
+}
+
+/// A connection over which everything of a message has gone but the end of its last line.
+fn all_but_the_end(at: &Inbox, source: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(at.smtp).unwrap();
+    hear(&stream);
+    for line in ["HELO x", "MAIL FROM:<a@b.test>", "RCPT TO:<c@d.test>", "DATA"] {
+        stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        hear(&stream);
+    }
+    stream.write_all(format!("{source}.").as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn a_look_into_long_mail_holds_up_nobody() {
+    let row = "<tr><td>cell</td><td>http://192.0.2.1/ and 123456</td></tr>\r\n";
+    let rows = row.repeat((24 << 20) / row.len());
+    let inner = format!("Content-Type: text/html\r\n\r\n{rows}");
+    let source = mixed(&[inner.clone(), format!("Content-Type: message/rfc822\r\n\r\n{inner}")]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("inbox.db").display().to_string();
+    for store in [&[][..], &["--database", &file]] {
+        // However many come meanwhile, the long one stays.
+        let at = inbox(&[&["--max", "0"], store].concat());
+        let mut stream = all_but_the_end(&at, &format!("Subject: long\r\n{source}"));
+        stream.write_all(b"\r\n").unwrap();
+        // Were the shard held, one might be answered before it is and one behind it.
+        let meanwhile = answered_before(&stream, &at);
+        let answer = hear(&stream);
+        assert!(answer.starts_with("250 "), "{answer}");
+        assert!(meanwhile > 3, "{meanwhile} answered before a message was taken");
+        let id = answer.trim().rsplit(' ').next().unwrap();
+        for path in [
+            format!("/api/v1/message/{id}"),
+            format!("/view/{id}.html?frame=1"),
+            format!("/view/{id}/in/2/message"),
+        ] {
+            let mut stream = TcpStream::connect(at.web).unwrap();
+            stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+            let meanwhile = answered_before(&stream, &at);
+            let answer = hear(&stream);
+            assert!(answer.contains(" 200 "), "{path}: {answer}");
+            assert!(meanwhile > 3, "{path}: {meanwhile} answered before it");
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The programs beside the inbox, as others call them, and its flags as they are given at start.
 
-use crate::sandbox_support::process::{inbox, ringmta, Inbox};
-use crate::sandbox_support::{deliver, get, until};
+use crate::sandbox_support::process::{inbox, ringmta, start, Inbox};
+use crate::sandbox_support::{deliver, get, request, until};
 use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{channel, Receiver};
 
 fn run(command: &mut Command, input: &str) -> Output {
     let streams = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -166,6 +168,8 @@ fn flags_that_are_wrong_stop_the_start() {
         (&["--smtp-relay-all"], "--smtp-relay-config"),
         (&["--chaos-triggers", "Sender:1:1"], "MP_CHAOS_TRIGGERS"),
         (&["--database", &file], "no database"),
+        (&["--database", "http://127.0.0.1:4001"], "rqlite is not spoken here"),
+        (&["--smtp-relay-host=x.test", "--smtp-relay-auth=cram-md5"], "a username and a secret"),
         (&["--enable-spamassassin", "postmark"], "MP_ENABLE_SPAMASSASSIN"),
     ] {
         let mut command = ringmta();
@@ -174,11 +178,87 @@ fn flags_that_are_wrong_stop_the_start() {
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && error.contains(said), "{arguments:?}: {error}");
     }
-    let refused = run(ringmta().args(["sandbox"]).env("MP_TENANT_ID", "a"), "");
-    assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("--database of its own"),
-        "{refused:?}"
-    );
+    for (variable, value, said) in [
+        ("MP_TENANT_ID", "a", "--database of its own"),
+        ("MP_DATABASE", "https://user:password@rqlite.test:4001", "--database inbox.db"),
+        ("MP_DATA_FILE", "http://rqlite.test:4001", "--database inbox.db"),
+    ] {
+        let refused = run(ringmta().args(["sandbox"]).env(variable, value), "");
+        let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && error.contains(said), "{variable}: {error}");
+        assert!(!error.contains("password"), "{error}");
+    }
+}
+
+/// A mail server that lets in who answers its challenge, the one of RFC 2195, as tim does there; gives back what it was told.
+fn challenger() -> (SocketAddr, Receiver<Vec<String>>) {
+    const CHALLENGE: &str = "334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+";
+    const ANSWER: &str = "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap();
+    let (tell, told) = channel();
+    // It ends with the process of the tests.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let mut say = |text: &str| stream.write_all(format!("{text}\r\n").as_bytes()).unwrap();
+            say("220 challenger");
+            let (mut heard, mut in_data) = (Vec::new(), false);
+            for line in lines.map_while(Result::ok) {
+                let verb = line.split(' ').next().unwrap_or("").to_string();
+                let is_answer = heard.last().is_some_and(|last| last == "AUTH CRAM-MD5");
+                heard.push(line.clone());
+                match verb.as_str() {
+                    "." => {
+                        in_data = false;
+                        say("250 taken");
+                    }
+                    _ if in_data => {}
+                    "EHLO" => say("250-challenger\r\n250-8BITMIME\r\n250 AUTH CRAM-MD5"),
+                    "AUTH" => say(CHALLENGE),
+                    _ if is_answer && line == ANSWER => say("235 welcome"),
+                    _ if is_answer => say("535 5.7.8 that is not tim"),
+                    "DATA" => {
+                        in_data = true;
+                        say("354 go on");
+                    }
+                    "QUIT" => say("221 bye"),
+                    _ => say("250 yes"),
+                }
+            }
+            tell.send(heard).unwrap();
+        }
+    });
+    (at, told)
+}
+
+#[test]
+fn messages_are_released_to_a_server_that_wants_cram_md5() {
+    let (server, told) = challenger();
+    for (secret, status, said) in
+        [("tanstaaftanstaaf", 200, "ok"), ("wrong", 400, "that is not tim")]
+    {
+        let mut command = ringmta();
+        for (name, value) in [
+            ("HOST", "127.0.0.1"),
+            ("PORT", &server.port().to_string()),
+            ("AUTH", "cram-md5"),
+            ("USERNAME", "tim"),
+            ("SECRET", secret),
+        ] {
+            command.env(format!("MP_SMTP_RELAY_{name}"), value);
+        }
+        let at = start(command, &[]);
+        let source = "From: a@b.test\r\nSubject: on\r\n\r\nx\r\n";
+        let id = deliver(at.smtp, "a@b.test", &["c@d.test"], source);
+        let path = format!("/api/v1/message/{id}/release");
+        let reply = request(at.web, "POST", &path, "{\"To\":[\"x@out.test\"]}");
+        assert_eq!((reply.status, reply.text().contains(said)), (status, true), "{}", reply.text());
+        let heard = told.recv().unwrap();
+        assert_eq!(heard.contains(&"Subject: on".to_string()), status == 200, "{heard:?}");
+        assert!(heard.iter().all(|line| !line.contains(secret)), "{heard:?}");
+    }
 }
 
 #[test]

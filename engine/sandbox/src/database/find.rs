@@ -2,7 +2,7 @@
 //! everything else by what is known of each message in memory.
 
 use super::rows::{Entry, Rows};
-use crate::captured::Stored;
+use crate::captured::Unopened;
 use crate::choice::Page;
 use crate::limits::{SANDBOX_SEARCH_GROUPS, SANDBOX_SEARCH_SAMPLE, SANDBOX_SEARCH_SAMPLE_BYTES};
 use crate::search::{Search, Test};
@@ -250,7 +250,7 @@ impl Rows {
     }
 
     /// The newest message that matches.
-    pub fn newest(&mut self, search: &Search) -> Result<Option<Stored>> {
+    pub fn newest(&mut self, search: &Search) -> Result<Option<Unopened>> {
         let found = self.find(search)?;
         let newest = self.entries.iter().rev().find(|entry| found.holds(entry));
         newest.map(|entry| self.message(entry.number)).transpose()

@@ -6,7 +6,7 @@ mod find;
 mod rows;
 mod schema;
 
-use crate::captured::Stored;
+use crate::captured::{Stored, Unopened};
 use crate::choice::{Added, Change, Failed, Outcome, Page, Which};
 use crate::json::summary;
 use crate::limits::{SANDBOX_ADD_BATCH, SANDBOX_DATABASE_SECS, SANDBOX_INDEX_MS};
@@ -18,7 +18,6 @@ use ringmta_io::deadline;
 use rows::{Record, Rows};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
@@ -120,17 +119,15 @@ impl Database {
     }
 
     /// The message of that id.
-    pub async fn get(&self, id: &str) -> Outcome<Option<Rc<Stored>>> {
+    pub async fn get(&self, id: &str) -> Outcome<Option<Unopened>> {
         let id = id.to_string();
-        let found = self.ask(move |rows| rows.get(&id)).await?;
-        Ok(found.map(Rc::new))
+        self.ask(move |rows| rows.get(&id)).await
     }
 
     /// The newest message that matches.
-    pub async fn newest(&self, search: &Search) -> Outcome<Option<Rc<Stored>>> {
+    pub async fn newest(&self, search: &Search) -> Outcome<Option<Unopened>> {
         let search = search.clone();
-        let found = self.ask(move |rows| rows.newest(&search)).await?;
-        Ok(found.map(Rc::new))
+        self.ask(move |rows| rows.newest(&search)).await
     }
 
     /// Some of those that match, newest first.

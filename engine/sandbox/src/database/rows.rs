@@ -1,16 +1,14 @@
 //! What is done to the database's tables, on the thread that owns them.
 
 use super::schema;
-use crate::captured::Stored;
+use crate::captured::Unopened;
 use crate::choice::{Added, Change, Which};
 use crate::limits::{SANDBOX_INDEX_BATCH, SANDBOX_PACKED_BYTES_MAX};
-use crate::message::parse;
 use crate::search::Search;
 use crate::settings::DatabaseFile;
 use ringmta_http::Bytes;
 use rusqlite::types::Type;
 use rusqlite::{params, Connection, OptionalExtension, Result};
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 
 /// A message as it is written.
@@ -207,37 +205,35 @@ impl Rows {
     }
 
     /// The message of that id.
-    pub fn get(&self, id: &str) -> Result<Option<Stored>> {
+    pub fn get(&self, id: &str) -> Result<Option<Unopened>> {
         let sql = "SELECT number FROM messages WHERE id = ?";
         let mut number = self.connection.prepare_cached(sql)?;
         let number = number.query_row([id], |row| row.get(0)).optional()?;
         number.map(|number| self.message(number)).transpose()
     }
 
-    /// The message of that number, parsed anew.
-    pub(super) fn message(&self, number: i64) -> Result<Stored> {
+    /// The message of that number.
+    pub(super) fn message(&self, number: i64) -> Result<Unopened> {
         let mut select = self.connection.prepare_cached(
             "SELECT id, created, is_read, envelope, session, packed, size, source
              FROM messages JOIN sources USING (number) WHERE number = ?",
         )?;
-        let mut stored = select.query_row([number], |row| {
-            let envelope = from_json(row.get_ref(3)?.as_str()?)?;
+        let mut message = select.query_row([number], |row| {
             let source = row.get_ref(7)?.as_blob()?;
             let size = row.get::<_, usize>(6)?;
             let source = if row.get(5)? { unpacked(source, size)? } else { source.to_vec() };
-            Ok(Stored {
+            Ok(Unopened {
                 id: row.get(0)?,
                 created_ms: row.get(1)?,
-                parsed: parse(&source, &envelope),
                 source: source.into(),
-                envelope,
+                envelope: from_json(row.get_ref(3)?.as_str()?)?,
                 session: from_json(row.get_ref(4)?.as_str()?)?,
-                read: Cell::new(row.get(2)?),
-                tags: RefCell::default(),
+                read: row.get(2)?,
+                tags: Vec::new(),
             })
         })?;
-        stored.tags = RefCell::new(self.tags_of(number)?);
-        Ok(stored)
+        message.tags = self.tags_of(number)?;
+        Ok(message)
     }
 
     /// The tags of a message.

@@ -60,7 +60,7 @@ fn data() -> Result<&'static Data, String> {
 impl Api {
     /// `message/{id}/html-check`.
     pub(crate) async fn html_check(&self, message: &Stored) -> Result<Response, Response> {
-        let html = message.parsed.html.clone();
+        let html = &message.parsed.html;
         if html.is_empty() {
             return Err(bad("message does not contain HTML"));
         }
@@ -69,7 +69,9 @@ impl Api {
                 "HTML beyond {SANDBOX_HTML_CHECK_BYTES} bytes is not checked"
             )));
         }
-        let checked = self.helpers.run(move || check(&html)).await.and_then(|checked| checked);
+        let mail = message.mail.clone();
+        let work = move || check(&mail.parsed.html);
+        let checked = self.helpers.run(work).await.and_then(|checked| checked);
         checked.map(|checked| Response::json(&checked)).map_err(bad)
     }
 }

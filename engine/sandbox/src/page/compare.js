@@ -10,7 +10,8 @@ async function compare(a, b) {
   const sections = [['Envelope and headers', compareHeaders(x, y)], ['Links', compareLinks(x.m, y.m)], ['Text', compareText(x.m, y.m)]];
   dialog('What differs', el('div', { class: 'panel compare' },
     ...sections.flatMap(([title, rows]) => [el('h3', {}, `${title}: ${rows.length ? many(rows.length, 'difference') : 'alike'}`), rows.length ? compareTable(title, heads, rows.slice(0, COMPARE_ROWS)) : '',
-      rows.length > COMPARE_ROWS ? note(`${rows.length - COMPARE_ROWS} more are not shown.`) : ''])), 'viewer');
+      rows.length > COMPARE_ROWS ? note(`${rows.length - COMPARE_ROWS} more are not shown.`) : '']),
+    [x, y].some(one => isCut(one.m) || words(one.m).length > COMPARE_WORDS) ? note(`Compared are the first ${COMPARE_WORDS} words, and the links of the first ${size(LINKS_READ)}.`) : ''), 'viewer');
 }
 function compareTable(title, heads, rows) {
   return el('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': title }, el('table', {}, el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, 'Where'), ...heads.map(h => el('th', { scope: 'col', dir: 'auto' }, h)))),
@@ -50,10 +51,10 @@ function compareLinks(x, y) {
   }
   return rows;
 }
+const words = m => (m.Text ? m.Text.slice(0, LINKS_READ) : m.HTML ? inert(m.HTML).body.textContent : '').split(/\s+/).filter(Boolean);
 // Runs of words that are not shared, by the longest common subsequence of what is between the shared ends.
 function compareText(x, y) {
-  const words = m => (m.Text || (m.HTML ? inert(m.HTML).body.textContent : '')).split(/\s+/).filter(Boolean).slice(0, COMPARE_WORDS);
-  const a = words(x), b = words(y), rows = [], n = a.length, k = b.length, width = k + 1, best = new Uint16Array((n + 1) * width);
+  const a = words(x).slice(0, COMPARE_WORDS), b = words(y).slice(0, COMPARE_WORDS), rows = [], n = a.length, k = b.length, width = k + 1, best = new Uint16Array((n + 1) * width);
   for (let i = n - 1; i >= 0; i--) for (let j = k - 1; j >= 0; j--)
     best[i * width + j] = a[i] === b[j] ? best[(i + 1) * width + j + 1] + 1 : Math.max(best[(i + 1) * width + j], best[i * width + j + 1]);
   for (let i = 0, j = 0; i < n || j < k;) {

@@ -1,12 +1,15 @@
 // What a sandbox may offer besides, as its API says: support of HTML in mail clients, links tried, spam score, release, chaos.
 const WARNINGS_SHOWN = 100;
+const LINKS_TRIED = 200;
 const offers = name => !!(S.ui && S.ui[name]);
 
 // How well mail clients support the HTML; nothing where the sandbox has no such check.
 async function clientSupport(m) {
   if (!m.HTML) return [];
-  const got = await api(`/api/v1/message/${encodeURIComponent(m.ID)}/html-check`).catch(e => { if (e.status === 404) return null; throw e; });
-  if (!got || !got.Total) return [];
+  const got = await api(`/api/v1/message/${encodeURIComponent(m.ID)}/html-check`).catch(e => e);
+  if (got.status === 404) return [];
+  // What else is checked stands beside it.
+  if (!got.Total) return [el('h2', {}, 'HTML in mail clients'), note(got.message)];
   const percent = n => `${Math.round(n)} %`, { Supported, Partial, Unsupported } = got.Total;
   return [el('h2', {}, 'HTML in mail clients'), el('div', { class: 'item' },
     el('div', { class: 'item-head' }, badge(`supported ${percent(Supported)}`, 'good'), badge(`partly ${percent(Partial)}`, Partial ? 'warn' : ''), badge(`not ${percent(Unsupported)}`, Unsupported ? 'bad' : ''),
@@ -35,7 +38,8 @@ function tryLinks(m) {
   const run = async () => {
     out.replaceChildren(note('Trying …'));
     const got = await api(`/api/v1/message/${encodeURIComponent(m.ID)}/link-check`);
-    out.replaceChildren(el('ul', { class: 'plain' }, ...got.Links.map(l => el('li', {}, badge(l.StatusCode ? `${l.StatusCode} ${l.Status}` : l.Status, l.StatusCode >= 200 && l.StatusCode < 400 ? 'good' : 'bad'), ' ', el('code', {}, l.URL)))));
+    out.replaceChildren(el('ul', { class: 'plain' }, ...got.Links.map(l => el('li', {}, badge(l.StatusCode ? `${l.StatusCode} ${l.Status}` : l.Status, l.StatusCode >= 200 && l.StatusCode < 400 ? 'good' : 'bad'), ' ', el('code', {}, l.URL)))),
+      got.Links.length < LINKS_TRIED ? '' : note(`No more than ${LINKS_TRIED} are tried.`));
   };
   return el('div', { class: 'item' }, el('div', { class: 'item-head' }, el('button', { class: 'btn', type: 'button', onclick: () => guard(run()) }, 'Try the links'),
     el('span', { class: 'dim' }, 'The sandbox asks for each of them; their hosts see that.')), out);

@@ -7,6 +7,7 @@ const LINK_KINDS = [['a[href], area[href]', 'href', 'link'], ['img[src], input[s
 // A document that loads nothing and runs nothing: only its elements are asked about.
 // Its styles go by another name, for the page's policy would refuse each of them loudly.
 const inert = html => new DOMParser().parseFromString(html.slice(0, LINKS_READ).replace(/<(\/?)style/gi, '<$1x-style').replace(/([\s"'\/])style(\s*=)/gi, '$1data-style$2'), 'text/html');
+const isCut = m => m.HTML.length > LINKS_READ || (m.Text || '').length > LINKS_READ;
 const web = url => /^(https?|mailto|tel|sms):/i.test(url.trim());
 
 function linksOf(m) {
@@ -51,6 +52,7 @@ async function showLinks(body, m) {
     el('li', { class: 'item' }, el('div', { class: 'param' }, el('b', {}, name), el('code', {}, value), ...decoded(value))))));
   panel.append(el('h2', {}, many(links.length, 'link')));
   if (links.length && tryLinks(m)) panel.append(tryLinks(m));
+  if (isCut(m)) panel.append(note(`Looked for in the first ${size(LINKS_READ)} of the message.`));
   if (!links.length) panel.append(note('No web address in this message.'));
   panel.append(el('ul', { class: 'cards' }, ...links.slice(0, LINKS_SHOWN).map(linkItem)));
   if (links.length > LINKS_SHOWN) panel.append(note(`${links.length - LINKS_SHOWN} more are not shown.`));

@@ -92,7 +92,10 @@ async function load(more) {
   let page;
   try { page = await api(`${path}start=${start}&limit=${limit}`); }
   catch (e) {
-    if (turn === S.turn) { searchFails(e.status === 400 ? e.message : ''); if (e.status !== 400) toast('The sandbox does not answer'); }
+    if (turn !== S.turn) return;
+    searchFails(e.status === 400 ? e.message : '');
+    if (e.status !== 400) toast('The sandbox does not answer');
+    else if (!S.loaded) showNoList();
     return;
   }
   if (turn !== S.turn) return;
@@ -109,6 +112,12 @@ async function load(more) {
   Object.assign(S, { total: page.total, unread: page.unread, matching: page.messages_count, matchingUnread: page.messages_unread, loaded: true });
   if (!start) $('list').scrollTop = top;
   shape();
+}
+// The page was opened with a search that asks for nothing there is: the rest of it is there all the same.
+function showNoList() {
+  $('side').hidden = $('view').hidden = false; $('allread').hidden = true;
+  $('below').replaceChildren(el('p', { class: 'none' }, 'No messages are shown until the search can be understood.'));
+  if (!S.sel) pick();
 }
 function searchFails(why) {
   $('searchbox').classList.toggle('bad', !!why); $('searchwhy').textContent = why; $('searchwhy').hidden = !why;

@@ -37,7 +37,7 @@ function putLink(put, url) { put(outside(url, url), 'value'); }
 function showSource(m) {
   const html = m.HTML.slice(0, SOURCE_SHOWN);
   return el('div', { class: 'source' },
-    el('div', { class: 'bar-html' }, el('span', { class: 'dim' }, `${size(new Blob([m.HTML.slice(0, 8 << 20)]).size)}, ${many(html.split('\n').length, 'line')}`), el('span', { class: 'gap' }),
+    el('div', { class: 'bar-html' }, el('span', { class: 'dim' }, `${size(m.HTML.length > 8 << 20 ? m.HTML.length : new Blob([m.HTML]).size)}, ${many(html.split('\n').length, 'line')}${m.HTML.length > html.length ? ' shown' : ''}`), el('span', { class: 'gap' }),
       button('copy', 'Copy', 'Copy the HTML', () => copy(m.HTML))),
     el('pre', { class: 'code', tabindex: 0, 'aria-label': 'HTML source' }, coloured(html)),
     m.HTML.length > html.length ? note(`The first ${size(html.length)} of ${size(m.HTML.length)} are shown; the whole is in the raw message.`) : null);

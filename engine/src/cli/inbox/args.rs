@@ -95,7 +95,7 @@ pub struct Pages {
     /// Also where the certificate is not to be trusted.
     #[arg(long, env = "MP_ALLOW_UNTRUSTED_TLS", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no)]
     pub allow_untrusted_tls: bool,
-    /// SpamAssassin to ask, as HOST:PORT of its spamd.
+    /// SpamAssassin to ask, as HOST:PORT of its spamd; or rspamd, as http://HOST:11333.
     #[arg(long, env = "MP_ENABLE_SPAMASSASSIN", value_name = "HOST:PORT")]
     pub enable_spamassassin: Option<String>,
     /// Logins of those who put messages in over HTTP, instead of those of the page.
@@ -206,7 +206,7 @@ pub struct Outgoing {
     /// Any certificate will do.
     #[arg(long, env = "MP_SMTP_RELAY_ALLOW_INSECURE", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no, hide = true)]
     pub smtp_relay_allow_insecure: bool,
-    /// none, plain or login.
+    /// none, plain, login or cram-md5.
     #[arg(long, env = "MP_SMTP_RELAY_AUTH", hide = true)]
     pub smtp_relay_auth: Option<String>,
     /// Login.
@@ -215,7 +215,7 @@ pub struct Outgoing {
     /// Its password.
     #[arg(long, env = "MP_SMTP_RELAY_PASSWORD", hide = true, hide_env_values = true)]
     pub smtp_relay_password: Option<String>,
-    /// Of CRAM-MD5, which is not spoken.
+    /// Secret of CRAM-MD5.
     #[arg(long, env = "MP_SMTP_RELAY_SECRET", hide = true, hide_env_values = true)]
     pub smtp_relay_secret: Option<String>,
     /// Sender of the envelope.
@@ -251,7 +251,7 @@ pub struct Outgoing {
     /// Any certificate will do.
     #[arg(long, env = "MP_SMTP_FORWARD_ALLOW_INSECURE", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no, hide = true)]
     pub smtp_forward_allow_insecure: bool,
-    /// none, plain or login.
+    /// none, plain, login or cram-md5.
     #[arg(long, env = "MP_SMTP_FORWARD_AUTH", hide = true)]
     pub smtp_forward_auth: Option<String>,
     /// Login.
@@ -260,7 +260,7 @@ pub struct Outgoing {
     /// Its password.
     #[arg(long, env = "MP_SMTP_FORWARD_PASSWORD", hide = true, hide_env_values = true)]
     pub smtp_forward_password: Option<String>,
-    /// Of CRAM-MD5, which is not spoken.
+    /// Secret of CRAM-MD5.
     #[arg(long, env = "MP_SMTP_FORWARD_SECRET", hide = true, hide_env_values = true)]
     pub smtp_forward_secret: Option<String>,
     /// Sender of the envelope.

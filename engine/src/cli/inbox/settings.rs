@@ -9,7 +9,7 @@ use ringmta_sandbox::passwords::Passwords;
 use ringmta_sandbox::relay::{Forward, Keys, Relay};
 use ringmta_sandbox::search::Search;
 use ringmta_sandbox::settings::{
-    DatabaseFile, Keeping, Pop3, Prometheus, SendLogins, Settings, Smtp, Webhook,
+    DatabaseFile, Keeping, Pop3, Prometheus, SendLogins, Settings, Smtp, SpamServer, Webhook,
 };
 use ringmta_sandbox::tags::{expression, spelled, TagRules};
 use ringmta_sandbox::{cors, limits};
@@ -29,12 +29,7 @@ impl InboxArgs {
         let cors = pages.api_cors.as_deref().map(cors::sites).transpose();
         Ok(Settings {
             keeping: keeping(&self.keep)?,
-            database: self.keep.database.clone().map(|path| DatabaseFile {
-                path,
-                compression: self.keep.compression,
-                wal: !self.keep.disable_wal,
-                vacuum: !self.keep.disable_auto_vacuum,
-            }),
+            database: of("database", database(&self.keep))?,
             label: self.keep.label.clone(),
             webroot: webroot(&pages.webroot)?,
             web_logins: of("ui-auth-file", logins(&pages.ui_auth_file, &pages.ui_auth))?,
@@ -45,7 +40,7 @@ impl InboxArgs {
             link_check: pages.enable_link_check,
             internal_requests: pages.allow_internal_http_requests,
             untrusted_tls: pages.allow_untrusted_tls,
-            spamassassin: spamassassin(pages.enable_spamassassin.as_deref())?,
+            spam_server: spam_server(pages.enable_spamassassin.as_deref())?,
             send_logins: send_logins(pages)?,
             smtp: smtp(&self.intake, self.keep.max_message_size)?,
             relay: relay(&self.outgoing)?,
@@ -196,7 +191,7 @@ fn certificate(
 }
 
 /// `true` means where spamd listens unless told otherwise.
-fn spamassassin(text: Option<&str>) -> Result<Option<String>, String> {
+fn spam_server(text: Option<&str>) -> Result<Option<SpamServer>, String> {
     let Some(text) = text.filter(|text| !["0", "false", "no"].contains(text)) else {
         return Ok(None);
     };
@@ -204,12 +199,18 @@ fn spamassassin(text: Option<&str>) -> Result<Option<String>, String> {
         let why = "messages are not sent to that service: give HOST:PORT of a spamd of your own";
         return of("enable-spamassassin", Err(why.into()));
     }
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(Some(SpamServer::Rspamd(text.trim_end_matches('/').to_string())));
+    }
     let port = text
         .rsplit_once(':')
         .and_then(|(host, port)| port.parse::<u16>().ok().filter(|_| !host.is_empty()));
     match port {
-        Some(_) => Ok(Some(text.to_string())),
-        None => of("enable-spamassassin", Err("write HOST:PORT, such as localhost:783".into())),
+        Some(_) => Ok(Some(SpamServer::Spamd(text.to_string()))),
+        None => of(
+            "enable-spamassassin",
+            Err("write HOST:PORT, such as localhost:783, or http://HOST:11333 for rspamd".into()),
+        ),
     }
 }
 
@@ -273,6 +274,21 @@ fn relay(outgoing: &Outgoing) -> Result<Option<Relay>, String> {
     };
     let relay = of("smtp-relay-config", keys.relay())?;
     Ok(Some(Relay { all: outgoing.smtp_relay_all, matching, ..relay }))
+}
+
+/// The database's file; a server, as rqlite is one, is refused without a word of its address, which may have a password.
+fn database(keep: &Keep) -> Result<Option<DatabaseFile>, String> {
+    let Some(path) = keep.database.clone() else { return Ok(None) };
+    let is_server = ["http://", "https://"]
+        .iter()
+        .any(|scheme| path.as_os_str().to_string_lossy().starts_with(scheme));
+    if is_server {
+        return Err("rqlite is not spoken here, nor do inboxes share a database: give each a file of its own, as in \
+                    --database inbox.db"
+            .into());
+    }
+    let (wal, vacuum) = (!keep.disable_wal, !keep.disable_auto_vacuum);
+    Ok(Some(DatabaseFile { path, compression: keep.compression, wal, vacuum }))
 }
 
 fn text(of: &Option<String>) -> String {

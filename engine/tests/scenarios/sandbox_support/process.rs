@@ -30,7 +30,11 @@ impl Drop for Inbox {
 
 /// Starts one on free ports.
 pub fn inbox(arguments: &[&str]) -> Inbox {
-    let mut command = ringmta();
+    start(ringmta(), arguments)
+}
+
+/// The same, with the variables of this command.
+pub fn start(mut command: Command, arguments: &[&str]) -> Inbox {
     command.args(["sandbox", "-s", "127.0.0.1:0", "--listen", "127.0.0.1:0"]).args(arguments);
     let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
