@@ -52,6 +52,8 @@ pub const SANDBOX_LISTED_TEXT_BYTES: usize = 4096;
 pub const SANDBOX_LISTED_ADDRESSES: usize = 500;
 /// Fields of a message's header that are told by name; those behind them are in its source.
 pub const SANDBOX_HEADER_FIELDS: usize = 10_000;
+/// Fields of a message's header and of all of its parts together that are looked at: some for each part there may be.
+pub const SANDBOX_ALL_FIELDS: usize = 500_000;
 /// Links of a List-Unsubscribe header.
 pub const SANDBOX_UNSUBSCRIBE_LINKS: usize = 100;
 /// Characters of a message's snippet in lists.

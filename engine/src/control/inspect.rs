@@ -8,13 +8,14 @@ use crate::control::{facts, hooks, ready_view, why};
 use crate::limits::{LIST_MAX, SAMPLE_READ_SECS};
 use ringmta_io::{mono_nanos, steady_millis, unix_nanos};
 use ringmta_policy::{Message, MessageId, OptionTable};
-use ringmta_queue::model::{Item, Kept, ScheduledQueue};
+use ringmta_queue::model::{Item, Kept, ReadyQueue, ScheduledQueue};
 use ringmta_shard::check;
 use ringmta_shard::mesh::Inspect;
 use ringmta_shard::places;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::dates::rfc3339;
 use serde_json::{json, Value};
+use std::cmp::Reverse;
 use std::rc::Rc;
 
 /// Answers one question about `shard`; `null` when it knows nothing of what was asked.
@@ -144,28 +145,31 @@ fn facts_json((id, at, attempts): (MessageId, Kept, u16), due_millis: Option<u64
     })
 }
 
+/// The fullest queues, and how many there are besides.
 fn queues(shard: &Shard) -> Value {
-    let scheduled: serde_json::Map<String, Value> = shard
-        .queues
-        .scheduled
-        .borrow()
-        .values()
-        .filter(|queue| queue.count.get() > 0)
-        .take(LIST_MAX)
-        .map(|queue| (queue.name.to_string(), queue.count.get().into()))
-        .collect();
-    let ready: serde_json::Map<String, Value> = shard
-        .queues
-        .ready
-        .borrow()
-        .values()
-        .take(LIST_MAX)
-        .map(|queue| {
-            let state = json!({"ready": queue.len(), "connections": queue.connections.get()});
-            (queue.name.clone(), state)
-        })
-        .collect();
-    json!({"scheduled": scheduled, "ready": ready})
+    let all = shard.queues.scheduled.borrow();
+    let used: Vec<_> = all.values().filter(|queue| queue.count.get() > 0).collect();
+    let (used, further_scheduled) = fullest(used, |queue| queue.count.get());
+    let scheduled: serde_json::Map<String, Value> =
+        used.into_iter().map(|queue| (queue.name.to_string(), queue.count.get().into())).collect();
+    let all = shard.queues.ready.borrow();
+    let (used, further_ready) = fullest(all.values().collect(), |queue| queue.len());
+    let of =
+        |queue: &ReadyQueue| json!({"ready": queue.len(), "connections": queue.connections.get()});
+    let ready: serde_json::Map<String, Value> =
+        used.into_iter().map(|queue| (queue.name.clone(), of(queue))).collect();
+    let further = json!({"scheduled": further_scheduled, "ready": further_ready});
+    json!({"scheduled": scheduled, "ready": ready, "further": further})
+}
+
+/// As many as an answer lists, those with the most in them, and how many were left out.
+fn fullest<T>(mut all: Vec<T>, count: impl Fn(&T) -> usize) -> (Vec<T>, usize) {
+    let further = all.len().saturating_sub(LIST_MAX);
+    if further > 0 {
+        all.select_nth_unstable_by_key(LIST_MAX, |one| Reverse(count(one)));
+        all.truncate(LIST_MAX);
+    }
+    (all, further)
 }
 
 /// What is kept of message `id`, when this shard has it.

@@ -48,6 +48,9 @@ pub fn ctl(args: &CtlArgs) -> Result<(), String> {
     if let Ctl::Trace(which) = &args.what {
         return trace::trace(&api, which, args.json, Paint::new(args.color));
     }
+    if let (Ctl::SelfCheck, None) = (&args.what, args.watch) {
+        return self_check(&api, args);
+    }
     match args.watch {
         Some(seconds) => {
             let before = RefCell::default();
@@ -59,9 +62,8 @@ pub fn ctl(args: &CtlArgs) -> Result<(), String> {
 
 /// The answer to one command, as it is printed.
 fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<String, String> {
-    let paint = Paint::new(args.color);
-    let sort = Sort::new(args.sort.as_deref(), args.reverse);
     if let Ctl::Top { limit } = &args.what {
+        let (paint, sort) = (Paint::new(args.color), Sort::new(args.sort.as_deref(), args.reverse));
         let (earlier, now) = looks(api, before)?;
         if args.json {
             return Ok(pretty(&top::json(&earlier, &now, *limit).to_string()));
@@ -80,11 +82,27 @@ fn answer(api: &Api, args: &CtlArgs, before: &RefCell<Option<Look>>) -> Result<S
             None => by_hand::answer(api, other)?,
         },
     };
+    said(args, &answer)
+}
+
+/// An answer as it is printed.
+fn said(args: &CtlArgs, answer: &str) -> Result<String, String> {
     if args.json {
-        return Ok(json_of(&answer));
+        return Ok(json_of(answer));
     }
-    let text = shown::shown(&args.what, &answer, &sort, paint)?;
+    let sort = Sort::new(args.sort.as_deref(), args.reverse);
+    let text = shown::shown(&args.what, answer, &sort, Paint::new(args.color))?;
     sort.check().map(|()| text)
+}
+
+/// The engine's look at itself. That it has found something is an error, for scripts that watch over it.
+fn self_check(api: &Api, args: &CtlArgs) -> Result<(), String> {
+    let answer = api.get("/api/admin/self-check/v1", &[])?;
+    print(&said(args, &answer)?)?;
+    match parsed(&answer)?["ok"] == true {
+        true => Ok(()),
+        false => Err("the engine's self-check has found problems".into()),
+    }
 }
 
 /// Asks what changes nothing; none where the command is none of that kind.

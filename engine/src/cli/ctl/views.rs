@@ -52,7 +52,23 @@ pub fn queues(shards: &Value, sort: &Sort) -> String {
         text += "\n\n";
         text += &sort.table(&READY, rows, usize::MAX);
     }
+    text += &further(shards);
     text
+}
+
+/// What is said of queues that no table has.
+fn further(shards: &Value) -> String {
+    let sum = |kind: &str| -> u64 {
+        let each = shards.as_array().into_iter().flatten();
+        each.filter_map(|shard| shard["further"][kind].as_u64()).sum()
+    };
+    match (sum("scheduled"), sum("ready")) {
+        (0, 0) => String::new(),
+        (scheduled, ready) => format!(
+            "\n\nthe fullest of each shard are listed; {scheduled} further queues and {ready} further ready queues are not: \
+             `ctl queue NAME` and `ctl ready NAME` tell of each"
+        ),
+    }
 }
 
 fn add(sums: &mut BTreeMap<String, Sum>, name: &str, waiting: &Value, connections: &Value) {
@@ -134,7 +150,7 @@ mod tests {
     fn queues_are_summed_over_shards() {
         let shards = json!([
             {"scheduled": {"a.test": 2, "b.test": 5}, "ready": {"src->a@smtp_client": {"ready": 1, "connections": 1}}},
-            {"scheduled": {"a.test": 4}, "ready": {}},
+            {"scheduled": {"a.test": 4}, "ready": {}, "further": {"scheduled": 0, "ready": 0}},
         ]);
         assert_eq!(
             queues(&shards, &Sort::default()),
@@ -145,6 +161,9 @@ mod tests {
             queues(&json!([{"scheduled": {}, "ready": {}}]), &Sort::default()),
             "no mail waits"
         );
+        let more = json!([{"scheduled": {"a.test": 4}, "ready": {}, "further": {"scheduled": 3, "ready": 1}}]);
+        let text = queues(&more, &Sort::default());
+        assert!(text.contains("; 3 further queues and 1 further ready queues are not: "), "{text}");
     }
 
     #[test]
