@@ -8,7 +8,12 @@ kumo.on('init', function()
   if os.getenv 'LONG_LOG' then
     kumo.configure_local_logs { log_dir = dir .. '/log', max_segment_duration = '10s', min_free_space = '1%' }
   end
-  kumo.start_esmtp_listener { listen = os.getenv 'BENCH_SMTP', relay_hosts = { '127.0.0.1' } }
+  kumo.start_esmtp_listener {
+    listen = os.getenv 'BENCH_SMTP',
+    relay_hosts = { '127.0.0.1' },
+    -- The source keeps its connections, and each message counts.
+    max_messages_per_connection = 1000000000,
+  }
   kumo.start_http_listener { listen = os.getenv 'BENCH_HTTP' }
 end)
 

@@ -16,6 +16,7 @@ use ringmta_egress::{mta_sts, questions};
 use ringmta_events::spans::export::Exporter;
 use ringmta_events::spans::settings::Settings;
 use ringmta_events::spans::Spans;
+use ringmta_io::inherited::Inherited;
 use ringmta_io::privileges::Binder;
 use ringmta_io::sockets;
 use ringmta_io::sockets::Sockets;
@@ -108,6 +109,7 @@ fn restore_settings(meta: &Path, shared: &Shared) {
 pub fn start(options: &Options) -> Result<Engine, String> {
     // Before any other thread: none of them is to have more than an ordinary user's rights.
     let binder = Binder::start().map_err(|error| format!("rights cannot be given up: {error}"))?;
+    let inherited = Inherited::take()?;
     check_ring()?;
     tracing::info!("{}", ringmta_policy::trust::told()?);
     if let Some(bytes) = options.receive_memory {
@@ -122,14 +124,14 @@ pub fn start(options: &Options) -> Result<Engine, String> {
     let mut init = block_on(policy.run_init()).map_err(|error| error.to_string())?;
     set_filter(init.diagnostic_log_filter.as_deref())?;
     tell_unusable_keys(options.policy.as_deref());
-    let ports = sockets::resolve_ports(listens_mut(&mut init)?.into_iter())?;
+    let ports = sockets::resolve_ports(&inherited, listens_mut(&mut init)?.into_iter())?;
     let spool = spool_paths(&init, options.relaxed)?;
     version::refuse_newer(&spool)?;
     let locks = folders::lock_spool(&spool)?;
     for folder in confine::log_folders(&init) {
         folders::prepare("log_dir", folder)?;
     }
-    let sockets = sockets::bind_all(binder, listens(&init), shards)?;
+    let sockets = sockets::bind_all(binder, &inherited, listens(&init), shards)?;
     restore_settings(&spool.meta, &shared);
     let hostname = hostname();
     let of_smtp = |of| ListenerTls::of_smtp(&policy, of, &hostname).map(Some);

@@ -21,6 +21,7 @@ mod executor;
 pub mod file;
 pub mod fs;
 pub mod hash;
+pub mod inherited;
 pub mod limits;
 pub mod listener;
 pub mod memory;

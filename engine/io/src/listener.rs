@@ -59,6 +59,11 @@ impl BoundSocket {
         Ok(BoundSocket { socket: unix::bind(path, mode)?, is_unix: true })
     }
 
+    /// One that somebody else has bound, and that does not block.
+    pub(crate) fn inherited(listener: std::net::TcpListener) -> BoundSocket {
+        BoundSocket { socket: listener.into(), is_unix: false }
+    }
+
     /// Our address, with the real port; [`unix::ADDRESS`] of a Unix socket.
     ///
     /// # Errors

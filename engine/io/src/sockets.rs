@@ -1,6 +1,7 @@
 //! The addresses of the listeners: which they are, whether they are free, and the sockets that are bound to them before the
 //! right to bind low ports goes.
 
+use crate::inherited::Inherited;
 use crate::limits;
 use crate::listener::BoundSocket;
 use crate::privileges::Binder;
@@ -31,25 +32,39 @@ impl Sockets {
     }
 }
 
-/// Binds the sockets of every listener, at `listens`, for every one of `shards`.
+/// Binds the sockets of every listener, at `listens`, for every one of `shards`, but for those that were handed down.
 ///
 /// # Errors
 /// One line that names cause and cure.
 pub fn bind_all<'a>(
     binder: Binder,
+    inherited: &Inherited,
     listens: impl Iterator<Item = &'a String>,
     shards: usize,
 ) -> Result<Vec<Sockets>, String> {
     let parse = |listen: &String| listen.parse().map_err(|error| format!("{listen}: {error}"));
     let addrs = listens.map(parse).collect::<Result<Vec<SocketAddr>, String>>()?;
-    let all = addrs.repeat(shards);
-    let bound = binder.bind(all.clone()).map_err(|error| format!("listeners: {error}"))?;
-    let mut sockets = all
-        .iter()
-        .zip(bound)
-        .map(|(addr, socket)| socket.map_err(|error| cannot_listen(*addr, &error)));
+    tell_unused(inherited, &addrs);
+    let of_shards = (0..shards).flat_map(|shard| addrs.iter().map(move |addr| (shard, *addr)));
+    let to_bind = of_shards.clone().map(|(_, addr)| addr).filter(|addr| !inherited.holds(*addr));
+    let bound = binder.bind(to_bind.collect()).map_err(|error| format!("listeners: {error}"))?;
+    let mut bound = bound.into_iter();
+    let none = || Err(std::io::Error::other("it was not bound"));
+    let mut sockets = of_shards.map(|(shard, addr)| {
+        let socket = inherited.socket(addr, shard).or_else(|| bound.next()).unwrap_or_else(none);
+        socket.map_err(|error| cannot_listen(addr, &error))
+    });
     let mut of_shard = || sockets.by_ref().take(addrs.len()).collect::<Result<_, _>>();
     (0..shards).map(|_| of_shard().map(Sockets)).collect()
+}
+
+/// Who connects to a socket that nobody accepts from waits for ever, and no log would say why.
+fn tell_unused(inherited: &Inherited, addrs: &[SocketAddr]) {
+    for addr in inherited.addrs().filter(|addr| !addrs.contains(addr)) {
+        tracing::warn!(
+            "the service manager holds a socket at {addr}, where the policy has no listener: name the same address in both"
+        );
+    }
 }
 
 /// Settles which port 0 becomes, and refuses an address where someone listens: our shards share
@@ -59,6 +74,7 @@ pub fn bind_all<'a>(
 /// # Errors
 /// One line that names cause and cure.
 pub fn resolve_ports<'a>(
+    inherited: &Inherited,
     listens: impl Iterator<Item = (SocketAddr, &'a mut String)>,
 ) -> Result<Vec<ReservedPort>, String> {
     let mut chosen = Vec::new();
@@ -69,7 +85,7 @@ pub fn resolve_ports<'a>(
             let port = ReservedPort::choose(addr).map_err(failed)?;
             *listen = port.addr().map_err(failed)?.to_string();
             chosen.push(port);
-        } else if is_taken(addr) {
+        } else if !inherited.holds(addr) && is_taken(addr) {
             return Err(cannot_listen(addr, &std::io::ErrorKind::AddrInUse.into()));
         }
     }

@@ -1,8 +1,9 @@
 //! What a service manager, a container engine and an operator in front of a new machine meet.
 
-use crate::support::{message, wait, wait_some, Sink, Site};
+use crate::support::{message, wait, wait_some, Engine, Sink, Site, Smtp};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -166,4 +167,45 @@ end)"
     );
     std::fs::write(file, lua).unwrap();
     file.display().to_string()
+}
+
+/// An engine that is handed a socket as a service manager does it: the descriptor is 3, and the variables name the process.
+fn start_with(site: &Site, held: &TcpListener) -> Engine {
+    site.write_policy();
+    let mut command = Command::new("sh");
+    let run = "LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\" 3<&0 0</dev/null";
+    command.args(["-c", run, "sh", env!("CARGO_BIN_EXE_ringmta"), "run", "--shards", "2"]);
+    command.arg("--policy").arg(site.policy_file()).env("RINGMTA_ALLOW_ROOT", "1");
+    command.stdin(OwnedFd::from(held.try_clone().unwrap()));
+    Engine::spawn(command)
+}
+
+#[test]
+fn a_restart_refuses_no_connection_where_the_manager_holds_the_socket() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = held.local_addr().unwrap();
+    let mut site = Site::new();
+    site.init = format!("kumo.start_esmtp_listener {{ listen = '{addr}' }}");
+    let mut engine = start_with(&site, &held);
+    engine.wait_until_up();
+    assert!(engine.says(&format!("smtp listener on {addr}")));
+    assert_eq!(Smtp::connect(addr).reply().code, 220);
+    assert!(engine.terminate().success());
+    // Nobody answers yet, and nobody says no.
+    let mut waiting = Smtp::connect(addr);
+    let mut engine = start_with(&site, &held);
+    assert_eq!(waiting.reply().code, 220);
+    for _ in 0..20 {
+        assert_eq!(Smtp::connect(addr).reply().code, 220);
+    }
+    engine.wait_until_up();
+    assert!(engine.terminate().success());
+}
+
+#[test]
+fn a_socket_without_a_listener_is_told() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let engine = start_with(&Site::new(), &held);
+    let addr = held.local_addr().unwrap();
+    engine.wait_says(&format!("holds a socket at {addr}, where the policy has no listener"));
 }
