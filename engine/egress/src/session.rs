@@ -20,7 +20,7 @@ use ringmta_queue::connections::Phase;
 use ringmta_queue::model::{Block, ReadyQueue};
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::ending;
-use ringmta_shard::retry;
+use ringmta_shard::retry::{self, Answers};
 use ringmta_shard::state::Shard;
 use ringmta_smtp::client::broken::Broken;
 use ringmta_smtp::client::capabilities as client;
@@ -468,20 +468,18 @@ impl<'a> Session<'a> {
         (fate, response)
     }
 
-    /// The message is done, or waits for what is left of it.
-    async fn settle(&self, mut t: Transaction) {
-        // Recipients that never had their turn wait with those that were deferred.
-        if !t.rest.is_empty() {
-            let last = t.deferred.last().map(|(_, response)| response.clone());
-            let response = last.unwrap_or_else(|| {
-                Response::internal(400, "connection closed before all recipients")
-            });
-            t.deferred.extend(t.rest.drain(..).map(|who| (who, response.clone())));
+    /// The message is done, or goes on with what is left of it. Recipients that never had their turn were not offered to
+    /// the peer: they are charged nothing unless the message is for the sake of others.
+    async fn settle(&self, t: Transaction) {
+        let Transaction { delivery, deferred: each, rest: unasked, .. } = t;
+        match (each.is_empty(), unasked.is_empty()) {
+            (true, true) => ending::finish(self.shard, delivery.item),
+            (true, false) => retry::go_on_with(self.shard, delivery, unasked).await,
+            (false, _) => {
+                let answers = Answers { each, unasked };
+                retry::retry_each(self.shard, delivery, answers, retry::AFTER_ATTEMPT).await;
+            }
         }
-        if t.deferred.is_empty() {
-            return ending::finish(self.shard, t.delivery.item);
-        }
-        retry::retry_each(self.shard, t.delivery, t.deferred, retry::AFTER_ATTEMPT).await;
     }
 
     fn untouched(&self, t: Transaction) {

@@ -18,6 +18,26 @@ use std::time::Duration;
 /// An answer to a recipient.
 pub type Answer = (EnvelopeAddress, Response);
 
+/// What a message's remaining recipients were answered.
+#[derive(Default)]
+pub struct Answers {
+    /// Those who were answered.
+    pub each: Vec<Answer>,
+    /// Those who had no turn: the peer has said nothing of them.
+    pub unasked: Vec<EnvelopeAddress>,
+}
+
+impl Answers {
+    /// Everybody was answered.
+    pub fn all(each: Vec<Answer>) -> Answers {
+        Answers { each, unasked: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.each.is_empty() && self.unasked.is_empty()
+    }
+}
+
 /// The recipients of each answer, in the order the answers came.
 pub fn by_answer(answers: &[Answer]) -> Vec<(&Response, Vec<EnvelopeAddress>)> {
     let mut groups: Vec<(&Response, Vec<EnvelopeAddress>)> = Vec::new();
@@ -48,7 +68,7 @@ pub async fn retry_after(
     response: &Response,
     asked: Option<Duration>,
 ) {
-    let answers = remaining.into_iter().map(|to| (to, response.clone())).collect();
+    let answers = Answers::all(remaining.into_iter().map(|to| (to, response.clone())).collect());
     retry_in(shard, delivery, answers, AFTER_ATTEMPT, asked).await;
 }
 
@@ -57,12 +77,7 @@ pub const AFTER_ATTEMPT: &[&str] = &["LoggedTransientFailure"];
 
 /// The recipients are tried again later, or expire. Policy hears each answer, and may say when the
 /// next attempt is due, or that those who got this answer are given up.
-pub async fn retry_each(
-    shard: &Rc<Shard>,
-    delivery: Delivery,
-    answers: Vec<Answer>,
-    context: &[&str],
-) {
+pub async fn retry_each(shard: &Rc<Shard>, delivery: Delivery, answers: Answers, context: &[&str]) {
     retry_in(shard, delivery, answers, context, None).await;
 }
 
@@ -70,7 +85,7 @@ pub async fn retry_each(
 pub async fn retry_in(
     shard: &Rc<Shard>,
     delivery: Delivery,
-    answers: Vec<Answer>,
+    mut answers: Answers,
     context: &[&str],
     wait: Option<Duration>,
 ) {
@@ -78,7 +93,8 @@ pub async fn retry_in(
     item.attempts = item.attempts.saturating_add(1);
     message.set_num_attempts(item.attempts);
     narrow(&message, &answers);
-    let (answers, delay) = requeue(shard, &item, &message, answers, context).await;
+    let delay;
+    (answers.each, delay) = requeue(shard, &item, &message, answers.each, context).await;
     if answers.is_empty() {
         return finish(shard, item);
     }
@@ -121,10 +137,23 @@ fn event_delay(item: &Item, config: &QueueConfig, asked: Option<Duration>) -> u6
 }
 
 /// Leaves the message only those recipients.
-fn narrow(message: &Message, answers: &[Answer]) {
-    if answers.len() < message.with_recipients(<[EnvelopeAddress]>::len) {
-        message.set_recipients(answers.iter().map(|(recipient, _)| recipient.clone()).collect());
+fn narrow(message: &Message, answers: &Answers) {
+    let Answers { each, unasked } = answers;
+    if each.len() + unasked.len() < message.with_recipients(<[EnvelopeAddress]>::len) {
+        let left = each.iter().map(|(recipient, _)| recipient).chain(unasked);
+        message.set_recipients(left.cloned().collect());
     }
+}
+
+/// `left` had no turn before the connection ended, and nobody else is left: the message is due again at once, and no attempt
+/// is counted. That the others are done is durable first.
+pub async fn go_on_with(shard: &Rc<Shard>, delivery: Delivery, left: Vec<EnvelopeAddress>) {
+    let Delivery { mut item, message, hand: _hand, since: _ } = delivery;
+    narrow(&message, &Answers { each: Vec::new(), unasked: left });
+    if message.changes().of_record() {
+        rewrite(shard, &mut item, &message).await;
+    }
+    places::defer(shard, item, steady_millis());
 }
 
 /// Tells policy of each answer. Gives back what is tried again, and when, milliseconds from now, if

@@ -131,6 +131,7 @@ pub async fn attempt_failed(shard: &Rc<Shard>, item: Item, hand: Hand, failed: &
         shard.events.record(&record, Some(&message));
     }
     let answers = recipients.into_iter().map(|to| (to, response.clone())).collect();
+    let answers = retry::Answers::all(answers);
     retry::retry_each(
         shard,
         Delivery { item, message, hand, since: unix_nanos() },

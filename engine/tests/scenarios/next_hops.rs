@@ -167,6 +167,46 @@ fn recipients_that_were_one_too_many_follow_at_once() {
 }
 
 #[test]
+fn recipients_that_had_no_turn_are_charged_nothing_when_the_connection_ends() {
+    let sink = Sink::start();
+    // It takes one transaction in each connection.
+    sink.reply_at(Phase::Dot, "250 2.0.0 taken (close)", 10);
+    sink.refuse("u4", "450 4.2.1 busy");
+    let mut site = site(&sink);
+    site.listener = "batch_handling = 'BatchByDomain',".into();
+    site.path += "max_recipients_per_batch = 2,";
+    site.queue = "retry_interval = '1 hour', max_age = '2 hours',".into();
+    site.extra +=
+        "kumo.on('requeue_message', function(_, text) kumo.log_info('put off: ' .. text) end)";
+    let engine = site.start(1);
+    let to: Vec<String> = (0..4).map(|n| format!("u{n}@dst.test")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let of = |kind: &str| -> Vec<String> {
+        let records = site.records_of(kind);
+        let names = records.iter().flat_map(|record| match &record["recipient"] {
+            Value::Array(all) => all.clone(),
+            one => vec![one.clone()],
+        });
+        names.map(|name| name.as_str().unwrap().to_string()).collect()
+    };
+    engine.accept("s@src.test", &to, &message("crowd"));
+    wait("everyone", || of("Delivery") == to);
+    engine.wait_empty();
+    assert!(site.records_of("Delivery").iter().all(|record| record["num_attempts"] == 0));
+    assert_eq!(site.records_of("TransientFailure").len(), 0);
+
+    // One whose turn has come and who is put off is the only one that policy hears of.
+    let to = ["u4@dst.test", "u5@dst.test", "u6@dst.test", "u7@dst.test"];
+    engine.accept("s@src.test", &to, &message("later"));
+    wait("the first two", || of("Delivery").contains(&to[1].to_string()));
+    wait("its record", || of("TransientFailure") == to[..1]);
+    engine.wait_says("put off: 450 4.2.1 busy");
+    assert_eq!(engine.stderr().iter().filter(|line| line.contains("put off: ")).count(), 1);
+    assert!(engine.terminate().success());
+    assert_eq!(of("Delivery").len(), 5, "the last two wait with the first");
+}
+
+#[test]
 fn a_refused_reset_costs_the_next_message_no_attempt() {
     let sink = Sink::start();
     sink.refuse("no", "550 5.1.1 unknown");

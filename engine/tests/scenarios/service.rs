@@ -205,7 +205,8 @@ fn a_restart_refuses_no_connection_where_the_manager_holds_the_socket() {
 #[test]
 fn a_socket_without_a_listener_is_told() {
     let held = TcpListener::bind("127.0.0.1:0").unwrap();
-    let engine = start_with(&Site::new(), &held);
+    let site = Site::new();
+    let engine = start_with(&site, &held);
     let addr = held.local_addr().unwrap();
     engine.wait_says(&format!("holds a socket at {addr}, where the policy has no listener"));
 }

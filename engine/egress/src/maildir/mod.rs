@@ -11,8 +11,9 @@ use ringmta_io::{self as io, deadline};
 use ringmta_policy::{confinement, EnvelopeAddress, MaildirProtocol};
 use ringmta_queue::model::ReadyQueue;
 use ringmta_shard::delivery::Delivery;
+use ringmta_shard::ending;
+use ringmta_shard::retry::{self, Answers};
 use ringmta_shard::state::Shard;
-use ringmta_shard::{ending, retry};
 use ringmta_smtp::response::Response;
 use ringmta_smtp::via::Via;
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ async fn deliver(shard: &Rc<Shard>, via: &Via, delivery: Delivery, maildir: &Mai
         return ending::finish(shard, delivery.item);
     }
     let wait = Duration::from_secs(limits::MAILDIR_RETRY_SECS);
+    let waiting = Answers::all(waiting);
     retry::retry_in(shard, delivery, waiting, retry::AFTER_ATTEMPT, Some(wait)).await;
 }
 

@@ -73,10 +73,12 @@ pub fn mail_from(out: &mut Vec<u8>, sender: &EnvelopeAddress, needs: Needs, offe
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends an address: where its local part is ASCII in the form that needs no SMTPUTF8.
+/// Appends an address: where its local part is ASCII in the form that needs no SMTPUTF8. A domain has no dot at its end on
+/// the wire (RFC 5321 section 4.1.2), whatever a client has sent.
 fn path(out: &mut Vec<u8>, address: &EnvelopeAddress) {
     let ascii = address.to_ascii();
-    out.extend_from_slice(ascii.as_deref().unwrap_or(address.email()).as_bytes());
+    let address = ascii.as_deref().unwrap_or(address.email());
+    out.extend_from_slice(address.trim_end_matches('.').as_bytes());
 }
 
 /// Appends `RCPT TO`.
@@ -128,6 +130,18 @@ pub fn is_seven_bit(body: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_domain_goes_out_without_a_dot_at_its_end() {
+        let said = |address: &str| {
+            let mut out = Vec::new();
+            rcpt_to(&mut out, &EnvelopeAddress::parse(address).unwrap());
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(said("u@d.test."), "RCPT TO:<u@d.test>\r\n");
+        assert_eq!(said("\"u.\"@d.test"), "RCPT TO:<\"u.\"@d.test>\r\n");
+        assert_eq!(said("u@b\u{fc}cher.test."), "RCPT TO:<u@xn--bcher-kva.test>\r\n");
+    }
 
     fn wire(body: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
