@@ -25,6 +25,7 @@ mkdir -p "$(dirname "$debug")"
 objcopy --only-keep-debug --compress-debug-sections "$program" "$debug"
 
 put 644 local/ringmta.service usr/lib/systemd/system/ringmta.service
+put 644 local/ringmta.socket usr/lib/systemd/system/ringmta.socket
 put 644 local/ringmta.sysusers usr/lib/sysusers.d/ringmta.conf
 put 644 local/ringmta.tmpfiles usr/lib/tmpfiles.d/ringmta.conf
 put 644 local/sysctl.conf usr/lib/sysctl.d/90-ringmta.conf

@@ -117,6 +117,20 @@ unit() {
   ok 'reloaded, killed and back by itself'
 }
 
+sockets() {
+  inside systemctl stop ringmta
+  inside systemctl enable -q --now ringmta.socket || fail 'the socket unit does not start'
+  is ActiveState inactive || fail 'the socket unit has started the service'
+  send > "$scratch/reply" || fail 'a connection to the socket of systemd does not start the service'
+  inside perl -MIO::Socket::INET -e '$no = 0; for (1 .. 150) {
+    IO::Socket::INET->new(PeerAddr => q(127.0.0.1:25), Timeout => 20) or $no++; select undef, undef, undef, 0.02;
+  } print qq($no\n)' > "$scratch/refused" & local asking=$!
+  inside systemctl restart ringmta
+  wait "$asking"
+  [ "$(cat "$scratch/refused")" = 0 ] || fail "$(cat "$scratch/refused") of 150 connections were refused during a restart"
+  ok 'sockets of systemd: started by a connection, none of 150 refused during a restart'
+}
+
 upgrade() {
   here 'echo "-- edited" >> /etc/ringmta/policy/policy/site.lua'
   local pid; pid=$(state MainPID)
@@ -143,5 +157,6 @@ fresh_container
 packages 1.1 > /dev/null
 systemd_container
 unit
+sockets
 upgrade
 echo "package: all of it in $SECONDS s"

@@ -10,6 +10,8 @@ pub const HELPERS_RETIRE_MS: u64 = 5_000;
 pub const STOP_JOIN_MS: u64 = 6000;
 /// How often a stop looks whether shards have ended, milliseconds.
 pub const STOP_ASK_MS: u64 = 2;
+/// Messages that an order takes out of the timer at once.
+pub const SWEEP_ITEMS: usize = 1024;
 /// Entries a control answer lists at the most.
 pub const LIST_MAX: usize = 10_000;
 /// Messages, queues and connections that an answer to "why" looks at in each list.

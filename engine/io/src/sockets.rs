@@ -86,6 +86,11 @@ pub fn resolve_ports<'a>(
             *listen = port.addr().map_err(failed)?.to_string();
             chosen.push(port);
         } else if !inherited.holds(addr) && is_taken(addr) {
+            if let Some(held) = inherited.addrs().find(|held| held.port() == addr.port()) {
+                return Err(format!(
+                    "cannot listen on {addr}: the service manager holds {held}; name the same address in both"
+                ));
+            }
             return Err(cannot_listen(addr, &std::io::ErrorKind::AddrInUse.into()));
         }
     }

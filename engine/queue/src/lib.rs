@@ -6,7 +6,7 @@
 //! ([`ready`]) until a connection takes it, in the list of messages that leave by no connection ([`tasks`]), or in the hand
 //! of a task ([`hand`]).
 //!
-//! - [`queues`] all queues of a shard and the lists of work ([`work`]) between its stages
+//! - [`queues`] all queues of a shard and the lists of work ([`work`]) between its stages · [`blocks`] what both are made of where they are long
 //! - [`model`] what queues are made of · [`route`] the choice of a source · [`overflow`] the line in front of a ready queue that is full · [`plan`] the hosts of a site · [`carrier`] who takes
 //!   its mail, [`sends`] the receiver behind a policy's own connections · [`dead_hosts`] those that did not answer · [`tls_cache`] TLS of a path
 //! - [`retry`] when to try again · [`windows`] when messages may be tried at all · [`budget`] bodies in memory
@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod blocks;
 pub mod budget;
 pub mod carrier;
 pub mod connections;

@@ -1,16 +1,17 @@
 //! When each waiting message is due.
 //!
-//! Time is cut into ticks; the messages of one tick share a vector, and the ticks are ordered.
+//! Time is cut into ticks; the messages of one tick share a queue, and the ticks are ordered.
 //! Inserting costs one look-up among the ticks in use (at most one per tick of the longest
 //! backoff, however many messages wait); popping takes whole ticks.
 
+use crate::blocks::Blocks;
 use crate::limits::TIMER_TICK_MS;
 use std::collections::BTreeMap;
 
 /// Things that are due at some wall-clock time.
 #[derive(Debug)]
 pub struct TimerWheel<T> {
-    ticks: BTreeMap<u64, Vec<T>>,
+    ticks: BTreeMap<u64, Blocks<T>>,
     len: usize,
 }
 
@@ -23,7 +24,7 @@ impl<T> Default for TimerWheel<T> {
 impl<T> TimerWheel<T> {
     /// Adds `item`, due at `due_millis`; it never comes before that, and within one tick after.
     pub fn insert(&mut self, due_millis: u64, item: T) {
-        self.ticks.entry(due_millis.div_ceil(TIMER_TICK_MS)).or_default().push(item);
+        self.ticks.entry(tick_of(due_millis)).or_default().push_back(item);
         self.len += 1;
     }
 
@@ -37,7 +38,7 @@ impl<T> TimerWheel<T> {
             }
             let items = entry.get_mut();
             let take = items.len().min(most - out.len());
-            out.extend(items.drain(..take));
+            out.extend((0..take).filter_map(|_| items.pop_front()));
             self.len -= take;
             if items.is_empty() {
                 entry.remove();
@@ -85,27 +86,66 @@ impl<T> TimerWheel<T> {
         dues.into_iter().zip(taken).collect()
     }
 
-    /// Takes out every item that lies where `due_of` says it was put; none says that it is not meant.
-    pub fn take_due_at(&mut self, due_of: impl Fn(&T) -> Option<u64>) -> Vec<T> {
-        self.take(|tick, item| due_of(item).is_some_and(|due| tick == due.div_ceil(TIMER_TICK_MS)))
+    fn take(&mut self, wanted: impl FnMut(u64, &T) -> bool) -> Vec<T> {
+        self.take_some(&mut self.sweep(), usize::MAX, wanted)
     }
 
-    fn take(&mut self, mut wanted: impl FnMut(u64, &T) -> bool) -> Vec<T> {
+    /// A way through all that waits now.
+    pub fn sweep(&self) -> Sweep {
+        let ticks: Vec<_> = self.ticks.iter().map(|(tick, items)| (*tick, items.len())).collect();
+        Sweep { ticks: ticks.into_iter(), tick: 0, in_tick: 0 }
+    }
+
+    /// Goes on with a sweep, and takes out up to `most` items for which `wanted` says so, given the tick and the item. The
+    /// sweep is over when fewer come. What is put in meanwhile is not seen. Nothing else may be taken out meanwhile.
+    pub fn take_some(
+        &mut self,
+        sweep: &mut Sweep,
+        most: usize,
+        mut wanted: impl FnMut(u64, &T) -> bool,
+    ) -> Vec<T> {
         let mut taken = Vec::new();
-        self.ticks.retain(|tick, items| {
-            let mut at = 0;
-            while at < items.len() {
-                if wanted(*tick, &items[at]) {
-                    taken.push(items.swap_remove(at));
-                } else {
-                    at += 1;
+        while taken.len() < most {
+            if sweep.in_tick == 0 {
+                let Some(next) = sweep.ticks.next() else { break };
+                (sweep.tick, sweep.in_tick) = next;
+            }
+            let Some(items) = self.ticks.get_mut(&sweep.tick) else {
+                sweep.in_tick = 0;
+                continue;
+            };
+            // Each is looked at once; those that stay come behind the others, in their order.
+            while sweep.in_tick > 0 && taken.len() < most {
+                sweep.in_tick -= 1;
+                match items.pop_front() {
+                    Some(item) if wanted(sweep.tick, &item) => taken.push(item),
+                    Some(item) => items.push_back(item),
+                    None => sweep.in_tick = 0,
                 }
             }
-            !items.is_empty()
-        });
+            if items.is_empty() {
+                self.ticks.remove(&sweep.tick);
+            }
+        }
         self.len -= taken.len();
         taken
     }
+}
+
+/// The tick of what is due at `due_millis`.
+pub fn tick_of(due_millis: u64) -> u64 {
+    due_millis.div_ceil(TIMER_TICK_MS)
+}
+
+/// How far somebody has come who looks at all that waits.
+#[derive(Debug)]
+pub struct Sweep {
+    /// The ticks to come, and how many there were in each.
+    ticks: std::vec::IntoIter<(u64, usize)>,
+    /// The one that is looked at,
+    tick: u64,
+    /// and how many of it are left.
+    in_tick: usize,
 }
 
 #[cfg(test)]
@@ -129,8 +169,39 @@ mod tests {
         assert_eq!(wheel.len(), 2);
         assert_eq!(wheel.take_where(|due| *due == 4999), [4999]);
         assert_eq!(wheel.len(), 1);
-        assert!(wheel.take_due_at(|_| Some(4999 - TIMER_TICK_MS)).is_empty());
-        assert!(wheel.take_due_at(|_| None).is_empty(), "one that is not meant stays");
-        assert_eq!(wheel.take_due_at(|due| Some(*due)), [5000]);
+        assert_eq!(wheel.take_where(|due| tick_of(*due) == 50), [5000]);
+    }
+
+    #[test]
+    fn a_sweep_in_parts_sees_each_once() {
+        let mut wheel = TimerWheel::default();
+        for n in 0..1000u64 {
+            wheel.insert(100 * (n % 7), n);
+        }
+        let (mut sweep, mut taken, mut seen) = (wheel.sweep(), Vec::new(), 0);
+        loop {
+            let some = wheel.take_some(&mut sweep, 10, |_, n| {
+                seen += 1;
+                n % 3 == 0
+            });
+            // What comes meanwhile, into a tick that is over, one that is looked at, and later ones.
+            some.iter().for_each(|n| wheel.insert(100 * (n % 9), 3 * n));
+            let is_over = some.len() < 10;
+            taken.extend(some);
+            if is_over {
+                break;
+            }
+        }
+        assert_eq!(seen, 1000);
+        assert_eq!(taken.len(), 334);
+        assert_eq!(wheel.len(), 1000, "each that was taken has put one in");
+        let mut left: Vec<u64> = wheel.iter().map(|(_, n)| *n).filter(|n| n % 3 != 0).collect();
+        left.sort_unstable();
+        assert!(left.into_iter().eq((0..1000).filter(|n| n % 3 != 0)));
+        // Those of one tick keep their order.
+        let mut due = Vec::new();
+        wheel.take_where(|n| n % 3 == 0);
+        wheel.pop_due(0, 1000, &mut due);
+        assert!(due.is_sorted(), "{due:?}");
     }
 }

@@ -1,13 +1,13 @@
 //! Work that one stage leaves for another: stages never call each other, they leave work in lists.
 
+use crate::blocks::Blocks;
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::{Poll, Waker};
 
 /// Things that the task of another stage has to look at, in order. Pushing one wakes that task.
 pub struct WorkList<T> {
-    jobs: RefCell<VecDeque<T>>,
+    jobs: RefCell<Blocks<T>>,
     is_pushed: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }

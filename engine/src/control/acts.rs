@@ -1,7 +1,7 @@
 //! What an operator does with single messages, queues and connections of one shard: try now, delete, end a connection.
 
 use crate::control::moves;
-use crate::control::orders::take_moving;
+use crate::control::orders::{each_in_timer, take_moving};
 use crate::limits::{HEADER_SEARCH_MAX, HEADER_SEARCH_SECS};
 use ringmta_io::{mono_nanos, steady_millis};
 use ringmta_policy::MessageId;
@@ -92,13 +92,14 @@ fn try_now(shard: &Rc<Shard>, target: &Target) -> Acted {
 
 /// Fails what waits, each message with its record, as a bounce of an operator does.
 fn delete(shard: &Rc<Shard>, wanted: impl Fn(&Item) -> bool + Copy, order: &Order) -> Acted {
-    let mut taken = shard.queues.timers.borrow_mut().take_where(wanted);
-    taken.append(&mut take_moving(shard, wanted));
-    let done = taken.len() as u64;
     let order = Rc::new(order.clone());
-    for item in taken {
+    let mut done = 0;
+    let mut end = |item| {
+        done += 1;
         shard.queues.end(item, Task::Bounce(order.clone()));
-    }
+    };
+    each_in_timer(shard, |_, item| wanted(item), &mut end);
+    take_moving(shard, wanted).into_iter().for_each(end);
     Acted { done, ..Acted::default() }
 }
 

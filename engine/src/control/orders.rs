@@ -1,6 +1,6 @@
 //! Operators' orders put in force on one shard.
 
-use crate::limits::MESH_RETRY_MS;
+use crate::limits::{MESH_RETRY_MS, SWEEP_ITEMS};
 use ringmta_egress::limits::ROUTE_SECS;
 use ringmta_io::{self as io, steady_millis};
 use ringmta_policy::MessageId;
@@ -8,6 +8,7 @@ use ringmta_queue::limits::WORK_TASKS;
 use ringmta_queue::model::{Item, ScheduledQueue};
 use ringmta_queue::order_counts::Bounced;
 use ringmta_queue::orders::{About, Order};
+use ringmta_queue::timer_wheel::tick_of;
 use ringmta_shard::admit;
 use ringmta_shard::state::Shard;
 use ringmta_shard::{flow, places};
@@ -36,9 +37,7 @@ pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
 /// What the order held is due now. One that another order holds as well is held again then.
 fn release(shard: &Rc<Shard>, order: &Order) {
     let now = steady_millis();
-    for item in held_by(shard, order) {
-        places::defer(shard, item, now);
-    }
+    each_held_by(shard, order, |item| places::defer(shard, item, now));
 }
 
 /// Queues with mail that the order may hold, and whose configuration nobody has asked for since the start: how long
@@ -74,31 +73,58 @@ pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
     let (id, about) = (order.id.clone(), order.about.clone());
     let is_over = order.until_millis <= steady_millis();
     let replaced = shard.queues.orders.add(order);
-    let mut taken = replaced.map(|order| held_by(shard, &order)).unwrap_or_default();
+    // Held or failed by the orders as they are now, else it goes on.
+    let look = |item: Item| {
+        if let Some(item) = admit::lying(shard, item) {
+            flow::submit(shard, item);
+        }
+    };
+    if let Some(order) = replaced {
+        let due_of = |item: &Item| held_until(shard, &order, item);
+        each_in_timer(
+            shard,
+            |tick, item| due_of(item).is_some_and(|due| tick == tick_of(due)),
+            look,
+        );
+    }
     match &about {
         About::SuspendReady(name) => look_at_ready(shard, name),
         About::Suspend(meant) if !is_over => {
             let is_meant = |item: &Item| meant.matches(&item.queue.name, &item.queue.parts);
-            taken.append(&mut take_moving(shard, is_meant));
+            take_moving(shard, is_meant).into_iter().for_each(look);
         }
         About::Hold(id) if !is_over => {
             let id = id.parse::<MessageId>().ok();
-            taken.append(&mut take_moving(shard, |item| Some(item.id) == id));
+            take_moving(shard, |item| Some(item.id) == id).into_iter().for_each(look);
         }
         About::Bounce { selector, .. } if !is_over => {
             let meant = |item: &Item| selector.matches(&item.queue.name, &item.queue.parts);
-            taken.append(&mut shard.queues.timers.borrow_mut().take_where(meant));
-            taken.append(&mut take_moving(shard, meant));
+            let moving = take_moving(shard, meant);
+            each_in_timer(shard, |_, item| meant(item), look);
+            moving.into_iter().for_each(look);
         }
         _ => {}
     }
-    for item in taken {
-        // Held or failed by the orders as they are now, else it goes on.
-        if let Some(item) = admit::lying(shard, item) {
-            flow::submit(shard, item);
+    shard.queues.orders.bounced_by(&id)
+}
+
+/// Takes what is `wanted` out of the timer, a few at a time: the rest lies where it is, however many there are.
+pub fn each_in_timer(
+    shard: &Shard,
+    wanted: impl Fn(u64, &Item) -> bool,
+    mut each: impl FnMut(Item),
+) {
+    let mut sweep = shard.queues.timers.borrow().sweep();
+    loop {
+        let mut timers = shard.queues.timers.borrow_mut();
+        let some = timers.take_some(&mut sweep, SWEEP_ITEMS, &wanted);
+        drop(timers);
+        let is_over = some.len() < SWEEP_ITEMS;
+        some.into_iter().for_each(&mut each);
+        if is_over {
+            return;
         }
     }
-    shard.queues.orders.bounced_by(&id)
 }
 
 /// Takes what waits in scheduled queues for a route, a turn or room, and in ready queues.
@@ -120,36 +146,36 @@ fn take_from(
     is_meant: impl Fn(&Item) -> bool + Copy,
     taken: &mut Vec<Item>,
 ) {
-    if items.iter().any(is_meant) {
-        let all = std::mem::take(items);
-        let (gone, stay): (Vec<_>, Vec<_>) = all.into_iter().partition(is_meant);
-        items.extend(stay);
-        taken.extend(gone);
+    for _ in 0..items.len() {
+        match items.pop_front() {
+            Some(item) if is_meant(&item) => taken.push(item),
+            Some(item) => items.push_back(item),
+            None => return,
+        }
     }
 }
 
-/// Takes the messages that wait for the end of a suspension: those that were held until then. One held by a second order
-/// as well is held again when it is looked at.
-fn held_by(shard: &Shard, order: &Order) -> Vec<Item> {
-    let message = match &order.about {
-        About::Hold(id) => id.parse::<MessageId>().ok(),
-        _ => None,
-    };
-    let may_hold = |item: &Item| match &order.about {
+/// Takes the messages that wait for the end of a suspension out of the timer: those that were held until then.
+fn each_held_by(shard: &Shard, order: &Order, each: impl FnMut(Item)) {
+    let lies_at = |item: &Item| held_until(shard, order, item).map(tick_of);
+    each_in_timer(shard, |tick, item| lies_at(item) == Some(tick), each);
+}
+
+/// Until when a message that waits for the end of an order is in the timer; none when it does not wait for that. One held by
+/// a second order as well is held again when it is looked at.
+fn held_until(shard: &Shard, order: &Order, item: &Item) -> Option<u64> {
+    let may_hold = match &order.about {
         About::Suspend(selector) => selector.matches(&item.queue.name, &item.queue.parts),
         About::SuspendReady(_) => true,
-        About::Hold(_) => Some(item.id) == message,
+        About::Hold(id) => id.parse::<MessageId>().ok() == Some(item.id),
         About::Bounce { .. } => false,
     };
-    let due_of = |item: &Item| {
-        let until = may_hold(item).then(|| places::held_until(shard, item, order.until_millis))?;
-        match item.held {
-            true => Some(until | 1),
-            // What an engine before has held for it is known by its due time alone.
-            false => (!order.marks).then_some(until),
-        }
-    };
-    shard.queues.timers.borrow_mut().take_due_at(due_of)
+    let until = may_hold.then(|| places::held_until(shard, item, order.until_millis))?;
+    match item.held {
+        true => Some(until | 1),
+        // What an engine before has held for it is known by its due time alone.
+        false => (!order.marks).then_some(until),
+    }
 }
 
 /// An order about the ready queue `name` has come or gone.

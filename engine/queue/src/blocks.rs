@@ -1,0 +1,81 @@
+//! A queue of very many things whose memory goes as they go: they lie in blocks, and growing copies none of them.
+
+use std::collections::VecDeque;
+
+/// Things of a full block.
+const BLOCK: usize = 1024;
+
+/// First in, first out.
+#[derive(Debug)]
+pub struct Blocks<T> {
+    blocks: VecDeque<VecDeque<T>>,
+    len: usize,
+}
+
+impl<T> Default for Blocks<T> {
+    fn default() -> Blocks<T> {
+        Blocks { blocks: VecDeque::new(), len: 0 }
+    }
+}
+
+impl<T> Blocks<T> {
+    /// Adds one at the end.
+    pub fn push_back(&mut self, one: T) {
+        match self.blocks.back_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => block.push_back(one),
+            None => self.blocks.push_back(VecDeque::from([one])),
+        }
+        self.len += 1;
+    }
+
+    /// Takes the first.
+    pub fn pop_front(&mut self) -> Option<T> {
+        let block = self.blocks.front_mut()?;
+        let one = block.pop_front();
+        if block.is_empty() {
+            self.blocks.pop_front();
+        }
+        self.len -= usize::from(one.is_some());
+        one
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All, from the first on.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.blocks.iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_takes_its_memory_along() {
+        let mut all = Blocks::default();
+        assert_eq!((all.pop_front(), all.len()), (None, 0));
+        let count = 5 * BLOCK + 7;
+        (0..count).for_each(|n| all.push_back(n));
+        assert_eq!((all.len(), all.blocks.len()), (count, 6));
+        assert!(all.iter().copied().eq(0..count));
+        for n in 0..count - 3 {
+            assert_eq!(all.pop_front(), Some(n));
+        }
+        assert_eq!((all.len(), all.blocks.len(), all.is_empty()), (3, 1, false));
+        // As it comes and goes, one after the other, it stays as small.
+        for n in count..3 * count {
+            all.push_back(n);
+            assert_eq!(all.pop_front(), Some(n - 3));
+        }
+        assert!(all.blocks.len() <= 2);
+    }
+}
