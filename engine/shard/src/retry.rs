@@ -3,6 +3,7 @@
 use crate::delivery::Delivery;
 use crate::ending::fail_some;
 use crate::ending::{self, finish, rewrite};
+use crate::flow;
 use crate::limits::DELIVERY_HANDLER_SECS;
 use crate::places;
 use crate::state::Shard;
@@ -145,15 +146,16 @@ fn narrow(message: &Message, answers: &Answers) {
     }
 }
 
-/// `left` had no turn before the connection ended, and nobody else is left: the message is due again at once, and no attempt
+/// `left` had no turn before the connection ended, and nobody else is left: the message goes on its way again, and no attempt
 /// is counted. That the others are done is durable first.
 pub async fn go_on_with(shard: &Rc<Shard>, delivery: Delivery, left: Vec<EnvelopeAddress>) {
-    let Delivery { mut item, message, hand: _hand, since: _ } = delivery;
+    let Delivery { mut item, message, hand, since: _ } = delivery;
     narrow(&message, &Answers { each: Vec::new(), unasked: left });
     if message.changes().of_record() {
         rewrite(shard, &mut item, &message).await;
     }
-    places::defer(shard, item, steady_millis());
+    drop(hand);
+    flow::submit(shard, item);
 }
 
 /// Tells policy of each answer. Gives back what is tried again, and when, milliseconds from now, if

@@ -44,7 +44,7 @@ pub fn tables() -> Vec<TableDef> {
         table::<ringmta_options::NamedResolverConfig>("NamedResolverOptions"),
         table::<ringmta_options::ResolverOptions>("ResolverTuning"),
         table::<crate::families::memoize::MemoizeParams>("MemoizeOptions"),
-        table::<crate::families::http::lua::ClientParams>("HttpClientOptions"),
+        table::<crate::families::http::params::ClientParams>("HttpClientOptions"),
         table::<crate::families::shaping::options::ShapingOptions>("ShapingOptions"),
         table::<crate::families::mime::delivery_status::DsnParams>("DsnOptions"),
         table::<crate::families::amqp::options::AmqpMessage>("AmqpPublishOptions"),

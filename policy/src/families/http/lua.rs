@@ -2,7 +2,6 @@
 //! threads where that cannot be (see [`super::sending`]).
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,33 +12,13 @@ use ringmta_options::*;
 use ureq::http;
 
 use super::form::{form, multipart};
+use super::params::ClientParams;
 use super::sending::Client;
-use crate::limits::{HTTP_POOL_IDLE, HTTP_TIMEOUT};
 use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
 use crate::vm::lua_value::to_plain;
 use crate::vm::read_options::options;
 use crate::vm::{self, Ctx};
-
-option_table! {
-    /// How a client behaves.
-    pub struct ClientParams for "kumo.http.build_client" {
-        /// Value of the User-Agent header.
-        user_agent: Option<String> = None,
-        /// Log the bytes of connections.
-        connection_verbose: bool = false; Support::NoEffect("requests may carry secrets, which are never logged"),
-        /// Idle pooled connections are closed after this (duration).
-        pool_idle_timeout: Duration = HTTP_POOL_IDLE,
-        /// Deadline of each request (duration).
-        timeout: Duration = HTTP_TIMEOUT,
-        /// Take any certificate.
-        accept_invalid_certs: bool = false,
-        /// Take any certificate (another name for it that policies use).
-        danger_accept_invalid_certs: bool = false,
-        /// Headers of every request.
-        headers: BTreeMap<String, SecretText> = BTreeMap::new(),
-    }
-}
 
 /// Lua side of a client; `None` after `close`.
 #[derive(Clone)]

@@ -2,6 +2,7 @@
 
 mod form;
 pub(crate) mod lua;
+pub(crate) mod params;
 pub(crate) mod response;
 mod sending;
 pub(crate) mod websocket;

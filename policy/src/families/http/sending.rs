@@ -10,7 +10,7 @@ use ringmta_mail::redact;
 use ringmta_options::SecretText;
 use ureq::http::{self, header, HeaderValue};
 
-use super::lua::ClientParams;
+use super::params::ClientParams;
 use super::response::Response;
 use crate::host::{HttpClient, HttpOptions};
 use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
