@@ -1,11 +1,10 @@
 //! The engine at this moment: what it is, what it runs, what it has in memory and on disk.
 
-use crate::control::ask;
+use crate::control::admin;
 use ringmta_http::Response;
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::AuthInfo;
 use ringmta_queue::quota::health::Fault;
-use ringmta_shard::mesh::Inspect;
 use ringmta_shard::process::Process;
 use ringmta_shard::state::Shard;
 use serde_json::{json, Value};
@@ -19,7 +18,7 @@ pub async fn now(shard: &Rc<Shard>, caller: &AuthInfo) -> Response {
     let disk = io::blocking(move || io::system::disk_free(&meta)).await;
     let disk = disk.ok().map(|(free, whole, _, _)| json!({"free": free, "whole": whole}));
     let loads = &shard.context.policy.loads;
-    let orders = ask::inspect(process, Inspect::Orders).await.into_iter().next();
+    let orders = admin::all_orders(process).await;
     let resident = io::blocking(io::memory::resident_bytes).await;
     Response::json(&json!({
         "version": crate::cli::args::VERSION,
@@ -42,7 +41,7 @@ pub async fn now(shard: &Rc<Shard>, caller: &AuthInfo) -> Response {
         },
         "disk": disk,
         "stalls": io::stalls(),
-        "orders": orders.unwrap_or_else(|| json!([])),
+        "orders": orders,
         "sources": sources(process),
     }))
 }

@@ -164,12 +164,31 @@ async function why_card(name, about) {
   return make("section.card", {}, make("h2", {}, "Why"), shown.length ? shown : make("p.dim", {}, "Nothing waits here."));
 }
 
+/** What an answer that may fail says: its failure in words, unless it is about who asks. */
+async function or_words(asked) {
+  try { return await asked; } catch (error) {
+    if (error.status === 401 || error.status === 403) throw error;
+    return error.message;
+  }
+}
+
 async function message(id) {
-  const known = await ask(query(ADMIN + "inspect-message/v1", { id }));
+  // One that a task has in its hand is in no queue, and one that has left has its records.
+  const known = await or_words(ask(query(ADMIN + "inspect-message/v1", { id })));
+  const found = await or_words(ask(query(ADMIN + "find/v1", { what: id })));
+  const records = typeof found === "string" ? [] : found.records || [];
   return [
     heading(id),
     await why_card(id, "message"),
-    make("section.card", {}, make("h2", {}, "Message"), make("pre", { tabindex: 0 }, JSON.stringify(known, null, 2))),
+    make("section.card", {}, make("h2", {}, "What became of it"), table("Records", [
+      { head: "when", kind: "name", cell: (row) => when(row.event_time) },
+      { head: "what", cell: (row) => row.type },
+      { head: "to", kind: "name", cell: (row) => [].concat(row.recipient || []).join(", ") },
+      { head: "code", kind: "n", cell: (row) => (row.response || {}).code || "" },
+      { head: "answer", kind: "words", cell: (row) => (row.response || {}).content || "" },
+    ], records, typeof found === "string" ? found : "No record of it is in the log files.")),
+    make("section.card", {}, make("h2", {}, "Message"), typeof known === "string" ? make("p.dim", {}, known)
+      : make("pre", { tabindex: 0 }, JSON.stringify(known, null, 2))),
   ];
 }
 
@@ -187,8 +206,8 @@ async function answers() {
   ];
 }
 
-const ORDERS = { suspend: "suspend/v1", "suspend-ready-q": "suspend-ready-q/v1", bounce: "bounce/v1" };
-const ABOUT = ["name", "queue_names", "campaign", "tenant", "domain", "routing_domain"];
+const ORDERS = { suspend: "suspend/v1", "suspend-ready-q": "suspend-ready-q/v1", bounce: "bounce/v1", hold: "hold/v1" };
+const ABOUT = ["message", "name", "queue_names", "campaign", "tenant", "domain", "routing_domain"];
 
 async function orders() {
   const { orders: list } = await ask("/api/console/now/v1");
@@ -227,14 +246,15 @@ async function orders() {
 async function hooks() {
   const list = await ask(ADMIN + "hooks/v1");
   const replay = (row) => row.dead_letters ? make("button", { type: "button", onclick: (event) => act(event.target, `Send ${row.name} again`, async () => {
-    const told = await ask(ADMIN + "hooks/replay/v1", { method: "POST", body: { name: row.name } });
-    return typeof told === "string" ? told : JSON.stringify(told);
+    const { replayed } = await ask(ADMIN + "hooks/replay/v1", { method: "POST", body: { hook: row.name } });
+    return `${short(replayed)} on their way again`;
   }) }, "Send again") : "";
   return [
     heading("Hooks"),
     make("section.card", {}, table("Hooks", [
       { head: "hook", kind: "name", cell: (row) => row.name },
       { head: "events that wait", kind: "n", cell: (row) => short(row.backlog) },
+      { head: "in queues", kind: "n", cell: (row) => short(row.queued) },
       { head: "on disk", kind: "n", cell: (row) => bytes(row.backlog_bytes) },
       { head: "of", kind: "n", cell: (row) => row.backlog_limit_bytes ? bytes(row.backlog_limit_bytes) : "–" },
       { head: "given up", kind: "n", cell: (row) => short(row.given_up) },

@@ -8,6 +8,7 @@ use ringmta_policy::MessageId;
 use ringmta_queue::order_log;
 use ringmta_queue::orders::{About, Order, Selector};
 use ringmta_shard::mesh::Inspect;
+use ringmta_shard::process::Process;
 use ringmta_shard::state::Shard;
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -216,18 +217,25 @@ impl What {
     }
 }
 
-/// The orders in force. Every shard has the same; what a bounce has failed is added up.
-pub async fn list_value(shard: &Rc<Shard>, what: What) -> Value {
+/// The orders in force, each with its kind. Every shard has the same; what a bounce has failed is added up.
+pub async fn all_orders(process: &Process) -> Vec<Value> {
     let mut orders: Vec<Value> = Vec::new();
-    for answer in ask::inspect(&shard.process, Inspect::Orders).await {
+    for answer in ask::inspect(process, Inspect::Orders).await {
         let Value::Array(of_shard) = answer else { continue };
-        for order in of_shard.into_iter().filter(|order| order["kind"] == what.kind()) {
+        for order in of_shard {
             match orders.iter_mut().find(|known| known["id"] == order["id"]) {
                 Some(known) => add_bounced(known, &order),
                 None => orders.push(order),
             }
         }
     }
+    orders
+}
+
+/// Those of one kind.
+pub async fn list_value(shard: &Rc<Shard>, what: What) -> Value {
+    let mut orders = all_orders(&shard.process).await;
+    orders.retain(|order| order["kind"] == what.kind());
     for order in &mut orders {
         if let Some(fields) = order.as_object_mut() {
             fields.remove("kind");

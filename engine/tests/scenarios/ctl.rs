@@ -135,6 +135,43 @@ fn a_message_is_held_and_released() {
 }
 
 #[test]
+fn messages_are_deleted_by_the_id_of_their_header_and_bounced_by_queue() {
+    let site = Site::to("127.0.0.1:1".parse().unwrap());
+    let engine = site.start(2);
+    let with_id = |id: &str| format!("Message-ID: <{id}>\r\nSubject: x\r\n\r\nhi\r\n").into_bytes();
+    let of = |id: &str, domain: &str| {
+        engine.accept("a@src.test", &[&format!("u@{domain}")], &with_id(id)).remove(0)
+    };
+    let (first, second) = (of("one@x.test", "a.test"), of("one@x.test", "b.test"));
+    let others = [of("one@x.testing", "a.test"), of("two@x.test", "b.test")];
+    let waits =
+        |id: &String| engine.get(&format!("/api/admin/inspect-message/v1?id={id}")).status == 200;
+    let fail = |more: &[&str]| {
+        let args = [&["delete", "--message-id", "<one@x.test>", "--reason", "r"], more].concat();
+        let (code, text, said) = ctl(&engine, &args);
+        assert_eq!(code, 0, "{said}");
+        text
+    };
+    // Until its first attempt has failed a message may be in the hand of a task.
+    wait("the one of that domain", || {
+        fail(&["--domain", "b.test"]).contains("1 message is failed")
+    });
+    wait("its end", || !waits(&second));
+    assert!(waits(&first), "it has another domain");
+    wait("the other", || fail(&[]).contains("1 message is failed"));
+    wait("its end", || !waits(&first));
+    assert!(others.iter().all(waits));
+    wait("their records", || site.records_of("AdminBounce").len() == 2);
+
+    let args = ["bounce", "--queue", "b.test", "--suppress-logging", "--reason", "r"];
+    assert_eq!(ctl(&engine, &args).0, 0);
+    wait("the end of what was in that queue", || !waits(&others[1]));
+    assert!(waits(&others[0]));
+    assert!(engine.terminate().success());
+    assert_eq!(site.records_of("AdminBounce").len(), 2, "of the last there is no record");
+}
+
+#[test]
 fn what_is_wrong_gets_the_nearest() {
     let engine = Site::to("127.0.0.1:1".parse().unwrap()).start(2);
     engine.accept("a@src.test", &["u@dst.test"], &message("waits"));
@@ -163,6 +200,7 @@ fn what_is_wrong_gets_the_nearest() {
     let watched = ["--watch", "1", "suspend", "--domain", "x.test", "--reason", "r"];
     says(&watched, 1, &["--watch asks again and again: it is for what changes nothing"]);
     says(&["suspend", "--reason", "r"], 1, &["that is every queue", "--everything"]);
+    says(&["trace", "--domain", "dst.test"], 2, &["--outgoing"]);
     let soon = ["suspend", "--domain", "x.test", "--reason", "r", "--duration", "soon"];
     says(&soon, 1, &["422", "duration: \"soon\" is not a duration, such as \"10m\" or 600"]);
     says(&["find", "x", "--since", "soon"], 1, &["400", "since: \"soon\" is not a duration"]);

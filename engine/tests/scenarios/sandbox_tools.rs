@@ -63,6 +63,7 @@ fn sendmail_as_programs_call_it() {
         (newest(&at)["From"]["Name"].as_str(), newest(&at)["Text"].as_str()),
         (Some("CronDaemon"), Some("x\r\n"))
     );
+    without_names(&server, &at);
     // By a link of that name, speaking SMTP.
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("sendmail");
@@ -83,6 +84,15 @@ fn sendmail_as_programs_call_it() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && !said.is_empty(), "{why}: {said}");
     }
+}
+
+/// Without -t and without names it is the header that says who.
+fn without_names(server: &str, at: &Inbox) {
+    let mail = "To: to@d.test\nBcc: blind@d.test\nSubject: unnamed\n\nx\n";
+    let output = run(ringmta().args(["sendmail", "-S", server]), mail);
+    assert!(output.status.success(), "{output:?}");
+    until("the message", || (newest(at)["Subject"] == "unnamed").then_some(()));
+    assert_eq!(newest(at)["To"][0]["Address"], "to@d.test");
 }
 
 fn files(dir: &Path) -> Vec<Vec<u8>> {

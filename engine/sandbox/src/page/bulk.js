@@ -52,18 +52,27 @@ function sureButton(text, question, act) {
 }
 async function bulkRead(read) {
   const what = meant(); if (!what) return;
-  await send('PUT', '/api/v1/messages', what.query ? { Read: read, Search: what.query } : { Read: read, IDs: what.ids });
+  await send('PUT', '/api/v1/messages?' + ZONE, what.query ? { Read: read, Search: what.query } : { Read: read, IDs: what.ids });
   toast(`${many(what.n)} marked as ${read ? 'read' : 'unread'}`); await load();
 }
 async function bulkDelete() {
   const what = meant(); if (!what) return;
-  if (what.query) await api('/api/v1/search?query=' + encodeURIComponent(what.query), { method: 'DELETE' });
+  if (what.query) await api(`/api/v1/search?${ZONE}&query=${encodeURIComponent(what.query)}`, { method: 'DELETE' });
   else await send('DELETE', '/api/v1/messages', { IDs: what.ids });
   S.picked.clear(); toast(`Deleted ${many(what.n)}`); await load();
 }
+// All messages that a search finds; an answer has so many at the most.
+async function allFound(query) {
+  const rows = [];
+  for (;;) {
+    const page = await api(`/api/v1/search?${ZONE}&query=${encodeURIComponent(query)}&start=${rows.length}&limit=1000`);
+    rows.push(...page.messages);
+    if (!page.messages.length || rows.length >= page.messages_count) return rows;
+  }
+}
 // Adds a tag. The API replaces tags, so those that have the same ones are told together.
 async function addTag(what, tag) {
-  const rows = what.query ? (await api('/api/v1/search?limit=0&query=' + encodeURIComponent(what.query))).messages
+  const rows = what.query ? await allFound(what.query)
     : what.ids.map(id => S.byId.has(id) ? S.byId.get(id).m : S.msg && S.msg.ID === id ? S.msg : null).filter(Boolean);
   const same = new Map();
   for (const m of rows) {

@@ -68,7 +68,9 @@ async function askChaos() {
   });
   const form = el('form', { class: 'ask', onsubmit: async e => {
     e.preventDefault();
-    const wanted = Object.fromEntries(Object.keys(CHAOS).map(name => [name, { ErrorCode: Number(fields[name + 'ErrorCode'].value), Probability: Number(fields[name + 'Probability'].value) }]));
+    // What is not asked for here stays as it is: texts, other steps, the seed.
+    const wanted = { ...now };
+    for (const name of Object.keys(CHAOS)) wanted[name] = { ...now[name], ErrorCode: Number(fields[name + 'ErrorCode'].value), Probability: Number(fields[name + 'Probability'].value) };
     await guard(send('PUT', '/api/v1/chaos', wanted).then(() => { box.close(); showChaos(wanted); toast('Set'); }));
   } }, ...rows, note('Answers on purpose, so that errors can be tried.'), el('button', { class: 'btn main', type: 'submit' }, 'Set'));
   const box = dialog('Chaos', form);

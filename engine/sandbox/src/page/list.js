@@ -87,8 +87,8 @@ const visible = () => S.rows.filter(id => !S.byId.get(id).row.hidden);
 
 async function load(more) {
   const known = new Set(S.rows), turn = ++S.turn, start = more === true ? S.rows.length : 0;
-  const limit = start ? PAGE : Math.max(PAGE, Math.min(S.rows.length, 500));
-  const path = S.query ? '/api/v1/search?query=' + encodeURIComponent(S.query) + '&' : '/api/v1/messages?';
+  const limit = start ? PAGE : Math.max(PAGE, Math.min(S.rows.length, S.most));
+  const path = S.query ? `/api/v1/search?${ZONE}&query=${encodeURIComponent(S.query)}&` : '/api/v1/messages?';
   let page;
   try { page = await api(`${path}start=${start}&limit=${limit}`); }
   catch (e) {
@@ -107,6 +107,8 @@ async function load(more) {
     S.rows = []; S.byId.clear(); $('list').replaceChildren();
   }
   for (const m of page.messages) add(m, false);
+  // What somebody has asked for stays, also beyond what is shown unasked.
+  if (start) S.most = Math.max(ROWS, S.rows.length);
   if (!S.query) takeFresh();
   for (const id of S.picked) if (!S.byId.has(id)) S.picked.delete(id);
   Object.assign(S, { total: page.total, unread: page.unread, matching: page.messages_count, matchingUnread: page.messages_unread, loaded: true });

@@ -40,7 +40,7 @@ function later() { if (!frame) frame = requestAnimationFrame(() => { frame = 0; 
 function takeFresh() {
   if (flooded) { flooded = false; S.rows = []; S.byId.clear(); $('list').replaceChildren(); }
   for (const m of fresh.splice(0)) add(m, true);
-  while (S.rows.length > ROWS) drop(S.rows[S.rows.length - 1]);
+  while (S.rows.length > S.most) drop(S.rows[S.rows.length - 1]);
 }
 // The oldest go first when there is no more room, and the page says so.
 let counting;

@@ -1,6 +1,6 @@
 // The page starts.
 function search(query) {
-  S.query = query; S.picked.clear(); $('list').scrollTop = 0; go(S.sel, true); load();
+  S.query = query; S.most = ROWS; S.picked.clear(); $('list').scrollTop = 0; go(S.sel, true); load();
 }
 let typing;
 $('q').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => search($('q').value.trim()), 150); });

@@ -1,7 +1,9 @@
 // What the page knows, and its address: the search and the message shown survive a reload.
 const PAGE = 100;
 const ROWS = 1000;
-const S = { rows: [], byId: new Map(), total: 0, unread: 0, matching: 0, query: '', sel: null, msg: null,
+// Dates of a search are those of whoever looks.
+const ZONE = 'tz=' + encodeURIComponent(Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC');
+const S = { most: ROWS, rows: [], byId: new Map(), total: 0, unread: 0, matching: 0, query: '', sel: null, msg: null,
   tab: kept('tab') || 'HTML', width: 'full', night: false, loaded: false, turn: 0, remote: '', picked: new Set(), anchor: null,
   open: new Set(), evicted: 0, ui: null };
 

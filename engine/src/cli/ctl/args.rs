@@ -219,7 +219,7 @@ pub enum Ctl {
         name: String,
     },
     /// Fail all mail of scheduled queues: what waits, and for a time what comes, each with its record.
-    Bounce(OrderArgs),
+    Bounce(BounceArgs),
     /// End an order: a suspension, a bounce or a hold.
     Cancel {
         /// Its id, as `orders` tells it.
@@ -343,34 +343,34 @@ pub struct TraceArgs {
     #[arg(long, value_name = "NETWORK")]
     pub source_addr: Vec<String>,
     /// The next hop's address or network.
-    #[arg(long, value_name = "NETWORK")]
+    #[arg(long, requires = "outgoing", value_name = "NETWORK")]
     pub mx_addr: Vec<String>,
     /// The next hop's name.
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, requires = "outgoing", value_name = "HOST")]
     pub mx_host: Vec<String>,
     /// Sessions with mail to this domain.
-    #[arg(long)]
+    #[arg(long, requires = "outgoing")]
     pub domain: Vec<String>,
     /// Sessions with mail of this tenant.
-    #[arg(long)]
+    #[arg(long, requires = "outgoing")]
     pub tenant: Vec<String>,
     /// Sessions with mail of this campaign.
-    #[arg(long)]
+    #[arg(long, requires = "outgoing")]
     pub campaign: Vec<String>,
     /// Sessions from this source.
-    #[arg(long)]
+    #[arg(long, requires = "outgoing")]
     pub source: Vec<String>,
     /// Sessions with mail from this address.
-    #[arg(long)]
+    #[arg(long, requires = "outgoing")]
     pub sender: Vec<String>,
     /// Sessions with mail to this address.
-    #[arg(long)]
+    #[arg(long, requires = "outgoing")]
     pub recipient: Vec<String>,
     /// Sessions of this ready queue.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, requires = "outgoing", value_name = "NAME")]
     pub ready_queue: Vec<String>,
     /// Sessions with this message.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, requires = "outgoing", value_name = "ID")]
     pub message: Vec<String>,
 }
 
@@ -427,12 +427,29 @@ pub struct OrderArgs {
     /// Only queues of this campaign.
     #[arg(long)]
     pub campaign: Option<String>,
+    /// Only queues with this routing domain.
+    #[arg(long)]
+    pub routing_domain: Option<String>,
+    /// Only the queue with this name; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub queue: Vec<String>,
     /// How long, such as `10m` or `2 hours`.
     #[arg(long, default_value = "5m")]
     pub duration: String,
-    /// Really all queues, when none of domain, tenant, campaign is given.
+    /// Really all queues, when nothing narrows them.
     #[arg(long)]
     pub everything: bool,
+}
+
+/// What is failed, and how.
+#[derive(Args, Debug)]
+pub struct BounceArgs {
+    /// Which queues, why, and for how long.
+    #[command(flatten)]
+    pub order: OrderArgs,
+    /// Make no records of it.
+    #[arg(long)]
+    pub suppress_logging: bool,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Orders: about queues, single messages, connections, and the process.
 
 use super::api::Api;
-use super::args::{Ctl, OrderArgs, RebindArgs};
+use super::args::{BounceArgs, Ctl, OrderArgs, RebindArgs};
 use super::ORDER_KINDS;
 use ringmta_policy::options::suggest::nearest;
 use ringmta_policy::MessageId;
@@ -70,19 +70,25 @@ fn cancel(api: &Api, id: &str) -> Result<String, String> {
 }
 
 fn posted(order: &OrderArgs) -> Result<Value, String> {
-    let narrowed = order.domain.is_some() || order.tenant.is_some() || order.campaign.is_some();
-    if !narrowed && !order.everything {
-        return Err("that is every queue: name --domain, --tenant or --campaign, \
+    let narrow = [&order.domain, &order.tenant, &order.campaign, &order.routing_domain];
+    let is_narrowed = narrow.iter().any(|one| one.is_some()) || !order.queue.is_empty();
+    if !is_narrowed && !order.everything {
+        return Err("that is every queue: name --queue, --domain, --tenant, --campaign or --routing-domain, \
                     or say --everything"
             .into());
     }
-    Ok(json!({
+    let mut body = json!({
         "reason": order.reason,
         "domain": order.domain,
         "tenant": order.tenant,
         "campaign": order.campaign,
+        "routing_domain": order.routing_domain,
         "duration": order.duration,
-    }))
+    });
+    if !order.queue.is_empty() {
+        body["queue_names"] = json!(order.queue);
+    }
+    Ok(body)
 }
 
 /// Carries one out.
@@ -123,7 +129,9 @@ pub fn answer(api: &Api, what: &Ctl) -> Result<String, String> {
             })
         }
         Ctl::Suspend(order) => post("suspend", posted(order)?),
-        Ctl::Bounce(order) => post("bounce", posted(order)?),
+        Ctl::Bounce(BounceArgs { order, suppress_logging }) => {
+            post("bounce", merged(posted(order)?, &[("suppress_logging", json!(suppress_logging))]))
+        }
         Ctl::Cancel { id } => cancel(api, id),
         Ctl::Reload => post("reload", json!({})),
         other => Err(format!("{other:?} is no order")),

@@ -79,14 +79,18 @@ fn outgoing(
         .flat_map(|one| one.split(','))
         .map(|one| one.trim().into())
         .collect();
-    if let Some(read) = read.as_ref().filter(|_| args.recipients_of_header) {
+    to.retain(|one| !one.is_empty());
+    // Programs that know Mailpit's leave -t out.
+    let of_header = args.recipients_of_header || to.is_empty();
+    if let Some(read) = read.as_ref().filter(|_| of_header) {
         for list in [read.to(), read.cc(), read.bcc()].into_iter().flatten() {
             to.extend(list.iter().filter_map(|one| one.address().map(str::to_string)));
         }
     }
-    to.retain(|one| !one.is_empty());
     if to.is_empty() {
-        return Err("there are no recipients: name them, or give -t for those of the header".into());
+        return Err(
+            "there are no recipients: none is named, and none stands in To, Cc or Bcc".into()
+        );
     }
     let bare = |text: String| text.trim_matches(['<', '>']).to_string();
     let from = from.map(bare).or_else(|| author.clone()).unwrap_or_else(own_address);
@@ -107,7 +111,7 @@ fn outgoing(
     if lacks("Message-ID") {
         source = with(&source, "Message-ID", &ringmta_sandbox::release::new_message_id());
     }
-    if args.recipients_of_header {
+    if of_header {
         source = without(&source, &["Bcc"]);
     }
     Ok((Outgoing { host: host(&args.server.smtp_addr)?, from, to, source: Vec::new() }, source))

@@ -32,7 +32,7 @@ pub struct SendmailArgs {
     /// Name of the sender, where the message has no From.
     #[arg(short = 'F', value_name = "NAME")]
     pub name: Option<String>,
-    /// Recipients are those of To, Cc and Bcc; Bcc is taken out.
+    /// Recipients are those of To, Cc and Bcc as well, and Bcc is taken out; so it is where none is named.
     #[arg(short = 't')]
     pub recipients_of_header: bool,
     /// A line with a dot alone is no end of the message.
