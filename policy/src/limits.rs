@@ -39,6 +39,8 @@ pub const MEMOIZE_DEFAULT_CAPACITY: usize = 1024;
 pub const MEMOIZE_FILL_TIMEOUT: Duration = Duration::from_secs(120);
 /// Response body kept from an HTTP call made by a policy.
 pub const MAX_HTTP_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
+/// Redirects that an HTTP call follows; one more is an error.
+pub const MAX_HTTP_REDIRECTS: usize = 10;
 /// Deadline of an HTTP call when the policy names none.
 pub const HTTP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Idle pooled HTTP connections are closed after this.

@@ -113,7 +113,7 @@ impl Origin {
 }
 
 /// A connection, driven by the task of whoever uses it.
-struct Link {
+struct Connected {
     sender: SendRequest<Full<Bytes>>,
     connection: Connection<Io, Full<Bytes>>,
     has_ended: bool,
@@ -122,7 +122,7 @@ struct Link {
 /// One that nobody uses now.
 struct Kept {
     origin: Origin,
-    link: Link,
+    link: Connected,
     /// Since when, monotonic nanoseconds.
     since: u64,
 }
@@ -143,7 +143,7 @@ impl Client {
         request: Request<Bytes>,
         limit: Duration,
         most: usize,
-    ) -> Result<Response<Bytes>, Failure> {
+    ) -> Result<Response<Vec<u8>>, Failure> {
         deadline(limit, self.send_for_any_time(request, most))
             .await
             .unwrap_or(Err(Failure::TimedOut))
@@ -153,7 +153,7 @@ impl Client {
         &self,
         request: Request<Bytes>,
         most: usize,
-    ) -> Result<Response<Bytes>, Failure> {
+    ) -> Result<Response<Vec<u8>>, Failure> {
         let origin = Origin::of(request.uri())?;
         let request = in_origin_form(request, &origin)?;
         let mut link = match self.kept(&origin).await {
@@ -166,7 +166,7 @@ impl Client {
     }
 
     /// The connection to `origin` that was used last, if its server has not closed it.
-    async fn kept(&self, origin: &Origin) -> Option<Link> {
+    async fn kept(&self, origin: &Origin) -> Option<Connected> {
         loop {
             let mut link = {
                 let mut idle = self.idle.borrow_mut();
@@ -181,7 +181,7 @@ impl Client {
         }
     }
 
-    fn keep(&self, origin: Origin, link: Link) {
+    fn keep(&self, origin: Origin, link: Connected) {
         let mut idle = self.idle.borrow_mut();
         if link.has_ended || self.options.most_idle == 0 {
             return;
@@ -200,7 +200,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self, origin: &Origin) -> Result<Link, Failure> {
+    async fn connect(&self, origin: &Origin) -> Result<Connected, Failure> {
         let stream = connect_to_any(&self.addresses(origin).await?).await?;
         let conn = match origin.is_tls {
             true => {
@@ -212,7 +212,7 @@ impl Client {
         let mut http = http1::Builder::new();
         http.max_buf_size(HTTP_HEAD_BYTES);
         let (sender, connection) = http.handshake(Io::of_client(conn)).await?;
-        Ok(Link { sender, connection, has_ended: false })
+        Ok(Connected { sender, connection, has_ended: false })
     }
 }
 
@@ -251,7 +251,7 @@ fn connect_limit() -> Duration {
     Duration::from_secs(HTTP_CONNECT_SECS)
 }
 
-impl Link {
+impl Connected {
     /// Lets the connection do what it can. Whoever waits for it learns of its end.
     fn drive(&mut self, cx: &mut Context<'_>) {
         if !self.has_ended {
@@ -275,14 +275,11 @@ impl Link {
         &mut self,
         request: Request<Full<Bytes>>,
         most: usize,
-    ) -> Result<Response<Bytes>, Failure> {
+    ) -> Result<Response<Vec<u8>>, Failure> {
         let sent = self.sender.send_request(request);
         let mut answer = pin!(async { whole(sent.await?, most).await });
-        let Link { connection, has_ended, .. } = self;
         poll_fn(|cx| {
-            if !*has_ended {
-                *has_ended = Pin::new(&mut *connection).poll(cx).is_ready();
-            }
+            self.drive(cx);
             answer.as_mut().poll(cx)
         })
         .await
@@ -290,7 +287,7 @@ impl Link {
 }
 
 /// An answer with its whole body.
-async fn whole(answer: Response<Incoming>, most: usize) -> Result<Response<Bytes>, Failure> {
+async fn whole(answer: Response<Incoming>, most: usize) -> Result<Response<Vec<u8>>, Failure> {
     let (head, mut body) = answer.into_parts();
     let mut content = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -300,7 +297,7 @@ async fn whole(answer: Response<Incoming>, most: usize) -> Result<Response<Bytes
         }
         content.extend_from_slice(&data);
     }
-    Ok(Response::from_parts(head, content.into()))
+    Ok(Response::from_parts(head, content))
 }
 
 #[cfg(test)]

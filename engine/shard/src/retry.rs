@@ -20,7 +20,6 @@ use std::time::Duration;
 pub type Answer = (EnvelopeAddress, Response);
 
 /// What a message's remaining recipients were answered.
-#[derive(Default)]
 pub struct Answers {
     /// Those who were answered.
     pub each: Vec<Answer>,

@@ -121,13 +121,16 @@ impl Asked {
             ("ready_queue_name", self.ready_queue),
             ("message_id", self.message_id),
         ];
-        Ok(Filter {
-            outgoing,
-            terse: self.terse,
-            source_addr: set(self.source_addr)?,
-            mx_addr: set(self.mx_addr)?,
-            values: values.into_iter().filter(|(_, values)| !values.is_empty()).collect(),
-        })
+        let values: Vec<_> = values.into_iter().filter(|(_, values)| !values.is_empty()).collect();
+        let mx_addr = set(self.mx_addr)?;
+        let of_outgoing = values.first().map(|(name, _)| *name);
+        if let Some(name) =
+            of_outgoing.or(mx_addr.as_ref().map(|_| "mx_addr")).filter(|_| !outgoing)
+        {
+            return Err(format!("{name}: sessions of clients are told apart by source_addr alone"));
+        }
+        let source_addr = set(self.source_addr)?;
+        Ok(Filter { outgoing, terse: self.terse, source_addr, mx_addr, values })
     }
 }
 

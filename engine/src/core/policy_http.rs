@@ -48,10 +48,7 @@ impl HttpClient for PolicyHttp {
         *sent.uri_mut() = request.uri().clone();
         *sent.headers_mut() = request.headers().clone();
         let client = self.0.clone();
-        Box::pin(async move {
-            let answer = client.send(sent, limit, most).await.map_err(told)?;
-            Ok(answer.map(Vec::from))
-        })
+        Box::pin(async move { client.send(sent, limit, most).await.map_err(told) })
     }
 }
 

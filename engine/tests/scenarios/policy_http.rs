@@ -30,22 +30,14 @@ fn what_comes_of(engine: &Engine, name: &str) -> String {
 }
 
 #[test]
-fn a_connection_is_kept_and_redirects_are_followed() {
+fn a_connection_is_kept() {
     let receiver = Receiver::start();
-    receiver.answer_by(|hit: &Hit| {
-        let moved = "307 Moved\r\nLocation: /there";
-        hit.start.contains(" /moved").then(|| moved.to_string())
-    });
     let url = format!("http://{}", receiver.addr);
+    let post = format!("client:post('{url}/a?b=c'):header('X-One', '1'):body('text')");
+    let user = format!("client:get('http://user:word@{}/')", receiver.addr);
     let site = site(&[
-        (
-            "post",
-            format!(
-                "client:post('{url}/a?b=c'):header('X-One', '1'):body('text'):send():status_code()"
-            ),
-        ),
-        ("moved", format!("client:get('{url}/moved'):send():status_code()")),
-        ("user", format!("client:get('http://user:word@{}/'):send():status_code()", receiver.addr)),
+        ("post", format!("{post}:send():status_code()")),
+        ("user", format!("{user}:send():status_code()")),
     ]);
     let engine = site.start(1);
     for _ in 0..3 {
@@ -61,11 +53,65 @@ fn a_connection_is_kept_and_redirects_are_followed() {
     assert_eq!((of("x-one"), of("accept")), (Some("1".into()), Some("*/*".into())));
     assert_eq!(of("host"), Some(receiver.addr.to_string()));
     assert!(of("user-agent").is_some_and(|agent| agent.starts_with("ringmta/")));
-    receiver.clear();
-    assert_eq!(what_comes_of(&engine, "moved"), "200");
-    assert_eq!(receiver.hits().last().unwrap().start, "GET /there HTTP/1.1");
     assert_eq!(what_comes_of(&engine, "user"), "200");
     assert_eq!(receiver.hits().last().unwrap().header("authorization"), Some("Basic dXNlcjp3b3Jk"));
+}
+
+#[test]
+fn a_redirect_is_followed_and_nothing_is_asked_for_twice() {
+    let (receiver, other) = (Receiver::start(), Receiver::start());
+    let elsewhere = format!("302 Found\r\nLocation: http://{}/there", other.addr);
+    receiver.answer_by(move |hit: &Hit| {
+        let path = hit.start.split(' ').nth(1).unwrap();
+        let answer = match path {
+            "/make" => "303 See Other\r\nLocation: /made",
+            "/moved" => "307 Moved\r\nLocation: new/place",
+            "/round" => "302 Found\r\nLocation: /round",
+            "/elsewhere" => &elsewhere,
+            "/nowhere" => "301 Moved\r\nLocation: http://[",
+            "/kept" => "304 Not Modified\r\nLocation: /made",
+            _ => return None,
+        };
+        Some(answer.to_string())
+    });
+    let url = format!("http://{}", receiver.addr);
+    let post = |path: &str| {
+        format!(
+            "client:post('{url}{path}'):header('Content-Type', 'text/x'):bearer_auth('s3cret')
+             :body('text'):send():status_code()"
+        )
+    };
+    let paths = ["/make", "/moved", "/round", "/elsewhere", "/nowhere", "/kept"];
+    let site = site(&paths.map(|path| (path, post(path))));
+    let engine = site.start(1);
+    let asked = |path: &str| {
+        receiver.clear();
+        let said = what_comes_of(&engine, path);
+        let hits = receiver.hits();
+        let lines: Vec<String> =
+            hits.iter().map(|hit| hit.start.replace(" HTTP/1.1", "")).collect();
+        (said, lines.join(", "), hits.last().cloned().unwrap())
+    };
+    let (said, lines, last) = asked("/make");
+    assert_eq!((said.as_str(), lines.as_str()), ("200", "POST /make, GET /made"));
+    assert!(last.body.is_empty() && last.header("content-type").is_none(), "{last:?}");
+    assert_eq!(last.header("authorization"), Some("Bearer s3cret"));
+    let (said, lines, last) = asked("/moved");
+    assert_eq!((said.as_str(), lines.as_str()), ("200", "POST /moved, POST /new/place"));
+    assert_eq!((last.body.as_slice(), last.header("content-type")), (&b"text"[..], Some("text/x")));
+    let (said, lines, _) = asked("/round");
+    assert!(said.contains("too many redirects"), "{said}");
+    assert_eq!(lines.matches("/round").count(), 11);
+    assert_eq!(asked("/elsewhere").0, "200");
+    let there = other.hits().remove(0);
+    assert_eq!(
+        (there.start.as_str(), there.header("authorization")),
+        ("GET /there HTTP/1.1", None)
+    );
+    assert_eq!(there.header("host"), Some(other.addr.to_string().as_str()));
+    let (said, ..) = asked("/nowhere");
+    assert!(said.contains("redirected to what is no URL"), "{said}");
+    assert_eq!(asked("/kept").0, "304");
 }
 
 #[test]

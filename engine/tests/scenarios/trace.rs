@@ -238,6 +238,8 @@ fn no_filter_and_no_websocket() {
     assert!(text.contains("Connection header did not include 'upgrade'"), "{text}");
     for (which, filter, words) in [
         ("server", "nonsense", "no filter: expected ident at line 1 column 2"),
+        ("server", "{\"tenant\":[\"t\"]}", "tenant: sessions of clients are told apart by"),
+        ("server", "{\"mx_addr\":[\"::1\"]}", "mx_addr: sessions of clients are told apart by"),
         ("client", "{\"source_addr\":[\"x\"]}", "no filter: invalid value: string \"x\""),
         ("records", "{\"sendr\":\"x\"}", "no filter: unknown field `sendr`"),
         ("records", "{\"type\":[\"Delivry\"]}", "no filter: unknown type `Delivry`"),

@@ -1,5 +1,5 @@
 //! How a request is sent: on the shard's own sockets, which costs no thread and its memory; on a helper thread while the
-//! policy is being loaded, for a proxy that the environment names, for credentials in the URL, and to follow a redirect.
+//! policy is being loaded, for a proxy that the environment names, and for credentials in the URL.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -9,11 +9,14 @@ use std::time::Duration;
 use ringmta_mail::redact;
 use ringmta_options::SecretText;
 use ureq::http::{self, header, HeaderValue};
+use url::Url;
 
 use super::params::ClientParams;
 use super::response::Response;
 use crate::host::{HttpClient, HttpOptions};
-use crate::limits::{HTTP_POOL_CONNECTIONS, HTTP_TIMEOUT, MAX_HTTP_RESPONSE_BYTES};
+use crate::limits::{
+    HTTP_POOL_CONNECTIONS, HTTP_TIMEOUT, MAX_HTTP_REDIRECTS, MAX_HTTP_RESPONSE_BYTES,
+};
 use crate::vm::context::Phase;
 use crate::vm::Ctx;
 
@@ -56,19 +59,27 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Response, String> {
         let timeout = timeout.unwrap_or(self.params.timeout);
-        let Some(client) = self.on_shard(ctx).filter(|_| is_plain(request.uri())) else {
+        let Some(client) = self.on_shard(ctx) else {
             return self.send_by_helper(ctx, request, timeout).await;
         };
-        let request = self.with_own_headers(request);
+        let now = || Duration::from_nanos(ctx.host.now_monotonic_nanos());
+        let end = now() + timeout;
         let most = usize::try_from(MAX_HTTP_RESPONSE_BYTES).unwrap_or(usize::MAX);
-        let answer = client.send(&request, timeout, most).await;
-        let answer =
-            answer.map_err(|why| format!("{}: {}", shown(&request), redact::urls(&why)))?;
-        if answer.status().is_redirection() && answer.headers().contains_key(header::LOCATION) {
-            return self.send_by_helper(ctx, request, timeout).await;
+        let mut request = self.with_own_headers(request);
+        for _ in 0..=MAX_HTTP_REDIRECTS {
+            let left = end.saturating_sub(now());
+            if !is_plain(request.uri()) {
+                return self.send_by_helper(ctx, request, left).await;
+            }
+            let answer = client.send(&request, left, most).await;
+            let answer =
+                answer.map_err(|why| format!("{}: {}", shown(&request), redact::urls(&why)))?;
+            if !redirect(&mut request, &answer)? {
+                let (head, body) = answer.into_parts();
+                return Ok(Response::new(head.status, &head.headers, body));
+            }
         }
-        let (head, body) = answer.into_parts();
-        Ok(Response::new(head.status, &head.headers, body))
+        Err(format!("{}: too many redirects", shown(&request)))
     }
 
     fn on_shard(&self, ctx: &Ctx) -> Option<&Rc<dyn HttpClient>> {
@@ -122,6 +133,43 @@ impl Client {
             .build()
             .new_agent()
     }
+}
+
+/// Makes a request the one that its answer asks for, if it asks for another (RFC 9110, 15.4).
+fn redirect(
+    request: &mut http::Request<Vec<u8>>,
+    answer: &http::Response<Vec<u8>>,
+) -> Result<bool, String> {
+    let keeps_method = match answer.status().as_u16() {
+        301..=303 => false,
+        307 | 308 => true,
+        _ => return Ok(false),
+    };
+    let Some(location) = answer.headers().get(header::LOCATION) else { return Ok(false) };
+    let location = String::from_utf8_lossy(location.as_bytes());
+    let target = Url::parse(&request.uri().to_string()).and_then(|from| from.join(&location));
+    let target = target.ok().and_then(|url| http::Uri::try_from(url.as_str()).ok());
+    let target = target.ok_or_else(|| {
+        format!("{}: redirected to what is no URL: {}", shown(request), redact::urls(&location))
+    })?;
+    let is_elsewhere = target.scheme() != request.uri().scheme()
+        || target.authority() != request.uri().authority();
+    *request.uri_mut() = target;
+    if !keeps_method && !matches!(*request.method(), http::Method::GET | http::Method::HEAD) {
+        *request.method_mut() = http::Method::GET;
+        request.body_mut().clear();
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LENGTH] {
+            request.headers_mut().remove(name);
+        }
+    }
+    request.headers_mut().remove(header::HOST);
+    if is_elsewhere {
+        // They were meant for the server that was asked.
+        for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
+            request.headers_mut().remove(name);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a URL is one of a web server without credentials of its own.
