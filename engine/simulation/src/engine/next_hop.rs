@@ -159,10 +159,8 @@ impl Session {
         }
         text.push_str("250 SIZE 1000000\r\n");
         self.send(text.as_bytes()).await?;
-        // An answer too many before this one shows with the last of these bytes, which may come one by one.
-        if let Some(since) = &mut self.out_of_step {
-            *since = mono_nanos();
-        }
+        // An answer too many before this one shows with the last of these bytes.
+        self.shows_lost_step();
         Ok(())
     }
 
@@ -287,6 +285,7 @@ impl Session {
         if code != 354 && self.chance(mood.extra) {
             self.loses_step();
             self.send(b"250 one more\r\n").await?;
+            self.shows_lost_step();
         }
         if self.chance(mood.half_close) {
             self.has_ended = true;
@@ -320,9 +319,18 @@ impl Session {
         self.out_of_step.get_or_insert(mono_nanos());
     }
 
+    /// What belongs to no command is on its way whole only now: its bytes may have come one by one, which takes longer
+    /// than the engine needs to send its next envelope.
+    fn shows_lost_step(&mut self) {
+        if let (Some(since), false) = (&mut self.out_of_step, self.goes_on) {
+            *since = mono_nanos();
+        }
+    }
+
     /// Sends an answer that says by a number which one it is.
     async fn answer(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
-        if (300..400).contains(&code) && (code != 354 || matches!(whose, Whose::Dot(_))) {
+        let loses_step = (300..400).contains(&code) && (code != 354 || matches!(whose, Whose::Dot(_)));
+        if loses_step {
             self.loses_step();
         }
         let is_clear = self.out_of_step.is_none() || self.goes_on;
@@ -330,7 +338,11 @@ impl Session {
         let told = format!("next hop: answers {code} of {whose:?}");
         let number = self.stage.ledger.borrow_mut().said(code, whose);
         self.stage.world.note(format!("{told}: #{number}"));
-        self.send(format!("{code} answer #{number}\r\n").as_bytes()).await
+        self.send(format!("{code} answer #{number}\r\n").as_bytes()).await?;
+        if loses_step {
+            self.shows_lost_step();
+        }
+        Ok(())
     }
 
     async fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
