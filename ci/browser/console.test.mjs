@@ -28,6 +28,21 @@ test('an order holds mail, the page says why, and the order ends', async () => {
   await p.waitForSelector('#search'); await p.type('#search', id); await p.keyboard.press('Enter');
   await see(p, id => document.querySelector('main h1')?.textContent === id && location.hash === `#/message/${id}`, id);
   await says(p, 'no attempt is charged meanwhile');
+  // One message alone: held, let go, and deleted, each with what it says of itself.
+  const toast = words => see(p, words => document.querySelector('#toast').textContent.includes(words), words);
+  await button(p, 'Hold'); await p.waitForSelector('dialog[open] input[name=reason]');
+  await p.type('dialog input[name=reason]', 'just this one'); await p.keyboard.press('Enter');
+  await toast('Hold: in force');
+  await view(p, 'orders'); await says(p, `message: ${id}`); await says(p, 'just this one');
+  await view(p, `message/${id}`); await see(p, id => document.querySelector('main h1').textContent === id, id);
+  await button(p, 'Release'); await toast('Release: no order holds it by its name any more');
+  await view(p, 'orders'); await says(p, 'held.example');
+  assert.ok(!await p.$eval('main', main => main.textContent.includes('just this one')));
+  await view(p, `message/${id}`); await see(p, id => document.querySelector('main h1').textContent === id, id);
+  await button(p, 'Try now'); await toast('Try now: all that is meant is held by an order');
+  await button(p, 'Delete'); await p.waitForSelector('dialog[open] input[name=reason]');
+  await p.type('dialog input[name=reason]', 'sent by mistake'); await p.keyboard.press('Enter');
+  await toast('Delete: 1 done'); await says(p, 'sent by mistake');
   await view(p, 'orders'); await says(p, 'held.example'); await button(p, 'End'); await says(p, 'No order is in force');
   await shut(p);
 });

@@ -148,7 +148,7 @@ pub fn start(options: &Options) -> Result<Engine, String> {
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
-        peers: process::peers(init.esmtp_listeners.len()),
+        peers: process::PeersAt::of(&init),
         smtp_tls,
         http_tls,
         tls_verify: tls::client_config(Some(ringmta_policy::trust::roots()))?,

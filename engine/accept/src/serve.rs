@@ -5,7 +5,7 @@ use crate::data_clock::DataClock;
 use crate::hearing::{read_command, read_data};
 use crate::limits;
 use crate::origin::ClientSession;
-use crate::peer_limits;
+use crate::peer_limits::{self, OfPeer};
 use crate::receive;
 use crate::receive::refuse;
 use crate::relay;
@@ -90,7 +90,7 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
             }
         }
     }
-    let _counted = match peer_limits::admit(&shard, listener, &options, ends.0.ip()) {
+    let _counted = match peer_limits::of_session(&shard, listener, &options, ends.0.ip()).admit() {
         Ok(counted) => counted,
         Err(refusal) => {
             shard.metrics.sessions_denied.inc();
@@ -122,6 +122,7 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
     };
     let rewrites = served.policy.handles("smtp_server_rewrite_response");
     let mut session = Session::new(params(&served), rewrites || served.watched().is());
+    session.receives_from(served.peer.ip());
     served.watched().tell(&Seen::Mark("Connected"));
     let total = Duration::from_secs(limits::SESSION_TOTAL_SECS);
     match deadline(total, served.run(&mut session, &mut conn, &mut input)).await {
@@ -208,6 +209,10 @@ impl Served {
         Watched { shard: &self.shard, meta: &self.meta }
     }
 
+    fn peer_limits(&self) -> OfPeer<'_> {
+        peer_limits::of_session(&self.shard, self.listener, &self.options, self.peer.ip())
+    }
+
     /// The conversation. What an idle session does not do at the moment is boxed: its own future, which it holds for
     /// as long as it lives, is as large as the largest that is not.
     async fn run(
@@ -247,6 +252,7 @@ impl Served {
                     let answer = Box::pin(self.ask(session, ask)).await;
                     if is_xclient {
                         session.set_params(params(self));
+                        session.receives_from(self.peer.ip());
                     }
                     session.answer(answer);
                 }
@@ -312,8 +318,7 @@ impl Served {
                 self.record_rejection(&reply, command, &name, (sender, &recipients));
             }
             if reply.code >= 500 {
-                let over =
-                    peer_limits::refused(&self.shard, self.listener, &self.options, self.peer.ip());
+                let over = self.peer_limits().refused();
                 self.over = self.over.or(over);
             }
             let from = self.out.len();
@@ -467,9 +472,7 @@ impl Served {
             Ask::Xclient(claim) => self.speak_for(claim).await,
             Ask::Mail(address) => {
                 self.reports_only.clear();
-                let fits =
-                    peer_limits::message(&self.shard, self.listener, &self.options, self.peer.ip());
-                if let Err(refusal) = fits {
+                if let Err(refusal) = self.peer_limits().message() {
                     return Ok(Answer::Refuse(refusal.reply()));
                 }
                 policy.mail_from(&address, &self.meta).await?

@@ -7,7 +7,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::RETRY_AFTER;
 use hyper::StatusCode;
-use ringmta_io::receiving::{Held, Pace, LOOK};
+use ringmta_io::receiving::{Held, Pace, Peer, LOOK};
 use ringmta_io::{deadline, mono_nanos};
 use std::io::{self, Write};
 
@@ -53,12 +53,12 @@ impl Write for Whole {
 }
 
 impl Decoder {
-    /// For a body of at most `limit` bytes, decoded, that is encoded as Content-Encoding says.
+    /// For a body of at most `limit` bytes, decoded, from `peer`, that is encoded as Content-Encoding says.
     ///
     /// # Errors
     /// An encoding that is not taken.
-    pub fn new(encoding: Option<&str>, limit: usize) -> Result<Decoder, Response> {
-        let whole = Whole { bytes: Vec::new(), held: Held::default(), limit, refused: None };
+    pub fn new(encoding: Option<&str>, limit: usize, peer: Peer) -> Result<Decoder, Response> {
+        let whole = Whole { bytes: Vec::new(), held: Held::of(peer), limit, refused: None };
         match encoding.map(str::trim) {
             None | Some("" | "identity") => Ok(Decoder::Plain(whole)),
             Some("gzip" | "x-gzip") => Ok(Decoder::Gzip(GzDecoder::new(whole))),
@@ -154,7 +154,7 @@ mod tests {
     use flate2::Compression;
 
     fn decoded(encoding: Option<&str>, body: &[u8]) -> Result<Vec<u8>, StatusCode> {
-        let mut decoder = Decoder::new(encoding, 100_000).map_err(|r| r.status)?;
+        let mut decoder = Decoder::new(encoding, 100_000, Peer::default()).map_err(|r| r.status)?;
         let taken = match &mut decoder {
             Decoder::Plain(whole) => whole.write_all(body),
             Decoder::Gzip(inner) => inner.write_all(body),

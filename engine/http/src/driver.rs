@@ -158,7 +158,7 @@ async fn read(
     let mut request = gate(request).await?;
     let time = options.body;
     let encoding = request.header("content-encoding").map(str::to_ascii_lowercase);
-    let mut whole = Decoder::new(encoding.as_deref(), limit)?;
+    let mut whole = Decoder::new(encoding.as_deref(), limit, ends.peer.ip().into())?;
     match deadline(time, whole.take(body)).await {
         Ok(Ok(())) => (request.body, request.held) = whole.finish()?,
         Ok(Err(refusal)) => return Err(refusal),
@@ -190,6 +190,11 @@ fn finish(response: Response, link: Rc<Link>) -> hyper::Response<Outgoing> {
 /// Answers a connection over the limit.
 pub(super) async fn refuse(conn: Conn) {
     last_words(conn, "503 Service Unavailable", "too many connections, try again later\n").await;
+}
+
+/// Answers a connection of a peer that has as many as it may, or may have none for a while.
+pub(super) async fn refuse_peer(conn: Conn, why: &str) {
+    last_words(conn, "429 Too Many Requests", why).await;
 }
 
 async fn refuse_slow_head(conn: Conn, limit: Duration) {

@@ -3,10 +3,18 @@
 use crate::browser;
 use crate::types::{Request, Response};
 use futures::future::LocalBoxFuture;
+use std::any::Any;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// Looks at a request whose body has not been read, and gives it back, with its caller where that is known, or refuses it.
 pub type Gate = Rc<dyn Fn(Request) -> LocalBoxFuture<'static, Result<Request, Response>>>;
+
+/// Counts a connection of this peer in, until what it gives is dropped.
+///
+/// # Errors
+/// Why it may not have this one: a line of text for it, answered 429.
+pub type Admits = Rc<dyn Fn(IpAddr) -> Result<Box<dyn Any>, String>>;
 
 /// Lets anyone ask but pages of other sites.
 pub fn open_gate() -> Gate {

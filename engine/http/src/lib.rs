@@ -40,5 +40,5 @@ pub use hyper::header;
 pub use hyper::http;
 pub use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 pub use options::Options;
-pub use server::{listen, listen_behind};
+pub use server::{listen, listen_behind, listen_within};
 pub use types::{Body, Query, Request, Response, Upgraded};

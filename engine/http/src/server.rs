@@ -2,7 +2,7 @@
 
 use crate::acceptor::accept_each;
 use crate::driver::{self, serve_with};
-use crate::gate::{open_gate, Gate};
+use crate::gate::{open_gate, Admits, Gate};
 use crate::options::Options;
 use crate::types::{Request, Response};
 use futures::future::LocalBoxFuture;
@@ -26,11 +26,33 @@ where
     M: Fn(SocketAddr) -> H,
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
 {
+    listen_within(listener, options, (None, gate), make_handler).await;
+}
+
+/// The same; `admits` decides who may connect, when it is there.
+pub async fn listen_within<M, H>(
+    listener: Listener,
+    options: Options,
+    (admits, gate): (Option<Admits>, Gate),
+    make_handler: M,
+) where
+    M: Fn(SocketAddr) -> H,
+    H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
+{
     let options = Rc::new(options);
     accept_each(listener, options.connections, |stream, peer, full| {
         if full {
             return Box::pin(driver::refuse(Conn::Plain(stream)));
         }
+        let admitted = admits.as_ref().map(|admits| admits(peer.ip())).transpose();
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(why) => {
+                return Box::pin(async move {
+                    driver::refuse_peer(Conn::Plain(stream), &why).await;
+                })
+            }
+        };
         let (handler, options, gate) = (make_handler(peer), options.clone(), gate.clone());
         Box::pin(async move {
             let conn = match &options.tls {
@@ -41,6 +63,7 @@ where
                 },
             };
             serve_with(conn, peer, &options, gate, handler).await;
+            drop(admitted);
         })
     })
     .await;

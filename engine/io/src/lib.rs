@@ -25,6 +25,7 @@ pub mod inherited;
 pub mod limits;
 pub mod listener;
 pub mod memory;
+mod peer_share;
 pub mod plain;
 pub mod privileges;
 mod pump;

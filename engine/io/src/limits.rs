@@ -46,6 +46,10 @@ pub const PORT_ASK_MS: u64 = 50;
 pub const TLS_HANDSHAKE_SECS: u64 = 30;
 /// The part of the process's memory that what is being received may take when the operator does not say.
 pub const RECEIVING_SHARE: usize = 4;
+/// A peer holds little that has no more than this part of that memory: the last quarter is kept for such peers.
+pub const RECEIVING_LITTLE: usize = 16;
+/// Words in which what each peer holds is counted.
+pub const RECEIVING_PEERS: usize = 8192;
 /// Bytes of a message being received that are not counted: what each session may have anyway.
 pub const RECEIVING_FREE_BYTES: usize = 16 * 1024;
 /// Bytes counted at once, so that few steps touch what all shards share.

@@ -1,20 +1,22 @@
 //! Bytes of messages and requests that are being received, over all doors and shards of the process: one budget, so that
 //! clients together cannot take more than what they may.
 //!
-//! A buffer is covered before it grows. What is not covered is not taken: 452 over SMTP, 503 over HTTP. One atomic is touched
-//! for each step of 64 KiB; small messages never touch it.
+//! A buffer is covered before it grows. What is not covered is not taken: 452 over SMTP, 503 over HTTP. Two atomics are
+//! touched for each step of 64 KiB, of the process and of the peer; small messages never touch them.
 
 use crate::limits::{
     RECEIVING_DOUBLINGS_MAX, RECEIVING_FREE_BYTES, RECEIVING_LEAST_SPEED, RECEIVING_LOOK_SECS,
     RECEIVING_SHARE, RECEIVING_STEP_BYTES,
 };
+pub use crate::peer_share::Peer;
+use crate::peer_share::{is_beyond_share, is_short};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 static LIMIT: OnceLock<usize> = OnceLock::new();
 static USED: AtomicUsize = AtomicUsize::new(0);
-/// Since when three quarters of the budget are in use, monotonic nanoseconds; 0: they are not.
+/// Since when two thirds of the budget are in use, monotonic nanoseconds; 0: they are not.
 static SHORT_SINCE: AtomicU64 = AtomicU64::new(0);
 
 /// When somebody last found no room, monotonic nanoseconds; 0: nobody has.
@@ -100,27 +102,41 @@ pub fn given_up() -> u64 {
     GIVEN_UP.load(Ordering::Relaxed)
 }
 
-/// Whether a message of `bytes` could be received now. Small ones always can.
-pub fn has_room(bytes: usize) -> bool {
-    let has = bytes <= RECEIVING_FREE_BYTES || used().saturating_add(bytes) <= limit();
+/// Whether a message of `bytes` could be received from `peer` now. Small ones always can.
+pub fn has_room(bytes: usize, peer: Peer) -> bool {
+    let has = bytes <= RECEIVING_FREE_BYTES
+        || fits(used().saturating_add(bytes), peer.held().saturating_add(bytes), limit());
     if !has {
         refused();
     }
     has
 }
 
+/// Whether so much in use, of which a peer holds `own`, is within a budget of `limit`.
+fn fits(used: usize, own: usize, limit: usize) -> bool {
+    used <= limit && !is_beyond_share(used, own, limit)
+}
+
 /// Bytes of the budget that one buffer has. They are given back when this is dropped.
 #[derive(Debug, Default)]
-pub struct Held(usize);
+pub struct Held {
+    bytes: usize,
+    peer: Peer,
+}
 
 impl Held {
-    /// Bytes of the budget that are held.
-    pub fn bytes(&self) -> usize {
-        self.0
+    /// Nothing yet, for what this peer sends.
+    pub fn of(peer: Peer) -> Held {
+        Held { bytes: 0, peer }
     }
 
-    /// Holds enough for a buffer of `bytes`, or gives back what is over. `false`: the budget has no more, and nothing has
-    /// changed.
+    /// Bytes of the budget that are held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Holds enough for a buffer of `bytes`, or gives back what is over. `false`: the budget has no more, or no more for
+    /// this peer, and nothing has changed.
     #[must_use = "a buffer that is not covered must not grow"]
     pub fn cover(&mut self, bytes: usize) -> bool {
         let wanted = if bytes <= RECEIVING_FREE_BYTES {
@@ -128,16 +144,18 @@ impl Held {
         } else {
             bytes.div_ceil(RECEIVING_STEP_BYTES) * RECEIVING_STEP_BYTES
         };
-        if wanted > self.0 {
-            let more = wanted - self.0;
-            if USED.fetch_add(more, Ordering::Relaxed).saturating_add(more) > limit() {
-                USED.fetch_sub(more, Ordering::Relaxed);
+        if wanted > self.bytes {
+            let more = wanted - self.bytes;
+            let used = USED.fetch_add(more, Ordering::Relaxed).saturating_add(more);
+            let own = self.peer.add(more);
+            if !fits(used, own, limit()) {
+                self.give_back(more);
                 return false;
             }
         } else {
-            USED.fetch_sub(self.0 - wanted, Ordering::Relaxed);
+            self.give_back(self.bytes - wanted);
         }
-        self.0 = wanted;
+        self.bytes = wanted;
         true
     }
 
@@ -164,15 +182,22 @@ impl Held {
     }
 }
 
+impl Held {
+    fn give_back(&self, bytes: usize) {
+        USED.fetch_sub(bytes, Ordering::Relaxed);
+        self.peer.sub(bytes);
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
-        USED.fetch_sub(self.0, Ordering::Relaxed);
+        self.give_back(self.bytes);
     }
 }
 
 /// How fast something comes that holds a part of the budget.
 ///
-/// While three quarters of the budget are in use, and when somebody has just found no room, who sends more slowly than a
+/// While two thirds of the budget are in use, and when somebody has just found no room, who sends more slowly than a
 /// least speed gives up what it holds. The speed asked for doubles at every look for as long as most of the budget is in use: so
 /// the slowest are the first to go, and nobody keeps others out by sending next to nothing.
 #[derive(Debug, Default)]
@@ -216,7 +241,7 @@ impl Pace {
 
 /// Bytes per second asked for now.
 fn required(now: u64) -> u64 {
-    if used() > limit() / 4 * 3 {
+    if is_short(used(), limit()) {
         // Two shards that see it at once differ by nothing that matters.
         let since = match SHORT_SINCE.load(Ordering::Relaxed) {
             0 => {
@@ -281,13 +306,13 @@ mod tests {
     fn what_is_held_is_counted_and_given_back() {
         let mut held = Held::default();
         assert!(held.cover(RECEIVING_FREE_BYTES));
-        assert_eq!(held.0, 0);
+        assert_eq!(held.bytes, 0);
         assert!(held.cover(RECEIVING_STEP_BYTES + 1));
-        assert_eq!(held.0, 2 * RECEIVING_STEP_BYTES);
+        assert_eq!(held.bytes, 2 * RECEIVING_STEP_BYTES);
         assert!(!held.cover(usize::MAX / 4), "more than any machine has");
-        assert_eq!(held.0, 2 * RECEIVING_STEP_BYTES);
+        assert_eq!(held.bytes, 2 * RECEIVING_STEP_BYTES);
         assert!(held.cover(0));
-        assert_eq!(held.0, 0);
+        assert_eq!(held.bytes, 0);
     }
 
     #[test]
@@ -317,7 +342,7 @@ mod tests {
         for _ in 0..100 {
             assert!(held.reserve(&mut buffer, 10_000));
             buffer.extend_from_slice(&[1; 10_000]);
-            assert!(held.0 >= buffer.capacity() || buffer.capacity() <= RECEIVING_FREE_BYTES);
+            assert!(held.bytes >= buffer.capacity() || buffer.capacity() <= RECEIVING_FREE_BYTES);
         }
         assert!(buffer.capacity() < 2_000_000);
     }

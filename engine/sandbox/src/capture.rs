@@ -116,6 +116,7 @@ impl<'a> Talk<'a> {
     fn new(conn: Conn, peer: SocketAddr, capture: &'a Capture) -> Talk<'a> {
         let tls = conn.tls_info();
         let mut session = Session::new(capture.params(), false);
+        session.receives_from(peer.ip());
         if tls.is_some() {
             session.tls_started();
         }

@@ -40,7 +40,7 @@ pub struct Process {
     /// Open SMTP sessions of each ESMTP listener, by its index, on all shards.
     pub listener_sessions: Vec<AtomicU64>,
     /// What peers have open and have done at each, by its index; made when a limit first asks for it.
-    pub peers: Vec<LazyLock<Peers>>,
+    pub peers: PeersAt,
     /// TLS of each ESMTP listener, by its index.
     pub smtp_tls: Vec<Option<Arc<ListenerTls>>>,
     /// TLS of each HTTP listener, by its index.
@@ -63,9 +63,37 @@ pub struct Process {
     pub auth_in_clear: bool,
 }
 
-/// What peers do, for so many listeners.
-pub fn peers(listeners: usize) -> Vec<LazyLock<Peers>> {
-    (0..listeners).map(|_| LazyLock::new(Peers::default as fn() -> Peers)).collect()
+/// A listener, by its index among those of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// An ESMTP listener.
+    Smtp(usize),
+    /// An HTTP listener.
+    Http(usize),
+}
+
+/// What peers do at each listener.
+pub struct PeersAt {
+    smtp: Vec<LazyLock<Peers>>,
+    http: Vec<LazyLock<Peers>>,
+}
+
+impl PeersAt {
+    /// Nothing yet, at the listeners of `init`.
+    pub fn of(init: &InitConfig) -> PeersAt {
+        let some = |listeners: usize| {
+            (0..listeners).map(|_| LazyLock::new(Peers::default as fn() -> Peers)).collect()
+        };
+        PeersAt { smtp: some(init.esmtp_listeners.len()), http: some(init.http_listeners.len()) }
+    }
+
+    /// At this one.
+    pub fn at(&self, door: Door) -> &Peers {
+        match door {
+            Door::Smtp(index) => &self.smtp[index],
+            Door::Http(index) => &self.http[index],
+        }
+    }
 }
 
 impl Process {

@@ -94,6 +94,26 @@ async function queues() {
   ];
 }
 
+/** A button that does at once what it says about the messages that `meant` names; the answer's counts are told. */
+function doer(label, path, meant) {
+  return make("button", { type: "button", onclick: (event) => act(event.target, label, async () =>
+    counted(await ask(ADMIN + path, { method: "POST", body: meant }))) }, label);
+}
+
+/** What an act did, in words. */
+function counted({ messages = 0, in_work = 0, not_looked_at: unseen = 0, held = 0, removed }) {
+  if (removed) return "no order holds it by its name any more";
+  const parts = [[messages, "done"], [in_work, "being delivered, not touched"], [held, "held by an order"], [unseen, "not looked at yet: do it again"]];
+  return parts.filter(([count]) => count).map(([count, what]) => `${short(count)} ${what}`).join(", ");
+}
+
+/** A button that fails what `meant` names for good, when a reason is given. */
+function deleter(name, meant) {
+  return make("button.danger", { type: "button", onclick: () => dialog("Delete", `${name} fails for good, with a record for each message. This cannot be undone.`, [
+    { name: "reason", label: "Reason (it is in the record)", required: true },
+  ], "Delete", async (values) => counted(await ask(ADMIN + "delete/v1", { method: "POST", body: { ...meant, ...values } })), true) }, "Delete…");
+}
+
 /** Asks for the reason and the duration of an order about `body`, and places it. */
 function order(title, explanation, path, body, is_danger) {
   dialog(title, explanation, [
@@ -116,7 +136,10 @@ async function queue(name) {
     heading(name),
     make("div.tiles", {}, tile("messages", short(sum)), tile("suspended until", until ? when(until) : "–", until ? "warn" : "")),
     make("p", {},
+      doer("Try all now", "try-now/v1", { queue_name: name }), " ",
       make("button", { type: "button", onclick: () => order("Suspend", `No message of ${name} is tried meanwhile.`, "suspend/v1", { queue_names: [name] }) }, "Suspend…"), " ",
+      doer("Release", "release/v1", { queue_name: name }), " ",
+      deleter(`What waits in ${name}`, { queue_name: name }), " ",
       make("button.danger", { type: "button", onclick: () => order("Bounce", `All messages of ${name}, now and for this long, fail for good. This cannot be undone.`, "bounce/v1", { queue_names: [name] }, true) }, "Bounce…")),
     await why_card(name, "queue"),
     make("section.card", {}, make("h2", {}, "Where it goes"), table("Ready queues", [
@@ -179,6 +202,11 @@ async function message(id) {
   const records = typeof found === "string" ? [] : found.records || [];
   return [
     heading(id),
+    make("p", {},
+      doer("Try now", "try-now/v1", { id }), " ",
+      make("button", { type: "button", onclick: () => order("Hold", "It is not tried meanwhile.", "hold/v1", { message: id }) }, "Hold…"), " ",
+      doer("Release", "release/v1", { id }), " ",
+      deleter("This message", { id })),
     await why_card(id, "message"),
     make("section.card", {}, make("h2", {}, "What became of it"), table("Records", [
       { head: "when", kind: "name", cell: (row) => when(row.event_time) },

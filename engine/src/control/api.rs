@@ -12,7 +12,9 @@ use crate::control::trace::Watched;
 use crate::control::{facts, find, hooks, openapi, process_wide, questions, reload, trace, why};
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use ringmta_accept::inject;
-use ringmta_http::gate::Gate;
+use ringmta_accept::peer_limits::{self, OfPeer};
+use ringmta_http::gate::{Admits, Gate};
+use ringmta_http::limits::RETRY_AFTER_SECS;
 use ringmta_http::options::Options;
 use ringmta_http::{self as http, Method, Request, Response, StatusCode};
 use ringmta_io as io;
@@ -20,10 +22,16 @@ use ringmta_io::sockets::Sockets;
 use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
 use ringmta_shard::mesh::Inspect;
 use ringmta_shard::state::Shard;
+use ringmta_smtp::reply::Refusal;
 use serde_json::{json, Value};
+use std::any::Any;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// The path of injection.
+const INJECT: &str = "/api/inject/v1";
 
 /// Opens this shard's socket of every HTTP listener. The answer is one line per socket.
 ///
@@ -38,22 +46,74 @@ pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>,
         lines.push(format!("http listener on {local}"));
         let mut limits = Options::new(options.request_body_limit, CONNECTIONS);
         limits.tls = shard.process.http_tls[index].as_ref().map(|tls| tls.in_force.clone());
-        let options = Rc::new(options.clone());
-        let gate_shard = shard.clone();
+        let served = Rc::new(Served { shard: shard.clone(), index, options: options.clone() });
+        let at = served.clone();
+        let admits: Admits = Rc::new(move |peer| at.admits(peer));
+        let at = served.clone();
         let gate: Gate = Rc::new(move |request| {
-            let (shard, options) = (gate_shard.clone(), options.clone());
-            Box::pin(async move { admit(&shard, &options, request).await })
+            let at = at.clone();
+            Box::pin(async move { at.gate(request).await })
         });
-        let shard = shard.clone();
-        io::spawn(http::listen_behind(listener, limits, gate, move |_peer| {
-            let shard = shard.clone();
+        io::spawn(http::listen_within(listener, limits, (Some(admits), gate), move |peer| {
+            let at = served.clone();
             move |request: Request| -> futures::future::LocalBoxFuture<'static, Response> {
-                let shard = shard.clone();
-                Box::pin(async move { handle(&shard, request).await })
+                let at = at.clone();
+                Box::pin(async move { at.counted(peer.ip(), handle(&at.shard, request).await) })
             }
         }));
     }
     Ok(lines)
+}
+
+/// A listener that is served by a shard.
+struct Served {
+    shard: Rc<Shard>,
+    index: usize,
+    options: HttpListener,
+}
+
+impl Served {
+    fn limits(&self, peer: IpAddr) -> OfPeer<'_> {
+        peer_limits::of_request(&self.shard, self.index, &self.options, peer)
+    }
+
+    fn admits(&self, peer: IpAddr) -> Result<Box<dyn Any>, String> {
+        let admitted = self.limits(peer).admit();
+        admitted.map(|admitted| Box::new(admitted) as Box<dyn Any>).map_err(text_of)
+    }
+
+    /// Decides on the head of a request, within what its peer may do.
+    async fn gate(&self, request: Request) -> Result<Request, Response> {
+        let peer = request.peer.ip();
+        let limits = self.limits(peer);
+        limits.forgiven().map_err(too_many)?;
+        if request.path.trim_end_matches('/') == INJECT {
+            limits.message().map_err(too_many)?;
+        }
+        let decided = admit(&self.shard, &self.options, request).await;
+        decided.map_err(|refusal| self.counted(peer, refusal))
+    }
+
+    /// Counts a response that refuses for good.
+    fn counted(&self, peer: IpAddr, response: Response) -> Response {
+        if response.status.is_client_error() && response.status != StatusCode::TOO_MANY_REQUESTS {
+            // This one has its answer; the next are turned away.
+            let _ = self.limits(peer).refused();
+        }
+        response
+    }
+}
+
+/// A refusal by a limit per peer, as a line for a client of HTTP: without the codes of SMTP.
+fn text_of(refusal: Refusal) -> String {
+    let reply = refusal.reply();
+    let words = reply.text.split_once(' ').map_or(reply.text.as_ref(), |(_, words)| words);
+    format!("{words}\n")
+}
+
+fn too_many(refusal: Refusal) -> Response {
+    Response::text(StatusCode::TOO_MANY_REQUESTS, text_of(refusal))
+        .header(http::header::RETRY_AFTER, &RETRY_AFTER_SECS.to_string())
 }
 
 /// Decides on the head of a request whether it is read further.
@@ -74,7 +134,7 @@ async fn admit(
         | "/openapi.json"
         | "/api-docs"
         | "/api-docs/openapi.json" => Access::Open,
-        "/api/inject/v1" => Access::Door(HttpDoor::Injection),
+        INJECT => Access::Door(HttpDoor::Injection),
         "/metrics" | "/metrics.json" => Access::Door(HttpDoor::Metrics),
         _ => Access::Door(HttpDoor::Administration),
     };

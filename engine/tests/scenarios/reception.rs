@@ -387,6 +387,26 @@ fn who_holds_memory_and_sends_nothing_makes_room() {
 }
 
 #[test]
+fn nobody_alone_uses_up_the_memory_for_what_is_received() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.args.push("--receive-memory=16M".into());
+    site.listener = "allow_xclient = true, relay_hosts = { '127.0.0.1', '192.0.2.0/24' },".into();
+    let engine = site.start(2);
+    // All that one address can have, in pieces so small that little would be left over.
+    let _greedy: Vec<Smtp> = (0..60).map(|_| in_data(&engine, 300_000)).collect();
+    wait("most of it is taken", || engine.metric("receive_memory_bytes") > 10_000_000.0);
+    // Another finds room at once, whatever the first goes on to send; it is told apart behind a front end as well.
+    let mut other = engine.greeted();
+    other.expect(220, "XCLIENT ADDR=192.0.2.7");
+    other.expect(250, "EHLO other.test");
+    let mut large = message("another");
+    large.extend([vec![b'x'; 998], b"\r\n".to_vec()].concat().repeat(700));
+    assert_eq!(other.transaction("a@src.test", &["u@dst.test"], &large).code, 250);
+    assert_eq!(engine.metric("receive_memory_given_up"), 0.0, "nobody had to go for that");
+}
+
+#[test]
 fn a_declared_size_takes_no_memory() {
     let engine = Site::new().start(1);
     let before = engine.resident_bytes();

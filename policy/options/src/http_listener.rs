@@ -3,6 +3,7 @@
 use crate::cidr::CidrSet;
 use crate::enums::HttpDoor;
 use crate::key_source::KeySource;
+use crate::listener::PeerLimits;
 use crate::option_table;
 
 option_table! {
@@ -32,6 +33,10 @@ option_table! {
         administration_groups: Vec<String> = Vec::new(),
         /// Whoever authenticates as a member of one of these groups may read metrics, from anywhere.
         metrics_groups: Vec<String> = Vec::new(),
+        /// What one client address (of IPv6 its /64) may do, over all its connections.
+        per_peer: PeerLimits = PeerLimits::default(),
+        /// What one client network (its /24, of IPv6 its /48) may do, over all its connections.
+        per_network: PeerLimits = PeerLimits::default(),
     }
 }
 

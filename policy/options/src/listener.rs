@@ -177,13 +177,13 @@ impl OptionValue for TraceHeaders {
 option_table! {
     /// What a client address or network may do at a listener. Nothing is limited unless it is set.
     pub struct PeerLimits for "per_peer" {
-        /// Connections open at once; more are answered 421 4.7.0.
+        /// Connections open at once; more are answered 421 4.7.0, over HTTP 429.
         max_connections: Option<usize> = None,
-        /// Connections begun, such as `"60/min"`; more are answered 421 4.7.0.
+        /// Connections begun, such as `"60/min"`; more are answered 421 4.7.0, over HTTP 429.
         max_connection_rate: Option<Throttle> = None,
-        /// Messages begun; more are answered 450 4.7.1 at MAIL.
+        /// Messages begun; more are answered 450 4.7.1 at MAIL. Over HTTP requests to inject; more are answered 429.
         max_message_rate: Option<Throttle> = None,
-        /// Commands and messages refused for good (5xx); whoever has more is answered 421 4.7.0, and turned away for a while.
+        /// Commands, messages and requests refused for good (5xx, over HTTP 4xx); whoever has more is answered 421 4.7.0, over HTTP 429, and turned away for a while.
         max_rejection_rate: Option<Throttle> = None,
     }
 }

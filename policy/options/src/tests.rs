@@ -117,8 +117,8 @@ fn contract_is_complete() {
     // `index` and the three of how long files are kept are our own.
     assert_eq!(LocalLogs::OPTIONS.len(), 15);
     assert_eq!(Spool::OPTIONS.len(), 7);
-    // Five are our own: what a listener serves, and to whom.
-    assert_eq!(HttpListener::OPTIONS.len(), 12);
+    // Seven are our own: what a listener serves, to whom, and how much.
+    assert_eq!(HttpListener::OPTIONS.len(), 14);
 }
 
 #[test]

@@ -74,7 +74,9 @@ pub struct Metrics {
     /// Sessions turned away at the limit.
     pub sessions_denied: Counter,
     /// Connections, messages and sessions refused by a limit per peer or network.
-    pub peers_limited: Counter,
+    pub peers_limited_smtp: Counter,
+    /// The same of HTTP listeners.
+    pub peers_limited_http: Counter,
     /// Commands refused.
     pub rejections: Counter,
     /// Wrong passwords given over SMTP.
@@ -123,7 +125,8 @@ impl Default for Metrics {
             sessions: Counter::default(),
             sessions_total: Counter::default(),
             sessions_denied: Counter::default(),
-            peers_limited: Counter::default(),
+            peers_limited_smtp: Counter::default(),
+            peers_limited_http: Counter::default(),
             rejections: Counter::default(),
             auth_failures_smtp: Counter::default(),
             auth_failures_http: Counter::default(),
@@ -245,7 +248,8 @@ impl Metrics {
         sum.count("total_messages_received", "http_listener", self.received_http.get());
         sum.count("total_connection_count", "esmtp_listener", self.sessions_total.get());
         sum.count("total_connections_denied", "esmtp_listener", self.sessions_denied.get());
-        sum.count("peer_limit_refusals", "esmtp_listener", self.peers_limited.get());
+        sum.count("peer_limit_refusals", "esmtp_listener", self.peers_limited_smtp.get());
+        sum.count("peer_limit_refusals", "http_listener", self.peers_limited_http.get());
         sum.count("smtp_server_rejections", "esmtp_listener", self.rejections.get());
         sum.count("auth_failures", "esmtp_listener", self.auth_failures_smtp.get());
         sum.count("auth_failures", "http_listener", self.auth_failures_http.get());

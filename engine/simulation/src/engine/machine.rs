@@ -204,7 +204,7 @@ fn process(
         inboxes: (0..shards).map(|_| Inbox::default()).collect(),
         sessions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
         listener_sessions: init.esmtp_listeners.iter().map(|_| AtomicU64::new(0)).collect(),
-        peers: process::peers(init.esmtp_listeners.len()),
+        peers: process::PeersAt::of(&init),
         smtp_tls: init.esmtp_listeners.iter().map(|_| None).collect(),
         http_tls: init.http_listeners.iter().map(|_| None).collect(),
         tls_verify: any.clone(),

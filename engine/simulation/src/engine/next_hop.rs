@@ -329,7 +329,8 @@ impl Session {
 
     /// Sends an answer that says by a number which one it is.
     async fn answer(&mut self, code: u16, whose: Whose) -> std::io::Result<()> {
-        let loses_step = (300..400).contains(&code) && (code != 354 || matches!(whose, Whose::Dot(_)));
+        let loses_step =
+            (300..400).contains(&code) && (code != 354 || matches!(whose, Whose::Dot(_)));
         if loses_step {
             self.loses_step();
         }

@@ -26,7 +26,7 @@ impl Session {
         let size_max = params.size_max.min(MESSAGE_BYTES_MAX);
         let reader = DotReader::new(params.bare, size_max, params.line_max);
         let body = Vec::with_capacity(BODY_START_BYTES);
-        self.enter_data(DataState { reader, body, held: Held::default() });
+        self.enter_data(DataState { reader, body, held: Held::of(self.peer) });
     }
 
     /// What the client asked for beside the addresses, as metadata of the message.

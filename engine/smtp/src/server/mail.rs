@@ -27,7 +27,7 @@ impl Session {
         let offers_auth = self.tls || self.params.auth_in_clear;
         match parameters::mail(parameters, self.params.size_max, offers_auth) {
             // Who says how much it is need not send it in vain.
-            Ok(parameters) if !receiving::has_room(parameters.size) => {
+            Ok(parameters) if !receiving::has_room(parameters.size, self.peer) => {
                 return self.refuse(Refusal::Data(DataFault::NoMemory));
             }
             Ok(parameters) => self.mail = parameters,

@@ -20,8 +20,9 @@ use crate::server::vocabulary::DataState;
 use crate::server::vocabulary::Params;
 use crate::server::vocabulary::Pending;
 use crate::server::vocabulary::Step;
-use ringmta_io::receiving::Held;
+use ringmta_io::receiving::{Held, Peer};
 use ringmta_mail::{EnvelopeAddress, Meta};
+use std::net::IpAddr;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -38,6 +39,8 @@ enum State {
 #[derive(Debug)]
 pub struct Session {
     pub(super) params: Params,
+    /// Who sends, for its share of the memory.
+    pub(super) peer: Peer,
     state: State,
     replies: Vec<Pending>,
     pub(super) greeted: Option<String>,
@@ -66,6 +69,7 @@ impl Session {
     pub fn new(params: Params, keep_commands: bool) -> Session {
         Session {
             params,
+            peer: Peer::default(),
             state: State::Start,
             replies: Vec::new(),
             greeted: None,
@@ -85,6 +89,11 @@ impl Session {
             skipping_line: false,
             current: String::new(),
         }
+    }
+
+    /// The client is at this address: what it sends counts towards its share of the memory for that.
+    pub fn receives_from(&mut self, ip: IpAddr) {
+        self.peer = Peer::from(ip);
     }
 
     /// Replies that wait to be sent, in order.
