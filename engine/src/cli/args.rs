@@ -211,7 +211,7 @@ pub struct CheckArgs {
     /// Address that mail leaves from, as others see it; what this host sends from unless given.
     #[arg(long, value_name = "IP")]
     pub address: Option<IpAddr>,
-    /// Domain to whose mail servers port 25 is tried; its greeting is read, no mail is sent.
+    /// Domain to whose mail servers the way out is tried, or a server; its greeting is read, no mail is sent.
     #[arg(long, value_name = "DOMAIN", default_value = "gmail.com")]
     pub to: String,
     /// Port that is tried there: 25 unless mail leaves by another, such as that of a smart host.

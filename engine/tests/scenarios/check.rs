@@ -153,7 +153,7 @@ fn all_that_is_wrong_in_the_dns_has_its_cure() {
             "BAD   DKIM of bad.test: s1._domainkey.bad.test: this key was withdrawn -> publish the new one",
             "BAD   DMARC of bad.test: _dmarc.bad.test has 2: then none counts -> leave one",
             "BAD   SPF of none.test: there is none: large receivers refuse or hide such mail -> publish none.test. IN TXT \
-             \"v=spf1 ip4:ADDRESS-OF-THIS-HOST -all\"",
+             \"v=spf1 ip4:192.0.2.9 -all\"",
             "BAD   DKIM of none.test: s1._domainkey.none.test: no such domain -> publish the record that `ringmta init` \
              has printed, or name another with --selector",
             "LOOK  DMARC of none.test: there is none, nor one of a domain above it: large receivers ask for one -> publish \

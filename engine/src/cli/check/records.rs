@@ -4,6 +4,7 @@ use super::names::Names;
 use super::report::Report;
 use crate::cli::args::CheckArgs;
 use ringmta_policy::{DnsFailure, DnsKind};
+use std::net::IpAddr;
 
 /// How many domains above one are looked at for its DMARC record.
 const DMARC_LOOKS_MAX: usize = 8;
@@ -14,7 +15,7 @@ pub(super) fn look(report: &mut Report, names: &Names, args: &CheckArgs) {
         report.warn("SPF, DKIM, DMARC", "not looked at", cure);
     }
     for domain in &args.domain {
-        spf(report, names, domain);
+        spf(report, names, domain, args.address);
         dkim(report, names, domain, &args.selector);
         dmarc(report, names, domain);
     }
@@ -39,14 +40,19 @@ fn of_version(texts: Vec<String>, version: &str) -> Vec<String> {
     texts.into_iter().filter(fits).collect()
 }
 
-fn spf(report: &mut Report, names: &Names, domain: &str) {
+fn spf(report: &mut Report, names: &Names, domain: &str, address: Option<IpAddr>) {
+    let from = match address {
+        Some(IpAddr::V4(v4)) => format!("ip4:{v4}"),
+        Some(IpAddr::V6(v6)) => format!("ip6:{v6}"),
+        None => "ip4:ADDRESS-OF-THIS-HOST".into(),
+    };
     let what = format!("SPF of {domain}");
     match texts(names, domain, "v=spf1").as_deref() {
         Ok([one]) => report.fine(&what, one),
         Ok([]) => report.bad(
             &what,
             "there is none: large receivers refuse or hide such mail",
-            format!("publish {domain}. IN TXT \"v=spf1 ip4:ADDRESS-OF-THIS-HOST -all\""),
+            format!("publish {domain}. IN TXT \"v=spf1 {from} -all\""),
         ),
         Ok(many) => report.bad(
             &what,
