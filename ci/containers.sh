@@ -75,14 +75,16 @@ with smtplib.SMTP('localhost', 25, timeout=30) as smtp:
 PYTHON
 }
 
-# The image the plain Dockerfile builds in: where it cannot be pulled, of this machine's toolchain.
+# The image the plain Dockerfile builds in: where it cannot be pulled, of this machine's toolchain, and trusting whom this
+# machine trusts.
 rust_image() {
   local image=rust:1-slim-bookworm sysroot container part
   ! docker image inspect "$image" > /dev/null 2>&1 || return 0
   ! docker pull -q "$image" > /dev/null 2>&1 || return 0
   sysroot=$(rustc --print sysroot)
-  container=$(docker create "$base")
+  container=$(docker create "$base" true)
   for part in bin lib libexec; do docker cp -q "$sysroot/$part" "$container:/usr/local/" 2> /dev/null || docker cp "$sysroot/$part" "$container:/usr/local/" > /dev/null; done
+  tar -C / -chf - etc/ssl/certs/ca-certificates.crt | docker cp - "$container:/" > /dev/null
   docker commit "$container" "$image" > /dev/null
   docker rm "$container" > /dev/null
 }

@@ -25,6 +25,7 @@ kumo.on('init', function()
     -- What became of a message: `ringmta ctl find`.
     index = true,
     keep_for = '30 days',
+    keep_free_space = constants.log_keep_free_space,
   }
 
   kumo.start_esmtp_listener {

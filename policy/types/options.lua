@@ -69,8 +69,8 @@
 ---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.
 ---@field index? boolean Write an index of ids, addresses and Message-IDs with each segment, in the folder `.index`, so that `ringmta ctl find` answers at once. Segments are then rows of zstd frames: readers must read on over their ends, as zstdcat does. Default: false.
 ---@field keep_for? number|string Age at which a finished segment is removed (duration); never unless given.
----@field keep_bytes? integer Bytes of all segments together; beyond it the oldest are removed.
----@field keep_free_space? integer|string Free space on the disk of the log; below it the oldest segments are removed.
+---@field keep_bytes? integer Bytes of all finished segments together; beyond it the oldest are removed.
+---@field keep_free_space? integer|string Free space on the disk of the log; below it the oldest finished segments are removed, however old they are. `0%` removes none for lack of room. Default: "5%".
 ---@field filter_event? string Event that decides which records are written: it gets the message and the record, and what it does not answer with `false` is written.
 ---@field min_free_space? integer|string Free space below which new mail is refused. Default: "10%".
 ---@field min_free_inodes? integer|string Free inodes below which new mail is refused. Default: "10%".
@@ -82,6 +82,9 @@
 ---@field max_segment_duration? number|string Age at which a segment is closed, even when nothing is written (duration); a day unless given.
 ---@field compression_level? integer zstd level; 0 = its default. Default: 0.
 ---@field back_pressure? integer Records that may wait to be written. Default: 128000. No effect: what waits is bounded by its bytes.
+---@field keep_for? number|string Age at which a finished segment is removed (duration); never unless given.
+---@field keep_bytes? integer Bytes of all finished segments together; beyond it the oldest are removed.
+---@field keep_free_space? integer|string Free space on the disk of the log; below it the oldest finished segments are removed, however old they are. `0%` removes none for lack of room. Default: "5%".
 ---@field min_free_space? integer|string Free space below which new mail is refused. Default: "10%".
 ---@field min_free_inodes? integer|string Free inodes below which new mail is refused. Default: "10%".
 ---@field log_authz_allow? boolean Log requests that were let in. Default: true.

@@ -48,7 +48,7 @@ async fn inject_all(shard: Rc<Shard>, queue: Rc<ScheduledQueue>) {
     while !shard.context.stopping.get() {
         let next = queue.waiting.borrow_mut().pop_front();
         let Some(item) = next else { break };
-        let hand = shard.queues.in_hand.take(item.id);
+        let hand = shard.queues.in_hand.take(&item);
         inject(&shard, item).await;
         drop(hand);
     }

@@ -89,7 +89,7 @@ fn admit(shard: &Rc<Shard>, item: Item) -> Option<Item> {
 
 /// The item with its message, read back from the spool when it is not in memory.
 async fn with_body(shard: &Rc<Shard>, ready: &ReadyQueue, mut item: Item) -> Option<Delivery> {
-    let hand = shard.queues.in_hand.take(item.id);
+    let hand = shard.queues.in_hand.take(&item);
     let since = unix_nanos();
     if let Some(loaded) = &item.loaded {
         let message = loaded.message.clone();

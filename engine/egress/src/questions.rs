@@ -10,9 +10,11 @@ use ringmta_policy::{
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 fn failure(error: DnsError) -> DnsFailure {
     match error {
@@ -126,21 +128,81 @@ fn one(question: &DnsQuestion, kind: RecordType) -> Result<Answer, DnsError> {
     Err(DnsError::Failed(why))
 }
 
-/// One question over UDP. A cut answer is used as far as it goes: this serves start-up only.
+/// One question over UDP, and over TCP when its answer was cut, each within the deadline of one server.
 fn exchange(
     server: SocketAddr,
     name: &str,
     kind: RecordType,
     settings: &Settings,
-) -> std::io::Result<Result<Answer, DnsError>> {
+) -> io::Result<Result<Answer, DnsError>> {
+    let question = resolve::Question::new(name, kind, settings)?;
+    if let Some(whole) = over_udp(server, &question, settings.timeout)? {
+        return Ok(whole);
+    }
+    let stream = TcpStream::connect_timeout(&server, settings.timeout)?;
+    let reply = over_tcp(stream, &question.wire, settings.timeout)?;
+    question.read(&reply)?.ok_or_else(|| io::Error::other("cut over TCP as well"))
+}
+
+fn over_udp(
+    server: SocketAddr,
+    question: &resolve::Question,
+    timeout: Duration,
+) -> io::Result<Option<Result<Answer, DnsError>>> {
     let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(settings.timeout))?;
     // Connected: what others throw at the port does not reach us.
     socket.connect(server)?;
-    let question = resolve::Question::new(name, kind, settings)?;
     socket.send(&question.wire)?;
+    let end = Instant::now() + timeout;
     let mut buffer = vec![0; 4096];
-    let size = socket.recv(&mut buffer)?;
-    question.read(&buffer[..size])
+    loop {
+        socket.set_read_timeout(Some(left_until(end)?))?;
+        let size = socket.recv(&mut buffer).map_err(no_answer)?;
+        // What is no answer to this question is stepped over, not taken (RFC 5452).
+        if let Ok(answer) = question.read(&buffer[..size]) {
+            return Ok(answer);
+        }
+    }
+}
+
+fn over_tcp(mut stream: TcpStream, wire: &[u8], timeout: Duration) -> io::Result<Vec<u8>> {
+    let end = Instant::now() + timeout;
+    stream.set_write_timeout(Some(timeout))?;
+    let mut framed = (wire.len() as u16).to_be_bytes().to_vec();
+    framed.extend_from_slice(wire);
+    stream.write_all(&framed)?;
+    let mut reply = Vec::new();
+    let mut chunk = vec![0; 4096];
+    loop {
+        if let [a, b, rest @ ..] = reply.as_slice() {
+            let size = usize::from(u16::from_be_bytes([*a, *b]));
+            if rest.len() >= size {
+                return Ok(rest[..size].to_vec());
+            }
+        }
+        stream.set_read_timeout(Some(left_until(end)?))?;
+        match stream.read(&mut chunk).map_err(no_answer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => reply.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+fn left_until(end: Instant) -> io::Result<Duration> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(no_answer(io::ErrorKind::TimedOut.into()));
+    }
+    Ok(left)
+}
+
+/// A socket whose deadline has come says that it would block.
+fn no_answer(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+        }
+        _ => error,
+    }
 }

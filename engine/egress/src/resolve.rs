@@ -332,16 +332,17 @@ impl Question {
         Ok(Question { id, name, kind, wire })
     }
 
-    /// Reads what came back.
+    /// Reads what came back; none when it was cut, and is to be asked for over TCP.
     ///
     /// # Errors
     /// It is no answer to this question.
-    pub fn read(&self, wire: &[u8]) -> std::io::Result<Result<Answer, DnsError>> {
+    pub fn read(&self, wire: &[u8]) -> std::io::Result<Option<Result<Answer, DnsError>>> {
         let reply = parse(wire)?;
         if !answers(&reply, self.id, &self.name, self.kind) {
             return Err(std::io::Error::other("the answer is not to our question"));
         }
-        Ok(read_answer(&reply, &self.name, self.kind).0)
+        let whole = !reply.truncated();
+        Ok(whole.then(|| read_answer(&reply, &self.name, self.kind).0))
     }
 }
 

@@ -257,10 +257,18 @@ pub fn is_being_written(path: &Path) -> bool {
     being_written().contains(path)
 }
 
+/// What the names of segments of the accounting log begin with.
+pub const ACCOUNTING: &str = "acct-";
+
+/// Whether it is a segment of the accounting log by its name.
+pub fn is_of_accounting(path: &Path) -> bool {
+    path.file_name().and_then(|n| n.to_str()).is_some_and(|name| name.starts_with(ACCOUNTING))
+}
+
 /// Whether it is a segment by its name, and a plain file.
 pub fn is_segment(path: &Path) -> bool {
     let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-    let name = name.strip_prefix("acct-").unwrap_or(name);
+    let name = name.strip_prefix(ACCOUNTING).unwrap_or(name);
     name.len() > 15
         && name.as_bytes()[..8].iter().all(u8::is_ascii_digit)
         && name.as_bytes()[8] == b'-'

@@ -1,31 +1,42 @@
 //! Log files have an end: segments are removed when they are older than the policy keeps them, when all of them together
 //! are larger, or when the disk lacks room; the oldest first, and never one that is being written. What was removed is told.
+//! The segments of the accounting log may lie in the same folder; either log ends its own only.
 
-use crate::log_file::is_being_written;
+use crate::log_file::{is_being_written, is_of_accounting};
 use crate::log_index;
 use crate::log_search::segments;
+use ringmta_io as io;
 use ringmta_io::fs::disk_free;
-use ringmta_options::{LocalLogs, MinFree};
+use ringmta_options::{AccountingLog, LocalLogs, MinFree};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// How long segments are kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Keep {
     /// Older ones are removed.
     pub age: Option<Duration>,
     /// Bytes of all of them together.
     pub bytes: Option<u64>,
     /// Free space where they are.
-    pub free: Option<MinFree>,
+    pub free: MinFree,
+    /// They are those of the accounting log.
+    pub of_accounting: bool,
 }
 
 impl Keep {
-    /// As a policy says; none when it says nothing of it.
-    pub fn of(options: &LocalLogs) -> Option<Keep> {
+    /// As a policy says of log files.
+    pub fn of(options: &LocalLogs) -> Keep {
         let LocalLogs { keep_for: age, keep_bytes: bytes, keep_free_space: free, .. } = *options;
-        (age.is_some() || bytes.is_some() || free.is_some()).then_some(Keep { age, bytes, free })
+        Keep { age, bytes, free, of_accounting: false }
+    }
+
+    /// As a policy says of the accounting log.
+    pub fn of_accounting(options: &AccountingLog) -> Keep {
+        let AccountingLog { keep_for: age, keep_bytes: bytes, keep_free_space: free, .. } =
+            *options;
+        Keep { age, bytes, free, of_accounting: true }
     }
 }
 
@@ -42,6 +53,17 @@ pub struct Removed {
     pub why: String,
 }
 
+impl Removed {
+    /// Says what was removed of the `logs` in `folder`.
+    fn tell(&self, logs: &str, folder: &Path) {
+        let Removed { segments, bytes, last, why } = self;
+        let (shown, last) = (folder.display(), last.as_deref().unwrap_or(folder).display());
+        tracing::warn!(
+            "{logs} of {shown}: {segments} removed, {bytes} bytes, the last {last}: {why}"
+        );
+    }
+}
+
 struct Segment {
     path: PathBuf,
     bytes: u64,
@@ -49,10 +71,12 @@ struct Segment {
 }
 
 /// The finished segments of `folder`, oldest first.
-fn finished(folder: &Path) -> std::io::Result<VecDeque<Segment>> {
+fn finished(folder: &Path, of_accounting: bool) -> std::io::Result<VecDeque<Segment>> {
     let now = SystemTime::now();
     let mut found = VecDeque::new();
-    for path in segments(folder)?.into_iter().filter(|path| !is_being_written(path)) {
+    let is_meant =
+        |path: &PathBuf| is_of_accounting(path) == of_accounting && !is_being_written(path);
+    for path in segments(folder)?.into_iter().filter(is_meant) {
         let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
         let age = meta.modified().ok().and_then(|at| now.duration_since(at).ok());
         found.push_back(Segment { path, bytes: meta.len(), age: age.unwrap_or_default() });
@@ -60,12 +84,33 @@ fn finished(folder: &Path) -> std::io::Result<VecDeque<Segment>> {
     Ok(found)
 }
 
+/// Removes what is not to be kept in `folder`, off the shard's thread, and says so; how many segments it was.
+pub async fn remove_old(folder: PathBuf, keep: Keep) -> u64 {
+    let logs = if keep.of_accounting { "accounting log" } else { "log files" };
+    let (folder, result) = io::blocking(move || {
+        let result = enforce(&folder, &keep);
+        (folder, result)
+    })
+    .await;
+    match result {
+        Ok(removed) if removed.segments > 0 => {
+            removed.tell(logs, &folder);
+            removed.segments
+        }
+        Ok(_) => 0,
+        Err(error) => {
+            tracing::error!("{logs} of {} cannot be removed: {error}", folder.display());
+            0
+        }
+    }
+}
+
 /// Removes what is not to be kept in `folder`. Blocking: not for a shard's thread.
 ///
 /// # Errors
 /// As the disk says.
 pub fn enforce(folder: &Path, keep: &Keep) -> std::io::Result<Removed> {
-    let mut segments = finished(folder)?;
+    let mut segments = finished(folder, keep.of_accounting)?;
     let mut total: u64 = segments.iter().map(|segment| segment.bytes).sum();
     let mut removed = Removed::default();
     while let Some(oldest) = segments.front() {
@@ -93,7 +138,7 @@ fn why(
     if let Some(bytes) = keep.bytes.filter(|bytes| total > *bytes) {
         return Ok(Some(format!("{total} bytes in all, more than keep_bytes = {bytes}")));
     }
-    let Some(floor) = keep.free else { return Ok(None) };
+    let floor = keep.free;
     let (free, all, _, _) = disk_free(folder)?;
     let text = || format!("only {} MiB free, less than keep_free_space = {floor}", free >> 20);
     Ok(floor.is_below(free, all).then(text))
@@ -122,20 +167,26 @@ mod tests {
         let all: Vec<PathBuf> = (1..=10).map(|n| segment(folder, n, u64::from(11 - n))).collect();
         std::fs::write(folder.join("not a segment"), "x").unwrap();
         let age = Some(Duration::from_secs(7 * 86_400 + 3600));
-        let removed = enforce(folder, &Keep { age, ..Keep::default() }).unwrap();
+        let all_kept =
+            Keep { age: None, bytes: None, free: MinFree::Bytes(1), of_accounting: false };
+        let removed = enforce(folder, &Keep { age, ..all_kept.clone() }).unwrap();
         assert_eq!((removed.segments, removed.bytes, left(folder)), (3, 3000, 7));
         assert_eq!(removed.last.as_ref(), Some(&all[2]));
         assert!(removed.why.contains("keep_for"), "{}", removed.why);
-        let removed = enforce(folder, &Keep { bytes: Some(5500), ..Keep::default() }).unwrap();
+        let removed = enforce(folder, &Keep { bytes: Some(5500), ..all_kept.clone() }).unwrap();
         assert_eq!((removed.segments, left(folder)), (2, 5));
         assert!(removed.why.contains("keep_bytes = 5500"), "{}", removed.why);
-        let none =
-            enforce(folder, &Keep { free: Some(MinFree::Bytes(1)), ..Keep::default() }).unwrap();
-        assert_eq!(none, Removed::default());
-        let free = Some(MinFree::Bytes(u64::MAX));
-        let removed = enforce(folder, &Keep { free, ..Keep::default() }).unwrap();
-        assert_eq!((removed.segments, left(folder)), (5, 0));
+        assert_eq!(enforce(folder, &all_kept).unwrap(), Removed::default());
+        // The accounting log's are its own affair, and the other way round.
+        let accounting = folder.join("acct-20260101-000000.000000000");
+        std::fs::write(&accounting, "{}").unwrap();
+        let free = MinFree::Bytes(u64::MAX);
+        let removed = enforce(folder, &Keep { free, ..all_kept.clone() }).unwrap();
+        assert_eq!((removed.segments, left(folder)), (5, 1));
         assert!(removed.why.contains("keep_free_space"), "{}", removed.why);
-        assert!(folder.join("not a segment").exists());
+        assert!(folder.join("not a segment").exists() && accounting.exists());
+        let log = segment(folder, 1, 0);
+        enforce(folder, &Keep { free, of_accounting: true, ..all_kept }).unwrap();
+        assert!(log.exists() && !accounting.exists());
     }
 }

@@ -129,7 +129,7 @@ impl Recent {
         let [provider, domain, tenant, source] = &mut part.names;
         let of_path = via.filter(|via| !via.source.is_empty());
         if let Some(via) = of_path {
-            add(provider, who(via), became, count);
+            add(provider, via.who(), became, count);
             add(source, &via.source, became, count);
         }
         add(domain, &queue.domain, became, count);
@@ -141,7 +141,7 @@ impl Recent {
     /// A next hop, or the engine in its place, has said why.
     pub fn answered(&self, via: &Via, response: &Response) {
         let answer = Answer {
-            who: who(via).into(),
+            who: via.who().into(),
             code: response.code,
             text: grouped(&response.content).into(),
         };
@@ -161,16 +161,6 @@ impl Recent {
     pub fn take(&self) -> Part {
         self.0.take()
     }
-}
-
-/// Who is behind a path, as people call it.
-fn who(via: &Via) -> &str {
-    if let Some(provider) = &via.provider {
-        return provider;
-    }
-    // `source->site@protocol`
-    let site = via.site.split_once("->").map_or(&*via.site, |(_, site)| site);
-    site.rsplit_once('@').map_or(site, |(site, _)| site)
 }
 
 fn add(names: &mut Names, name: &str, became: Became, count: u64) {

@@ -61,7 +61,7 @@ struct Log {
     /// Event that says which records are written.
     filter: Option<String>,
     /// How long its segments are kept, when the policy says so.
-    keep: Option<Keep>,
+    keep: Keep,
     /// Templates by record type, or `Any`.
     templates: BTreeMap<String, LogTemplate>,
 }
@@ -353,29 +353,11 @@ impl Events {
     /// Removes segments that are not to be kept any more. On one shard: the folders are everybody's.
     async fn remove_old(&self) {
         for log in &self.logs {
-            let Some(keep) = &log.keep else { continue };
             let folders: BTreeSet<PathBuf> =
                 log.series.iter().map(|one| one.folder.clone()).collect();
             for folder in folders {
-                let (keep, shown) = (keep.clone(), folder.display().to_string());
-                let result = io::blocking(move || log_keep::enforce(&folder, &keep)).await;
-                match result {
-                    Ok(removed) if removed.segments > 0 => {
-                        self.removed.set(self.removed.get() + removed.segments);
-                        let last = removed.last.unwrap_or_default();
-                        tracing::info!(
-                            "log files of {shown}: {} removed, {} bytes, the last {}: {}",
-                            removed.segments,
-                            removed.bytes,
-                            last.display(),
-                            removed.why
-                        );
-                    }
-                    Ok(_) => {}
-                    Err(error) => {
-                        tracing::error!("log files of {shown} cannot be removed: {error}")
-                    }
-                }
+                let count = log_keep::remove_old(folder, log.keep.clone()).await;
+                self.removed.set(self.removed.get() + count);
             }
         }
     }

@@ -9,7 +9,7 @@
 //! - [`queues`] all queues of a shard and the lists of work ([`work`]) between its stages · [`blocks`] what both are made of where they are long
 //! - [`model`] what queues are made of · [`route`] the choice of a source · [`overflow`] the line in front of a ready queue that is full · [`plan`] the hosts of a site · [`carrier`] who takes
 //!   its mail, [`sends`] the receiver behind a policy's own connections · [`dead_hosts`] those that did not answer · [`tls_cache`] TLS of a path
-//! - [`retry`] when to try again · [`windows`] when messages may be tried at all · [`budget`] bodies in memory
+//! - [`stay`] since when a message lies where it does · [`retry`] when to try again · [`windows`] when messages may be tried at all · [`budget`] bodies in memory
 //! - [`orders`] what operators have ordered, [`order_log`] makes it durable, [`order_counts`] how much of it was done
 //! - [`quota`] limits that hold over all shards
 #![forbid(unsafe_code)]
@@ -35,6 +35,7 @@ pub mod retry;
 pub mod route;
 pub mod scheduled;
 pub mod sends;
+pub mod stay;
 pub mod tasks;
 pub mod timer_wheel;
 pub mod tls_cache;

@@ -9,6 +9,7 @@ use crate::plan::Plan;
 use crate::quota::health::Health;
 use crate::quota::lease;
 use crate::sends::Sends;
+use crate::stay::Stay;
 use crate::tls_cache::TlsCache;
 use ringmta_io::Set;
 use ringmta_mail::{Message, MessageId, QueueName};
@@ -40,8 +41,8 @@ pub struct Item {
     pub attempts: u16,
     /// How often its record was written anew.
     pub generation: u16,
-    /// It lies in the timer because an order holds it, and not for its own next attempt.
-    pub held: bool,
+    /// Since when it lies where it lies, and whether an order holds it there.
+    pub stay: Stay,
     /// The queue it belongs to.
     pub queue: Rc<ScheduledQueue>,
     /// The message itself while it is in memory.

@@ -99,6 +99,7 @@ impl Queues {
             // It waits; the spool has its body.
             self.let_body_go(&mut item);
         }
+        item.stay = item.stay.moved();
         self.to_end.push((item, task));
     }
 

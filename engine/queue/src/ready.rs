@@ -240,7 +240,8 @@ impl ReadyQueue {
     }
 
     /// Adds a message behind the others.
-    pub fn push(&self, item: Item) {
+    pub fn push(&self, mut item: Item) {
+        item.stay = item.stay.moved();
         self.last_used.set(mono_nanos());
         self.items.borrow_mut().push_back(item);
     }

@@ -1,6 +1,6 @@
 //! Schedules of messages that have one: first attempt, delivery window, expiry. A message without costs nothing here.
 
-use crate::model::Item;
+use crate::model::{Item, ScheduledQueue};
 use ringmta_io::Map;
 use ringmta_mail::{MessageId, Scheduling};
 use std::cell::RefCell;
@@ -35,8 +35,13 @@ impl Windows {
 
     /// The last instant of a message's life, unix milliseconds: its own, else what its queue's `max_age` says.
     pub fn end_of_life(&self, item: &Item) -> u64 {
-        let own = self.get(item.id).and_then(|scheduling| scheduling.expires);
-        own.unwrap_or_else(|| item.queue.end_of_life(item.created_millis()))
+        self.end_of(item.id, &item.queue)
+    }
+
+    /// The same of message `id`, which belongs to `queue`.
+    pub fn end_of(&self, id: MessageId, queue: &ScheduledQueue) -> u64 {
+        let own = self.get(id).and_then(|scheduling| scheduling.expires);
+        own.unwrap_or_else(|| queue.end_of_life(id.created_unix_nanos() / 1_000_000))
     }
 
     /// Whether a message has outlived its end.

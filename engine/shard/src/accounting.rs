@@ -2,7 +2,9 @@
 //! segments of their own. No secret is in it: of credentials only the name.
 
 use crate::limits::{ACCOUNTING_PENDING_BYTES, ACCOUNTING_SEGMENT_SECS, ACCOUNTING_WRITE_MS};
-use ringmta_events::log_file::{finish_leftovers, off_shard, Series};
+use ringmta_events::limits::LOG_KEEP_SECS;
+use ringmta_events::log_file::{finish_leftovers, off_shard, Series, ACCOUNTING};
+use ringmta_events::log_keep::{self, Keep};
 use ringmta_io as io;
 use ringmta_policy::access::Access;
 use ringmta_policy::{AccountingLog, AuthInfo};
@@ -12,9 +14,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What the names of its segments begin with.
-const PREFIX: &str = "acct-";
-
 /// The log of one shard.
 pub struct Accounting {
     options: AccountingLog,
@@ -23,6 +22,8 @@ pub struct Accounting {
     pending: RefCell<Vec<u8>>,
     /// Records that a disk which does not answer has cost, since it was last said.
     lost: Cell<u64>,
+    /// Segments that were removed.
+    removed: Cell<u64>,
 }
 
 /// Somebody who says who he is.
@@ -48,9 +49,10 @@ impl Accounting {
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))?;
         Ok(Accounting {
             options: options.clone(),
-            series: RefCell::new(Some(series.with_prefix(PREFIX))),
+            series: RefCell::new(Some(series.with_prefix(ACCOUNTING))),
             pending: RefCell::default(),
             lost: Cell::new(0),
+            removed: Cell::new(0),
         })
     }
 
@@ -105,6 +107,18 @@ impl Accounting {
         pending.push(b'\n');
     }
 
+    /// Removes segments that are not to be kept any more. On one shard: the folder is everybody's.
+    async fn remove_old(&self) {
+        let keep = Keep::of_accounting(&self.options);
+        let count = log_keep::remove_old(self.options.log_dir.clone(), keep).await;
+        self.removed.set(self.removed.get() + count);
+    }
+
+    /// Segments that were removed since the start.
+    pub fn removed(&self) -> u64 {
+        self.removed.get()
+    }
+
     /// Writes what waits; with `close` the segment is ended, also one that is being written.
     pub async fn write(&self, close: bool) {
         while close && self.series.borrow().is_none() {
@@ -124,11 +138,17 @@ impl Accounting {
     }
 }
 
-/// Writes now and then, for as long as the shard lives.
-pub async fn run(accounting: Rc<Accounting>) {
+/// Writes now and then, for as long as the shard lives; one of the shards ends what is kept no longer.
+pub async fn run(accounting: Rc<Accounting>, ends_old: bool) {
+    let mut looked = 0;
     loop {
         io::sleep(Duration::from_millis(ACCOUNTING_WRITE_MS)).await;
         accounting.write(false).await;
+        let now = io::mono_nanos();
+        if ends_old && now >= looked + LOG_KEEP_SECS * 1_000_000_000 {
+            looked = now;
+            accounting.remove_old().await;
+        }
     }
 }
 

@@ -4,8 +4,9 @@ use crate::flow;
 use crate::places::{self, queue};
 use crate::state::Shard;
 use ringmta_io::steady_millis;
-use ringmta_policy::Message;
-use ringmta_queue::model::{Item, Kept, Loaded};
+use ringmta_policy::{Message, MessageId};
+use ringmta_queue::model::{Item, Kept, Loaded, ScheduledQueue};
+use ringmta_queue::stay::Stay;
 use ringmta_queue::tasks::Task;
 use ringmta_spool::location::Location;
 use ringmta_spool::start::recover::Recovered;
@@ -15,8 +16,8 @@ use std::rc::Rc;
 pub fn accept(shard: &Rc<Shard>, message: Message, name: &str, at: Location) {
     let queue = queue(shard, name);
     queue.count.set(queue.count.get() + 1);
-    let (id, at) = (message.id(), Kept::Record(at));
-    let item = Item { at, id, attempts: 0, generation: 0, held: false, queue, loaded: None };
+    let id = message.id();
+    let item = fresh(id, Kept::Record(at), queue);
     if item.queue.deferred_inject {
         return flow::submit(shard, item);
     }
@@ -28,12 +29,13 @@ pub fn accept(shard: &Rc<Shard>, message: Message, name: &str, at: Location) {
 pub fn event(shard: &Rc<Shard>, hook: u16, message: Message, name: &str) {
     let queue = queue(shard, name);
     queue.count.set(queue.count.get() + 1);
-    let (id, at) = (message.id(), Kept::Event(hook));
-    resume(
-        shard,
-        Item { at, id, attempts: 0, generation: 0, held: false, queue, loaded: None },
-        message,
-    );
+    let item = fresh(message.id(), Kept::Event(hook), queue);
+    resume(shard, item, message);
+}
+
+/// One that was never tried.
+fn fresh(id: MessageId, at: Kept, queue: Rc<ScheduledQueue>) -> Item {
+    Item { at, id, attempts: 0, generation: 0, stay: Stay::now(), queue, loaded: None }
 }
 
 /// Sends a message on its way that is in its queue and durable, and was never tried.
@@ -76,8 +78,8 @@ pub fn recovered(shard: &Rc<Shard>, found: Recovered) {
     let attempts = state.map_or(0, |state| state.attempts);
     let Recovered { at, id, generation, scheduling, .. } = found;
     let at = Kept::Record(at);
-    let held = state.is_some_and(|state| state.is_held());
-    let item = Item { at, id, attempts, generation, held, queue, loaded: None };
+    let stay = Stay::default().held(state.is_some_and(|state| state.is_held()));
+    let item = Item { at, id, attempts, generation, stay, queue, loaded: None };
     // Never everything at once: what is due now is woken in batches by the timer task.
     let mut due = state.map_or(0, |state| state.due_millis);
     if let Some(scheduling) = scheduling.filter(|_| !item.queue.deferred_inject) {

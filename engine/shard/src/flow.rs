@@ -17,12 +17,13 @@ use std::time::Duration;
 
 /// Sends a due message on its way: to a ready queue when the route is known and nothing holds it up, else it waits
 /// in its scheduled queue.
-pub fn submit(shard: &Rc<Shard>, item: Item) {
+pub fn submit(shard: &Rc<Shard>, mut item: Item) {
     shard.queues.follow_epoch(shard.process.policy_shared.epoch());
     let queue = item.queue.clone();
     let now = mono_nanos();
     queue.last_used.set(now);
     if queue.deferred_inject {
+        item.stay = item.stay.moved();
         queue.waiting.borrow_mut().push_back(item);
         return shard.queues.ask_policy(&queue);
     }
@@ -33,7 +34,8 @@ pub fn submit(shard: &Rc<Shard>, item: Item) {
     // it is not even known how long a message lives.
     let is_first = queue.is_configured() && queue.waiting.borrow().is_empty();
     let held_up = if is_first { advance(shard, item).err() } else { Some(item) };
-    if let Some(item) = held_up {
+    if let Some(mut item) = held_up {
+        item.stay = item.stay.moved();
         queue.waiting.borrow_mut().push_back(shard.queues.within_budget(item));
     }
 }
@@ -193,7 +195,7 @@ fn pace(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>, wait: Duration) {
 fn ask_policy(shard: &Rc<Shard>, item: Item) {
     let (shard, queue) = (shard.clone(), item.queue.clone());
     queue.passing.set(queue.passing.get() + 1);
-    let hand = shard.queues.in_hand.take(item.id);
+    let hand = shard.queues.in_hand.take(&item);
     io::spawn(async move {
         // A task runs at once when it is spawned; whoever sent it here may be walking a queue.
         io::yield_now().await;

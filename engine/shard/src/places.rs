@@ -4,6 +4,7 @@ use crate::state::Shard;
 use ringmta_events::observe::{tell, Note};
 use ringmta_policy::{Message, MessageId};
 use ringmta_queue::model::{Item, Kept, ScheduledQueue};
+use ringmta_queue::stay::Stay;
 use ringmta_spool::log::load;
 use ringmta_spool::log::reclaim::AttemptState;
 use std::rc::Rc;
@@ -46,7 +47,7 @@ fn wait(shard: &Shard, mut item: Item, state: AttemptState) {
         item.at = Kept::Record(shard.spool.attempted(at, state));
         tell(&Note::Deferred { shard: shard.index, id: item.id, attempts, due_millis });
     }
-    item.held = state.is_held();
+    item.stay = Stay::now().held(state.is_held());
     item.loaded = None;
     shard.queues.insert_timer(item, due_millis);
 }

@@ -4,7 +4,7 @@ use crate::certificates;
 use crate::queue_totals;
 use crate::state::Shard;
 use ringmta_events::history::{Now, Sample};
-use ringmta_events::metrics::{service_of, Snapshot};
+use ringmta_events::metrics::Snapshot;
 use ringmta_io as io;
 use ringmta_queue::quota::health::Fault;
 use ringmta_queue::quota::lease::Registry;
@@ -40,23 +40,6 @@ impl Shard {
     pub fn snapshot(&self) -> Snapshot {
         let mut sum = Snapshot::default();
         self.metrics.add_to(&mut sum);
-        let (mut waiting, mut lua) = (0, 0);
-        for ready in self.queues.ready.borrow().values() {
-            let count = ready.len() as u64;
-            let service = service_of(&ready.name);
-            sum.gauge("ready_count", &format!("{service}:{}", ready.name), count);
-            match service {
-                "lua" => lua += count,
-                _ => waiting += count,
-            }
-            if service == "lua" {
-                sum.gauge("connection_count", "lua", ready.connections.get() as u64);
-            }
-        }
-        sum.gauge("ready_count", "smtp_client", waiting);
-        if lua > 0 {
-            sum.gauge("ready_count", "lua", lua);
-        }
         queue_totals::add_to(self, &mut sum);
         let deferred = self.queues.timers.borrow().len() as u64;
         sum.gauge("scheduled_count_total", "", deferred);
@@ -75,7 +58,9 @@ impl Shard {
         if self.index == 0 {
             // Counted for the process.
             sum.count("shard_stall_total", "", io::stalls());
-            sum.count("log_segments_removed_total", "", self.events.removed());
+            let of_accounting = self.accounting.as_ref().map_or(0, |log| log.removed());
+            let removed = self.events.removed() + of_accounting;
+            sum.count("log_segments_removed_total", "", removed);
             certificates::add_to(&self.process, &mut sum);
             if let Some(spans) = &self.process.spans {
                 sum.count("trace_spans_dropped_total", "", spans.dropped());

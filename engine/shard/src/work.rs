@@ -29,7 +29,7 @@ pub async fn run(shard: Rc<Shard>) {
 async fn work(shard: &Rc<Shard>) {
     while !shard.context.stopping.get() {
         let Some((item, task)) = shard.queues.to_end.pop() else { return };
-        let hand = shard.queues.in_hand.take(item.id);
+        let hand = shard.queues.in_hand.take(&item);
         match task {
             Task::Expire => unsent::expire(shard, item).await,
             Task::ExpireUnsent(due) => unsent::expire_unsent(shard, item, due).await,

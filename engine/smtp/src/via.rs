@@ -36,11 +36,13 @@ impl TlsInfo {
     }
 }
 
-/// The path a message took, as far as metrics tell paths apart: its provider has a name.
+/// The path a message took, as far as metrics tell paths apart.
 #[derive(Debug, Clone, Copy)]
 pub struct MetricPath<'a> {
-    /// Name of the provider.
+    /// Name of the provider; of the site where the path names none.
     pub provider: &'a str,
+    /// The path names its provider.
+    pub is_named: bool,
     /// Source.
     pub source: &'a str,
     /// Pool of the source.
@@ -74,11 +76,28 @@ pub struct Via {
     pub protocol: &'static str,
 }
 
+/// The site in the name of a ready queue, `source->site@smtp_client`; of one that the policy's own code delivers, the
+/// scheduled queue.
+pub fn site_of<'a>(ready: &'a str, source: &str) -> &'a str {
+    let behind = ready.strip_prefix(source).and_then(|rest| rest.strip_prefix("->"));
+    let site = behind.unwrap_or(ready);
+    let end = ["@smtp_client", "@lua:", "@maildir:"].iter().find_map(|end| site.rfind(end));
+    end.map_or(site, |end| &site[..end])
+}
+
 impl Via {
-    /// For metrics, when the provider has a name.
+    /// For metrics; none where it never came to a path.
     pub fn path(&self) -> Option<MetricPath<'_>> {
-        let provider = self.provider.as_deref()?;
-        Some(MetricPath { provider, source: &self.source, pool: &self.pool })
+        if self.source.is_empty() {
+            return None;
+        }
+        let (provider, is_named) = (self.who(), self.provider.is_some());
+        Some(MetricPath { provider, is_named, source: &self.source, pool: &self.pool })
+    }
+
+    /// Who is behind the path, as people call it: its provider, or the site where it names none.
+    pub fn who(&self) -> &str {
+        self.provider.as_deref().unwrap_or_else(|| site_of(&self.site, &self.source))
     }
 
     /// No way at all: only the place a message was in has a name.
@@ -96,5 +115,35 @@ impl Via {
             provider: None,
             protocol: "",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sites_of_ready_queues() {
+        for (ready, site) in [
+            ("s->(mx1|mx2).d.test@smtp_client", "(mx1|mx2).d.test"),
+            ("s->d.test@smtp_client+mta-sts:0123", "d.test"),
+            ("s->events.log_hook@lua:make.events", "events.log_hook"),
+            ("s->t@d.test@lua:make", "t@d.test"),
+            ("no path at all", "no path at all"),
+        ] {
+            assert_eq!(site_of(ready, "s"), site);
+        }
+        assert_eq!(site_of("a->b->d.test@smtp_client", "a->b"), "d.test");
+    }
+
+    #[test]
+    fn a_path_without_a_provider_is_told_by_its_site() {
+        let mut via = Via::of_queue("s->d.test@smtp_client");
+        assert!(via.path().is_none(), "it never came to a path");
+        via.source = "s".into();
+        let told = |via: &Via| via.path().map(|path| (path.provider.to_string(), path.is_named));
+        assert_eq!(told(&via), Some(("d.test".into(), false)));
+        via.provider = Some("big".into());
+        assert_eq!(told(&via), Some(("big".into(), true)));
     }
 }

@@ -211,12 +211,28 @@ pub struct CheckArgs {
     /// Address that mail leaves from, as others see it; what this host sends from unless given.
     #[arg(long, value_name = "IP")]
     pub address: Option<IpAddr>,
-    /// Domain to whose mail servers port 25 is tried; its greeting is read, no mail is sent.
+    /// Domain to whose mail servers the way out is tried, or a server; its greeting is read, no mail is sent.
     #[arg(long, value_name = "DOMAIN", default_value = "gmail.com")]
     pub to: String,
+    /// Port that is tried there: 25 unless mail leaves by another, such as that of a smart host.
+    #[arg(long, value_name = "PORT", default_value_t = 25)]
+    pub port: u16,
+    /// Name server to ask, IP or IP:PORT, instead of those of /etc/resolv.conf; may be repeated.
+    #[arg(long, value_name = "ADDR", value_parser = name_server)]
+    pub resolver: Vec<SocketAddr>,
     /// Ask nobody: the machine alone.
     #[arg(long)]
     pub offline: bool,
+}
+
+/// An address with port 53 unless it names another.
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let with_port = || text.parse().ok();
+    let plain = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+    plain
+        .ok()
+        .or_else(with_port)
+        .ok_or_else(|| "an address such as 192.0.2.53 or 127.0.0.1:5353".into())
 }
 
 /// Arguments of `init`.

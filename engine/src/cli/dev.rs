@@ -17,6 +17,7 @@ use ringmta_sandbox::place::Place;
 use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Sockets};
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
@@ -34,6 +35,7 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
         settings: args.inbox.settings()?,
         receiver: Some((args.receiver, key)),
     };
+    all_are_free(args)?;
     let sockets = Sockets::bind(&config).map_err(|error| error.to_string())?;
     // Before any thread is started: others may read the environment at any time.
     set_environment(args, &dir, &sockets.addresses);
@@ -60,6 +62,32 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     drop(stop);
     let _ = thread.join();
     result
+}
+
+/// Names every address that another program has, with the flag that chooses another. Told at once, not one at each try.
+fn all_are_free(args: &DevArgs) -> Result<(), String> {
+    // Where the engine listens is the policy's affair, or the environment's, when they say so.
+    let is_ours = |name: &str| args.policy.is_none() && std::env::var_os(name).is_none();
+    let places = [
+        ("--smtp", args.smtp, is_ours("RINGMTA_SMTP_LISTEN")),
+        ("--http", args.http, is_ours("RINGMTA_HTTP_LISTEN")),
+        ("--sandbox-smtp", args.sandbox_smtp, true),
+        ("--sandbox-web", args.sandbox_web, true),
+        ("--receiver", args.receiver, true),
+    ];
+    let is_taken = |address: SocketAddr| {
+        TcpListener::bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    let taken = places.iter().filter(|(_, address, is_used)| *is_used && is_taken(*address));
+    let taken: Vec<String> =
+        taken.map(|(flag, address, _)| format!("{address} ({flag})")).collect();
+    match taken.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "in use: {}; stop what listens there (`ss -ltnp` names it), or choose others by these flags",
+            taken.join(", ")
+        )),
+    }
 }
 
 /// Runs the sandbox inbox alone.

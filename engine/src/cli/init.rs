@@ -13,6 +13,7 @@ use base64::Engine as _;
 use ringmta_io::privileges::User;
 use ringmta_policy::proving;
 use ringmta_policy::validate::{check, Grade};
+use ringmta_policy::MxEntry;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,6 +22,8 @@ use std::rc::Rc;
 
 /// Bytes of chance in a password or a webhook key.
 const SECRET_BYTES: usize = 18;
+/// How often a question is put again.
+const ASKED_MAX: usize = 5;
 /// Longest string of a TXT record (RFC 1035 section 3.3).
 const TXT_STRING_MAX: usize = 255;
 
@@ -50,45 +53,91 @@ pub fn init(args: &InitArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// Domain and the ways out, asked for where somebody sits in front of a terminal and has not said.
+/// Domain and the ways out, asked for where somebody sits in front of a terminal and has not said. All of it is looked at
+/// before anything is written.
 fn ask(args: &InitArgs) -> Result<InitArgs, String> {
     let mut asked = InitArgs {
         folder: args.folder.clone(),
-        domain: args.domain.clone(),
+        domain: args.domain.iter().map(|name| name.to_ascii_lowercase()).collect(),
         selector: args.selector.clone(),
         smart_host: args.smart_host.clone(),
         webhook: args.webhook.clone(),
         user: args.user.clone(),
     };
-    if asked.domain.is_empty() && io::stdin().is_terminal() {
-        let domains = question("Domains that mail is sent for (with commas between them)")?;
-        let names = domains.split(',').map(str::trim).filter(|name| !name.is_empty());
-        asked.domain = names.map(String::from).collect();
-        let or_none = |text: String| Some(text).filter(|text| !text.is_empty());
-        let host = "Server that takes all mail (empty: each domain's own)";
-        asked.smart_host =
-            asked.smart_host.map_or_else(|| question(host).map(or_none), |h| Ok(Some(h)))?;
-        let url = "URL that events are posted to (empty: none)";
-        asked.webhook =
-            asked.webhook.map_or_else(|| question(url).map(or_none), |u| Ok(Some(u)))?;
-    }
-    asked.domain.iter_mut().for_each(|name| name.make_ascii_lowercase());
-    let wrong = |name: &&String| !is_domain(name);
-    if let Some(name) = asked.domain.iter().find(wrong) {
-        return Err(format!("--domain {name:?} is no domain, such as example.com"));
-    }
+    asked.domain.iter().try_for_each(|name| domain(name)).map_err(|why| of("--domain", why))?;
+    asked.smart_host.as_deref().map_or(Ok(()), host).map_err(|why| of("--smart-host", why))?;
+    asked.webhook.as_deref().map_or(Ok(()), url).map_err(|why| of("--webhook", why))?;
     if !is_label_path(&asked.selector) {
         return Err(format!("--selector {:?} is no DNS label", asked.selector));
+    }
+    if asked.domain.is_empty() && io::stdin().is_terminal() {
+        let list = question("Domains that mail is sent for (with commas between them)", |list| {
+            names_in(list).iter().try_for_each(|name| domain(name))
+        })?;
+        asked.domain = names_in(&list);
+        let unless_empty = |look: fn(&str) -> Result<(), String>| {
+            move |text: &str| if text.is_empty() { Ok(()) } else { look(text) }
+        };
+        let or_none = |text: String| Some(text).filter(|text| !text.is_empty());
+        if asked.smart_host.is_none() {
+            let text = "Server that takes all mail (empty: each domain's own)";
+            asked.smart_host = or_none(question(text, unless_empty(host))?);
+        }
+        if asked.webhook.is_none() {
+            let text = "URL that events are posted to (empty: none)";
+            asked.webhook = or_none(question(text, unless_empty(url))?);
+        }
     }
     Ok(asked)
 }
 
-fn question(text: &str) -> Result<String, String> {
-    say_on!("{text}: ");
-    let _ = io::stdout().flush();
-    let mut line = String::new();
-    io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
-    Ok(line.trim().to_string())
+fn of(flag: &str, why: String) -> String {
+    format!("{flag} {why}")
+}
+
+/// The names in a list with commas, in lower case.
+fn names_in(list: &str) -> Vec<String> {
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(str::to_ascii_lowercase).collect()
+}
+
+/// Asks until the answer will do; a few times, as the one who answers may be a program.
+fn question(text: &str, look: impl Fn(&str) -> Result<(), String>) -> Result<String, String> {
+    let mut last = String::new();
+    for _ in 0..ASKED_MAX {
+        say_on!("{text}: ");
+        let _ = io::stdout().flush();
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
+        match look(line.trim()) {
+            Ok(()) => return Ok(line.trim().to_string()),
+            Err(why) => last = why,
+        }
+        say!("  {last}");
+    }
+    Err(last)
+}
+
+fn domain(name: &str) -> Result<(), String> {
+    match is_label_path(name) && name.contains('.') {
+        true => Ok(()),
+        false => Err(format!("{name:?} is no domain, such as example.com")),
+    }
+}
+
+fn host(text: &str) -> Result<(), String> {
+    let wrong =
+        |_| format!("{text:?} is no server, such as relay.example.net or relay.example.net:587");
+    MxEntry::from_text(text).map(drop).map_err(wrong)
+}
+
+fn url(text: &str) -> Result<(), String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let is_host = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    match rest.is_some_and(is_host) && !text.contains(char::is_whitespace) {
+        true => Ok(()),
+        false => Err(format!("{text:?} is no URL, such as https://example.net/events")),
+    }
 }
 
 /// What is written into Lua and file names unquoted has to be what it says.
@@ -98,10 +147,6 @@ fn is_label_path(name: &str) -> bool {
         !label.is_empty() && label.len() <= 63 && label.bytes().all(fits)
     };
     name.len() <= 253 && name.split('.').all(is_label)
-}
-
-fn is_domain(name: &str) -> bool {
-    is_label_path(name) && name.contains('.')
 }
 
 fn empty_folder(folder: &Path) -> Result<PathBuf, String> {
@@ -327,6 +372,25 @@ mod tests {
             let (_dir, result) =
                 tree(InitArgs { domain: vec![name.into()], ..InitArgs::default() });
             assert!(result.unwrap_err().contains("--domain"), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_before_anything_is_written() {
+        for (smart_host, webhook, said) in [
+            (Some("a b"), None, "--smart-host \"a b\" is no server"),
+            (None, Some("example.net/events"), "--webhook \"example.net/events\" is no URL"),
+            (None, Some("http:///events"), "--webhook"),
+        ] {
+            let own = |text: Option<&str>| text.map(String::from);
+            let (smart_host, webhook) = (own(smart_host), own(webhook));
+            let (dir, result) = tree(InitArgs { smart_host, webhook, ..InitArgs::default() });
+            let why = result.unwrap_err();
+            assert!(why.starts_with(said), "{why}");
+            assert!(!dir.path().join("tree").exists());
+        }
+        for good in ["http://127.0.0.1:8021/", "https://[::1]/x?y=it's"] {
+            url(good).unwrap();
         }
     }
 

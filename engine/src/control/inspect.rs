@@ -188,6 +188,7 @@ async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
     let (at, queue) = (facts.at, &facts.queue);
     let mut known = facts_json((id, at, facts.attempts), due);
     known["state"] = answer.state.words().says.into();
+    known["since"] = answer.since.map(at_millis).into();
     known["because"] = json!(answer.because);
     known["queue"] = queue.name.to_string().into();
     known["last_trouble"] = queue.last_trouble.borrow().clone().into();

@@ -171,7 +171,7 @@ fn held_until(shard: &Shard, order: &Order, item: &Item) -> Option<u64> {
         About::Bounce { .. } => false,
     };
     let until = may_hold.then(|| places::held_until(shard, item, order.until_millis))?;
-    match item.held {
+    match item.stay.is_held() {
         true => Some(until | 1),
         // What an engine before has held for it is known by its due time alone.
         false => (!order.marks).then_some(until),

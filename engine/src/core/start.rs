@@ -179,7 +179,7 @@ fn spawn_tasks(core: &Rc<Core>) {
     }
     io::spawn(run_logs(shard.events.clone()));
     if let Some(accounting) = &shard.accounting {
-        io::spawn(accounting::run(accounting.clone()));
+        io::spawn(accounting::run(accounting.clone(), shard.index == 0));
     }
     if shard.volumes.is_some() {
         io::spawn(timers::run_volumes(shard.clone()));

@@ -80,6 +80,44 @@ fn where_it_is_and_what_became_of_it() {
     }
 }
 
+/// The files in `folder`, and not those of folders in it.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect()
+}
+
+#[test]
+fn log_files_leave_the_disk_its_room() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    // No disk has all of its room free.
+    site.logs = "keep_free_space = '100%',".into();
+    let accounting = site.dir().join("accounting");
+    site.init = format!(
+        "kumo.aaa.configure_acct_log {{ log_dir = '{}', max_segment_duration = '1s',
+            min_free_space = '1MB', min_free_inodes = '0%', keep_free_space = '100%' }}",
+        accounting.display()
+    );
+    let engine = site.start(1);
+    let folders = [("log files", site.dir().join("log")), ("accounting log", accounting)];
+    let first: Vec<_> = folders
+        .iter()
+        .map(|(what, folder)| {
+            wait_some(what, || {
+                engine.accept("a@src.test", &["u@dst.test"], &message("first"));
+                engine.get("/metrics").expect(200);
+                files(folder).pop()
+            })
+        })
+        .collect();
+    wait("their end", || !first.iter().any(|path| path.exists()));
+    for (what, folder) in &folders {
+        engine.wait_says(&format!("{what} of {}: ", folder.display()));
+    }
+    engine.wait_says("less than keep_free_space = 100%");
+    wait("the count", || engine.metric("log_segments_removed_total") >= 2.0);
+}
+
 #[test]
 fn log_files_have_an_end() {
     let sink = Sink::start();
@@ -87,11 +125,7 @@ fn log_files_have_an_end() {
     site.logs = "index = true, keep_for = '3s',".into();
     let engine = site.start(1);
     engine.accept("a@src.test", &["u@dst.test"], &message("first"));
-    let first = wait_some("a segment", || {
-        let mut names =
-            std::fs::read_dir(site.dir().join("log")).ok()?.flatten().map(|entry| entry.path());
-        names.find(|path| path.is_file())
-    });
+    let first = wait_some("a segment", || files(&site.dir().join("log")).pop());
     wait("its end", || !first.exists());
     engine.wait_says("removed, ");
     assert!(engine.says("older than keep_for = 3s"));

@@ -3,6 +3,7 @@
 
 use crate::support::{message, wait, wait_some, Engine, Phase, Sink, Site};
 use serde_json::{json, Value};
+use std::collections::BTreeMap;
 
 fn deferring() -> (Sink, Site) {
     let sink = Sink::start();
@@ -186,7 +187,7 @@ fn a_ready_queue_and_its_connections() {
     let engine = site.start(2);
     // inspect-ready-q Q --connections --config --sched-q
     sink.set(|behaviour| behaviour.hold_dots = true);
-    engine.accept("a@src.test", &["v@dst.test"], &message("held at the dot"));
+    let id = engine.accept("a@src.test", &["v@dst.test"], &message("held at the dot")).remove(0);
     let name = format!("unspecified->mx_list:{}@smtp_client", sink.addr);
     let path = format!(
         "/api/admin/inspect-ready-q/v1?queue_name={}&include_scheduled_queues=true",
@@ -212,6 +213,12 @@ fn a_ready_queue_and_its_connections() {
     assert_eq!(told["scheduled_queue_names"], json!(["dst.test"]));
     assert!(told["state"]["watchdog_threshold"].is_string());
     assert!(told["state"]["connection_limited"].is_null(), "{told}");
+    // A message that is being delivered is told of as well.
+    let held = engine.get(&format!("/api/admin/inspect-message/v1?id={id}")).expect(200).json();
+    assert_eq!((&held["id"], &held["message"]["sender"]), (&json!(id), &json!("a@src.test")));
+    assert_eq!(held["message"]["state"], "It is being delivered now.");
+    assert_eq!(held["message"]["queue"], "dst.test");
+    assert!(held["message"]["since"].is_string() && held["message"]["error"].is_null(), "{held}");
     let dispatcher = &told["dispatchers"][0];
     for field in ["session_id", "started_at", "age", "phase", "time_in_current_phase"] {
         assert!(dispatcher[field].is_string(), "{field}: {dispatcher}");
@@ -295,6 +302,92 @@ fn states_of_ready_queues() {
     engine.get("/api/admin/ready-q-states/v1?queues=x").expect(400);
     let told = engine.get("/api/admin/ready-q-states/v1?queues[]=other").expect(200).json();
     assert_eq!(told, none);
+}
+
+/// The table of `provider-summary`, added up from the metrics as the tool does it: delivered, deferred, failed, connections,
+/// queued; by provider, and by pool where that is asked for.
+fn provider_summary(engine: &Engine, by_pool: bool) -> BTreeMap<(String, String), [u64; 5]> {
+    let suffixes = match by_pool {
+        true => ["by_provider_and_source", "by_provider_and_pool"],
+        false => ["by_provider", "by_provider"],
+    };
+    let columns = [
+        ("total_messages_delivered", suffixes[0]),
+        ("total_messages_transfail", suffixes[0]),
+        ("total_messages_fail", suffixes[0]),
+        ("connection_count", suffixes[1]),
+        ("queued_count", suffixes[1]),
+    ];
+    let mut table = BTreeMap::new();
+    for line in engine.get("/metrics").expect(200).text().lines() {
+        let Some((name, rest)) = line.split_once('{') else { continue };
+        let is_it = |(start, end): &(&str, &str)| name == format!("{start}_{end}");
+        let Some(column) = columns.iter().position(is_it) else { continue };
+        let (labels, value) = rest.rsplit_once("} ").unwrap();
+        let label = |wanted: &str| {
+            let found = labels.split_once(&format!("{wanted}=\"")).map(|(_, rest)| rest);
+            found.and_then(|rest| rest.split('"').next()).unwrap_or_default().to_string()
+        };
+        let row: &mut [u64; 5] = table.entry((label("provider"), label("pool"))).or_default();
+        row[column] += value.parse::<u64>().unwrap();
+    }
+    table
+}
+
+#[test]
+fn what_providers_have() {
+    let (named, other) = (Sink::start(), Sink::start());
+    for sink in [&named, &other] {
+        sink.refuse("later", "450 4.2.1 later");
+        sink.refuse("no@", "550 5.1.1 no mailbox");
+    }
+    let mut site = Site::to(other.addr);
+    site.routes.push(("named.test".into(), named.addr));
+    site.queue = "retry_interval = '1h',".into();
+    site.path =
+        "connection_limit = 1, provider_name = routing_domain == 'named.test' and 'big' or nil,"
+            .into();
+    let engine = site.start(2);
+    let accept = |to: &str| engine.accept("a@src.test", &[to], &message("one"));
+    for user in ["yes", "later", "later2", "no"] {
+        accept(&format!("{user}@named.test"));
+        accept(&format!("{user}@dst.test"));
+    }
+    let provider = format!("mx_list:{}", other.addr);
+    let row = |by_pool: bool, name: &str| {
+        let pool = if by_pool { "unspecified" } else { "" };
+        provider_summary(&engine, by_pool).get(&(name.into(), pool.into())).copied()
+    };
+    // Where the path names no provider, the site stands for it.
+    let counts = |name: &str| row(false, name).map(|row| [row[0], row[1], row[2], row[4]]);
+    for name in ["big", &provider] {
+        wait(name, || counts(name) == Some([1, 2, 1, 2]));
+        let row = row(true, name).unwrap();
+        assert_eq!([row[0], row[1], row[2], row[4]], [1, 2, 1, 2], "{name}");
+    }
+    // What is in work is still queued, and its connection open.
+    other.set(|behaviour| behaviour.hold_dots = true);
+    accept("held@dst.test");
+    wait("the delivery", || row(false, &provider) == Some([1, 2, 1, 1, 3]));
+    assert_eq!(row(true, &provider), Some([1, 2, 1, 1, 3]));
+    // queue-summary has the same for each ready queue.
+    let ready = format!("smtp_client:unspecified->{provider}@smtp_client");
+    let metrics = engine.get("/metrics.json").expect(200).json();
+    let of = |name: &str| metrics[name]["value"]["service"][&ready].clone();
+    let read = ["connection_count", "total_messages_delivered", "total_messages_transfail"];
+    assert_eq!(read.map(of), [json!(1), json!(1), json!(2)]);
+    assert_eq!(of("ready_count"), 0);
+    other.set(|behaviour| behaviour.hold_dots = false);
+    other.wait_messages(2);
+    // Mail whose route was not looked for since a start is told by its domain.
+    assert!(engine.terminate().success());
+    let engine = site.start(1);
+    let queued = provider_summary(&engine, false);
+    assert_eq!(
+        queued.get(&("dst.test".into(), String::new())),
+        Some(&[0, 0, 0, 0, 2]),
+        "{queued:?}"
+    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod support;
 mod access;
 mod bad_input;
 mod book;
+mod check;
 mod client_certificates;
 mod confinement;
 mod console;

@@ -1,5 +1,6 @@
 //! What a service manager, a container engine and an operator in front of a new machine meet.
 
+use crate::support::http::request;
 use crate::support::{message, wait, wait_some, Engine, Sink, Site, Smtp};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -134,6 +135,68 @@ fn a_tree_to_start_from_is_run() {
     assert!(checked.status.success(), "{}", text(&checked));
     let again = ringmta(&["init", &folder]);
     assert!(text(&again).contains("is not empty"), "{}", text(&again));
+}
+
+/// `dev` with its folder in `site`, on these addresses.
+fn dev(site: &Site, addresses: &[(&str, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+    command.arg("dev").arg("--dir").arg(site.dir().join("dev"));
+    command.args(["--shards", "1"]);
+    for (flag, address) in addresses {
+        command.args([*flag, address]);
+    }
+    for name in ["RINGMTA_POLICY", "RINGMTA_SMTP_LISTEN", "RINGMTA_HTTP_LISTEN", "KUMOD_LOG"] {
+        command.env_remove(name);
+    }
+    command.env("RINGMTA_ALLOW_ROOT", "1");
+    command
+}
+
+#[test]
+fn dev_names_every_port_that_is_taken() {
+    let site = Site::new();
+    let held: Vec<_> = (0..2).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let [smtp, web] = [0, 1].map(|at: usize| held[at].local_addr().unwrap().to_string());
+    let free = "127.0.0.1:0".to_string();
+    let addresses = [
+        ("--smtp", smtp.clone()),
+        ("--http", free.clone()),
+        ("--sandbox-smtp", free.clone()),
+        ("--sandbox-web", web.clone()),
+        ("--receiver", free),
+    ];
+    let told = dev(&site, &addresses).output().unwrap();
+    let said = format!("in use: {smtp} (--smtp), {web} (--sandbox-web); stop what listens there");
+    assert!(text(&told).contains(&said), "{}", text(&told));
+    assert_eq!(told.status.code(), Some(1));
+}
+
+#[test]
+fn dev_brings_a_first_message_into_its_inbox() {
+    let site = Site::new();
+    let flags = ["--smtp", "--http", "--sandbox-smtp", "--sandbox-web", "--receiver"];
+    let addresses = flags.map(|flag| (flag, "127.0.0.1:0".to_string()));
+    let said = site.dir().join("said");
+    let mut command = dev(&site, &addresses);
+    command.stdin(Stdio::null()).stdout(std::fs::File::create(&said).unwrap());
+    let mut engine = Engine::spawn(command);
+    engine.wait_until_up();
+    let inbox = wait_some("where the inbox is", || {
+        let said = std::fs::read_to_string(&said).unwrap();
+        let line = said.lines().find_map(|line| line.trim().strip_prefix("inbox"))?;
+        Some(format!("{}api/v1/messages", line.trim()))
+    });
+    let body = serde_json::json!({
+        "envelope_sender": "hello@example.com", "recipients": [{"email": "you@example.net"}],
+        "content": {"from": {"email": "hello@example.com"}, "subject": "It works", "html_body": "<h1>Hello</h1>"},
+    });
+    engine.post("/api/inject/v1", &body).expect(200);
+    let told = wait_some("the message", || {
+        let told = request("GET", &inbox, &[], None).expect(200).json();
+        (told["total"] == 1).then_some(told)
+    });
+    assert_eq!(told["messages"][0]["Subject"], "It works");
+    assert!(engine.terminate().success());
 }
 
 #[test]

@@ -14,14 +14,24 @@ fn form(name: &str) -> String {
     name.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
-/// Waits until message `id` is in `state`.
+/// Waits until message `id` is in `state`. Since when it is, is known of each, and is not before it was accepted.
 fn wait_state(engine: &Engine, id: &str, state: &str) -> Value {
     let path = format!("/api/admin/why/v1?name={id}");
-    wait_some(&format!("{id} to be {state}"), || {
+    let told = wait_some(&format!("{id} to be {state}"), || {
         let answer = engine.get(&path);
         (answer.status == 200).then(|| answer.json()).filter(|told| told["state"] == state)
-    })
+    });
+    let since = told["since"].as_str().unwrap_or_else(|| panic!("no `since`: {told}"));
+    let created = told["facts"]["created"].as_str().unwrap();
+    assert!(since[..MILLIS] >= created[..MILLIS], "{told}");
+    let words = told["since_text"].as_str().unwrap();
+    assert!(words.starts_with(&since[..SECONDS]) && words.ends_with(" ago)"), "{told}");
+    told
 }
+
+/// Characters of a time down to its seconds, and to its milliseconds.
+const SECONDS: usize = "2026-01-02T03:04:05".len();
+const MILLIS: usize = SECONDS + ".678".len();
 
 fn accept(engine: &Engine, subject: &str) -> String {
     engine.accept("a@src.test", &["u@dst.test"], &message(subject)).remove(0)
@@ -73,6 +83,32 @@ fn a_failed_attempt() {
 }
 
 #[test]
+fn since_when_over_a_restart() {
+    let sink = Sink::start();
+    sink.refuse("u@", "450 4.2.1 the mailbox is busy");
+    let mut site = Site::to(sink.addr);
+    site.queue = "retry_interval = '1h',".into();
+    let engine = site.start(1);
+    let id = accept(&engine, "deferred");
+    let held = accept(&engine, "held later");
+    wait_state(&engine, &id, "deferred");
+    wait_state(&engine, &held, "deferred");
+    assert!(engine.terminate().success());
+    let engine = site.start(1);
+    // The attempt is known, but not when it was.
+    let told = ask(&engine, &id);
+    assert_eq!((&told["state"], &told["since"]), (&json!("deferred"), &Value::Null));
+    assert_eq!(told["since_text"], "before the engine was started");
+    // An order has a time of its own.
+    let hold = json!({"message": held, "reason": "to be looked at"});
+    engine.post("/api/admin/hold/v1", &hold).expect(200);
+    wait_state(&engine, &held, "held");
+    engine.post("/api/admin/try-now/v1", &json!({"id": id})).expect(200);
+    wait("the attempt", || site.records_of("TransientFailure").len() == 3);
+    wait_state(&engine, &id, "deferred");
+}
+
+#[test]
 fn put_off_by_the_policy_and_schedules() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);
@@ -114,6 +150,8 @@ fn orders_name_who_and_why_and_until_when() {
     let order = engine.post("/api/admin/suspend/v1", &order).expect(200).json();
     let id = accept(&engine, "held");
     let told = wait_state(&engine, &id, "suspended");
+    let orders = engine.get("/api/admin/suspend/v1").expect(200).json();
+    assert!(told["since"].as_str() >= orders[0]["created"].as_str(), "{told}, {orders}");
     let why = because(&told);
     assert!(why.contains("\"a call from them\" by 127.0.0.1"), "{why}");
     assert!(why.contains("until ") && why.contains("(in 59m"), "{why}");

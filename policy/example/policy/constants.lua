@@ -32,6 +32,8 @@ local constants = {
   log_dir = env('RINGMTA_LOG_DIR', '/var/log/kumomta'),
   -- Below this, new mail is refused with 452. A developer's disk may be nearly full.
   min_free_space = development and '256MB' or '10%',
+  -- Below this, the oldest log files go. It is more than that, so that log files alone never have mail refused.
+  log_keep_free_space = development and '512MB' or '12%',
   smtp_listen = env('RINGMTA_SMTP_LISTEN', '0.0.0.0:25'),
   http_listen = env('RINGMTA_HTTP_LISTEN', '0.0.0.0:8000'),
   banner = 'ringmta',

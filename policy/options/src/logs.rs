@@ -13,6 +13,10 @@ use crate::spool::MinFree;
 use crate::table::{Notes, OptionTable, Support};
 use crate::value::OptionValue;
 
+/// Free space that log files leave unless a policy says otherwise: new mail is refused long before (`min_free_space`), and
+/// what is still to be delivered and told has room to the end.
+const KEEP_FREE: MinFree = MinFree::Percent(5.0);
+
 option_table! {
     /// Log files: zstd-compressed JSON lines.
     pub struct LocalLogs for "kumo.configure_local_logs" {
@@ -36,10 +40,10 @@ option_table! {
         index: bool = false,
         /// Age at which a finished segment is removed (duration); never unless given.
         keep_for: Option<Duration> = None,
-        /// Bytes of all segments together; beyond it the oldest are removed.
+        /// Bytes of all finished segments together; beyond it the oldest are removed.
         keep_bytes: Option<u64> = None,
-        /// Free space on the disk of the log; below it the oldest segments are removed.
-        keep_free_space: Option<MinFree> = None,
+        /// Free space on the disk of the log; below it the oldest finished segments are removed, however old they are. `0%` removes none for lack of room.
+        keep_free_space: MinFree = KEEP_FREE,
         /// Event that decides which records are written: it gets the message and the record, and what it does not answer with `false` is written.
         filter_event: Option<String> = None,
         /// Free space below which new mail is refused.
@@ -62,6 +66,12 @@ option_table! {
         compression_level: u32 = 0,
         /// Records that may wait to be written.
         back_pressure: usize = 128_000; Support::NoEffect("what waits is bounded by its bytes"),
+        /// Age at which a finished segment is removed (duration); never unless given.
+        keep_for: Option<Duration> = None,
+        /// Bytes of all finished segments together; beyond it the oldest are removed.
+        keep_bytes: Option<u64> = None,
+        /// Free space on the disk of the log; below it the oldest finished segments are removed, however old they are. `0%` removes none for lack of room.
+        keep_free_space: MinFree = KEEP_FREE,
         /// Free space below which new mail is refused.
         min_free_space: MinFree = MinFree::Percent(10.0),
         /// Free inodes below which new mail is refused.

@@ -60,7 +60,11 @@ pub struct MxEntry {
 }
 
 impl MxEntry {
-    fn from_text(text: &str) -> Result<MxEntry, String> {
+    /// Reads `host[:port]` or `[address]:port`.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub fn from_text(text: &str) -> Result<MxEntry, String> {
         let bad = || {
             format!("invalid value: string {text:?}, expected a host as \"host[:port]\" or \"[address]:port\"")
         };

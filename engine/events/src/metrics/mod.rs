@@ -42,6 +42,8 @@ impl Counter {
 
 /// Events that are told apart by name.
 const HANDLERS_MAX: usize = 200;
+/// Ready queues that are told apart by name, and providers: of a sender to very many sites the rest is one sum.
+const SITES_MAX: usize = 5_000;
 
 /// Deliveries of one ready queue.
 #[derive(Default, Clone, Copy)]
@@ -101,9 +103,10 @@ pub struct Metrics {
     handlers: RefCell<HashMap<String, Timing>>,
     /// Time until messages were durable, microseconds.
     pub save_micros: RefCell<Timing>,
+    /// By ready queue; those that are no more, and those beyond the bound, have no name.
     sites: RefCell<HashMap<String, Site>>,
     /// By provider; within it by source and pool, of which there are few.
-    providers: RefCell<HashMap<String, Vec<BySourceAndPool>>>,
+    providers: RefCell<HashMap<String, Vec<ByPath>>>,
     /// Time from the final dot to its reply, microseconds.
     pub accept_micros: RefCell<Histogram<u32>>,
     /// Recipients delivered to.
@@ -114,8 +117,25 @@ pub struct Metrics {
     pub recent: Recent,
 }
 
-/// Source, pool, and their counts.
-type BySourceAndPool = (String, String, Site);
+/// What went by one source and pool.
+struct ByPath {
+    source: String,
+    pool: String,
+    counts: Site,
+    /// The ready queue whose end is the end of these numbers; none where a policy names the provider.
+    ready: Option<String>,
+}
+
+impl ByPath {
+    fn new(path: &MetricPath<'_>, ready: Option<&str>) -> ByPath {
+        ByPath {
+            source: path.source.to_string(),
+            pool: path.pool.to_string(),
+            counts: Site::default(),
+            ready: ready.filter(|_| !path.is_named).map(str::to_string),
+        }
+    }
+}
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -169,23 +189,17 @@ fn unreachable_histogram() -> Histogram<u32> {
 
 impl Metrics {
     fn site(&self, site: &str, path: Option<MetricPath<'_>>, change: impl Fn(&mut Site)) {
-        let mut sites = self.sites.borrow_mut();
-        match sites.get_mut(site) {
-            Some(entry) => change(entry),
-            None => change(sites.entry(site.to_string()).or_default()),
-        }
-        let Some(MetricPath { provider, source, pool }) = path else { return };
+        change_of(&mut self.sites.borrow_mut(), (site, ""), |entry, _| change(entry));
+        let Some(path) = path else { return };
         let mut providers = self.providers.borrow_mut();
-        if !providers.contains_key(provider) {
-            providers.insert(provider.to_string(), Vec::new());
-        }
-        let Some(paths) = providers.get_mut(provider) else { return };
-        let known = paths.iter().position(|(s, p, _)| s == source && p == pool);
-        let at = known.unwrap_or_else(|| {
-            paths.push((source.to_string(), pool.to_string(), Site::default()));
-            paths.len() - 1
+        change_of(&mut providers, (path.provider, OTHER), |paths, name| {
+            let is_it = |known: &ByPath| known.source == path.source && known.pool == path.pool;
+            let at = paths.iter().position(is_it).unwrap_or_else(|| {
+                paths.push(ByPath::new(&path, (name != OTHER).then_some(site)));
+                paths.len() - 1
+            });
+            change(&mut paths[at].counts);
         });
-        change(&mut paths[at].2);
     }
     /// `n` recipients delivered over `site`.
     pub fn delivered(&self, site: &str, n: usize, id: MessageId, path: Option<MetricPath<'_>>) {
@@ -240,6 +254,11 @@ impl Metrics {
         rest.delivered += gone.delivered;
         rest.transfail += gone.transfail;
         rest.failed += gone.failed;
+        drop(sites);
+        self.providers.borrow_mut().retain(|_, paths| {
+            paths.retain(|path| path.ready.as_deref() != Some(site));
+            !paths.is_empty()
+        });
     }
 
     /// Adds this shard's numbers to `sum`.
@@ -301,8 +320,22 @@ pub fn service_of(ready: &str) -> &'static str {
     }
 }
 
+/// Changes the entry of `name`, made when absent; that of `rest` when there are too many names.
+fn change_of<T: Default>(
+    all: &mut HashMap<String, T>,
+    (name, rest): (&str, &str),
+    change: impl FnOnce(&mut T, &str),
+) {
+    if let Some(entry) = all.get_mut(name) {
+        return change(entry, name);
+    }
+    let name = if all.len() < SITES_MAX { name } else { rest };
+    change(all.entry(name.to_string()).or_default(), name);
+}
+
 /// Adds the numbers of one path of a provider.
-fn add_path(sum: &mut Snapshot, provider: &str, (source, pool, entry): &(String, String, Site)) {
+fn add_path(sum: &mut Snapshot, provider: &str, path: &ByPath) {
+    let ByPath { source, pool, counts: entry, .. } = path;
     let provider = ("provider", provider.to_string());
     let whole = vec![provider.clone(), ("source", source.clone()), ("pool", pool.clone())];
     for (by_provider, by_path, value) in [

@@ -1,16 +1,18 @@
 //! `ringmta check`: this machine and its place in the network, looked at line by line: what is fine, what is not, what to do.
 //!
-//! [`machine`] kernel, limits, rights, clock, listeners · [`disk`] of the spool · [`network`] DNS, port 25, names · [`records`] of
+//! [`machine`] kernel, limits, rights, clock, listeners · [`disk`] of the spool · [`names`] whom the DNS is asked of · [`network`] DNS, port 25, names · [`records`] of
 //! the domains that mail is sent for · [`report`] the lines.
 
 mod disk;
 mod machine;
+mod names;
 mod network;
 mod records;
 mod report;
 
 use crate::cli::args::CheckArgs;
 use crate::start::StartHost;
+use names::Names;
 use report::Report;
 use ringmta_policy::validate;
 use ringmta_policy::InitConfig;
@@ -29,8 +31,9 @@ pub fn check(args: &CheckArgs) -> ExitCode {
     if args.offline {
         report.warn("network", "not looked at (--offline)", "run it without");
     } else {
-        network::look(&mut report, args);
-        records::look(&mut report, args);
+        let names = Names::of(&args.resolver);
+        network::look(&mut report, &names, args);
+        records::look(&mut report, &names, args);
     }
     say!("\n{} fine, {} to look at, {} in the way", report.fine, report.odd, report.bad);
     ExitCode::from(if report.bad > 0 { BAD } else { 0 })

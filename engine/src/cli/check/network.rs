@@ -1,9 +1,9 @@
 //! DNS, the way out by port 25, and what this host is called.
 
+use super::names::Names;
 use super::report::Report;
 use crate::cli::args::CheckArgs;
-use ringmta_egress::questions::ask_blocking;
-use ringmta_policy::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy};
+use ringmta_policy::{DnsFailure, DnsKind};
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -13,69 +13,61 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Slower than this, a resolver holds up mail.
 const DNS_SLOW: Duration = Duration::from_millis(200);
 
-pub(super) fn ask(name: &str, kind: DnsKind) -> Result<DnsAnswer, DnsFailure> {
-    ask_blocking(&DnsQuestion::new(name, kind))
-}
-
-pub(super) fn look(report: &mut Report, args: &CheckArgs) {
-    if let Some(host) = name_servers(report, &args.to) {
-        way_out(report, &host);
+pub(super) fn look(report: &mut Report, names: &Names, args: &CheckArgs) {
+    if let Some(host) = name_servers(report, names, &args.to) {
+        way_out(report, names, &host, args.port);
     }
-    names(report, args);
+    own_names(report, names, args);
 }
 
-/// The best mail server of `domain`, when names can be resolved.
-fn name_servers(report: &mut Report, domain: &str) -> Option<String> {
+/// The best mail server of `domain`, when names can be resolved; the domain itself where it names none (RFC 5321 section
+/// 5.1).
+fn name_servers(report: &mut Report, names: &Names, domain: &str) -> Option<String> {
     let start = Instant::now();
-    let answer = ask(domain, DnsKind::Mx);
+    let answer = names.ask(domain, DnsKind::Mx);
     let took = start.elapsed();
-    match answer {
-        Ok(answer) => {
-            let host = answer.mx.first().map(|(_, host)| host.clone());
-            let found = format!("MX of {domain} in {} ms", took.as_millis());
-            match took > DNS_SLOW {
-                true => report.warn(
-                    "dns",
-                    found,
-                    "a caching resolver on this host (unbound) answers sooner",
-                ),
-                false => report.fine("dns", found),
-            }
-            host
+    let host = match answer {
+        Ok(answer) => answer.mx.first().map_or(domain.to_string(), |(_, host)| host.clone()),
+        Err(DnsFailure::NoData) => domain.to_string(),
+        Err(DnsFailure::NoSuchName) => {
+            let found = format!("MX of {domain}: {}", DnsFailure::NoSuchName);
+            report.bad("dns", found, "name another with --to");
+            return None;
         }
         Err(why) => {
-            report.bad(
-                "dns",
-                format!("MX of {domain}: {why}"),
-                "see /etc/resolv.conf; UDP and TCP to port 53 of those servers have to be open",
-            );
-            None
+            report.bad("dns", format!("MX of {domain}: {why}"), names.cure());
+            return None;
         }
+    };
+    let found = format!("MX of {domain} in {} ms", took.as_millis());
+    match took > DNS_SLOW {
+        true => {
+            let cure = "a caching resolver on this host (unbound) answers sooner";
+            report.warn("dns", found, cure);
+        }
+        false => report.fine("dns", found),
     }
-}
-
-fn addresses(name: &str) -> Vec<IpAddr> {
-    let kind = DnsKind::Addresses(IpLookupStrategy::Ipv4ThenIpv6);
-    ask(name, kind).map(|answer| answer.addresses).unwrap_or_default()
+    Some(host)
 }
 
 /// Reads the greeting of `host`; no mail is sent.
-fn way_out(report: &mut Report, host: &str) {
-    let Some(address) = addresses(host).into_iter().find(IpAddr::is_ipv4) else {
-        report.warn("port 25 out", format!("{host} has no address"), "name another with --to");
-        return;
+fn way_out(report: &mut Report, names: &Names, host: &str, port: u16) {
+    let what = format!("port {port} out");
+    let all = names.addresses(host).unwrap_or_default();
+    let Some(address) = all.iter().find(|ip| ip.is_ipv4()).or(all.first()) else {
+        return report.warn(&what, format!("{host} has no address"), "name another with --to");
     };
-    match greeting(SocketAddr::new(address, 25)) {
+    match greeting(SocketAddr::new(*address, port)) {
         Ok(line) if line.starts_with("220") => {
-            report.fine("port 25 out", format!("{host} says {}", line.trim_end().escape_default()));
+            report.fine(&what, format!("{host} says {}", line.trim_end().escape_default()));
         }
         Ok(line) => report.warn(
-            "port 25 out",
+            &what,
             format!("{host} says {}", line.trim_end().escape_default()),
             "it does not want this address: see what it says, and lists of blocked addresses",
         ),
         Err(error) => report.bad(
-            "port 25 out",
+            &what,
             format!("{host} [{address}]: {error}"),
             "most clouds and home connections block it: ask for it to be opened, or use a smart host",
         ),
@@ -114,53 +106,48 @@ fn is_public(address: &IpAddr) -> bool {
 }
 
 /// PTR, the name said in EHLO, and whether the two lead to each other.
-fn names(report: &mut Report, args: &CheckArgs) {
+fn own_names(report: &mut Report, names: &Names, args: &CheckArgs) {
     let helo = args.helo.clone().unwrap_or_else(crate::start::hostname);
     if !helo.contains('.') {
         let cure = "give the host a full name (hostnamectl), or sources an `ehlo_domain`, and tell it here with --helo";
         report.warn("EHLO name", format!("{helo:?} has no domain: many receivers refuse it"), cure);
     }
     let Some(address) = args.address.or_else(own_address) else {
-        report.warn("address", "this host has no way out", "see `ip route`");
-        return;
+        return report.warn("address", "this host has no way out", "see `ip route`");
     };
     if !is_public(&address) {
         let found = format!("{address} is an address of a private network: others see another");
-        report.warn("PTR", found, "name that one with --address to have it looked at");
-        return;
+        return report.warn("PTR", found, "name that one with --address to have it looked at");
     }
     if helo.contains('.') {
-        leads_to(report, &helo, address);
+        leads_to(report, names, &helo, address);
     }
-    ptr(report, address, &helo);
+    ptr(report, names, address, &helo);
 }
 
-fn leads_to(report: &mut Report, helo: &str, address: IpAddr) {
-    match addresses(helo).contains(&address) {
-        true => report.fine("EHLO name", format!("{helo} leads to {address}")),
-        false => report.warn(
-            "EHLO name",
-            format!("{helo} does not lead to {address}"),
-            format!(
-                "publish {helo}. IN {} {address}",
-                if address.is_ipv4() { "A" } else { "AAAA" }
-            ),
-        ),
+fn leads_to(report: &mut Report, names: &Names, helo: &str, address: IpAddr) {
+    let record = if address.is_ipv4() { "A" } else { "AAAA" };
+    let cure = format!("publish {helo}. IN {record} {address}");
+    match names.addresses(helo) {
+        Ok(all) if all.contains(&address) => {
+            report.fine("EHLO name", format!("{helo} leads to {address}"));
+        }
+        Err(DnsFailure::Failed(why)) => report.warn("EHLO name", why, "ask again later"),
+        _ => report.warn("EHLO name", format!("{helo} does not lead to {address}"), cure),
     }
 }
 
-fn ptr(report: &mut Report, address: IpAddr, helo: &str) {
+fn ptr(report: &mut Report, names: &Names, address: IpAddr, helo: &str) {
     let cure = format!("ask whoever gave you {address} to set its PTR record to {helo}");
-    match ask(&reverse(address), DnsKind::Ptr) {
+    match names.ask(&reverse(address), DnsKind::Ptr) {
         Ok(answer) => {
-            let names: Vec<&str> =
-                answer.texts.iter().map(|name| name.trim_end_matches('.')).collect();
-            let found = format!("{address} is called {}", names.join(", "));
-            match names.iter().any(|name| name.eq_ignore_ascii_case(helo)) {
+            let found = format!("{address} is called {}", answer.texts.join(", "));
+            match answer.texts.iter().any(|name| name.eq_ignore_ascii_case(helo)) {
                 true => report.fine("PTR", found),
                 false => report.warn("PTR", format!("{found}, not {helo}"), cure),
             }
         }
+        Err(DnsFailure::Failed(why)) => report.warn("PTR", why, "ask again later"),
         Err(why) => {
             report.bad("PTR", format!("{address}: {why}: large receivers refuse such mail"), cure)
         }

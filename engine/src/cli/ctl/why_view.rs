@@ -34,7 +34,7 @@ fn state(lines: &mut Vec<String>, told: &Value, paint: Paint) {
     for (at, reason) in told["because"].as_array().into_iter().flatten().enumerate() {
         line(lines, if at == 0 { "because" } else { "" }, &text(reason, "text"), paint);
     }
-    line(lines, "since", &text(told, "since"), paint);
+    line(lines, "since", &text(told, "since_text"), paint);
     line(lines, "next", &text(&told["next"], "text"), paint);
     for (at, can) in told["can"].as_array().into_iter().flatten().enumerate() {
         let command = clean(can.as_str().unwrap_or_default());

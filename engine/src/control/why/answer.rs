@@ -59,6 +59,7 @@ impl Answer {
             "state": words.name,
             "says": words.says,
             "since": self.since.map(at_millis),
+            "since_text": self.since.map(moment),
             "because": self.because,
             "next": {"text": next, "at": self.next.map(at_millis)},
             "can": can,

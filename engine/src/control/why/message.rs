@@ -8,6 +8,7 @@ use crate::control::at_millis;
 use ringmta_io::{mono_nanos, steady_millis};
 use ringmta_policy::MessageId;
 use ringmta_queue::connections::Connection;
+use ringmta_queue::hand::InTask;
 use ringmta_queue::limits::SELECTION_WAIT_MAX_MS;
 use ringmta_queue::model::{Item, Kept, ReadyQueue, Route, ScheduledQueue};
 use ringmta_queue::tasks::Task;
@@ -29,8 +30,17 @@ pub struct Facts {
     pub attempts: u16,
     /// Its scheduled queue.
     pub queue: Rc<ScheduledQueue>,
+    /// Since when it lies where it lies, unix milliseconds; none when it lay there before the engine was started.
+    pub since: Option<u64>,
     /// The last instant of its life, unix milliseconds.
     pub end_of_life: u64,
+}
+
+impl Facts {
+    /// When it was accepted, unix milliseconds.
+    fn accepted(&self) -> u64 {
+        self.id.created_unix_nanos() / 1_000_000
+    }
 }
 
 /// Where a message lies.
@@ -43,16 +53,23 @@ pub enum Place {
     Ready(Rc<ReadyQueue>, usize),
     /// In the list of work, for this.
     Work(State, Option<Rc<ringmta_queue::orders::Order>>),
+    /// In the hand of a task.
+    InHand,
 }
 
-fn facts(shard: &Shard, item: &Item) -> Facts {
+/// What is known of a message that lies in a queue.
+pub(super) fn facts(shard: &Shard, item: &Item) -> Facts {
     let end_of_life = shard.queues.windows.end_of_life(item);
-    let Item { id, at, attempts, ref queue, .. } = *item;
-    Facts { id, at, attempts, queue: queue.clone(), end_of_life }
+    let Item { id, at, attempts, stay, ref queue, .. } = *item;
+    Facts { id, at, attempts, queue: queue.clone(), since: stay.since_millis(), end_of_life }
 }
 
-/// Finds message `id` in the queues of `shard`.
+/// Finds message `id` in the queues of `shard`, or in the hand of one of its tasks.
 pub fn find(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
+    in_a_queue(shard, id).or_else(|| in_hand(shard, id))
+}
+
+fn in_a_queue(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
     let queues = &shard.queues;
     if let Some((due, item)) = queues.timers.borrow().iter().find(|(_, item)| item.id == id) {
         return Some((facts(shard, item), Place::Timer(due)));
@@ -72,6 +89,13 @@ pub fn find(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
     }
     let is_meant = |job: &(Item, Task)| job.0.id == id;
     queues.to_end.find(is_meant, |(item, task)| (facts(shard, item), work(task)))
+}
+
+fn in_hand(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
+    let InTask { at, attempts, queue, since_millis } = shard.queues.in_hand.get(id)?;
+    let end_of_life = shard.queues.windows.end_of(id, &queue);
+    let since = Some(since_millis);
+    Some((Facts { id, at, attempts, queue, since, end_of_life }, Place::InHand))
 }
 
 /// What the list of work has a message for.
@@ -112,8 +136,28 @@ pub fn state(shard: &Shard, facts: &Facts, place: &Place) -> Answer {
                 Answer::of(*state).because(order.iter().map(|order| reasons::order(order)));
             order.iter().fold(answer, |answer, order| answer.name("order", &order.id))
         }
+        Place::InHand => in_work(shard, facts.id),
     };
-    answer.name("id", facts.id.to_string()).name("queue", &*queue.name)
+    let answer = answer.name("id", facts.id.to_string()).name("queue", &*queue.name);
+    since(answer, facts)
+}
+
+/// A state is that of a message since it came where it lies, unless what holds it there is younger; one that an order makes
+/// is so since the order. No message was in any state before it was accepted.
+fn since(answer: Answer, facts: &Facts) -> Answer {
+    let came = match facts.attempts {
+        0 => Some(facts.since.unwrap_or_default().max(facts.accepted())),
+        _ => facts.since.map(|since| since.max(facts.accepted())),
+    };
+    let known = match answer.since {
+        Some(since) if answer.state.is_ordered() => Some(since.max(facts.accepted())),
+        Some(since) => Some(since.max(came.unwrap_or_default())),
+        None => came,
+    };
+    match known {
+        Some(since) => answer.since(since),
+        None => answer,
+    }
 }
 
 fn ordered(shard: &Shard, facts: &Facts) -> Option<Answer> {
@@ -128,7 +172,7 @@ fn ordered(shard: &Shard, facts: &Facts) -> Option<Answer> {
     let ends = order.until_millis.min(facts.end_of_life.saturating_add(1));
     let answer = Answer::of(state)
         .because([reasons::order(&order)])
-        .since(order.placed_millis.max(facts.id.created_unix_nanos() / 1_000_000))
+        .since(order.placed_millis)
         .name("order", &order.id);
     Some(if state == State::Bouncing { answer } else { answer.next(ends) })
 }
@@ -271,10 +315,12 @@ pub(super) fn routed(queue: &ScheduledQueue) -> Answer {
 /// All about message `id`, when this shard has it.
 pub async fn answer(shard: &Rc<Shard>, id: &str) -> Value {
     let Ok(id) = id.parse::<MessageId>() else { return Value::Null };
-    let Some((facts, place)) = find(shard, id) else { return in_work(shard, id) };
+    let Some((facts, place)) = find(shard, id) else { return Value::Null };
     let mut answer = state(shard, &facts, &place);
     let read = places::load(shard, facts.at, id).await;
-    if let (Err(why), false) = (&read, facts.queue.deferred_inject) {
+    // What a task has in its hand may be gone from the spool by now, and is none the worse for it.
+    let is_settled = !facts.queue.deferred_inject && !matches!(place, Place::InHand);
+    if let (Err(why), true) = (&read, is_settled) {
         let text = format!("reading it says: {why}");
         answer.because.insert(0, json!({"kind": "disk", "text": text, "words": why}));
         answer.state = State::Unreadable;
@@ -284,15 +330,17 @@ pub async fn answer(shard: &Rc<Shard>, id: &str) -> Value {
         ("name".into(), json!(id.to_string())),
     ]);
     told.extend(answer.to_json());
-    let created = facts.id.created_unix_nanos();
+    if answer.since.is_none() {
+        told.insert("since_text".into(), json!("before the engine was started"));
+    }
     let age = reasons::queue_option(&facts.queue, "max_age", "");
     let facts_told = json!({
         "queue": *facts.queue.name,
         "shard": shard.index,
         "attempts": facts.attempts,
-        "created": rfc3339(created),
+        "created": rfc3339(facts.id.created_unix_nanos()),
         "expires": at_millis(facts.end_of_life),
-        "life": format!("it was accepted {} and expires {}; {}", moment(created / 1_000_000),
+        "life": format!("it was accepted {} and expires {}; {}", moment(facts.accepted()),
             moment(facts.end_of_life), age["text"].as_str().unwrap_or_default()),
         "sender": read.as_ref().ok().map(|message| message.sender().email().to_string()),
         "recipient": read.as_ref().ok().map(|message| {
@@ -303,24 +351,14 @@ pub async fn answer(shard: &Rc<Shard>, id: &str) -> Value {
     Value::Object(told)
 }
 
-/// A message that a task has in its hand, when this shard has it.
-fn in_work(shard: &Shard, id: MessageId) -> Value {
-    if !shard.queues.in_hand.has(id) {
-        return Value::Null;
-    }
-    let answer = match over(shard, id) {
+/// The state of a message that a task has in its hand.
+fn in_work(shard: &Shard, id: MessageId) -> Answer {
+    match over(shard, id) {
         Some((ready, connection)) => Answer::of(State::Delivering)
             .because([reasons::connection(&connection)])
             .since(wall(connection.doing().2))
             .name("ready", &ready.name)
             .name("session", &connection.session_id),
         None => Answer::of(State::InHand),
-    };
-    let mut told = Map::from_iter([
-        ("about".into(), json!("message")),
-        ("name".into(), json!(id.to_string())),
-    ]);
-    told.extend(answer.name("id", id.to_string()).to_json());
-    told.insert("facts".into(), json!({"shard": shard.index}));
-    Value::Object(told)
+    }
 }

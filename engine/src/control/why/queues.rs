@@ -1,7 +1,7 @@
 //! Queues, domains and sites of one shard: what is there, and in which states it is.
 
 use super::answer::Answer;
-use super::message::{self, Facts, Place};
+use super::message::{self, Place};
 use super::ready;
 use super::reasons;
 use super::states::State;
@@ -57,8 +57,9 @@ fn scheduled(shard: &Shard, queue: &Rc<ScheduledQueue>) -> Value {
     for ready in route.iter().flat_map(|route| route.ready()) {
         let items = ready.items.borrow();
         let own = items.iter().filter(|item| Rc::ptr_eq(&item.queue, queue));
-        let count = own.take(WHY_LISTED_MAX).count();
-        (0..count).for_each(|_| tally.add(|| ready::state(shard, ready), None));
+        for item in own.take(WHY_LISTED_MAX) {
+            look(shard, item, || Place::Ready(ready.clone(), 0), &mut tally);
+        }
     }
     let looked = tally.looks;
     let (all, now) = (queue.count.get(), steady_millis());
@@ -75,19 +76,18 @@ fn scheduled(shard: &Shard, queue: &Rc<ScheduledQueue>) -> Value {
 }
 
 fn look(shard: &Shard, item: &Item, place: impl FnOnce() -> Place, tally: &mut Tally) {
-    let facts = Facts {
-        id: item.id,
-        at: item.at,
-        attempts: item.attempts,
-        queue: item.queue.clone(),
-        end_of_life: shard.queues.windows.end_of_life(item),
-    };
+    let facts = message::facts(shard, item);
     tally.add(|| message::state(shard, &facts, &place()), None);
 }
 
 /// One ready queue.
 fn ready_queue(shard: &Shard, queue: &ReadyQueue) -> Value {
-    let mut told = ready::state(shard, queue).to_json();
+    let mut answer = ready::state(shard, queue);
+    if answer.since.is_none() {
+        let first = queue.items.borrow().front().and_then(|item| item.stay.since_millis());
+        answer.since = first;
+    }
+    let mut told = answer.to_json();
     if queue.is_empty() && !queue.is_held() && !queue.is_blocked_now() {
         told = json_of("idle", "Nothing waits here.");
     }

@@ -26,7 +26,9 @@ fn look(shard: &Shard, ready: &ReadyQueue) -> Answer {
             .name("order", &order.id);
     }
     if ready.is_blocked_now() {
-        return blocked(ready).next(wall_ahead(ready.blocked_until.get()));
+        return blocked(ready)
+            .since(wall(ready.blocked_since.get()))
+            .next(wall_ahead(ready.blocked_until.get()));
     }
     unblocked(ready)
 }
@@ -42,7 +44,9 @@ pub(super) fn unblocked(ready: &ReadyQueue) -> Answer {
     }
     let used_up = if ready.wants_lease.get() { reasons::used_up(ready) } else { Vec::new() };
     if !used_up.is_empty() {
-        return Answer::of(State::ConnectionLimit).because(used_up);
+        return Answer::of(State::ConnectionLimit)
+            .because(used_up)
+            .since(wall(ready.wants_since.get()));
     }
     match open.is_empty() {
         true => Answer::of(State::AboutToConnect),

@@ -165,6 +165,13 @@ states! {
         ["self-check"];
 }
 
+impl State {
+    /// It is the state of all that an operator's order is about, from the order on.
+    pub fn is_ordered(self) -> bool {
+        matches!(self, State::Suspended | State::ReadySuspended | State::Held | State::Bouncing)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
