@@ -58,6 +58,7 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
             }
             return Some(delivery);
         }
+        ready.untake_message_rate();
     }
 }
 

@@ -249,9 +249,7 @@ impl<'a> Session<'a> {
         // With nothing more to be answered the peer has nothing more to say: if it has, its answers were not to what
         // they seemed to be.
         if next.is_none() && t.talk.is_complete() {
-            if let Some(Unasked::Said(what)) = self.wire.unasked().await {
-                t.talk.unread(&what);
-            }
+            self.said_between(&mut t, "").await;
         }
         self.conclude(t, next).await
     }
@@ -307,13 +305,32 @@ impl<'a> Session<'a> {
         t.talk.broken(why, response);
     }
 
+    /// What the peer has said unasked within a transaction, or right behind its last answer. That it has closed is met by
+    /// what is sent next.
+    async fn said_between(&mut self, t: &mut Transaction, before: &str) {
+        match self.wire.unasked().await {
+            Some(Unasked::Said(what)) => t.talk.unread(&format!("{before}{what}")),
+            Some(Unasked::Closing(reply)) => {
+                self.told_of_closing(&reply);
+                t.talk.closes(reply);
+            }
+            Some(Unasked::Closed) | None => {}
+        }
+    }
+
+    /// What a peer says as it closes is often why it takes no more mail: no record tells of it where it answers nothing.
+    fn told_of_closing(&self, reply: &Response) {
+        let said = reply.to_text().replace('\n', " ");
+        tracing::info!("{}: {} closes the connection: {said}", self.ready.name, self.via.host);
+    }
+
     /// What the peer has said or done before a transaction begins.
     async fn said_before(&mut self) -> Option<End> {
         Some(match self.wire.unasked().await? {
             Unasked::Closed => End::Broken(Broken::Lost("connection closed by the peer".into())),
             // An idle connection is closed so: it is nobody's answer.
             Unasked::Closing(reply) => {
-                tracing::debug!("{}: {} {}", self.ready.name, reply.code, reply.joined());
+                self.told_of_closing(&reply);
                 End::Closing
             }
             Unasked::Said(what) => End::OutOfStep(format!("the peer says unasked: {what}")),
@@ -322,8 +339,8 @@ impl<'a> Session<'a> {
 
     /// Sends the message, its dot, and with pipelining the envelope of the next one, which is given back.
     async fn send_body(&mut self, t: &mut Transaction, out: &mut Vec<u8>) -> Option<Transaction> {
-        if let Some(Unasked::Said(what)) = self.wire.unasked().await {
-            t.talk.unread(&format!("before the message: {what}"));
+        self.said_between(t, "before the message: ").await;
+        if t.talk.is_over() {
             return None;
         }
         let body = t.delivery.message.body().unwrap_or_default();
@@ -482,7 +499,9 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// It goes back as if it had never been taken: it was not offered to the peer.
     fn untouched(&self, t: Transaction) {
+        self.ready.untake_message_rate();
         self.ready.push_front(t.delivery.item);
     }
 

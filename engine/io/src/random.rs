@@ -43,3 +43,20 @@ fn entropy() -> u64 {
     hasher.write_u64(clock::unix_nanos());
     hasher.finish() | 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_may_foresee_does_not_come_from_the_generator_of_published_numbers() {
+        let seeded = |draw: fn() -> u64| -> Vec<u64> {
+            RNG.with(|cell| cell.set(7));
+            (0..8).map(|_| draw()).collect()
+        };
+        assert_eq!(seeded(random_u64), seeded(random_u64));
+        assert_ne!(seeded(unguessable_u64), seeded(unguessable_u64));
+        // Nor does drawing one move the generator on.
+        assert_eq!(RNG.with(Cell::get), 7);
+    }
+}

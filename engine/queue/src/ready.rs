@@ -17,6 +17,7 @@ use ringmta_io::{self as io, mono_nanos};
 use ringmta_options::{EgressPath, EgressSource, Limit, RefreshStrategy, Throttle};
 use ringmta_smtp::via::Via;
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -195,11 +196,7 @@ impl ReadyQueue {
         if rates.is_empty() {
             return Ok(());
         }
-        let now = mono_nanos();
-        for (rate, shared) in rates.iter() {
-            shared.would_pass(rate, now)?;
-        }
-        rates.iter().try_for_each(|(rate, shared)| shared.try_rate(rate, now))
+        lease::take_all(rates.iter().map(|(rate, shared)| (rate, &**shared)), mono_nanos())
     }
 
     /// Whether policy need not be asked for the path configuration again.
@@ -370,15 +367,27 @@ impl ReadyQueue {
         if path.max_message_rate.is_none() && path.additional_message_rate_throttles.is_empty() {
             return Ok(());
         }
-        // All are asked before any is charged: a message that one of them holds up costs the others nothing.
-        let now = mono_nanos();
         let named = self.limits.named.borrow();
-        let own = path.max_message_rate.iter().map(|rate| (rate, &self.limits.own));
+        lease::take_all(self.message_rates(&path, &named), mono_nanos())
+    }
+
+    /// Gives back what [`ReadyQueue::try_message_rate`] took for a message that was not offered to the peer after all.
+    pub fn untake_message_rate(&self) {
+        let path = self.path.borrow();
+        let named = self.limits.named.borrow();
+        lease::untake_all(self.message_rates(&path, &named));
+    }
+
+    fn message_rates<'a>(
+        &'a self,
+        path: &'a EgressPath,
+        named: &'a BTreeMap<String, Arc<lease::SharedLimit>>,
+    ) -> impl Iterator<Item = (&'a Throttle, &'a lease::SharedLimit)> + Clone {
+        let own = path.max_message_rate.iter().map(move |rate| (rate, &*self.limits.own));
         let others = path.additional_message_rate_throttles.iter();
-        let others = others.filter_map(|(name, rate)| named.get(name).map(|shared| (rate, shared)));
-        let rates = || own.clone().chain(others.clone());
-        rates().try_for_each(|(rate, shared)| shared.would_pass(rate, now))?;
-        rates().try_for_each(|(rate, shared)| shared.try_rate(rate, now))
+        own.chain(
+            others.filter_map(move |(name, rate)| named.get(name).map(|shared| (rate, &**shared))),
+        )
     }
 
     /// Whether the connection rate lets one more through now; takes nothing.
@@ -423,8 +432,10 @@ impl ReadyQueue {
     pub fn rates_used_up(&self) -> Vec<(String, Throttle, Duration)> {
         let path = self.path.borrow();
         let (named, now) = (self.limits.named.borrow(), mono_nanos());
-        let own =
-            path.max_message_rate.iter().map(|rate| ("max_message_rate", rate, &self.limits.own));
+        let own = path
+            .max_message_rate
+            .iter()
+            .map(move |rate| ("max_message_rate", rate, &self.limits.own));
         let others = path.additional_message_rate_throttles.iter();
         let others = others
             .filter_map(|(name, rate)| named.get(name).map(|shared| (name.as_str(), rate, shared)));

@@ -111,11 +111,14 @@ fn advance(shard: &Rc<Shard>, item: Item) -> Result<(), Item> {
     }
     if asks {
         // A source is chosen only when policy has had its say.
-        if let Some(wait) = charge(&queue, rate) {
-            pace(shard, &queue, wait);
-            return Err(item);
-        }
-        ask_policy(shard, item);
+        let charge = match Charge::take(&queue, rate) {
+            Ok(charge) => charge,
+            Err(wait) => {
+                pace(shard, &queue, wait);
+                return Err(item);
+            }
+        };
+        ask_policy(shard, item, charge);
         return Ok(());
     }
     let ready = match route.pick() {
@@ -131,18 +134,42 @@ fn advance(shard: &Rc<Shard>, item: Item) -> Result<(), Item> {
         }
     };
     // Another shard may have taken it since: then a choice of source is lost, which is rare.
-    if let Some(wait) = charge(&queue, rate) {
-        pace(shard, &queue, wait);
-        return Err(item);
+    match Charge::take(&queue, rate) {
+        Ok(charge) => charge.spent(),
+        Err(wait) => {
+            pace(shard, &queue, wait);
+            return Err(item);
+        }
     }
     ready.push(shard.queues.within_budget(item));
     shard.queues.kick(&ready);
     Ok(())
 }
 
-/// Takes one of the queue's rate; the wait when there is none to be had.
-fn charge(queue: &ScheduledQueue, rate: Option<Throttle>) -> Option<Duration> {
-    queue.rate.try_rate(&rate?, mono_nanos()).err()
+/// One of a queue's rate, taken for a message that is about to go. When it does not go after all (its route is gone, policy
+/// has it wait, it has ended) this goes back: each message is charged once, when it goes.
+struct Charge(Option<(Rc<ScheduledQueue>, Throttle)>);
+
+impl Charge {
+    /// Takes one; the wait when there is none to be had.
+    fn take(queue: &Rc<ScheduledQueue>, rate: Option<Throttle>) -> Result<Charge, Duration> {
+        let Some(rate) = rate else { return Ok(Charge(None)) };
+        queue.rate.try_rate(&rate, mono_nanos())?;
+        Ok(Charge(Some((queue.clone(), rate))))
+    }
+
+    /// The message has gone.
+    fn spent(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some((queue, rate)) = &self.0 {
+            queue.rate.untake_rate(rate);
+        }
+    }
 }
 
 /// A message for which no source is free now waits for one.
@@ -159,12 +186,16 @@ fn without_source(shard: &Rc<Shard>, item: Item, route: &Route, none: NoSource) 
 }
 
 /// A message that policy has seen goes to a ready queue, over its limit if need be: few are on this way at once.
-fn insert(shard: &Rc<Shard>, item: Item) {
+fn insert(shard: &Rc<Shard>, item: Item, charge: Charge) {
     let Some(item) = admit::lying(shard, item) else { return };
     let route = item.queue.route.borrow().clone();
-    let Some(route) = route else { return submit(shard, item) };
+    let Some(route) = route else {
+        drop(charge);
+        return submit(shard, item);
+    };
     match route.pick() {
         Ok(ready) => {
+            charge.spent();
             ready.push(shard.queues.within_budget(item));
             shard.queues.kick(&ready);
         }
@@ -192,14 +223,14 @@ fn pace(shard: &Rc<Shard>, queue: &Rc<ScheduledQueue>, wait: Duration) {
     });
 }
 
-fn ask_policy(shard: &Rc<Shard>, item: Item) {
+fn ask_policy(shard: &Rc<Shard>, item: Item, charge: Charge) {
     let (shard, queue) = (shard.clone(), item.queue.clone());
     queue.passing.set(queue.passing.get() + 1);
     let hand = shard.queues.in_hand.take(&item);
     io::spawn(async move {
         // A task runs at once when it is spawned; whoever sent it here may be walking a queue.
         io::yield_now().await;
-        throttled(&shard, item).await;
+        throttled(&shard, item, charge).await;
         drop(hand);
         queue.passing.set(queue.passing.get() - 1);
         pump(&shard, &queue);
@@ -207,7 +238,7 @@ fn ask_policy(shard: &Rc<Shard>, item: Item) {
 }
 
 /// Asks policy whether a due message may move on; one whose due time it pushed out waits.
-async fn throttled(shard: &Rc<Shard>, mut item: Item) {
+async fn throttled(shard: &Rc<Shard>, mut item: Item, charge: Charge) {
     if item.loaded.is_none() {
         match places::load(shard, item.at, item.id).await {
             Ok(message) => {
@@ -235,6 +266,6 @@ async fn throttled(shard: &Rc<Shard>, mut item: Item) {
     }
     match due {
         Some(due) => places::defer(shard, item, due),
-        None => insert(shard, item),
+        None => insert(shard, item, charge),
     }
 }

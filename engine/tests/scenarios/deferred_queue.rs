@@ -68,4 +68,7 @@ kumo.on('smtp_server_message_deferred_inject', function(msg) msg:prepend_header(
     let received = sink.wait_messages(1);
     assert!(received[0].data.starts_with(b"X-Mended: yes\r\n"));
     engine.wait_empty();
+    // It was offered to a next hop once.
+    assert_eq!(site.wait_record("Delivery", |_| true)["num_attempts"], 0);
+    assert_eq!(site.records_of("TransientFailure").len(), 0);
 }

@@ -3,7 +3,10 @@
 use crate::support::dns::{a, cname, mx, txt, NameServer, Zone};
 use crate::support::{message, Sink, Site};
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::PTR;
+use hickory_proto::rr::{Name, RData, RecordType};
+use serde_json::json;
+use std::str::FromStr;
 
 fn zones(name: &str, kind: RecordType) -> Zone {
     match (name, kind) {
@@ -115,6 +118,88 @@ fn domains_that_take_no_mail_bounce_at_once() {
     );
     assert_eq!(site.records_of("Bounce").len(), 1);
     drop(engine);
+}
+
+/// The addresses of a host that is `names` aliases away from them.
+fn chain(names: usize) -> Zone {
+    let name = |at: usize| format!("c{at}.chain.test.");
+    let mut others: Vec<_> = (1..names).map(|at| (name(at), cname(&name(at + 1)))).collect();
+    others.push((name(names), a([127, 0, 0, 1])));
+    Zone { data: vec![cname(&name(1))], others, code: None }
+}
+
+#[test]
+fn hosts_that_lead_nowhere_are_tried_again() {
+    let server = NameServer::start(|name, kind| match (name, kind) {
+        ("hosts-gone.test.", RecordType::MX) => {
+            Zone::of(vec![mx(10, "gone1.test."), mx(20, "gone2.test.")])
+        }
+        ("gone1.test." | "gone2.test.", _) => Zone::code(ResponseCode::NXDomain),
+        ("winding.test.", RecordType::MX) => Zone::of(vec![mx(10, "winding-mx.test.")]),
+        ("winding-mx.test.", RecordType::A) => chain(9),
+        ("alias.test.", RecordType::MX) => Zone::of(vec![mx(10, "alias-mx.test.")]),
+        ("alias-mx.test.", RecordType::A) => chain(8),
+        _ => Zone::default(),
+    });
+    let sink = Sink::start();
+    let site = site(&server, &sink);
+    let engine = site.start(1);
+    let nowhere = ["hosts-gone.test", "winding.test"];
+    for domain in nowhere.into_iter().chain(["alias.test"]) {
+        engine.accept("a@src.test", &[&format!("u@{domain}")], &message(domain));
+    }
+    assert_eq!(sink.wait_messages(1)[0].to, ["u@alias.test"]);
+    for domain in nowhere {
+        // It is tried more than once.
+        let failed = site.wait_record("TransientFailure", |r| {
+            r["queue"] == domain && r["num_attempts"].as_u64() >= Some(2)
+        });
+        let said = &failed["response"];
+        assert_eq!(
+            (&said["code"], &said["content"]),
+            (&451.into(), &"MX didn't resolve to any hosts".into()),
+            "{failed}"
+        );
+        let enhanced = &said["enhanced_code"];
+        assert_eq!(
+            [&enhanced["class"], &enhanced["subject"], &enhanced["detail"]],
+            [&json!(4), &json!(4), &json!(4)],
+            "{failed}"
+        );
+    }
+    assert_eq!((sink.count(), site.records_of("Bounce").len()), (1, 0));
+}
+
+/// Names stay as they stand in the DNS, wherever a policy or a domain's own demands meet them.
+#[test]
+fn names_of_addresses_and_of_mta_sts_are_a_labels() {
+    const HOST: &str = "mx.xn--mnchen-3ya.test.";
+    let server = NameServer::start(|name, kind| match (name, kind) {
+        ("7.2.0.192.in-addr.arpa.", RecordType::PTR) => {
+            Zone::of(vec![RData::PTR(PTR(Name::from_str(HOST).unwrap()))])
+        }
+        ("idn.test.", RecordType::MX) => Zone::of(vec![mx(10, HOST)]),
+        ("mx.xn--mnchen-3ya.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 1])]),
+        _ => Zone::default(),
+    });
+    let sink = Sink::start();
+    let mut site = site(&server, &sink);
+    let sts = "version: STSv1\\nmode: enforce\\nmx: *.xn--mnchen-3ya.test\\nmax_age: 60\\n";
+    site.init += &format!(" kumo.dns.configure_test_mta_sts {{ ['idn.test'] = '{sts}' }}");
+    site.path += " enable_mta_sts = true,";
+    site.extra = "
+kumo.on('smtp_server_message_received', function(msg)
+  msg:append_header('X-Name', kumo.dns.lookup_ptr('192.0.2.7')[1])
+end)"
+        .into();
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@idn.test"], &message("idn"));
+    // The policy names the host, so the demand that it makes of it is what fails.
+    let failed = site.wait_record("TransientFailure", |_| true);
+    let said = failed["response"]["content"].as_str().unwrap();
+    assert!(said.contains("tls policy is Required but STARTTLS is not advertised"), "{said}");
+    assert!(said.contains("mx.xn--mnchen-3ya.test"), "{said}");
+    assert_eq!(failed["headers"]["X-Name"], HOST, "{failed}");
 }
 
 #[test]

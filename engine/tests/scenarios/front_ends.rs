@@ -1,6 +1,8 @@
 //! Clients behind a front end: PROXY headers and XCLIENT.
 
 use crate::support::{message, without_trace, Sink, Site, Smtp};
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine as _;
 use std::io::Read;
 use std::net::TcpStream;
 
@@ -110,6 +112,40 @@ fn xclient_names_the_client() {
     assert!(text.contains("X-Ends: 192.0.2.9:5000 198.51.100.2:25\r\n"), "{text}");
     assert!(text.contains("X-Proxied: true\r\n"), "{text}");
     assert!(text.contains("from far.test ([192.0.2.9])"), "{text}");
+}
+
+/// Whoever logged in was the front end's client of before; the one that is named now has not (as after STARTTLS, RFC 3207
+/// section 4.2).
+#[test]
+fn a_login_does_not_survive_xclient() {
+    let mut site = Site::new();
+    site.listener = "relay_hosts = {}, peer = { ['127.0.0.1'] = { allow_xclient = true } },".into();
+    site.extra = "
+kumo.on('smtp_server_auth_plain', function(authz, authc, password) return password == 'secret' end)
+kumo.on('smtp_server_mail_from', function(sender, conn)
+  local who = conn:auth_info().identities
+  kumo.log_info('seen: ' .. tostring(conn:get_meta 'authn_id') .. ' ' .. kumo.serde.json_encode(who))
+end)"
+        .into();
+    let engine = site.start(1);
+    let mut client = engine.greeted();
+    let login = format!("AUTH PLAIN {}", STANDARD.encode("\0user\0secret"));
+    client.expect(235, &login);
+    client.expect(250, "MAIL FROM:<a@src.test>");
+    client.expect(250, "RCPT TO:<u@dst.test>");
+    engine.wait_says("seen: user [\"user\"]");
+    client.expect(250, "RSET");
+    client.expect(220, "XCLIENT ADDR=192.0.2.9");
+    client.expect(250, "EHLO far.test");
+    client.expect(250, "MAIL FROM:<a@src.test>");
+    assert_eq!(client.command("RCPT TO:<u@dst.test>").codes(), "550 5.7.1");
+    engine.wait_says("seen: nil ");
+    assert!(!engine.says("seen: nil [\""), "{:?}", engine.stderr());
+    // The one that is named may log in.
+    client.expect(250, "RSET");
+    client.expect(235, &login);
+    client.expect(250, "MAIL FROM:<a@src.test>");
+    client.expect(250, "RCPT TO:<u@dst.test>");
 }
 
 #[test]

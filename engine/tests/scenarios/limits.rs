@@ -196,6 +196,80 @@ fn mail_that_waits_for_the_rate_of_its_queue_costs_nothing() {
 }
 
 #[test]
+fn mail_that_comes_while_all_leases_are_out_costs_no_connection() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = Site::to(sink.addr);
+    // Two connections an hour, of which each carries half of the mail.
+    site.path = "connection_limit = 1, max_connection_rate = '2/h,max_burst=2',
+      max_deliveries_per_connection = 30,"
+        .into();
+    let engine = site.start(1);
+    submit(&engine, "dst.test", 60);
+    wait("the first connection", || sink.open() == 1);
+    sink.set(|behaviour| behaviour.hold_dots = false);
+    sink.wait_messages(60);
+    engine.wait_empty();
+    assert_eq!(sink.connections(), 2);
+}
+
+/// Two an hour: a message that is charged twice leaves none for the other.
+const TWO: &str = "max_message_rate = '2/h,max_burst=2', refresh_interval = '1h',";
+
+#[test]
+fn a_message_that_policy_has_wait_is_charged_when_it_goes() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.queue = TWO.into();
+    site.extra = "
+kumo.on('throttle_insert_ready_queue', function(msg)
+  if not msg:get_meta 'waited' then
+    msg:set_meta('waited', 'yes')
+    msg:set_due(kumo.time.now() + kumo.time.parse_duration '1s')
+  end
+end)"
+        .into();
+    let engine = site.start(1);
+    submit(&engine, "dst.test", 2);
+    sink.wait_messages(2);
+    engine.wait_empty();
+    check(&engine);
+}
+
+#[test]
+fn a_message_whose_route_goes_while_policy_looks_at_it_is_charged_once() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.queue = TWO.into();
+    let dir = site.dir().display().to_string();
+    let until = |file: &str| format!("while not io.open '{dir}/{file}' do kumo.sleep(0.01) end");
+    site.extra = format!(
+        "kumo.on('throttle_insert_ready_queue', function(msg)
+  kumo.log_info 'it was asked'
+  {}
+end)",
+        until("go")
+    );
+    let engine = site.start(1);
+    submit(&engine, "dst.test", 1);
+    engine.wait_says("it was asked");
+    // The new policy takes its time about the queue: there is no route until then.
+    site.queue += &format!("max_age = (function() {} return '1 day' end)(),", until("route"));
+    site.extra = String::new();
+    site.write_policy();
+    engine.post("/api/admin/reload/v1", &serde_json::Value::Null).expect(200);
+    std::fs::write(site.dir().join("go"), "").unwrap();
+    let path = "/api/admin/inspect-sched-q/v1?queue_name=dst.test";
+    wait("it waits for a route", || engine.get(path).json()["num_scheduled"] == 1);
+    std::fs::write(site.dir().join("route"), "").unwrap();
+    sink.wait_messages(1);
+    submit(&engine, "dst.test", 1);
+    sink.wait_messages(2);
+    engine.wait_empty();
+    check(&engine);
+}
+
+#[test]
 fn an_idle_connection_gives_way_to_a_shard_that_waits() {
     let sink = Sink::start();
     let mut site = Site::to(sink.addr);

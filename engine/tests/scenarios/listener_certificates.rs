@@ -51,9 +51,8 @@ fn a_file_that_changes_comes_in_force_and_a_broken_one_does_not() {
     open.expect(250, "EHLO still.test");
 }
 
-#[test]
-fn a_reload_reads_what_no_file_tells_of() {
-    let ca = Ca::new();
+/// An engine whose certificate comes out of an event, so that no change of a file tells of another.
+fn by_event(ca: &Ca) -> (Site, CertificateDer<'static>) {
     let mut site = Site::new();
     let first = ca.write_issued(site.dir(), "mx", "mx.engine.test");
     site.listener = "tls_certificate = { event_name = 'read', event_args = { 'mx.pem' } },
@@ -66,6 +65,25 @@ fn a_reload_reads_what_no_file_tells_of() {
 end)",
         site.dir().display()
     );
+    (site, first)
+}
+
+#[test]
+fn a_hangup_reads_what_no_file_tells_of() {
+    let ca = Ca::new();
+    let (site, first) = by_event(&ca);
+    let engine = site.start(2);
+    assert_eq!(of_smtp(&engine), first);
+    let second = ca.write_issued(site.dir(), "mx", "mx.engine.test");
+    assert_eq!(of_smtp(&engine), first);
+    engine.signal("HUP");
+    wait("the new certificate", || of_smtp(&engine) == second);
+}
+
+#[test]
+fn a_reload_reads_what_no_file_tells_of() {
+    let ca = Ca::new();
+    let (site, first) = by_event(&ca);
     let engine = site.start(1);
     assert_eq!(of_smtp(&engine), first);
     let second = ca.write_issued(site.dir(), "mx", "mx.engine.test");

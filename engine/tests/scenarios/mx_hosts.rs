@@ -2,9 +2,11 @@
 
 use crate::support::dns::{a, mx, NameServer, Zone};
 use crate::support::tls::Ca;
-use crate::support::{message, Sink, Site};
+use crate::support::{message, wait, Phase, Sink, Site};
 use hickory_proto::rr::RecordType;
 use std::collections::BTreeSet;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
 
 const HERE: [u8; 4] = [127, 0, 0, 1];
 
@@ -119,4 +121,109 @@ fn authorities_that_are_named_and_cannot_be_read_end_the_start() {
     assert!(!engine.wait_exit().success());
     assert!(engine.says("SSL_CERT_FILE: no authority for TLS can be read: "));
     assert!(engine.says(&file));
+}
+
+/// A connection to this machine that takes so long is not taken.
+const HANGS: Duration = Duration::from_millis(500);
+
+/// Accepts all that waits; how many.
+fn drain(listener: &TcpListener) -> usize {
+    listener.set_nonblocking(true).unwrap();
+    std::iter::from_fn(|| listener.accept().ok()).count()
+}
+
+/// What takes no connection, or never greets, costs one connection its timeout, not each.
+#[test]
+fn a_first_host_that_hangs_is_tried_last_from_then_on() {
+    // One more than the backlog holds is a connection that hangs.
+    let full = TcpListener::bind("127.0.0.2:0").unwrap();
+    let to = full.local_addr().unwrap();
+    let port = to.port();
+    let fill = (0..5000).map_while(|_| TcpStream::connect_timeout(&to, HANGS).ok());
+    let held: Vec<TcpStream> = fill.collect();
+    let at = |last: u8| SocketAddr::from(([127, 0, 0, last], port));
+    let (silent, good) = (Sink::on(at(3)), Sink::on(at(1)));
+    silent.set(|behaviour| behaviour.stall = Some(Phase::Banner));
+    let server = NameServer::start(|name, kind| match (name, kind) {
+        ("full.test.", RecordType::MX) => {
+            Zone::of(vec![mx(10, "full-mx.test."), mx(20, "good.test.")])
+        }
+        ("silent.test.", RecordType::MX) => {
+            Zone::of(vec![mx(10, "silent-mx.test."), mx(20, "good.test.")])
+        }
+        ("full-mx.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 2])]),
+        ("silent-mx.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 3])]),
+        ("good.test.", RecordType::A) => Zone::of(vec![a(HERE)]),
+        _ => Zone::default(),
+    });
+    let mut site = site(&server, port);
+    site.path +=
+        "max_deliveries_per_connection = 1, connect_timeout = '1s', banner_timeout = '1s',";
+    let engine = site.start(1);
+    for round in 1..=4 {
+        for domain in ["full.test", "silent.test"] {
+            engine.accept("a@src.test", &[&format!("u@{domain}")], &message(domain));
+        }
+        // One after the other: each has a connection of its own.
+        good.wait_messages(2 * round);
+        engine.wait_empty();
+        if round == 1 {
+            // From now on a connection to it would be seen.
+            drain(&full);
+        }
+    }
+    assert_eq!((good.connections(), silent.connections(), drain(&full)), (8, 1, 0));
+    drop(held);
+    assert_eq!(site.records_of("TransientFailure").len(), 0);
+}
+
+/// `u@[192.0.2.1]` is mail for the host with that address, whatever it proves its name by.
+#[test]
+fn an_address_literal_is_spoken_to_under_tls() {
+    let (ca, sink) = (Ca::new(), Sink::start());
+    let mut far_site = Site::to(sink.addr);
+    ca.write_issued(far_site.dir(), "four", "127.0.0.1");
+    ca.write_issued(far_site.dir(), "six", "::1");
+    let dir = far_site.dir().display().to_string();
+    let shows = |name: &str| {
+        format!("tls_certificate = '{dir}/{name}.pem', tls_private_key = '{dir}/{name}.key',")
+    };
+    far_site.listener = shows("four");
+    let has_six = TcpListener::bind("[::1]:0").is_ok();
+    if has_six {
+        far_site.init =
+            format!("kumo.start_esmtp_listener {{ listen = '[::1]:0', {} }}", shows("six"));
+    } else {
+        println!("skipped in part: this machine has no IPv6");
+    }
+    let far = far_site.start(1);
+    let six = far.stderr().into_iter().find(|line| line.starts_with("smtp listener on [::1]:"));
+    let six = six.and_then(|line| line.rsplit(':').next()?.parse::<u16>().ok()).unwrap_or(0);
+    assert_eq!(six > 0, has_six, "{:?}", far.stderr());
+    let mut site = Site::new();
+    ca.write(&site.dir().join("ca.pem"));
+    let file = site.dir().join("ca.pem").display().to_string();
+    site.env.push(("SSL_CERT_FILE".into(), file));
+    site.path = format!(
+        "smtp_port = site:find '::' and {six} or {}, enable_tls = 'Required',",
+        far.smtp.port()
+    );
+    let engine = site.start(1);
+    let mut to = vec!["u@[127.0.0.1]"];
+    to.extend(has_six.then_some("u@[IPv6:::1]"));
+    for to in &to {
+        engine.accept("a@src.test", &[to], &message("literal"));
+    }
+    let mut got: Vec<_> = sink.wait_messages(to.len()).into_iter().flat_map(|m| m.to).collect();
+    got.sort_by_key(String::len);
+    to.sort_by_key(|to| to.len());
+    assert_eq!(got.len(), to.len(), "{got:?}");
+    assert!(got.iter().zip(&to).all(|(got, to)| got.eq_ignore_ascii_case(to)), "{got:?}");
+    wait("their records", || site.records_of("Delivery").len() == to.len());
+    for record in site.records_of("Delivery") {
+        assert!(record["tls_cipher"].is_string(), "{record}");
+        let of = |field: &str| record["peer_address"][field].as_str().unwrap();
+        assert!(of("addr").contains(of("name")) && !of("name").contains(['[', ']']), "{record}");
+    }
+    assert_eq!(site.records_of("TransientFailure").len(), 0);
 }

@@ -1,7 +1,11 @@
 //! Queues and the orders of operators: nothing gets stuck, nothing is charged for what it did not do, nothing is forgotten.
 
-use crate::support::{message, wait, Engine, Phase, Sink, Site};
+use crate::support::smtp::stuffed;
+use crate::support::{message, wait, wait_some, Engine, Phase, Sink, Site};
 use serde_json::{json, Value};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
 
 /// Everything is where it belongs.
 fn check(engine: &Engine) {
@@ -424,4 +428,141 @@ fn very_many_messages_are_bounced_a_few_at_a_time() {
     engine.wait_empty();
     wait("their records", || site.records_of("AdminBounce").len() == 400);
     assert_eq!(sink.connections(), 0);
+}
+
+/// The names of the scheduled queues that hold mail.
+fn queue_names(engine: &Engine) -> Vec<String> {
+    let shards = engine.get("/api/admin/queues/v1").expect(200).json();
+    let of = |shard: &Value| -> Vec<String> {
+        shard["scheduled"].as_object().map_or(Vec::new(), |all| all.keys().cloned().collect())
+    };
+    let mut names: Vec<String> = shards.as_array().unwrap().iter().flat_map(of).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_message_is_in_the_same_queue_after_a_restart_however_its_parts_are_spelt() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.stall = Some(Phase::Banner));
+    let mut site = Site::to(sink.addr);
+    site.extra = "
+kumo.on('smtp_server_message_received', function(msg)
+  local name, value = msg:get_first_named_header_value('Subject'):match '^(%S+)=(.*)$'
+  msg:set_meta(name, value)
+  if value == '' then msg:set_meta('tenant', 'Ten') end
+  kumo.log_info('came to ' .. msg:queue_name())
+end)"
+        .into();
+    let engine = site.start(2);
+    for (at, subject) in
+        ["routing_domain=Relay.Example", "queue=", "routing_domain=", "queue=C:T@Own.test!R.test"]
+            .into_iter()
+            .enumerate()
+    {
+        engine.accept("a@src.test", &[&format!("u@D{at}.Test")], &message(subject));
+    }
+    let wanted = ["C:T@Own.test!R.test", "Ten@d1.test", "Ten@d2.test", "d0.test!relay.example"];
+    wait("four queues", || queue_names(&engine) == wanted);
+    for name in wanted {
+        engine.wait_says(&format!("came to {name}"));
+    }
+    // An order about one of them goes on to hold it.
+    let order = json!({"domain": "d0.test", "routing_domain": "relay.example", "reason": "held", "duration": "1h"});
+    let held = place(&engine, "suspend", order);
+    engine.kill();
+    let engine = site.start(2);
+    wait("the same four", || queue_names(&engine) == wanted);
+    sink.set(|behaviour| behaviour.stall = None);
+    sink.wait_messages(3);
+    wait("the one that is held", || queue_names(&engine) == wanted[3..]);
+    cancel(&engine, "suspend", &held);
+    sink.wait_messages(4);
+    engine.wait_empty();
+}
+
+/// What an old policy says when another has taken its place meanwhile counts for nothing.
+#[test]
+fn an_answer_that_a_reload_has_overtaken_is_asked_for_again() {
+    for handler in ["get_queue_config", "get_egress_path_config"] {
+        let (old, new) = (Sink::start(), Sink::start());
+        let mut site = Site::to(old.addr);
+        site.queue = "refresh_interval = '1h',".into();
+        site.path = "refresh_interval = '1h',".into();
+        site.write_policy();
+        let dir = site.dir().display().to_string();
+        let waiting = format!(
+            "
+local function wait()
+  kumo.log_info 'it was asked'
+  while not io.open '{dir}/go' do kumo.sleep(0.01) end
+end
+local on = kumo.on
+kumo.on = function(event, handler)
+  if event == '{handler}' then
+    local inner = handler
+    handler = function(...) wait() return inner(...) end
+  end
+  return on(event, handler)
+end
+"
+        );
+        let text = std::fs::read_to_string(site.policy_file()).unwrap();
+        let text = text.replacen(
+            "local kumo = require 'kumo'\n",
+            &format!("local kumo = require 'kumo'{waiting}"),
+            1,
+        );
+        std::fs::write(site.policy_file(), text).unwrap();
+        let engine = site.start_as_it_is(1);
+        engine.accept("a@src.test", &["u@dst.test"], &message("overtaken"));
+        engine.wait_says("it was asked");
+        site.default_route = Some(new.addr);
+        site.write_policy();
+        engine.post("/api/admin/reload/v1", &Value::Null).expect(200);
+        std::fs::write(site.dir().join("go"), "").unwrap();
+        new.wait_messages(1);
+        engine.wait_empty();
+        assert_eq!(old.connections(), 0, "{handler}");
+    }
+}
+
+/// Each shard is asked whether it took an order; of one that does nothing else meanwhile nobody can say.
+#[test]
+fn an_order_that_not_every_shard_took_is_not_told_as_placed() {
+    let mut site = Site::new();
+    let fifo = site.dir().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let dir = site.dir().display().to_string();
+    // Opening it waits for who writes to it, and the shard with it.
+    site.extra = format!(
+        "kumo.on('smtp_server_message_received', function(msg)
+  kumo.log_info 'it is held'
+  io.open('{dir}/fifo'):close()
+end)"
+    );
+    let engine = site.start(2);
+    let mut client = engine.greeted();
+    client.envelope("a@src.test", &["u@dst.test"]);
+    client.send(stuffed(&message("holds")));
+    engine.wait_says("it is held");
+    let order = json!({"domain": "dst.test", "reason": "held", "duration": "1h"}).to_string();
+    let length = order.len();
+    let request = format!(
+        "POST /api/admin/suspend/v1 HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{order}"
+    );
+    // The one that comes to that very shard is not answered.
+    let answer = wait_some("an answer", || {
+        let mut stream = TcpStream::connect(engine.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok().filter(|count| *count > 0).map(|_| answer)
+    });
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("was taken by 1 of 2 shards; no word from ["), "{answer}");
+    std::fs::write(&fifo, "go on").unwrap();
+    assert_eq!(client.reply().code, 250);
+    place(&engine, "suspend", json!({"domain": "dst.test", "reason": "again", "duration": "1h"}));
 }

@@ -268,6 +268,45 @@ fn parameters_are_known_or_refused() {
     client.expect(250, "RCPT TO:<Postmaster>");
 }
 
+/// What cannot be honoured is not taken: the mail would go out without it. Nothing begins with a command that was refused.
+#[test]
+fn what_a_message_asks_for_in_vain_it_is_refused_for() {
+    let sink = Sink::start();
+    let engine = Site::to(sink.addr).start(1);
+    for (asked, codes) in [
+        ("REQUIRETLS", "555 5.5.4"),
+        ("HOLDFOR=100", "555 5.5.4"),
+        ("HOLDUNTIL=2030-01-01T00:00:00Z", "555 5.5.4"),
+        ("BY=120;N", "555 5.5.4"),
+        ("DELIVERBY=120", "555 5.5.4"),
+        ("foo", "555 5.5.4"),
+        ("SIZE=1 size=2", "501 5.5.4"),
+        ("RET=FULL RET=FULL", "501 5.5.4"),
+        ("BODY=9BIT", "501 5.5.4"),
+        ("SIZE=many", "501 5.5.4"),
+    ] {
+        // One client that did all of it would be one that guesses.
+        let mut client = engine.greeted();
+        let reply = client.command(format!("MAIL FROM:<a@src.test> {asked}"));
+        assert_eq!(reply.codes(), codes, "{asked}: {reply:?}");
+        client.expect(503, "RCPT TO:<u@dst.test>");
+    }
+    for (asked, codes) in [
+        ("NOTIFY=NEVER,SUCCESS", "501 5.5.4"),
+        ("NOTIFY=SUCCESS NOTIFY=SUCCESS", "501 5.5.4"),
+        ("ORCPT=u@dst.test", "501 5.5.4"),
+        ("RRVS=2020-01-01T00:00:00Z", "555 5.5.4"),
+        ("SIZE=10", "555 5.5.4"),
+    ] {
+        let mut client = engine.greeted();
+        client.expect(250, "MAIL FROM:<a@src.test> RET=FULL ENVID=e2");
+        let reply = client.command(format!("RCPT TO:<u@dst.test> {asked}"));
+        assert_eq!(reply.codes(), codes, "{asked}: {reply:?}");
+        client.expect(503, "DATA");
+    }
+    assert_eq!(sink.connections(), 0);
+}
+
 #[test]
 fn what_was_asked_for_stays_with_the_message() {
     let sink = Sink::start();

@@ -59,6 +59,20 @@ fn what_depends_on_the_machine_is_a_warning() {
 }
 
 #[test]
+fn a_name_for_ehlo_that_nobody_can_look_up_is_told_by_both() {
+    let site = init(
+        "kumo.start_http_listener { listen = '127.0.0.1:0' }
+  kumo.make_egress_source { name = 'out', ehlo_domain = 'mailer' }",
+    );
+    let told = "`ehlo_domain`: \"mailer\" has no domain";
+    let output = validate(&site, &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains(told), "{}", said(&output));
+    assert_eq!(validate(&site, &["--strict"]).status.code(), Some(1));
+    site.spawn(1).wait_says(told);
+}
+
+#[test]
 fn what_runs_validate_passes() {
     let site = init(
         "kumo.start_http_listener { listen = '127.0.0.1:0' }

@@ -117,6 +117,29 @@ fn an_event_that_fails_among_others_is_set_aside_in_the_end() {
     assert!(tries >= 8, "each was tried often before: {tries}");
 }
 
+/// A receiver that stays away costs its events in the end, which is said and counted; those that come later are told.
+#[test]
+fn events_of_the_engines_own_hook_are_given_up_at_their_age_with_a_word_on_it() {
+    let sink = Sink::start();
+    let receiver = Receiver::start();
+    receiver.set_status(503);
+    let mut site = Site::to(sink.addr);
+    site.init = http_hook("webhook", &receiver.url(), "max_age = '2s',");
+    let engine = site.start(1);
+    accept_some(&engine, 3);
+    // Each message has been received and delivered.
+    let of_hook = |name: &str| engine.metric(&format!("{name}{{logger=\"webhook\"}}"));
+    wait("all given up", || of_hook("log_hook_dropped_total") == 6.0);
+    engine.wait_says("given up: their receiver has been away for 2s");
+    wait("an empty log", || of_hook("log_hook_backlog_count") == 0.0);
+    receiver.clear();
+    receiver.set_status(200);
+    wait("what comes later", || {
+        accept_some(&engine, 1);
+        !ids(&receiver.events(), "Delivery").is_empty()
+    });
+}
+
 #[test]
 fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
     let sink = Sink::start();

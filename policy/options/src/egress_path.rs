@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cidr::CidrSet;
 use crate::cipher::cipher_suites;
+use crate::ehlo;
 use crate::enums::{EnableTls, IpLookupStrategy, ReconnectStrategy, RefreshStrategy};
 use crate::key_source::KeySource;
 use crate::option_table;
@@ -20,7 +21,7 @@ const ONE_TLS: &str = "all TLS is by one implementation, rustls";
 
 option_table! {
     /// How connections to one site from one source behave.
-    pub struct EgressPath for "kumo.make_egress_path" check tls {
+    pub struct EgressPath for "kumo.make_egress_path" check check {
         /// Connections open at once.
         connection_limit: Limit = Limit::new(32),
         /// Further connection limits by name, shared by all paths that name them.
@@ -144,7 +145,8 @@ option_table! {
     }
 }
 impl EgressPath {
-    fn tls(&mut self, _: &mut Notes) -> Result<(), String> {
+    fn check(&mut self, notes: &mut Notes) -> Result<(), String> {
+        ehlo::note(self.ehlo_domain.as_deref(), notes);
         if self.tls_certificate.is_some() != self.tls_private_key.is_some() {
             return Err("`tls_certificate` and `tls_private_key` are needed together".into());
         }

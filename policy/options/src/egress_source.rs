@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::ehlo;
 use crate::key_source::KeySource;
 use crate::option_table;
 use crate::plain::Plain;
@@ -13,7 +14,7 @@ use crate::value::{wrong, OptionValue};
 
 option_table! {
     /// One address (or identity) mail leaves from.
-    pub struct EgressSource for "kumo.make_egress_source" check proxies {
+    pub struct EgressSource for "kumo.make_egress_source" check check {
         /// Its name.
         name: String = String::new(); Support::Required,
         /// Name given in EHLO.
@@ -86,8 +87,13 @@ impl OptionValue for SuspendOnFailure {
 }
 
 impl EgressSource {
+    fn check(&mut self, notes: &mut Notes) -> Result<(), String> {
+        ehlo::note(self.ehlo_domain.as_deref(), notes);
+        self.proxies()
+    }
+
     /// Half of a proxy would send mail from an address nobody asked for.
-    fn proxies(&mut self, _: &mut Notes) -> Result<(), String> {
+    fn proxies(&self) -> Result<(), String> {
         let socks = (&self.socks5_proxy_server, self.socks5_proxy_source_address.is_some());
         let ha = (&self.ha_proxy_server, self.ha_proxy_source_address.is_some());
         for (name, (server, has_source)) in [("socks5_proxy", socks), ("ha_proxy", ha)] {

@@ -73,6 +73,13 @@ impl Gcra {
         }
     }
 
+    /// Gives back one event that was taken under this rate and did not come about: it is as if it had not been asked for.
+    pub fn give_back(&self, spec: &GcraSpec) {
+        let Some(interval) = spec.interval_nanos() else { return };
+        let less = |seen: u64| Some(seen.saturating_sub(interval));
+        let _ = self.next_nanos.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
+    }
+
     /// The state as it is under this rate: what another rate has left owes no more than this one can ever owe. So a rate that
     /// is raised counts from then on.
     fn settled(&self, spec: &GcraSpec, now_nanos: u64) -> u64 {
@@ -141,6 +148,22 @@ mod tests {
         assert_eq!(g.try_acquire(&SPEC, now + 100_000_000), Ok(()));
         // Nor does a clock that was set back make anybody wait for more than the rate asks.
         assert_eq!(g.try_acquire(&SPEC, 5), Err(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_taken_again_and_no_more() {
+        let g = Gcra::new();
+        let now = 1_000_000_000_000;
+        for _ in 0..3 {
+            assert!(g.try_acquire(&SPEC, now).is_ok());
+        }
+        g.give_back(&SPEC);
+        assert!(g.try_acquire(&SPEC, now).is_ok() && g.try_acquire(&SPEC, now).is_err());
+        // What has come back in time adds nothing to a burst.
+        let later = now + 10_000_000_000;
+        assert!(g.try_acquire(&SPEC, later).is_ok());
+        g.give_back(&SPEC);
+        assert_eq!((0..9).filter(|_| g.try_acquire(&SPEC, later).is_ok()).count(), 3);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod dkim;
 mod duration;
 mod egress_path;
 mod egress_source;
+mod ehlo;
 mod enums;
 pub mod gcra;
 mod http_listener;

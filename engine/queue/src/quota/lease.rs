@@ -163,10 +163,39 @@ impl SharedLimit {
         self.rate.try_acquire(&rate.spec(), clock(now_nanos))
     }
 
+    /// Gives back one event of the rate that did not come about.
+    pub fn untake_rate(&self, rate: &Throttle) {
+        self.rate.give_back(&rate.spec());
+    }
+
     /// As [`SharedLimit::try_rate`], but takes nothing.
     pub fn would_pass(&self, rate: &Throttle, now_nanos: u64) -> Result<(), Duration> {
         self.rate.would_pass(&rate.spec(), clock(now_nanos))
     }
+}
+
+/// Takes one event of each of these rates, or of none: what one of them holds up costs the others nothing.
+///
+/// # Errors
+/// The wait.
+pub fn take_all<'a>(
+    rates: impl Iterator<Item = (&'a Throttle, &'a SharedLimit)> + Clone,
+    now_nanos: u64,
+) -> Result<(), Duration> {
+    rates.clone().try_for_each(|(rate, shared)| shared.would_pass(rate, now_nanos))?;
+    for (at, (rate, shared)) in rates.clone().enumerate() {
+        if let Err(wait) = shared.try_rate(rate, now_nanos) {
+            // Another shard has taken it in this instant.
+            untake_all(rates.take(at));
+            return Err(wait);
+        }
+    }
+    Ok(())
+}
+
+/// Gives back what [`take_all`] took.
+pub fn untake_all<'a>(rates: impl Iterator<Item = (&'a Throttle, &'a SharedLimit)>) {
+    rates.for_each(|(rate, shared)| shared.untake_rate(rate));
 }
 
 /// Every limit of the process, by name. Looked at when a ready queue is made, never per message.
@@ -249,6 +278,69 @@ mod tests {
         assert!(shared.try_lease(3, limit));
         assert_eq!(shared.give_back(3, None), None);
         assert_eq!(shared.leases(), 1);
+    }
+
+    /// What passes when a backlog asks again each time it was told to, which is never sooner, and up to `late` later: when
+    /// each of them passed, nanoseconds.
+    fn passed(rate: &Throttle, late: Duration, over: Duration) -> Vec<u64> {
+        let shared = SharedLimit::default();
+        let start = 1_000_000_000_000;
+        let (mut now, mut times, mut wakes) = (start, Vec::new(), 0u64);
+        while now < start + over.as_nanos() as u64 {
+            match shared.would_pass(rate, now) {
+                Ok(()) => {
+                    shared.try_rate(rate, now).unwrap();
+                    times.push(now);
+                }
+                Err(wait) => {
+                    wakes += 1;
+                    now += wait.as_nanos() as u64 + wakes % 5 * late.as_nanos() as u64 / 4;
+                }
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn a_backlog_gets_its_rate_and_never_more_than_its_burst_beside_it() {
+        // A shard looks at its timers every 4 ms while it is busy.
+        let late = Duration::from_millis(4);
+        let over = Duration::from_secs(20);
+        for text in ["100/s", "10/s", "10/s,max_burst=1", "25/s,max_burst=2", "600/min,max_burst=5"]
+        {
+            let rate = Throttle::parse(text).unwrap();
+            let spec = rate.spec();
+            let interval = spec.period.as_nanos() as u64 / spec.limit;
+            let times = passed(&rate, late, over);
+            let due = over.as_nanos() as u64 / interval;
+            assert!(times.len() as u64 >= due * 9 / 10, "{text}: {} of {due}", times.len());
+            for (at, from) in times.iter().enumerate() {
+                for (count, to) in times[at..].iter().enumerate() {
+                    let most = spec.burst + (to - from) / interval;
+                    assert!((count as u64) < most, "{text}: {count} from {from} to {to}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_rates_all_are_taken_or_none_however_many_ask_at_once() {
+        let of = |text: &str| Throttle::parse(text).unwrap();
+        let (wide, narrow) = (of("100000/h,max_burst=100000"), of("1/h,max_burst=50"));
+        for _ in 0..50 {
+            let shared = [SharedLimit::default(), SharedLimit::default()];
+            let now = 1_000_000_000_000_000;
+            let rates = || [(&wide, &shared[0]), (&narrow, &shared[1])].into_iter();
+            let take = || (0..1000).filter(|_| take_all(rates(), now).is_ok()).count();
+            let taken: usize = std::thread::scope(|scope| {
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+                all.into_iter().map(|thread| thread.join().unwrap()).sum()
+            });
+            assert_eq!(taken, 50);
+            // The wide one has lost what went, and nothing else.
+            let left = (0..200_000).filter(|_| shared[0].try_rate(&wide, now).is_ok()).count();
+            assert_eq!(left, 100_000 - taken);
+        }
     }
 
     #[test]

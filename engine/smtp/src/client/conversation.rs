@@ -421,6 +421,14 @@ impl Conversation {
         self.end.get_or_insert(End::Broken(why));
     }
 
+    /// The peer has said that it closes where nothing was waited for. That answers all that is still open (RFC 5321
+    /// section 3.8), and there is no further transaction here.
+    pub fn closes(&mut self, response: Response) {
+        let last = if self.at == Ask::Dot { Ask::Data } else { self.at };
+        self.closing = Some(Response { command: Some(self.command(last)), ..response });
+        self.finish(None);
+    }
+
     /// The connection turned out to be of no use before anything was said.
     pub fn never_begun(&mut self, end: End) {
         self.finish(Some(end));

@@ -10,6 +10,7 @@ pub mod dns;
 pub mod engine;
 pub mod http;
 pub mod mail;
+pub mod odd_tls;
 pub mod sink;
 pub mod smtp;
 pub mod tls;

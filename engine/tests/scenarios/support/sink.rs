@@ -67,6 +67,8 @@ struct Shared {
     most_open: AtomicUsize,
     total: AtomicUsize,
     stop: AtomicBool,
+    /// The connections that are open, by number.
+    streams: Mutex<BTreeMap<usize, TcpStream>>,
     /// What no engine may ever send; a test with any of it fails.
     violations: Mutex<Vec<String>>,
 }
@@ -120,6 +122,7 @@ impl Sink {
             most_open: AtomicUsize::new(0),
             total: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
+            streams: Mutex::default(),
             violations: Mutex::default(),
         });
         let state = shared.clone();
@@ -133,8 +136,10 @@ impl Sink {
                 let open = state.open.fetch_add(1, Ordering::SeqCst) + 1;
                 state.most_open.fetch_max(open, Ordering::SeqCst);
                 state.note(number, String::new());
+                state.streams.lock().unwrap().insert(number, stream.try_clone().unwrap());
                 std::thread::spawn(move || {
                     let _ = Connection::new(stream, number, &state).run();
+                    state.streams.lock().unwrap().remove(&number);
                     state.open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -156,6 +161,20 @@ impl Sink {
     /// Answers `reply` at `phase`, `times` times.
     pub fn reply_at(&self, phase: Phase, reply: &str, times: usize) {
         self.set(|behaviour| behaviour.replies.push((phase, reply.into(), times)));
+    }
+
+    /// Says this over every connection that is open, whatever was asked; a text that ends in `(close)` is the last.
+    pub fn say_unasked(&self, text: &str) {
+        let (text, last) = match text.strip_suffix(" (close)") {
+            Some(text) => (text, true),
+            None => (text, false),
+        };
+        for mut stream in self.shared.streams.lock().unwrap().values() {
+            stream.write_all(format!("{text}\r\n").as_bytes()).unwrap();
+            if last {
+                stream.shutdown(std::net::Shutdown::Write).unwrap();
+            }
+        }
     }
 
     pub fn messages(&self) -> Vec<Received> {
