@@ -314,7 +314,7 @@ fn conforms(value: &Value, schema: &Value, models: &Value, at: &str) {
         conforms(one, inner.unwrap_or_else(|| panic!("{at} is not described")), models, &at);
     }
     for name in schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name) {
-        assert!(value.get(name).is_some() || at == "/api/v1/chaos", "{at} has no {name}");
+        assert!(value.get(name).is_some() || at.starts_with("/api/v1/chaos"), "{at} has no {name}");
     }
 }
 

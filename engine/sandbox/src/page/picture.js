@@ -12,13 +12,13 @@ async function picture(m, path) {
   const doc = new DOMParser().parseFromString(text, 'text/html');
   doc.querySelectorAll('script, iframe, object, embed, link, base, meta').forEach(e => e.remove());
   const whole = new XMLSerializer().serializeToString(doc.documentElement);
-  const most = await drawing(whole, width, PICTURE_HEIGHT);
+  const most = await drawing(whole, width, PICTURE_HEIGHT), below = await drawing(whole, width, PICTURE_HEIGHT, PICTURE_HEIGHT);
+  const isCut = drawnHeight(drawn(below, width, PICTURE_HEIGHT, 1 / PICTURE_SMALL)) > 0;
   const seen = drawnHeight(drawn(most, width, PICTURE_HEIGHT, 1 / PICTURE_SMALL)) * PICTURE_SMALL;
   // The small one blurs edges: a little more is drawn, and then cut to what is there.
-  const room = Math.min(PICTURE_HEIGHT, seen + 10 * PICTURE_SMALL);
+  const room = isCut ? PICTURE_HEIGHT : Math.min(PICTURE_HEIGHT, seen + 10 * PICTURE_SMALL);
   const image = room < PICTURE_HEIGHT ? await drawing(whole, width, room) : most;
-  const canvas = drawn(image, width, room, 1), end = drawnHeight(canvas), isCut = end >= PICTURE_HEIGHT;
-  const height = Math.min(room, Math.max(40, end + 16)), out = el('canvas', { width, height });
+  const canvas = drawn(image, width, room, 1), height = isCut ? room : Math.min(room, Math.max(40, drawnHeight(canvas) + 16)), out = el('canvas', { width, height });
   out.getContext('2d').drawImage(canvas, 0, 0);
   const blob = await new Promise(done => out.toBlob(done, 'image/png'));
   if (!blob) throw new Error('The browser does not give the picture');
@@ -26,9 +26,9 @@ async function picture(m, path) {
   toast(isCut ? `Picture of the first ${height} pixels saved: the message is longer, printing gives all of it` : `Picture of ${width} by ${height} saved`);
 }
 // The block around the whole has no height of its own, so what is as high as its surroundings is as high as its content.
-async function drawing(whole, width, height) {
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><rect width="100%" height="100%" fill="white"/>` +
-    `<foreignObject width="100%" height="100%"><div xmlns="http://www.w3.org/1999/xhtml">${whole}</div></foreignObject></svg>`;
+async function drawing(whole, width, height, from = 0) {
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 ${from} ${width} ${height}"><rect y="${from}" width="${width}" height="${height}" fill="white"/>` +
+    `<foreignObject width="${width}" height="${from + height}"><div xmlns="http://www.w3.org/1999/xhtml">${whole}</div></foreignObject></svg>`;
   const image = new Image();
   image.src = 'data:image/svg+xml;charset=utf-8,' + encodeURIComponent(svg);
   await image.decode().catch(() => { throw new Error('The browser cannot draw this HTML'); });
@@ -39,13 +39,14 @@ function drawn(image, width, height, scale) {
   canvas.getContext('2d', { willReadFrequently: true }).drawImage(image, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
-// Down to the last row that is not like the one at the very foot, looked at in bands from below.
+// Down to the last row that is not all white, looked at in bands from below.
+const WHITE = 0xffffffff;
 function drawnHeight(canvas) {
-  const { width, height } = canvas, pen = canvas.getContext('2d'); let foot = null;
+  const { width, height } = canvas, pen = canvas.getContext('2d');
   for (let end = height; end > 0; end -= PICTURE_BAND) {
     const top = Math.max(0, end - PICTURE_BAND), data = new Uint32Array(pen.getImageData(0, top, width, end - top).data.buffer);
-    let at = data.length - 1; if (foot == null) foot = data[at];
-    while (at >= 0 && data[at] === foot) at--;
+    let at = data.length - 1;
+    while (at >= 0 && data[at] === WHITE) at--;
     if (at >= 0) return top + Math.ceil((at + 1) / width);
   }
   return 0;
