@@ -29,6 +29,7 @@ const VIEWS = [
   ['dkim', async p => { await home(p); await open(p, 'Signed letter', 'Checks'); await p.evaluate(() => { document.querySelector('.signature details').open = true; }); }],
   ['compare', async p => { await home(p); await p.evaluate(() => { document.querySelectorAll('.pickbox input')[0].click(); document.querySelectorAll('.pickbox input')[1].click(); }); await press(p, '#bulk .btn', 'Compare'); await p.waitForSelector('dialog .compare'); }],
   ['tag', async p => { await home(p); await open(p, 'Your order 4711'); await press(p, '.head .btn', 'Tag'); await p.waitForSelector('#tagname'); }],
+  ['tags', async p => { await home(p); await p.click('#tags'); await p.waitForSelector('.tag-row'); await p.evaluate(() => document.querySelector('.tag-row [title^=Rename]').click()); await p.waitForSelector('.tag-form input'); }],
   ['help', async p => { await home(p); await p.click('#help'); await p.waitForSelector('dialog .help'); }],
 ];
 const EVENTS = [
@@ -62,6 +63,8 @@ test('the page before the first message', async () => {
 
 for (const width of [390, 820, 1280]) for (const scheme of ['light', 'dark']) test(`${width} wide, ${scheme}`, async () => {
   await e.clear(); await e.mail('charsets', 'names', 'plain', 'dkim', 'rich', 'copies');
+  const [newest] = (await e.api('/api/v1/messages?limit=1')).messages;
+  await e.api('/api/v1/tags', { method: 'PUT', body: JSON.stringify({ IDs: [newest.ID], Tags: ['orders', 'a tag with a name that is rather long for a phone'] }) });
   const record = (type, at, content, code) => ({ type, id: 'f3a1c0de', sender: 'news@example.com', recipient: 'no-such-user@example.org', queue: 'example.org', size: 2048, event_time: new Date(1783000000000 + at).toISOString(),
     headers: { Subject: 'The news of July, with a subject that is rather long for a phone' }, response: { code, content, enhanced_code: null }, num_attempts: at ? 1 : 0 });
   await fetch(e.receiver + '/', { method: 'POST', headers: { 'x-kumomta-key': process.env.X_KUMOMTA_KEY || 'reloop' }, body: JSON.stringify([record('Reception', 0, '', 250), record('TransientFailure', 900, 'Greylisted', 451), record('Bounce', 65000, 'No such user', 550)]) });

@@ -228,7 +228,7 @@ test('a tag is put on and taken off', async () => {
   await e.mail('plain=Tagged'); const p = await page(e.web + '/'); await open(p, 'Tagged');
   await press(p, '.head .btn', 'Tag'); await p.waitForSelector('#tagname'); await p.type('#tagname', 'Later'); await p.keyboard.press('Enter');
   await see(p, () => document.querySelector('.head .tag')?.textContent === 'Later' && document.querySelector('.row .tag')?.textContent === 'Later');
-  await p.click('.head .tag button'); await see(p, () => !document.querySelector('.head .tag') && !document.querySelector('.row .tag'));
+  await p.click('.head .tag [title="Take this tag off"]'); await see(p, () => !document.querySelector('.head .tag') && !document.querySelector('.row .tag'));
   assert.deepEqual(await e.api('/api/v1/tags'), []);
   await done(p);
 });
@@ -240,4 +240,69 @@ test('the policy of the page lets nothing in and out', async () => {
   for (const tab of ['Source', 'Text', 'Links', 'Files', 'Checks', 'Headers', 'Raw', 'Details']) await tabTo(p, tab);
   assert.deepEqual(p.asked.filter(url => !url.startsWith(e.web) && !url.startsWith('data:')), []);
   await done(p);
+});
+
+test('tags lead to their messages, and are renamed and deleted', async () => {
+  await e.mail('plain=First', 'plain=Second', 'plain=Third');
+  const p = await page(e.web + '/'); await count(p, 3);
+  const ids = (await e.api('/api/v1/messages')).messages.map(m => m.ID);
+  await e.api('/api/v1/tags', { method: 'PUT', body: JSON.stringify({ IDs: ids.slice(0, 2), Tags: ['two words', 'Old'] }) });
+  await see(p, () => document.querySelectorAll('.row .tag').length === 4);
+  await press(p, '.row .tag', 'two words'); await count(p, 2);
+  assert.equal(await p.$eval('#q', q => q.value), 'tag:"two words"'); assert.equal(await p.$('#mail'), null, 'the message below is not opened');
+  assert.match(p.url(), /\/search\?q=tag/);
+  await p.click('#tags'); await p.waitForSelector('.tag-row');
+  assert.deepEqual(await p.$$eval('.tag-row', all => all.map(r => [r.querySelector('.tag').textContent, r.querySelector('.dim').textContent])), [['Old', '2 messages'], ['two words', '2 messages']]);
+  await press(p, '.tag-row button', 'Rename two words'); await p.waitForSelector('.tag-form input');
+  await p.$eval('.tag-form input', i => { i.value = 'Old'; }); await p.click('.tag-form [type=submit]');
+  await see(p, () => /tag exists/.test(document.querySelector('#toast').textContent));
+  await p.$eval('.tag-form input', i => { i.value = 'New name'; }); await p.click('.tag-form [type=submit]');
+  await see(p, () => [...document.querySelectorAll('.tag-row .tag')].some(t => t.textContent === 'New name'));
+  await see(p, () => document.querySelector('#q').value === 'tag:"New name"' && document.querySelectorAll('#list .row').length === 2);
+  assert.deepEqual(await e.api('/api/v1/tags'), ['New name', 'Old']);
+  await p.evaluate(() => document.querySelectorAll('.tag-row')[0].querySelector('.danger').click());
+  assert.match(await text(p, '.tag-row .sure'), /^Take “New name” off 2 messages\?$/);
+  assert.deepEqual(await e.api('/api/v1/tags'), ['New name', 'Old'], 'the first click only asks');
+  await p.click('.tag-row .sure'); await count(p, 3);
+  await see(p, () => document.querySelector('#q').value === '' && document.querySelectorAll('.tag-row').length === 1);
+  assert.deepEqual(await e.api('/api/v1/tags'), ['Old']);
+  await p.keyboard.press('Escape'); await see(p, () => !document.querySelector('dialog'));
+  await open(p, 'Third'); await press(p, '.head .tag-name', 'Old'); await count(p, 2);
+  await done(p);
+});
+
+test('the list stays where it is when it is read anew, and begins at the top for a search', async () => {
+  await e.mail(...Array.from({ length: 60 }, (_, i) => 'plain=Message ' + i));
+  const p = await page(e.web + '/'); await count(p, 60);
+  const top = () => p.$eval('#scroller', s => s.scrollTop);
+  await p.$eval('#scroller', s => { s.scrollTop = 900; }); assert.equal(await top(), 900);
+  await p.evaluate(() => { document.querySelector('#list').firstChild.marked = true; });
+  await p.click('#allread'); await see(p, () => !document.querySelector('#list').firstChild.marked && document.querySelectorAll('#list .row').length === 60);
+  assert.equal(await top(), 900);
+  await p.type('#q', 'Message'); await see(p, () => document.querySelector('#count').textContent.startsWith('60 matches'));
+  assert.equal(await top(), 0);
+  await done(p);
+});
+
+test('a picture is as high as the message, and says when it is not all of it', async () => {
+  const html = (height, style) => `<body style="margin:0"><div style="height:${height}px;${style}">x</div><p id="end" style="margin:0;height:40px;background:red">end</p></body>`;
+  for (const [Subject, HTML] of [['Long', html(9000, '')], ['Full', `<div style="height:100%;background:#eee">full</div>`], ['Endless', html(40000, 'background:repeating-linear-gradient(#fff 0 50px,#ccc 50px 100px)')]])
+    await e.api('/api/v1/send', { method: 'POST', body: JSON.stringify({ From: { Email: 'a@x.test' }, To: [{ Email: 'b@x.test' }], Subject, HTML }) });
+  const p = await page(e.web + '/'), dir = await mkdtemp(path.join(tmpdir(), 'ringmta-pictures-'));
+  const cdp = await p.createCDPSession();
+  await cdp.send('Browser.setDownloadBehavior', { behavior: 'allow', browserContextId: p.context.id, downloadPath: dir });
+  const taken = async subject => {
+    await open(p, subject, 'HTML'); await mailFrame(p);
+    const had = await readdir(dir);
+    await press(p, '.bar-html button', 'Save a picture');
+    const file = await until(async () => (await readdir(dir)).find(name => name.endsWith('.png') && !had.includes(name)));
+    const png = await until(async () => { const bytes = await readFile(path.join(dir, file)); return bytes.length > 100 && bytes; });
+    return [png.readUInt32BE(20), await text(p, '#toast')];
+  };
+  const [long, said] = await taken('Long');
+  assert.ok(long >= 9040 && long < 9100, String(long)); assert.equal(said, `Picture of 800 by ${long} saved`);
+  const [full] = await taken('Full'); assert.ok(full < 100, 'as high as what is in it: ' + full);
+  const [endless, warned] = await taken('Endless');
+  assert.equal(endless, 30000); assert.equal(warned, 'Picture of the first 30000 pixels saved: the message is longer, printing gives all of it');
+  await rm(dir, { recursive: true }); await done(p);
 });

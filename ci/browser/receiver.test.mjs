@@ -97,3 +97,18 @@ test('the width of a phone', async () => {
   assert.equal(await p.evaluate(() => document.documentElement.scrollWidth), 390);
   await p.close();
 });
+
+test('all that is kept is searched, the oldest too', async () => {
+  assert.equal(await post(record('Delivery', 'ancient', { recipient: 'needle@example.org' })), 200);
+  const since = (await (await fetch(e.receiver + '/count')).json()).total;
+  for (let at = 0; at < 1800; at += 300) assert.equal(await post(Array.from({ length: 300 }, (_, i) => record('Delivery', `many-${at + i}`))), 200);
+  const p = await page(e.receiver + '/');
+  await see(p, () => document.querySelectorAll('.summary').length === 200);
+  await p.type('#q', 'needle'); await see(p, () => document.querySelectorAll('.summary').length === 1);
+  assert.deepEqual((await groups(p)).map(one => one[2]), ['news@example.com → needle@example.org · queue example.org']);
+  // One more than are kept, and it says how many are gone.
+  assert.equal(await post(Array.from({ length: 300 }, (_, i) => record('Delivery', `more-${i}`))), 200);
+  await see(p, () => document.querySelector('#empty').textContent.includes('Nothing matches.') && !document.querySelector('#empty').hidden);
+  assert.match(await text(p, '#gone'), new RegExp(`${since + 2100 - 2000} older events gave way to newer ones`));
+  assert.deepEqual(p.errors, []); await p.close();
+});

@@ -46,12 +46,12 @@ fn main() -> ExitCode {
         return finish(Err(why));
     }
     if let Some(Command::Sandbox(_) | Command::Dev(_)) = &cli.command {
-        for name in environment::unknown() {
+        let nothing = |name| {
+            format!("{name} in the environment is none of the inbox's variables: it does nothing")
+        };
+        for said in environment::unknown().into_iter().map(nothing).chain(environment::advice()) {
             // Whoever reads it may have gone.
-            let _ = writeln!(
-                std::io::stderr(),
-                "ringmta: {name} in the environment is none of the inbox's variables: it does nothing"
-            );
+            let _ = writeln!(std::io::stderr(), "ringmta: {said}");
         }
     }
     if let Some((policy, json, strict)) = to_validate {
@@ -86,12 +86,25 @@ fn main() -> ExitCode {
     finish(result)
 }
 
-/// The words of the command line. A link named sendmail is that subcommand, for programs that call it.
+/// The words of the command line. A link named sendmail is that subcommand, for programs that call it; one named mailpit is
+/// the inbox, or one of the programs beside it, for scripts that start Mailpit.
 fn words() -> Vec<OsString> {
     let mut words: Vec<OsString> = std::env::args_os().collect();
-    let name = words.first().and_then(|word| Path::new(word).file_name());
-    if name.is_some_and(|name| name == "sendmail") {
+    let name = words.first().and_then(|word| Path::new(word).file_name()).map(OsString::from);
+    if name.as_ref().is_some_and(|name| name == "sendmail") {
         words.insert(1, "sendmail".into());
+    }
+    if name.as_ref().is_some_and(|name| name == "mailpit") {
+        let beside = ["sendmail", "ingest", "dump", "readyz"];
+        match words.get(1).map(|word| word.to_string_lossy().into_owned()) {
+            Some(word) if beside.contains(&word.as_str()) => {}
+            Some(word) if word == "version" => words[1] = "--version".into(),
+            _ => words.insert(1, "sandbox".into()),
+        }
+    }
+    if words.get(1).is_some_and(|word| word == "sendmail") {
+        let rest = words.split_off(2);
+        words.extend(sendmail::spelled(rest));
     }
     words
 }

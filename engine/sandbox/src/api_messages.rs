@@ -7,7 +7,7 @@ use crate::lists;
 use crate::search::{date_ms, time_zone, Search};
 use ringmta_http::{Method, Request, Response, StatusCode};
 use ringmta_io as io;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 impl Api {
@@ -102,14 +102,37 @@ impl Api {
     }
 }
 
-#[derive(Default, Deserialize)]
-struct Ids {
+/// Messages that something is done to.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Ids {
     #[serde(default, rename = "IDs", alias = "ids", alias = "Ids")]
     ids: Option<Vec<String>>,
 }
 
-#[derive(Default, Deserialize)]
-struct ReadState {
+impl Ids {
+    /// One with everything, for the API's description.
+    pub(super) fn example() -> Ids {
+        Ids { ids: Some(vec![EXAMPLE_ID.into()]) }
+    }
+}
+
+/// An id as messages have it.
+pub(super) const EXAMPLE_ID: &str = "4oRBnPtCXgAqZniRhzLNmS";
+
+impl ReadState {
+    /// One with everything, for the API's description.
+    pub(super) fn example() -> ReadState {
+        ReadState {
+            read: true,
+            ids: Some(vec![EXAMPLE_ID.into()]),
+            search: Some("tag:orders".into()),
+        }
+    }
+}
+
+/// Which messages are read from now on, or are not.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct ReadState {
     #[serde(default, rename = "Read", alias = "read")]
     read: bool,
     #[serde(default, rename = "IDs", alias = "ids", alias = "Ids")]

@@ -1,10 +1,11 @@
 //! The API's answers about tags.
 
 use crate::api::{bad, body, ok, only, Answer, Api};
+use crate::api_messages::EXAMPLE_ID;
 use crate::choice::Change;
 use crate::tags::{spelled, tidy};
 use ringmta_http::{Method, Request, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 impl Api {
     /// `tags`: those in use, or those of some messages from now on.
@@ -44,16 +45,32 @@ impl Api {
     }
 }
 
-#[derive(Default, Deserialize)]
-struct Tagging {
+/// Tags for some messages.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Tagging {
     #[serde(default, rename = "Tags", alias = "tags")]
     tags: Option<Vec<String>>,
     #[serde(default, rename = "IDs", alias = "ids", alias = "Ids")]
     ids: Option<Vec<String>>,
 }
 
-#[derive(Default, Deserialize)]
-struct Named {
+impl Tagging {
+    /// One with everything, for the API's description.
+    pub(super) fn example() -> Tagging {
+        Tagging { tags: Some(vec!["orders".into()]), ids: Some(vec![EXAMPLE_ID.into()]) }
+    }
+}
+
+impl Named {
+    /// One with everything, for the API's description.
+    pub(super) fn example() -> Named {
+        Named { name: "invoices".into() }
+    }
+}
+
+/// A name for a tag.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct Named {
     #[serde(default, rename = "Name", alias = "name")]
     name: String,
 }

@@ -124,6 +124,29 @@ impl Default for Triggers {
 }
 
 impl Triggers {
+    /// One with everything, for the API's description.
+    pub(crate) fn example() -> Triggers {
+        let one = || Trigger {
+            error_code: 451,
+            probability: 5,
+            text: "try again".into(),
+            delay_ms: 100,
+            drop: true,
+            domain: "example.com".into(),
+        };
+        Triggers {
+            sender: one(),
+            recipient: one(),
+            authentication: one(),
+            greeting: Some(one()),
+            ehlo: Some(one()),
+            start_tls: Some(one()),
+            data: Some(one()),
+            message: Some(one()),
+            seed: Some(42),
+        }
+    }
+
     /// What Mailpit takes on its command line: `Sender:451:5,Recipient:550:10`.
     ///
     /// # Errors

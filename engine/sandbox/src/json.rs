@@ -111,7 +111,7 @@ pub fn webui(settings: &Settings, smtp: &str) -> Value {
         "Label": settings.label,
         "MessageRelay": {
             "Enabled": relay.is_some(),
-            "SMTPServer": relay.map(|relay| format!("{}:{}", relay.host.host, relay.host.port)).unwrap_or_default(),
+            "SMTPServer": relay.map(|relay| relay.host.shown()).unwrap_or_default(),
             "ReturnPath": relay.map_or("", |relay| &relay.return_path),
             "AllowedRecipients": allowed,
             "BlockedRecipients": shown(relay.and_then(|relay| relay.blocked.as_ref())),

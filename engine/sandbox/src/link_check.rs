@@ -44,9 +44,19 @@ impl Api {
             try_all(&agent, &of(html, text))
         };
         let tried = self.helpers.run(work).await.map_err(bad)?;
-        let errors = tried.iter().filter(|one| is_error(&one["StatusCode"])).count();
-        Ok(Response::json(&json!({"Errors": errors, "Links": tried})))
+        Ok(Response::json(&answer(tried)))
     }
+}
+
+/// The answer about links that were tried.
+pub(super) fn answer(tried: Vec<Value>) -> Value {
+    let errors = tried.iter().filter(|one| is_error(&one["StatusCode"])).count();
+    json!({"Errors": errors, "Links": tried})
+}
+
+/// What is said of one link.
+pub(super) fn told(link: &str, code: u16, status: &str) -> Value {
+    json!({"URL": link, "StatusCode": code, "Status": status})
 }
 
 fn is_error(code: &Value) -> bool {
@@ -120,8 +130,7 @@ fn try_all(agent: &Agent, links: &[String]) -> Vec<Value> {
     });
     let mut answers = answers.into_inner().unwrap_or_default();
     answers.sort();
-    let told = |(link, code, status): (&String, u16, String)| json!({"URL": link, "StatusCode": code, "Status": status});
-    answers.into_iter().map(told).collect()
+    answers.into_iter().map(|(link, code, status)| told(link, code, &status)).collect()
 }
 
 /// Resolves names, and gives back no private address.

@@ -217,17 +217,20 @@ impl Receiver {
     }
 
     fn list(&self, query: &Query) -> Response {
-        let numbers = query.number("since").and_then(|s| Ok((s, query.number("limit")?)));
-        let (since, limit) = match numbers {
-            Ok((since, limit)) => (since.unwrap_or(0), limit.unwrap_or(u64::MAX)),
-            Err(error) => return bad(&error),
-        };
+        let number =
+            |name: &str, default: u64| query.number(name).map(|given| given.unwrap_or(default));
+        let (since, before, limit) =
+            match (number("since", 0), number("before", u64::MAX), number("limit", u64::MAX)) {
+                (Ok(since), Ok(before), Ok(limit)) => (since, before, limit),
+                (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return bad(&error),
+            };
         let kind = query.get("type").filter(|kind| !kind.is_empty());
         let state = self.state.borrow();
         let chosen = state
             .events
             .iter()
             .rev()
+            .skip_while(|event| event.number >= before)
             .take_while(|event| event.number > since)
             .filter(|event| kind.is_none_or(|kind| type_of(&event.record) == kind))
             .take(usize::try_from(limit).unwrap_or(usize::MAX));

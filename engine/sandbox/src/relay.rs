@@ -11,10 +11,15 @@ use lettre::transport::smtp::SmtpTransport;
 use lettre::{Address, Transport};
 use regex::Regex;
 use serde::Deserialize;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Longest a server may be silent.
 const LIMIT: Duration = Duration::from_secs(SANDBOX_RELAY_SECS);
+
+/// The name of a host that stands for the engine beside the inbox.
+pub const ENGINE: &str = "engine";
 
 /// A mail server, and how it is spoken to.
 #[derive(Clone, Debug, Default)]
@@ -25,12 +30,39 @@ pub struct Host {
     pub port: u16,
     /// STARTTLS, without which nothing is sent.
     pub starttls: bool,
+    /// STARTTLS where it is offered.
+    pub if_offered: bool,
     /// TLS from the first byte.
     pub tls: bool,
     /// Any certificate will do.
     pub allow_insecure: bool,
     /// A login.
     pub login: Option<Login>,
+    /// Where the engine beside the inbox takes mail, once it does; for a host that is this engine.
+    pub engine: Option<Arc<OnceLock<SocketAddr>>>,
+}
+
+impl Host {
+    /// The host with the address it has by now.
+    ///
+    /// # Errors
+    /// When it has none yet.
+    fn reached(&self) -> Result<Host, String> {
+        let Some(engine) = &self.engine else { return Ok(self.clone()) };
+        let address = engine.get().ok_or("the engine does not take mail yet")?;
+        Ok(Host { host: address.ip().to_string(), port: address.port(), ..self.clone() })
+    }
+
+    /// As people are told where mail goes.
+    pub fn shown(&self) -> String {
+        match &self.engine {
+            None => format!("{}:{}", self.host, self.port),
+            Some(engine) => match engine.get() {
+                Some(address) => format!("the engine ({address})"),
+                None => "the engine".into(),
+            },
+        }
+    }
 }
 
 /// How a login is proven.
@@ -162,6 +194,8 @@ impl Keys {
             tls: self.tls,
             allow_insecure: self.allow_insecure,
             login: self.login()?,
+            engine: (self.host == ENGINE).then(Arc::default),
+            ..Host::default()
         })
     }
 
@@ -263,6 +297,7 @@ impl Outgoing {
     /// # Errors
     /// What the server said, or why it could not be asked.
     pub fn send_now(self) -> Result<(), String> {
+        let host = self.host.reached()?;
         let parsed = |text: &String| {
             text.parse::<Address>().map_err(|error| format!("`{text}` is no address: {error}"))
         };
@@ -271,12 +306,12 @@ impl Outgoing {
         let envelope = Envelope::new(from, to).map_err(|error| error.to_string())?;
         // The library puts a line end of its own in front of the final dot.
         let source = self.source.strip_suffix(b"\r\n").unwrap_or(&self.source);
-        match &self.host.login {
+        match &host.login {
             Some(login) if login.by == Proof::CramMd5 => {
-                send_by_challenge(&self.host, login, &envelope, source)
+                send_by_challenge(&host, login, &envelope, source)
             }
             _ => {
-                let transport = transport(&self.host)?;
+                let transport = transport(&host)?;
                 transport.send_raw(&envelope, source).map_err(|error| said(&error)).map(|_| ())
             }
         }
@@ -330,6 +365,7 @@ fn tls(host: &Host) -> Result<Tls, String> {
     Ok(match (host.tls, host.starttls) {
         (true, _) => Tls::Wrapper(parameters()?),
         (false, true) => Tls::Required(parameters()?),
+        (false, false) if host.if_offered => Tls::Opportunistic(parameters()?),
         (false, false) => Tls::None,
     })
 }

@@ -11,13 +11,21 @@ use crate::settings::Settings;
 use mail_parser::DateTime;
 use ringmta_http::{Bytes, Request};
 use ringmta_io as io;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
-#[derive(Default, Deserialize)]
-struct To {
+/// Who a message is released to.
+#[derive(Default, Deserialize, Serialize)]
+pub(super) struct To {
     #[serde(default, rename = "To", alias = "to")]
     to: Option<Vec<String>>,
+}
+
+impl To {
+    /// One with everything, for the API's description.
+    pub(super) fn example() -> To {
+        To { to: Some(vec!["bob@example.org".into()]) }
+    }
 }
 
 impl Api {

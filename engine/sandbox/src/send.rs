@@ -10,13 +10,14 @@ use base64::Engine;
 use mail_parser::DateTime;
 use ringmta_http::{header, Method, Request, Response, StatusCode};
 use ringmta_io as io;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 
-#[derive(Deserialize)]
+/// A message to be made.
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Send {
+pub(super) struct Send {
     from: Person,
     #[serde(default)]
     to: Option<Vec<Person>>,
@@ -40,7 +41,7 @@ struct Send {
     headers: Option<BTreeMap<String, String>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Person {
     #[serde(default)]
@@ -48,7 +49,7 @@ struct Person {
     email: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Attachment {
     content: String,
@@ -58,6 +59,32 @@ struct Attachment {
     content_type: String,
     #[serde(default, rename = "ContentID")]
     content_id: String,
+}
+
+impl Send {
+    /// One with everything, for the API's description.
+    pub(super) fn example() -> Send {
+        let person = |name: &str, email: &str| Person { name: name.into(), email: email.into() };
+        let text = |text: &str| Some(text.to_string());
+        Send {
+            from: person("Ann", "ann@example.com"),
+            to: Some(vec![person("Bob", "bob@example.org")]),
+            cc: Some(vec![person("Carl", "carl@example.org")]),
+            bcc: Some(vec!["dora@example.org".into()]),
+            reply_to: Some(vec![person("Help", "help@example.com")]),
+            subject: text("Your order"),
+            text: text("Thank you"),
+            html: text("<p>Thank <b>you</b></p>"),
+            attachments: Some(vec![Attachment {
+                content: BASE64.encode("a,b\n"),
+                filename: "list.csv".into(),
+                content_type: "text/csv".into(),
+                content_id: "list".into(),
+            }]),
+            tags: Some(vec!["orders".into()]),
+            headers: Some(BTreeMap::from([("X-Order".into(), "4711".into())])),
+        }
+    }
 }
 
 impl Api {

@@ -98,7 +98,7 @@ fn verdict(answer: &str) -> Option<Value> {
 }
 
 /// The rules of a report: a table of points, names and descriptions, the latter over several lines.
-fn report(answer: &str) -> Option<Value> {
+pub(super) fn report(answer: &str) -> Option<Value> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let mut lines = head.lines();
     let (first, code) = lines.next()?.split_once(' ')?;

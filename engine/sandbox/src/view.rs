@@ -6,7 +6,7 @@ use crate::captured::Captured;
 use crate::limits::{SANDBOX_INLINE_BYTES, SANDBOX_INLINE_SEARCH_BYTES};
 use crate::{links, mime};
 use base64::Engine;
-use ringmta_http::header::CONTENT_DISPOSITION;
+use ringmta_http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 pub use ringmta_http::page::contained;
 use ringmta_http::page::script_hash;
 use ringmta_http::{Request, Response, StatusCode};
@@ -92,16 +92,30 @@ pub fn raw(message: &Captured, download: bool) -> Response {
     contained(response, VIEW_POLICY)
 }
 
-/// One part's bytes.
+/// Types that a browser would show as a page of ours: Mailpit gives them to be saved, as bytes.
+const PAGES: [&str; 6] = [
+    "text/html",
+    "text/xml",
+    "text/xsl",
+    "application/xhtml+xml",
+    "application/xml",
+    "image/svg+xml",
+];
+
+/// One part's bytes, with the headers that Mailpit gives them.
 pub fn part(message: &Captured, id: &str) -> Option<Response> {
     let (part, bytes) = mime::part(&message.source, id)?;
-    let name = if part.file_name.is_empty() { part.id.clone() } else { part.file_name.clone() };
+    let names = [&part.file_name, &part.content_id, &part.id];
+    let name = names.into_iter().find(|name| !name.is_empty())?;
+    let (kind, disposition) = match PAGES.contains(&part.content_type.as_str()) {
+        true => ("application/octet-stream", "attachment"),
+        false => (part.content_type.as_str(), "inline"),
+    };
+    let name = percent_encode(name);
+    let named = format!("{disposition}; filename=\"{name}\"; filename*=UTF-8''{name}");
     let response = Response::bytes("application/octet-stream", bytes)
-        .header(ringmta_http::header::CONTENT_TYPE, &part.content_type)
-        .header(
-            CONTENT_DISPOSITION,
-            &format!("attachment; filename*=UTF-8''{}", percent_encode(&name)),
-        );
+        .header(CONTENT_TYPE, kind)
+        .header(CONTENT_DISPOSITION, &named);
     Some(contained(response, VIEW_POLICY))
 }
 

@@ -1,7 +1,8 @@
 //! The sandbox's web: the page, the API, the direct views, the websocket.
 
-use crate::api::{not_found, only_get, Api};
+use crate::api::{bad, not_found, only_get, Api};
 use crate::captured::Captured;
+use crate::openapi::Described;
 use crate::settings::Prometheus;
 use crate::{cors, dkim_key, metrics, openapi, peek, socket, view};
 use futures::future::LocalBoxFuture;
@@ -26,6 +27,7 @@ const SCRIPTS: &[&str] = &[
     include_str!("page/state.js"),
     include_str!("page/list.js"),
     include_str!("page/bulk.js"),
+    include_str!("page/tags.js"),
     include_str!("page/tokens.js"),
     include_str!("page/links.js"),
     include_str!("page/html.js"),
@@ -93,12 +95,8 @@ impl Web {
         let segments = segments_of(below);
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         match path.as_slice() {
-            ["api", "v1"] | ["api", "v1", ""] => match only_get(request) {
-                Ok(()) => openapi::page(root),
-                Err(refusal) => refusal,
-            },
-            ["api", "v1", "swagger.json"] => match only_get(request) {
-                Ok(()) => openapi::document(root),
+            ["api", "v1"] | ["api", "v1", "" | "swagger.json"] => match only_get(request) {
+                Ok(()) => self.described(path.last() == Some(&"swagger.json")).await,
                 Err(refusal) => refusal,
             },
             ["api", "v1", ..] if request.method == Method::OPTIONS => cors::options(),
@@ -109,6 +107,16 @@ impl Web {
                 Err(refusal) => refusal,
             },
         }
+    }
+
+    /// The API's description, which is made beside the shard.
+    async fn described(&self, for_programs: bool) -> Response {
+        let root = self.api.settings.webroot.clone();
+        let work = move || match for_programs {
+            true => Described::Document(openapi::document(&root)),
+            false => Described::Page(openapi::page(&root)),
+        };
+        self.api.helpers.run(work).await.map_or_else(bad, openapi::answer)
     }
 
     async fn view(&self, path: &[&str], request: &Request) -> Result<Response, Response> {

@@ -14,11 +14,12 @@ use ringmta_io::privileges;
 use ringmta_io::ring as host;
 use ringmta_policy::redact;
 use ringmta_sandbox::place::Place;
-use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Sockets};
+use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Settings, Sockets};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
 /// Runs the whole of it until it is told to stop.
@@ -29,10 +30,12 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     let signals = run::signals()?;
     let dir = folder(args)?;
     let key = variable("X_KUMOMTA_KEY", "reloop");
+    let settings = args.inbox.settings()?;
+    let released_to = engine_of(&settings);
     let config = SandboxConfig {
         smtp: args.sandbox_smtp.into(),
         web: args.sandbox_web.into(),
-        settings: args.inbox.settings()?,
+        settings,
         receiver: Some((args.receiver, key)),
     };
     all_are_free(args)?;
@@ -55,6 +58,9 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     let result = started.map(|engine| {
         monitor.start(&engine);
         run::announce(&engine);
+        if let (Some(released_to), Some(address)) = (released_to, takes_mail(&engine.sockets)) {
+            let _ = released_to.set(address);
+        }
         let is_shipped = args.policy.is_none();
         welcome(&engine.sockets, &bound, &dir, is_shipped);
         run::wait(engine, signals, &Supervisor::of_environment());
@@ -97,6 +103,11 @@ fn all_are_free(args: &DevArgs) -> Result<(), String> {
 pub fn sandbox(args: &SandboxArgs) -> Result<(), String> {
     let mut signals = run::signals()?;
     let settings = args.inbox.settings()?;
+    if engine_of(&settings).is_some() {
+        return Err("the host `engine` is the engine of `ringmta dev`, and there is none beside this inbox: name a mail \
+                    server in --smtp-relay-config (MP_SMTP_RELAY_HOST)"
+            .into());
+    }
     let (smtp, web) = (args.addresses.smtp.clone(), args.addresses.web.clone());
     let scheme = if settings.web_tls.is_some() { "https" } else { "http" };
     let root = settings.webroot.clone();
@@ -120,6 +131,25 @@ pub fn sandbox(args: &SandboxArgs) -> Result<(), String> {
     drop(stop);
     let _ = thread.join();
     Ok(())
+}
+
+/// Where the engine's address is to be left, where messages are released to it.
+fn engine_of(settings: &Settings) -> Option<Arc<OnceLock<SocketAddr>>> {
+    settings.relay.as_ref().and_then(|relay| relay.host.engine.clone())
+}
+
+/// Where an engine with these sockets takes mail of this machine's.
+fn takes_mail(sockets: &[String]) -> Option<SocketAddr> {
+    let line = sockets.iter().find(|line| line.starts_with("smtp"))?;
+    let mut address: SocketAddr = line.rsplit(' ').next()?.parse().ok()?;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    Some(address)
 }
 
 type SandboxThread = JoinHandle<io::Result<io::Result<()>>>;

@@ -54,6 +54,7 @@ mod sandbox_elsewhere;
 mod sandbox_features;
 mod sandbox_hostile;
 mod sandbox_http;
+mod sandbox_programs;
 mod sandbox_smtp;
 mod sandbox_tools;
 mod sandbox_unix;

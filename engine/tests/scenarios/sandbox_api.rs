@@ -1,6 +1,8 @@
 //! The sandbox's API on a real shard, field by field as Mailpit's clients read it.
 
-use crate::sandbox_support::{deliver, get, request, sandbox, Client};
+use crate::sandbox_support::{deliver, get, request, sandbox, sandbox_of, Client};
+use ringmta_sandbox::chaos::Triggers;
+use ringmta_sandbox::Settings;
 use serde_json::{json, Value};
 
 const MAIL: &str = "From: Ann Larsen <ann@example.com>\r\n\
@@ -126,7 +128,16 @@ fn source_headers_parts_and_views() {
     let part = get(at.web, &format!("/api/v1/message/{id}/part/2"));
     assert_eq!((part.status, part.text().as_str()), (200, "hello"));
     assert_eq!(part.header("content-type"), Some("text/csv"));
-    assert!(part.header("content-disposition").unwrap().contains("gr%C3%B6%C3%9Fe.csv"));
+    let disposition = |part: &str| {
+        let answer = get(at.web, &format!("/api/v1/message/{id}/part/{part}"));
+        answer.header("content-disposition").unwrap().to_string()
+    };
+    let named = "filename=\"gr%C3%B6%C3%9Fe.csv\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.csv";
+    assert_eq!(disposition("2"), format!("inline; {named}"), "as Mailpit has it");
+    assert!(disposition("1.2").starts_with("inline; filename=\"dot\""), "{}", disposition("1.2"));
+    let page = get(at.web, &format!("/api/v1/message/{id}/part/1.1"));
+    assert_eq!(page.header("content-type"), Some("application/octet-stream"), "no page of ours");
+    assert!(disposition("1.1").starts_with("attachment; "));
     assert_eq!(get(at.web, &format!("/api/v1/message/{id}/part/9")).status, 404);
 
     let html = get(at.web, "/view/latest.html");
@@ -269,4 +280,83 @@ fn the_page_and_the_small_answers() {
     let webui = get(at.web, "/api/v1/webui").json();
     assert_eq!(webui["SMTP"], at.smtp.to_string());
     assert_eq!(webui["MessageRelay"]["Enabled"], false);
+}
+
+/// Whether a value is what a schema says, field by field, with none that it does not name.
+fn conforms(value: &Value, schema: &Value, models: &Value, at: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return conforms(value, &models[name], models, at);
+    }
+    if value.is_null() {
+        assert_eq!(schema["x-nullable"], true, "{at} is null");
+        return;
+    }
+    if let Some(whole) = schema["allOf"].get(0) {
+        return conforms(value, whole, models, at);
+    }
+    let kind = match value {
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        _ => "object",
+    };
+    assert_eq!(schema["type"], kind, "{at}: {value}");
+    for (number, one) in value.as_array().into_iter().flatten().enumerate() {
+        conforms(one, &schema["items"], models, &format!("{at}[{number}]"));
+    }
+    for (name, one) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{name}");
+        let of_map = schema.get("additionalProperties");
+        let inner = of_map.or_else(|| schema["properties"].get(name));
+        conforms(one, inner.unwrap_or_else(|| panic!("{at} is not described")), models, &at);
+    }
+    for name in schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name) {
+        assert!(value.get(name).is_some() || at.starts_with("/api/v1/chaos"), "{at} has no {name}");
+    }
+}
+
+#[test]
+fn the_description_is_of_what_is_taken_and_answered() {
+    let (_running, at) = sandbox_of(|| Settings {
+        chaos: Some(Triggers::default()),
+        link_check: true,
+        ..Settings::default()
+    });
+    let id = deliver(at.smtp, "a@example.com", &["b@example.org"], MAIL);
+    let document = get(at.web, "/api/v1/swagger.json").json();
+    let models = &document["definitions"];
+    let mut answered = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let asked = path.replace("{ID}", &id).replace("{PartID}", "2").replace("{Tag}", "orders");
+        let answer = &operations["get"]["responses"]["200"]["schema"];
+        if answer.get("$ref").is_none() || path.ends_with("sa-check") || path == "/proxy" {
+            continue;
+        }
+        let query = if path.ends_with("/search") { "?query=bob" } else { "" };
+        let reply = get(at.web, &format!("{asked}{query}"));
+        assert_eq!(reply.status, 200, "{asked}: {}", reply.text());
+        conforms(&reply.json(), answer, models, path);
+        answered += 1;
+    }
+    assert_eq!(answered, 11);
+    let mut taken = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().unwrap();
+            let Some(body) = parameters.iter().find(|one| one["in"] == "body") else { continue };
+            let name = body["schema"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap();
+            let example = models[name]["example"].to_string();
+            let asked = path.replace("{ID}", &id).replace("{Tag}", "orders");
+            let reply = request(at.web, &method.to_uppercase(), &asked, &example);
+            let is_understood = !reply.text().contains("expected here");
+            assert!(reply.status < 500 && is_understood, "{asked}: {}", reply.text());
+            taken += 1;
+        }
+    }
+    assert_eq!(taken, 7);
+    let page = get(at.web, "/api/v1/").text();
+    assert!(page.contains("<code>{IDs[], Read, Search}</code>"), "{page}");
 }

@@ -80,7 +80,7 @@ impl Api {
 ///
 /// # Errors
 /// When the data cannot be read.
-fn check(html: &str) -> Result<Value, String> {
+pub(crate) fn check(html: &str) -> Result<Value, String> {
     let data = data()?;
     let facts = html::of_html(html);
     let nodes = facts.nodes.max(1);

@@ -10,6 +10,7 @@ const KEYS = [
   [['u'], 'Mark the message shown as unread', () => S.sel && guard(unread(S.sel))],
   [['['], 'Tab to the left', () => tabBy(-1)],
   [[']'], 'Tab to the right', () => tabBy(1)],
+  [['g'], 'Tags: find, rename, delete', () => guard(showTags())],
   [['f'], 'Fold copies of one mail', () => switchFold()],
   [['t'], 'Light, dark or as the system', () => nextTheme()],
   [['n'], 'Notifications', () => guard(switchBell())],

@@ -35,7 +35,7 @@ function fillRow(r, m) {
   if (m.ID === S.sel) r.querySelector('.subj').setAttribute('aria-current', 'true'); else r.querySelector('.subj').removeAttribute('aria-current');
   r.querySelector('.rcpt').textContent = receivers(m); r.querySelector('.rcpt').title = (m.Recipients || []).join(', ');
   r.querySelector('.snip').textContent = m.Snippet;
-  r.querySelector('.tags').replaceChildren(...m.Tags.map(t => el('span', { class: 'tag' }, t)));
+  r.querySelector('.tags').replaceChildren(...m.Tags.map(t => tagButton(t)));
 }
 function touch(id) { const x = S.byId.get(id); if (x) fillRow(x.row, x.m); }
 function add(m, first) {
@@ -100,7 +100,7 @@ async function load(more) {
   }
   if (turn !== S.turn) return;
   searchFails('');
-  const top = $('list').scrollTop;
+  const top = $('scroller').scrollTop;
   if (!start) {
     // What came since this was asked for is in front of what is told now.
     if (!S.query) fresh.unshift(...S.rows.filter(id => !known.has(id)).map(id => S.byId.get(id).m).reverse());
@@ -112,8 +112,8 @@ async function load(more) {
   if (!S.query) takeFresh();
   for (const id of S.picked) if (!S.byId.has(id)) S.picked.delete(id);
   Object.assign(S, { total: page.total, unread: page.unread, matching: page.messages_count, matchingUnread: page.messages_unread, loaded: true });
-  if (!start) $('list').scrollTop = top;
   shape();
+  if (!start) $('scroller').scrollTop = top;
 }
 // The page was opened with a search that asks for nothing there is: the rest of it is there all the same.
 function showNoList() {

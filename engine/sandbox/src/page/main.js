@@ -1,6 +1,6 @@
 // The page starts.
 function search(query) {
-  S.query = query; S.most = ROWS; S.picked.clear(); $('list').scrollTop = 0; go(S.sel, true); load();
+  S.query = query; S.most = ROWS; S.picked.clear(); $('scroller').scrollTop = 0; go(S.sel, true); load();
 }
 let typing;
 $('q').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(() => search($('q').value.trim()), 150); });
@@ -19,6 +19,7 @@ $('allread').addEventListener('click', () => {
   const n = S.unread;
   guard(send('PUT', '/api/v1/messages', { Read: true }).then(() => { toast(`${many(n)} marked as read`); return load(); }));
 });
+$('tags').addEventListener('click', () => guard(showTags()));
 $('fold').addEventListener('click', switchFold);
 $('theme').addEventListener('click', nextTheme);
 $('bell').addEventListener('click', () => guard(switchBell()));

@@ -98,7 +98,7 @@ function showChips(m) {
   if (old) old.replaceWith(chips(m, name => document.getElementById('tab-' + name).click()));
 }
 function tagChips(m) {
-  return m.Tags.map(t => el('span', { class: 'tag' }, el('bdi', {}, t), el('button', { type: 'button', title: 'Take this tag off', 'aria-label': `Take the tag ${t} off`, onclick: () =>
+  return m.Tags.map(t => el('span', { class: 'tag' }, tagButton(t, 'tag-name'), el('button', { type: 'button', title: 'Take this tag off', 'aria-label': `Take the tag ${t} off`, onclick: () =>
     guard(send('PUT', '/api/v1/tags', { IDs: [m.ID], Tags: m.Tags.filter(other => other !== t) })) }, icon('x'))));
 }
 function fileChips(m, choose) {

@@ -1,5 +1,6 @@
 // The page of the webhook receiver.
-const KEEP = 1000;
+// Events that are asked for at once; all that are kept are asked for.
+const AT_ONCE = 500;
 const SHOWN = 200;
 const E = { events: [], last: 0, kept: 0, counts: {}, refused: 0, secret: false, open: new Set(), raw: new Set(), busy: false };
 const asked = new URLSearchParams(location.search);
@@ -9,14 +10,23 @@ $('q').value = query;
 async function look() {
   if (E.busy) return; E.busy = true;
   try {
-    let got = await api(`/events.json?since=${E.last}&limit=${KEEP}`);
-    if (got.last < E.last) { E.events = []; E.last = 0; got = await api(`/events.json?since=0&limit=${KEEP}`); }
+    let got = await newer(E.last);
+    if (got.last < E.last) { E.events = []; E.last = 0; got = await newer(0); }
     const changed = got.events.length || got.refused !== E.refused || !E.drawn;
-    E.events = [...got.events, ...E.events].slice(0, KEEP);
+    E.events = [...got.events, ...E.events].slice(0, got.kept);
     Object.assign(E, { last: got.last, counts: got.counts, refused: got.refused, secret: got.secret, kept: got.kept, drawn: true });
     state(true); if (changed) draw();
   } catch { state(false); }
   E.busy = false;
+}
+// What came after an event, the newest first, some at a time.
+async function newer(since) {
+  const first = await api(`/events.json?since=${since}&limit=${AT_ONCE}`);
+  for (let more = first.events; more.length === AT_ONCE;) {
+    more = (await api(`/events.json?since=${since}&limit=${AT_ONCE}&before=${more[more.length - 1].seq}`)).events;
+    first.events.push(...more);
+  }
+  return first;
 }
 function state(yes) { $('live').classList.toggle('on', yes); $('live').lastElementChild.textContent = yes ? 'live' : 'offline'; }
 function remember() {
@@ -41,7 +51,7 @@ function draw() {
   $('empty').lastElementChild.hidden = E.events.length > 0;
   const more = found.length - SHOWN, older = all - E.events.length;
   $('gone').hidden = more <= 0 && older <= 0;
-  $('gone').textContent = [more > 0 ? `${many(more, 'more message')} match: search for them` : '', older > 0 ? `${many(older, 'older event')} gave way or are not shown` : ''].filter(Boolean).join(' · ');
+  $('gone').textContent = [more > 0 ? `${many(more, 'more message')} match: search for them` : '', older > 0 ? `${many(older, 'older event')} gave way to newer ones` : ''].filter(Boolean).join(' · ');
 }
 const count = list => list.reduce((n, name) => ({ ...n, [name]: (n[name] || 0) + 1 }), {});
 const SIGNATURES = { valid: ['signature valid', 'good'], wrong: ['signature wrong', 'bad'], stale: ['signature too old', 'warn'], unchecked: ['signature not checked', ''], none: ['not signed', ''] };

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[command(next_help_heading = "Messages")]
 pub struct Keep {
     /// SQLite file that messages are kept in, over restarts; in memory unless given.
-    #[arg(long, short = 'd', env = "MP_DATABASE", value_name = "FILE")]
+    #[arg(long, alias = "db-file", short = 'd', env = "MP_DATABASE", value_name = "FILE")]
     pub database: Option<PathBuf>,
     /// How hard sources are compressed in the database: 0 (not) to 3.
     #[arg(long, env = "MP_COMPRESSION", value_name = "LEVEL", default_value_t = 1, value_parser = clap::value_parser!(i32).range(0..=3))]
@@ -72,10 +72,10 @@ pub struct Pages {
     #[arg(long, env = "MP_UI_AUTH", hide_env_values = true, hide = true, value_name = "LOGINS")]
     pub ui_auth: Option<String>,
     /// Certificate of page and API (PEM), or sans:NAME for one of our own making.
-    #[arg(long, env = "MP_UI_TLS_CERT", value_name = "FILE")]
+    #[arg(long, alias = "ui-ssl-cert", env = "MP_UI_TLS_CERT", value_name = "FILE")]
     pub ui_tls_cert: Option<String>,
     /// Its key.
-    #[arg(long, env = "MP_UI_TLS_KEY", value_name = "FILE")]
+    #[arg(long, alias = "ui-ssl-key", env = "MP_UI_TLS_KEY", value_name = "FILE")]
     pub ui_tls_key: Option<PathBuf>,
     /// Sites whose pages may use the API, parted by commas; * for all.
     #[arg(long, env = "MP_API_CORS", value_name = "SITES")]
@@ -144,13 +144,13 @@ pub struct Intake {
     #[arg(long, env = "MP_SMTP_AUTH_ALLOW_INSECURE", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no)]
     pub smtp_auth_allow_insecure: bool,
     /// Certificate for STARTTLS (PEM), or sans:NAME; one of our own making unless given.
-    #[arg(long, env = "MP_SMTP_TLS_CERT", value_name = "FILE")]
+    #[arg(long, alias = "smtp-ssl-cert", env = "MP_SMTP_TLS_CERT", value_name = "FILE")]
     pub smtp_tls_cert: Option<String>,
     /// Its key.
-    #[arg(long, env = "MP_SMTP_TLS_KEY", value_name = "FILE")]
+    #[arg(long, alias = "smtp-ssl-key", env = "MP_SMTP_TLS_KEY", value_name = "FILE")]
     pub smtp_tls_key: Option<PathBuf>,
     /// Take nothing before STARTTLS.
-    #[arg(long, env = "MP_SMTP_REQUIRE_STARTTLS", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no)]
+    #[arg(long, alias = "smtp-tls-required", env = "MP_SMTP_REQUIRE_STARTTLS", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no)]
     pub smtp_require_starttls: bool,
     /// TLS from the first byte.
     #[arg(long, env = "MP_SMTP_REQUIRE_TLS", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no)]
@@ -299,6 +299,9 @@ pub struct Others {
     /// Names of clients are never looked up.
     #[arg(long, env = "MP_SMTP_DISABLE_RDNS", num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no, hide = true)]
     pub smtp_disable_rdns: bool,
+    /// Of no effect in Mailpit itself: there is always a check.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value = "false", require_equals = true, value_name = "YES", hide_possible_values = true, value_parser = yes_or_no, hide = true)]
+    pub disable_html_check: bool,
     /// Not offered.
     #[arg(long, env = "MP_LOG_FILE", hide = true, value_parser = |text: &str| refused(text, "logs go to stderr: redirect it, as in 2>>FILE"))]
     pub log_file: Option<String>,

@@ -1,49 +1,95 @@
 //! `ringmta ingest` and `ringmta dump`: messages brought into an inbox, and out of one.
 
-use super::sendmail::host;
+use super::door::Door;
 use super::tools::{DumpArgs, IngestArgs};
 use futures::executor::block_on;
 use ringmta_io::ring as shard;
 use ringmta_sandbox::database::Database;
-use ringmta_sandbox::relay::Outgoing;
 use ringmta_sandbox::search::Search;
 use ringmta_sandbox::settings::{DatabaseFile, Keeping};
 use ringmta_sandbox::store::Store;
+use ringmta_smtp::limits::MESSAGE_BYTES_MAX;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Messages that are asked for at once.
 const PAGE: usize = 100;
 /// Folders within folders that are looked into.
 const DEPTH: usize = 16;
 
-/// Sends each file to the inbox.
+/// Sends each file to the inbox. One that cannot be sent is named, and those behind it are sent all the same.
 ///
 /// # Errors
-/// Which was not sent, and why; those behind it are not either.
+/// How many were not sent.
 pub fn ingest(args: &IngestArgs) -> Result<(), String> {
-    let server = host(&args.server.smtp_addr)?;
+    let door = Door::parse(&args.server.smtp_addr)?;
+    let since = Duration::from_secs(args.recent.saturating_mul(24 * 60 * 60));
+    let since = (args.recent > 0).then(|| SystemTime::now().checked_sub(since)).flatten();
     let mut files = Vec::new();
     for path in &args.paths {
         gather(path, path.is_file(), DEPTH, &mut files)?;
     }
-    for path in &files {
-        let named = |error: String| format!("{}: {error}", path.display());
-        let source = std::fs::read(path).map_err(|error| named(error.to_string()))?;
-        let (from, to) = people(&source);
-        let outgoing = Outgoing { host: server.clone(), from, to, source };
-        outgoing.send_now().map_err(named)?;
+    let (mut sent, mut failed) = (0, 0);
+    for File { path, is_message } in &files {
+        match send(&door, path, *is_message, since) {
+            Ok(true) => sent += 1,
+            Ok(false) => {}
+            Err(error) => {
+                failed += 1;
+                tell!("{}: {error}", path.display());
+            }
+        }
     }
-    say!("{} messages", files.len());
-    Ok(())
+    say!("{sent} messages");
+    match failed {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of {} files were not sent", files.len())),
+    }
 }
 
-/// Files of messages: those named, and in folders those that end in .eml or lie in a Maildir.
-fn gather(path: &Path, named: bool, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), String> {
+/// Sends a file, unless it is older than what is wanted, or no message where nothing says that it is one.
+fn send(
+    door: &Door,
+    path: &Path,
+    is_message: bool,
+    since: Option<SystemTime>,
+) -> Result<bool, String> {
+    let said = |error: std::io::Error| error.to_string();
+    let meta = std::fs::metadata(path).map_err(said)?;
+    if since.is_some_and(|since| meta.modified().is_ok_and(|changed| changed < since)) {
+        return Ok(false);
+    }
+    if meta.len() > MESSAGE_BYTES_MAX as u64 {
+        return Err(format!("larger than {MESSAGE_BYTES_MAX} bytes"));
+    }
+    let source = std::fs::read(path).map_err(said)?;
+    if !is_message && !begins_as_mail(&source) {
+        return Ok(false);
+    }
+    let (from, to) = people(&source);
+    door.send(from, to, source).map(|()| true)
+}
+
+/// Whether the first line is a field of a header.
+fn begins_as_mail(source: &[u8]) -> bool {
+    let line = source.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let name = line.iter().position(|byte| *byte == b':').map(|colon| &line[..colon]);
+    name.is_some_and(|name| !name.is_empty() && name.iter().all(u8::is_ascii_graphic))
+}
+
+/// A file that may be sent.
+struct File {
+    path: PathBuf,
+    /// It was named, or its name or place says that it is a message.
+    is_message: bool,
+}
+
+/// Files of messages: those named, and all in folders, whose names and first lines tell what they are.
+fn gather(path: &Path, named: bool, depth: usize, files: &mut Vec<File>) -> Result<(), String> {
     let said = |error: std::io::Error| format!("{}: {error}", path.display());
     if named {
-        files.push(path.to_path_buf());
+        files.push(File { path: path.to_path_buf(), is_message: true });
         return Ok(());
     }
     if depth == 0 {
@@ -61,8 +107,8 @@ fn gather(path: &Path, named: bool, depth: usize, files: &mut Vec<PathBuf>) -> R
             path.extension().is_some_and(|end| end.eq_ignore_ascii_case("eml")) || maildir;
         if kind.is_dir() {
             gather(&path, false, depth - 1, files)?;
-        } else if kind.is_file() && is_message {
-            files.push(path);
+        } else if kind.is_file() {
+            files.push(File { path, is_message });
         }
     }
     Ok(())
@@ -95,25 +141,42 @@ fn people(source: &[u8]) -> (String, Vec<String>) {
 pub fn dump(args: &DumpArgs) -> Result<(), String> {
     let said = |error: std::io::Error| format!("{}: {error}", args.dir.display());
     std::fs::create_dir_all(&args.dir).map_err(said)?;
+    let files = Files { dir: args.dir.clone(), verbose: args.verbose };
     let count = match (&args.http, &args.database) {
-        (Some(url), _) => dump_http(url.trim_end_matches('/'), &args.dir)?,
-        (None, Some(file)) => dump_database(file.clone(), args.dir.clone())?,
-        (None, None) => 0,
+        (Some(url), _) => dump_http(url.trim_end_matches('/'), &files)?,
+        (None, Some(file)) => dump_database(file.clone(), files)?,
+        (None, None) => {
+            return Err(
+                "what is to be dumped? Give --http URL or --database FILE (MP_DATABASE)".into()
+            )
+        }
     };
     say!("{count} messages");
     Ok(())
 }
 
-/// An id names a file; one of another program's is none.
-fn write(dir: &Path, id: &str, source: &[u8]) -> Result<(), String> {
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(format!("`{id}` is no id of a message"));
-    }
-    let path = dir.join(format!("{id}.eml"));
-    std::fs::write(&path, source).map_err(|error| format!("{}: {error}", path.display()))
+/// Where dumped messages go.
+struct Files {
+    dir: PathBuf,
+    verbose: bool,
 }
 
-fn dump_http(url: &str, dir: &Path) -> Result<usize, String> {
+impl Files {
+    /// An id names a file; one of another program's is none.
+    fn write(&self, id: &str, source: &[u8]) -> Result<(), String> {
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(format!("`{id}` is no id of a message"));
+        }
+        let path = self.dir.join(format!("{id}.eml"));
+        std::fs::write(&path, source).map_err(|error| format!("{}: {error}", path.display()))?;
+        if self.verbose {
+            tell!("{}, {} bytes", path.display(), source.len());
+        }
+        Ok(())
+    }
+}
+
+fn dump_http(url: &str, files: &Files) -> Result<usize, String> {
     let config = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(60)))
         .tls_config(ringmta_policy::trust::http_tls())
@@ -121,7 +184,7 @@ fn dump_http(url: &str, dir: &Path) -> Result<usize, String> {
     let agent: ureq::Agent = config.into();
     let get = |path: String| {
         let failed = |error: ureq::Error| format!("{url}{path}: {error}");
-        let limit = ringmta_smtp::limits::MESSAGE_BYTES_MAX as u64;
+        let limit = MESSAGE_BYTES_MAX as u64;
         let mut answer = agent.get(format!("{url}{path}")).call().map_err(failed)?;
         answer.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)
     };
@@ -133,7 +196,7 @@ fn dump_http(url: &str, dir: &Path) -> Result<usize, String> {
         let messages = page["messages"].as_array().cloned().unwrap_or_default();
         for message in &messages {
             let id = message["ID"].as_str().unwrap_or("");
-            write(dir, id, &get(format!("/api/v1/message/{id}/raw"))?)?;
+            files.write(id, &get(format!("/api/v1/message/{id}/raw"))?)?;
         }
         count += messages.len();
         if messages.is_empty() {
@@ -142,7 +205,7 @@ fn dump_http(url: &str, dir: &Path) -> Result<usize, String> {
     }
 }
 
-fn dump_database(path: PathBuf, dir: PathBuf) -> Result<usize, String> {
+fn dump_database(path: PathBuf, files: Files) -> Result<usize, String> {
     if !path.is_file() {
         return Err(format!("there is no database {}", path.display()));
     }
@@ -152,7 +215,7 @@ fn dump_database(path: PathBuf, dir: PathBuf) -> Result<usize, String> {
     let (tell, told) = futures::channel::oneshot::channel();
     let work = move || async move {
         let store = Store::in_database(database, keeping);
-        let _ = tell.send(write_all(&store, &dir).await);
+        let _ = tell.send(write_all(&store, &files).await);
     };
     let thread = shard::run_shard("dump", None, work).map_err(|error| error.to_string())?;
     let count = block_on(told).map_err(|_| "it was broken off".to_string())?;
@@ -160,14 +223,14 @@ fn dump_database(path: PathBuf, dir: PathBuf) -> Result<usize, String> {
     count
 }
 
-async fn write_all(store: &Store, dir: &Path) -> Result<usize, String> {
+async fn write_all(store: &Store, files: &Files) -> Result<usize, String> {
     let mut count = 0;
     loop {
         let page = store.page(&Search::default(), count, PAGE).await.map_err(|error| error.0)?;
         for message in &page.messages {
             let id = message["ID"].as_str().unwrap_or("");
             if let Some(message) = store.get(id).await.map_err(|error| error.0)? {
-                write(dir, id, &message.source)?;
+                files.write(id, &message.source)?;
             }
         }
         count += page.messages.len();

@@ -18,15 +18,18 @@ const ANSWER_BYTES: u64 = 4096;
 /// # Errors
 /// What it said, or why it could not be asked.
 pub fn readyz(args: &ReadyzArgs) -> Result<(), String> {
-    let scheme = if args.https { "https" } else { "http" };
+    let https = args.https || args.ui_tls_cert.is_some();
+    let scheme = if https { "https" } else { "http" };
     // What it listens on is not always where it is asked.
     let host = args.listen.replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:");
     let host = if host.starts_with(':') { format!("127.0.0.1{host}") } else { host };
     let root = args.webroot.trim_matches('/');
     let root = if root.is_empty() { String::new() } else { format!("/{root}") };
     if let Ok(Place::Unix(path, _)) = place(&args.listen) {
-        if args.https {
-            return Err("TLS over a Unix socket is not asked: leave --https out".into());
+        if https {
+            return Err(
+                "TLS over a Unix socket is not asked: leave --https and MP_UI_TLS_CERT out".into(),
+            );
         }
         return patiently(args, &args.listen, || ask_socket(&path, &root));
     }
@@ -48,7 +51,7 @@ fn patiently(
     let start = Instant::now();
     loop {
         let Err(error) = ask() else { return Ok(()) };
-        if !args.wait || start.elapsed() >= Duration::from_secs(args.timeout) {
+        if !args.wait || start.elapsed() >= args.timeout {
             return Err(format!("{whom}: {error}"));
         }
         std::thread::sleep(Duration::from_millis(200));

@@ -1,20 +1,41 @@
 //! `ringmta sendmail`: the program that others call to send mail, which hands it to the inbox.
 
+use super::door::Door;
 use super::tools::SendmailArgs;
-use ringmta_sandbox::relay::{Host, Outgoing};
 use ringmta_sandbox::rewrite::{with, without};
 use ringmta_smtp::limits::MESSAGE_BYTES_MAX;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+
+/// The words behind `sendmail` as they are understood: programs write `-o` and `-e` in forms of other days, and Mailpit's takes
+/// `-b -s` for `-bs`.
+#[must_use]
+pub fn spelled(words: Vec<OsString>) -> Vec<OsString> {
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let has = |flag: &str| words[..end].iter().any(|word| word == flag);
+    let mode = match (has("-b"), has("-s")) {
+        (true, true) => Some("-bs"),
+        // Which half is missing is for the command to say.
+        (true, false) | (false, true) => Some("-b="),
+        (false, false) => None,
+    };
+    let kept = |(at, word): &(usize, OsString)| {
+        *at >= end || !["-b", "-s", "-o"].iter().any(|flag| word == flag)
+    };
+    let rest = words.into_iter().enumerate().filter(kept).map(|(_, word)| word);
+    mode.into_iter().map(OsString::from).chain(rest).collect()
+}
 
 /// Sends what comes on standard input.
 ///
 /// # Errors
 /// Why it was not sent.
 pub fn sendmail(args: &SendmailArgs) -> Result<(), String> {
+    let door = Door::parse(&args.server.smtp_addr)?;
     match args.mode.as_deref() {
-        Some("s") => return speak(&args.server.smtp_addr),
+        Some("s") => return door.speak(),
         None | Some("m") => {}
+        Some("") => return Err("use -bs".into()),
         Some(mode) => {
             return Err(format!("-b{mode} is not offered: -bs speaks SMTP, -bm is the usual way"))
         }
@@ -22,19 +43,14 @@ pub fn sendmail(args: &SendmailArgs) -> Result<(), String> {
     let dots = args.ignore_dots || args.option.iter().any(|option| option == "i");
     let message = whole(read(io::stdin().lock())?, dots);
     let from = args.from.clone().or_else(|| args.older_from.clone());
-    let (outgoing, source) = outgoing(args, message, from)?;
-    Outgoing { source, ..outgoing }.send_now()
-}
-
-/// A server of the form HOST:PORT.
-///
-/// # Errors
-/// What may be written.
-pub fn host(text: &str) -> Result<Host, String> {
-    let wrong = || format!("`{text}` is no server; write HOST:PORT");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_string();
-    Ok(Host { host, port: port.parse().map_err(|_| wrong())?, ..Host::default() })
+    let (from, to, source) = outgoing(args, message, from)?;
+    let told = format!("{door}: <{from}> to {}, {} bytes", to.join(", "), source.len());
+    door.send(from, to, source)?;
+    if args.verbose {
+        // Whoever reads it may have gone.
+        let _ = writeln!(io::stderr(), "handed to {told}");
+    }
+    Ok(())
 }
 
 fn read(from: impl Read) -> Result<Vec<u8>, String> {
@@ -69,7 +85,7 @@ fn outgoing(
     args: &SendmailArgs,
     message: Vec<u8>,
     from: Option<String>,
-) -> Result<(Outgoing, Vec<u8>), String> {
+) -> Result<(String, Vec<String>, Vec<u8>), String> {
     let mail = mail_parser::MessageParser::default();
     let read = mail.parse_headers(message.as_slice());
     let author = read.as_ref().and_then(|mail| mail.from()?.first()?.address().map(str::to_string));
@@ -92,7 +108,10 @@ fn outgoing(
             "there are no recipients: none is named, and none stands in To, Cc or Bcc".into()
         );
     }
-    let bare = |text: String| text.trim_matches(['<', '>']).to_string();
+    let bare = |text: String| {
+        let inner = text.rsplit_once('<').map_or(text.as_str(), |(_, address)| address);
+        inner.trim_matches(['<', '>', ' ']).to_string()
+    };
     let from = from.map(bare).or_else(|| author.clone()).unwrap_or_else(own_address);
     let lacks =
         |name: &str| read.as_ref().is_none_or(|mail| mail.header_raw(name.to_string()).is_none());
@@ -114,7 +133,7 @@ fn outgoing(
     if of_header {
         source = without(&source, &["Bcc"]);
     }
-    Ok((Outgoing { host: host(&args.server.smtp_addr)?, from, to, source: Vec::new() }, source))
+    Ok((from, to, source))
 }
 
 /// The user at this machine, as sendmail names a sender that nobody gave.
@@ -123,24 +142,6 @@ fn own_address() -> String {
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| "root".into());
     format!("{user}@localhost")
-}
-
-/// Hands standard input to the server, and its answers to standard output.
-fn speak(server: &str) -> Result<(), String> {
-    let said = |error: io::Error| format!("{server}: {error}");
-    let mut there = TcpStream::connect(server).map_err(said)?;
-    let mut back = there.try_clone().map_err(said)?;
-    let answers = std::thread::spawn(move || {
-        let mut out = io::stdout();
-        let copied = io::copy(&mut back, &mut out);
-        copied.and_then(|_| out.flush())
-    });
-    io::copy(&mut io::stdin().lock(), &mut there).map_err(said)?;
-    there.shutdown(Shutdown::Write).map_err(said)?;
-    match answers.join() {
-        Ok(result) => result.map_err(said),
-        Err(_) => Err("the answers were broken off".into()),
-    }
 }
 
 #[cfg(test)]
@@ -152,7 +153,21 @@ mod tests {
         let text = b"a: b\n\n..\r\nx\n.\nrest".to_vec();
         assert_eq!(whole(text.clone(), false), b"a: b\r\n\r\n..\r\nx\r\n");
         assert_eq!(whole(text, true), b"a: b\r\n\r\n..\r\nx\r\n.\r\nrest\r\n");
-        assert_eq!(host("[::1]:25").unwrap().host, "::1");
-        assert!(host("localhost").is_err() && host("localhost:x").is_err());
+    }
+
+    #[test]
+    fn spellings() {
+        for (given, meant) in [
+            ("-t -i", "-t -i"),
+            ("-bs", "-bs"),
+            ("-b -s", "-bs"),
+            ("-S x:1 -s -b", "-bs -S x:1"),
+            ("-b a@b.test", "-b= a@b.test"),
+            ("-o a@b.test -oi -- -o", "a@b.test -oi -- -o"),
+        ] {
+            let words = spelled(given.split(' ').map(OsString::from).collect());
+            let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap()).collect();
+            assert_eq!(words.join(" "), meant, "{given}");
+        }
     }
 }

@@ -258,6 +258,10 @@ fn chaos(intake: &Intake) -> Result<Option<Triggers>, String> {
     }
 }
 
+/// What would go round and round.
+const COMES_BACK: &str = "what the engine is given by itself comes back to this inbox: with the host `engine` messages are \
+                          released one by one";
+
 fn relay(outgoing: &Outgoing) -> Result<Option<Relay>, String> {
     let matching = outgoing.smtp_relay_matching.as_deref().map(expression).transpose();
     let matching: Option<Regex> = of("smtp-relay-matching", matching)?;
@@ -273,6 +277,9 @@ fn relay(outgoing: &Outgoing) -> Result<Option<Relay>, String> {
         None => return Ok(None),
     };
     let relay = of("smtp-relay-config", keys.relay())?;
+    if relay.host.engine.is_some() && (outgoing.smtp_relay_all || matching.is_some()) {
+        return of("smtp-relay-all", Err(COMES_BACK.into()));
+    }
     Ok(Some(Relay { all: outgoing.smtp_relay_all, matching, ..relay }))
 }
 
@@ -337,7 +344,11 @@ fn forward(outgoing: &Outgoing) -> Result<Option<Forward>, String> {
         },
         None => return Ok(None),
     };
-    keys.forward().map(Some)
+    let forward = keys.forward()?;
+    match forward.host.engine {
+        Some(_) => Err(COMES_BACK.into()),
+        None => Ok(Some(forward)),
+    }
 }
 
 fn pop3(mailbox: &Mailbox) -> Result<Option<Pop3>, String> {

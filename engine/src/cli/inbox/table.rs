@@ -151,6 +151,10 @@ pub const TABLE: &[Flag] = &[
     works("MP_ENABLE_LINK_CHECK", "enable-link-check", ""),
 ];
 
+/// Variables of the programs beside the inbox, with their flags.
+pub const BESIDE: [(&str, &str); 2] =
+    [("MP_SENDMAIL_SMTP_ADDR", "smtp-addr"), ("MP_SENDMAIL_FROM", "from")];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +213,11 @@ mod tests {
             };
             assert!(row.contains(state), "{row}");
         }
+        for (variable, flag) in BESIDE {
+            let row = PAGE.lines().find(|line| line.contains(&format!("`{variable}`")));
+            assert!(row.is_some_and(|row| row.contains(&format!("`--{flag}`"))), "{variable}");
+        }
         let rows = PAGE.lines().filter(|line| line.contains("| `MP_")).count();
-        assert_eq!(rows, TABLE.len());
+        assert_eq!(rows, TABLE.len() + BESIDE.len());
     }
 }

@@ -66,6 +66,17 @@ pub fn age(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| "write hours or days, such as 12h or 3d".into())
 }
 
+/// A time to wait: `30s`, `1m30s`, or seconds alone.
+///
+/// # Errors
+/// What may be written.
+pub fn patience(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .or_else(|_| humantime::parse_duration(text))
+        .map_err(|_| "write a time, such as 30s or 2m".into())
+}
+
 /// `true`, `false`, or an address for metrics alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metrics {
@@ -131,6 +142,8 @@ mod tests {
         assert_eq!(age("3d"), Ok(Duration::from_secs(3 * 86_400)));
         assert_eq!(age("0"), Ok(Duration::ZERO));
         assert!(age("soon").is_err());
+        assert_eq!((patience("90"), patience("1m30s")), (patience("90s"), patience("90")));
+        assert!(patience("soon").is_err());
         assert_eq!((yes_or_no("Yes"), yes_or_no("0")), (Ok(true), Ok(false)));
         assert!(yes_or_no("maybe").is_err());
         assert_eq!(refused("false", "x"), Ok(String::new()));

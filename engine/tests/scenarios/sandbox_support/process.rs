@@ -40,7 +40,7 @@ pub fn start(mut command: Command, arguments: &[&str]) -> Inbox {
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let mut address = |what: &str| {
         let line = lines.find(|line| line.as_ref().unwrap().contains(what)).unwrap().unwrap();
-        let text = line.rsplit(' ').next().unwrap().trim_start_matches("http://");
+        let text = line.rsplit([' ', '/']).find(|part| !part.is_empty()).unwrap();
         text.trim_end_matches('/').parse().unwrap()
     };
     let (smtp, web) = (address("smtp listener"), address("inbox on"));
