@@ -45,12 +45,13 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
             return None;
         };
         let Some(item) = admit(shard, item) else { continue };
+        let charged = mono_nanos();
         if let Err(wait) = ready.try_message_rate() {
             ready.push_front(item);
             block(shard, ready, wait, Block::MessageRate);
             return None;
         }
-        if let Some(delivery) = with_body(shard, ready, item).await {
+        if let Some(delivery) = with_body(shard, ready, item, charged).await {
             if let (true, Kept::Record(at)) =
                 (is_planted(Bug::DoneBeforeDelivery), delivery.item.at)
             {
@@ -58,14 +59,14 @@ pub async fn next(shard: &Rc<Shard>, ready: &Rc<ReadyQueue>) -> Option<Delivery>
             }
             return Some(delivery);
         }
-        ready.untake_message_rate();
+        ready.untake_message_rate(charged);
     }
 }
 
 /// A delivery that has waited for others in a connection's hand, when it may still be sent.
 pub fn still(shard: &Rc<Shard>, delivery: Delivery) -> Option<Delivery> {
-    let Delivery { item, message, hand, since } = delivery;
-    admit(shard, item).map(|item| Delivery { item, message, hand, since })
+    let Delivery { item, message, hand, since, charged } = delivery;
+    admit(shard, item).map(|item| Delivery { item, message, hand, since, charged })
 }
 
 /// Orders, expiry and delivery windows: gives the item back when it may be delivered.
@@ -89,20 +90,25 @@ fn admit(shard: &Rc<Shard>, item: Item) -> Option<Item> {
 }
 
 /// The item with its message, read back from the spool when it is not in memory.
-async fn with_body(shard: &Rc<Shard>, ready: &ReadyQueue, mut item: Item) -> Option<Delivery> {
+async fn with_body(
+    shard: &Rc<Shard>,
+    ready: &ReadyQueue,
+    mut item: Item,
+    charged: u64,
+) -> Option<Delivery> {
     let hand = shard.queues.in_hand.take(&item);
     let since = unix_nanos();
     if let Some(loaded) = &item.loaded {
         let message = loaded.message.clone();
         if message.body().is_some() {
-            return Some(Delivery { item, message, hand, since });
+            return Some(Delivery { item, message, hand, since, charged });
         }
     }
     match places::load(shard, item.at, item.id).await {
         Ok(message) => {
             message.set_num_attempts(item.attempts);
             item.loaded = Some(Box::new(Loaded::new(message.clone(), &shard.queues.resident)));
-            Some(Delivery { item, message, hand, since })
+            Some(Delivery { item, message, hand, since, charged })
         }
         Err(why) => {
             // The disk may answer again later; the message is not given up for its trouble.

@@ -501,7 +501,7 @@ impl<'a> Session<'a> {
 
     /// It goes back as if it had never been taken: it was not offered to the peer.
     fn untouched(&self, t: Transaction) {
-        self.ready.untake_message_rate();
+        self.ready.untake_message_rate(t.delivery.charged);
         self.ready.push_front(t.delivery.item);
     }
 

@@ -371,11 +371,12 @@ impl ReadyQueue {
         lease::take_all(self.message_rates(&path, &named), mono_nanos())
     }
 
-    /// Gives back what [`ReadyQueue::try_message_rate`] took for a message that was not offered to the peer after all.
-    pub fn untake_message_rate(&self) {
+    /// Gives back what [`ReadyQueue::try_message_rate`] took at `taken`, monotonic nanoseconds, for a message that was not
+    /// offered to the peer after all.
+    pub fn untake_message_rate(&self, taken: u64) {
         let path = self.path.borrow();
         let named = self.limits.named.borrow();
-        lease::untake_all(self.message_rates(&path, &named));
+        lease::untake_all(self.message_rates(&path, &named), taken, mono_nanos());
     }
 
     fn message_rates<'a>(

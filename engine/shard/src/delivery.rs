@@ -14,4 +14,6 @@ pub struct Delivery {
     pub hand: Hand,
     /// When it was taken into it: unix nanoseconds.
     pub since: u64,
+    /// When the rates of its path were charged for it: monotonic nanoseconds.
+    pub charged: u64,
 }

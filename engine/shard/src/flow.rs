@@ -148,14 +148,22 @@ fn advance(shard: &Rc<Shard>, item: Item) -> Result<(), Item> {
 
 /// One of a queue's rate, taken for a message that is about to go. When it does not go after all (its route is gone, policy
 /// has it wait, it has ended) this goes back: each message is charged once, when it goes.
-struct Charge(Option<(Rc<ScheduledQueue>, Throttle)>);
+struct Charge(Option<Taken>);
+
+/// What was taken of whose rate, and when: monotonic nanoseconds.
+struct Taken {
+    queue: Rc<ScheduledQueue>,
+    rate: Throttle,
+    at: u64,
+}
 
 impl Charge {
     /// Takes one; the wait when there is none to be had.
     fn take(queue: &Rc<ScheduledQueue>, rate: Option<Throttle>) -> Result<Charge, Duration> {
         let Some(rate) = rate else { return Ok(Charge(None)) };
-        queue.rate.try_rate(&rate, mono_nanos())?;
-        Ok(Charge(Some((queue.clone(), rate))))
+        let at = mono_nanos();
+        queue.rate.try_rate(&rate, at)?;
+        Ok(Charge(Some(Taken { queue: queue.clone(), rate, at })))
     }
 
     /// The message has gone.
@@ -166,8 +174,8 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some((queue, rate)) = &self.0 {
-            queue.rate.untake_rate(rate);
+        if let Some(Taken { queue, rate, at }) = &self.0 {
+            queue.rate.untake_rate(rate, *at, mono_nanos());
         }
     }
 }

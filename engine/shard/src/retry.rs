@@ -89,7 +89,7 @@ pub async fn retry_in(
     context: &[&str],
     wait: Option<Duration>,
 ) {
-    let Delivery { mut item, message, hand: _hand, since: _ } = delivery;
+    let Delivery { mut item, message, hand: _hand, .. } = delivery;
     item.attempts = item.attempts.saturating_add(1);
     message.set_num_attempts(item.attempts);
     narrow(&message, &answers);
@@ -148,7 +148,7 @@ fn narrow(message: &Message, answers: &Answers) {
 /// `left` had no turn before the connection ended, and nobody else is left: the message goes on its way again, and no attempt
 /// is counted. That the others are done is durable first.
 pub async fn go_on_with(shard: &Rc<Shard>, delivery: Delivery, left: Vec<EnvelopeAddress>) {
-    let Delivery { mut item, message, hand, since: _ } = delivery;
+    let Delivery { mut item, message, hand, .. } = delivery;
     narrow(&message, &Answers { each: Vec::new(), unasked: left });
     if message.changes().of_record() {
         rewrite(shard, &mut item, &message).await;

@@ -134,7 +134,7 @@ pub async fn attempt_failed(shard: &Rc<Shard>, item: Item, hand: Hand, failed: &
     let answers = retry::Answers::all(answers);
     retry::retry_each(
         shard,
-        Delivery { item, message, hand, since: unix_nanos() },
+        Delivery { item, message, hand, since: unix_nanos(), charged: 0 },
         answers,
         context,
     )

@@ -73,9 +73,14 @@ impl Gcra {
         }
     }
 
-    /// Gives back one event that was taken under this rate and did not come about: it is as if it had not been asked for.
-    pub fn give_back(&self, spec: &GcraSpec) {
+    /// Gives back one event that was taken at `taken_nanos` under this rate and did not come about: it is as if it had not
+    /// been asked for. After an interval nothing is given back: by then the limiter may have forgotten the event, and what
+    /// came back would let one more through than the burst.
+    pub fn give_back(&self, spec: &GcraSpec, taken_nanos: u64, now_nanos: u64) {
         let Some(interval) = spec.interval_nanos() else { return };
+        if now_nanos.saturating_sub(taken_nanos) > interval {
+            return;
+        }
         let less = |seen: u64| Some(seen.saturating_sub(interval));
         let _ = self.next_nanos.fetch_update(Ordering::AcqRel, Ordering::Relaxed, less);
     }
@@ -157,13 +162,18 @@ mod tests {
         for _ in 0..3 {
             assert!(g.try_acquire(&SPEC, now).is_ok());
         }
-        g.give_back(&SPEC);
+        g.give_back(&SPEC, now, now);
         assert!(g.try_acquire(&SPEC, now).is_ok() && g.try_acquire(&SPEC, now).is_err());
         // What has come back in time adds nothing to a burst.
         let later = now + 10_000_000_000;
         assert!(g.try_acquire(&SPEC, later).is_ok());
-        g.give_back(&SPEC);
+        g.give_back(&SPEC, later, later);
         assert_eq!((0..9).filter(|_| g.try_acquire(&SPEC, later).is_ok()).count(), 3);
+        // What the limiter has forgotten meanwhile is not given back: the burst would be one larger.
+        let again = later + 10_000_000_000;
+        assert_eq!((0..9).filter(|_| g.try_acquire(&SPEC, again).is_ok()).count(), 3);
+        g.give_back(&SPEC, later, again);
+        assert!(g.try_acquire(&SPEC, again).is_err());
     }
 
     #[test]

@@ -163,9 +163,9 @@ impl SharedLimit {
         self.rate.try_acquire(&rate.spec(), clock(now_nanos))
     }
 
-    /// Gives back one event of the rate that did not come about.
-    pub fn untake_rate(&self, rate: &Throttle) {
-        self.rate.give_back(&rate.spec());
+    /// Gives back one event of the rate that was taken at `taken_nanos` and did not come about.
+    pub fn untake_rate(&self, rate: &Throttle, taken_nanos: u64, now_nanos: u64) {
+        self.rate.give_back(&rate.spec(), clock(taken_nanos), clock(now_nanos));
     }
 
     /// As [`SharedLimit::try_rate`], but takes nothing.
@@ -186,16 +186,20 @@ pub fn take_all<'a>(
     for (at, (rate, shared)) in rates.clone().enumerate() {
         if let Err(wait) = shared.try_rate(rate, now_nanos) {
             // Another shard has taken it in this instant.
-            untake_all(rates.take(at));
+            untake_all(rates.take(at), now_nanos, now_nanos);
             return Err(wait);
         }
     }
     Ok(())
 }
 
-/// Gives back what [`take_all`] took.
-pub fn untake_all<'a>(rates: impl Iterator<Item = (&'a Throttle, &'a SharedLimit)>) {
-    rates.for_each(|(rate, shared)| shared.untake_rate(rate));
+/// Gives back what [`take_all`] took at `taken_nanos`.
+pub fn untake_all<'a>(
+    rates: impl Iterator<Item = (&'a Throttle, &'a SharedLimit)>,
+    taken_nanos: u64,
+    now_nanos: u64,
+) {
+    rates.for_each(|(rate, shared)| shared.untake_rate(rate, taken_nanos, now_nanos));
 }
 
 /// Every limit of the process, by name. Looked at when a ready queue is made, never per message.
