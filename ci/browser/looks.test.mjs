@@ -29,7 +29,8 @@ const VIEWS = [
   ['dkim', async p => { await home(p); await open(p, 'Signed letter', 'Checks'); await p.evaluate(() => { document.querySelector('.signature details').open = true; }); }],
   ['compare', async p => { await home(p); await p.evaluate(() => { document.querySelectorAll('.pickbox input')[0].click(); document.querySelectorAll('.pickbox input')[1].click(); }); await press(p, '#bulk .btn', 'Compare'); await p.waitForSelector('dialog .compare'); }],
   ['tag', async p => { await home(p); await open(p, 'Your order 4711'); await press(p, '.head .btn', 'Tag'); await p.waitForSelector('#tagname'); }],
-  ['tags', async p => { await home(p); await p.click('#tags'); await p.waitForSelector('.tag-row'); await p.evaluate(() => document.querySelector('.tag-row [title^=Rename]').click()); await p.waitForSelector('.tag-form input'); }],
+  ['tags', async p => { await home(p); await p.click('#tags'); await p.waitForSelector('.tag-row'); }],
+  ['tag-renamed', async p => { await p.evaluate(() => document.querySelector('.tag-row [title^=Rename]').click()); await p.waitForSelector('.tag-form input'); }],
   ['help', async p => { await home(p); await p.click('#help'); await p.waitForSelector('dialog .help'); }],
 ];
 const EVENTS = [

@@ -200,10 +200,15 @@ mod tests {
         assert_eq!(seen, 3);
     }
 
+    fn row_of(variable: &str) -> Option<&'static str> {
+        let mut rows = PAGE.lines().filter(|line| line.starts_with('|'));
+        rows.find(|line| line.contains(&format!("`{variable}`")))
+    }
+
     #[test]
     fn the_book_tells_the_state_of_each() {
         for Flag { variable, flag, state, .. } in TABLE {
-            let row = PAGE.lines().find(|line| line.contains(&format!("`{variable}`")));
+            let row = row_of(variable);
             let row = row.unwrap_or_else(|| panic!("{variable} is not in the book"));
             assert!(flag.is_empty() || row.contains(&format!("`--{flag}`")), "{row}");
             let state = match state {
@@ -214,7 +219,7 @@ mod tests {
             assert!(row.contains(state), "{row}");
         }
         for (variable, flag) in BESIDE {
-            let row = PAGE.lines().find(|line| line.contains(&format!("`{variable}`")));
+            let row = row_of(variable);
             assert!(row.is_some_and(|row| row.contains(&format!("`--{flag}`"))), "{variable}");
         }
         let rows = PAGE.lines().filter(|line| line.contains("| `MP_")).count();
