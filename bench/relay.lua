@@ -8,6 +8,10 @@ kumo.on('init', function()
   kumo.configure_local_logs { log_dir = dir .. '/log', max_segment_duration = '10s', min_free_space = '1%' }
   kumo.start_esmtp_listener { listen = os.getenv 'BENCH_SMTP', relay_hosts = { '127.0.0.1' } }
   kumo.start_http_listener { listen = os.getenv 'BENCH_HTTP' }
+  local hook = os.getenv 'BENCH_HOOK'
+  if hook then
+    kumo.configure_http_log_hook { name = 'bench', url = hook }
+  end
 end)
 
 -- Mail for this domain goes to a host of its own, which says "later", and waits.
