@@ -23,7 +23,7 @@ fn read(data: &[u8]) -> Option<(RecordType, Vec<u8>, Option<Answer>)> {
     } else if let Some(id) = wire.get_mut(..2) {
         id.copy_from_slice(&asked.wire[..2]);
     }
-    let answer = asked.read(&wire).ok().and_then(Result::ok);
+    let answer = asked.read(&wire).ok().flatten().and_then(Result::ok);
     Some((kind, wire, answer))
 }
 
