@@ -58,9 +58,9 @@ fn greeter(greeting: &'static str) -> String {
 }
 
 /// The lines of a check with these arguments, a cure behind its finding, and the exit code.
-fn check(args: &[&str]) -> (String, Option<i32>) {
+fn check(args: &str) -> (String, Option<i32>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
-    command.arg("check").args(args).env_remove("RINGMTA_POLICY");
+    command.arg("check").args(args.split_whitespace()).env_remove("RINGMTA_POLICY");
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).replace("\n        -> ", " -> ");
     (text, output.status.code())
@@ -77,24 +77,10 @@ fn all_that_is_right_in_the_dns_is_told() {
     let server = NameServer::start(zones);
     let resolver = server.addr.to_string();
     let port = greeter("220 mx.test ESMTP\r\n");
-    let (said, _) = check(&[
-        "--resolver",
-        &resolver,
-        "--to",
-        "to.test",
-        "--port",
-        &port,
-        "--helo",
-        "mta.good.test",
-        "--address",
-        "192.0.2.1",
-        "--domain",
-        "good.test",
-        "--domain",
-        "news.good.test",
-        "--selector",
-        "s1",
-    ]);
+    let (said, _) = check(&format!(
+        "--resolver {resolver} --to to.test --port {port} --helo mta.good.test \
+         --address 192.0.2.1 --domain good.test --domain news.good.test --selector s1"
+    ));
     assert!(said.contains("ok    dns: MX of to.test in "), "{said}");
     let way_out = format!("ok    port {port} out: mx.test says 220 mx.test ESMTP");
     assert_lines(
@@ -116,28 +102,8 @@ fn all_that_is_wrong_in_the_dns_has_its_cure() {
     let server = NameServer::start(zones);
     let resolver = server.addr.to_string();
     let port = greeter("554 5.7.1 you are on a list\r\n");
-    let (said, code) = check(&[
-        "--resolver",
-        &resolver,
-        "--to",
-        "bare.test",
-        "--port",
-        &port,
-        "--helo",
-        "mta.bad.test",
-        "--address",
-        "192.0.2.9",
-        "--domain",
-        "bad.test",
-        "--domain",
-        "none.test",
-        "--domain",
-        "odd.test",
-        "--domain",
-        "broken.test",
-        "--selector",
-        "s1",
-    ]);
+    let (said, code) = check(&format!("--resolver {resolver} --to bare.test --port {port} --helo mta.bad.test \
+         --address 192.0.2.9 --domain bad.test --domain none.test --domain odd.test --domain broken.test --selector s1"));
     let way_out = format!(
         "LOOK  port {port} out: bare.test says 554 5.7.1 you are on a list -> it does not want this address: see what it \
          says, and lists of blocked addresses"
@@ -168,16 +134,14 @@ fn all_that_is_wrong_in_the_dns_has_its_cure() {
         assert!(line.contains("Server Failure") && line.ends_with("-> ask again later"), "{line}");
     }
     assert_eq!(code, Some(1));
-    let (said, _) = check(&[
-        "--resolver",
-        &resolver,
-        "--to",
-        "nowhere.test",
-        "--helo",
-        "bare",
-        "--address",
-        "192.0.2.8",
-    ]);
+}
+
+#[test]
+fn a_host_without_names_is_told() {
+    let server = NameServer::start(zones);
+    let resolver = server.addr;
+    let (said, _) =
+        check(&format!("--resolver {resolver} --to nowhere.test --helo bare --address 192.0.2.8"));
     assert_lines(
         &said,
         &[
@@ -196,13 +160,12 @@ fn nobody_answers() {
     let held = UdpSocket::bind("127.0.0.1:0").unwrap();
     let resolver = held.local_addr().unwrap().to_string();
     drop(held);
-    let (said, code) =
-        check(&["--resolver", &resolver, "--to", "to.test", "--address", "10.0.0.1"]);
+    let (said, code) = check(&format!("--resolver {resolver} --to to.test --address 10.0.0.1"));
     let line = said.lines().find(|line| line.starts_with("BAD   dns: MX of to.test: "));
     let line = line.unwrap_or_else(|| panic!("{said}"));
     assert!(line.contains(&resolver) && line.contains("(--resolver)"), "{line}");
     assert!(said.contains("LOOK  PTR: 10.0.0.1 is an address of a private network"), "{said}");
     assert_eq!(code, Some(1));
-    let (_, code) = check(&["--resolver", "dns.example.com"]);
+    let (_, code) = check("--resolver dns.example.com");
     assert_eq!(code, Some(2));
 }

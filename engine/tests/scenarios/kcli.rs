@@ -180,6 +180,15 @@ fn inspections() {
     assert!(missing.starts_with("Failed to deserialize query string: missing field `queue_name`"));
 }
 
+/// inspect-message tells of a message that is being delivered as well.
+fn assert_is_told_in_work(engine: &Engine, id: &str) {
+    let held = engine.get(&format!("/api/admin/inspect-message/v1?id={id}")).expect(200).json();
+    assert_eq!((&held["id"], &held["message"]["sender"]), (&json!(id), &json!("a@src.test")));
+    assert_eq!(held["message"]["state"], "It is being delivered now.");
+    assert_eq!(held["message"]["queue"], "dst.test");
+    assert!(held["message"]["since"].is_string() && held["message"]["error"].is_null(), "{held}");
+}
+
 #[test]
 fn a_ready_queue_and_its_connections() {
     let sink = Sink::start();
@@ -213,12 +222,7 @@ fn a_ready_queue_and_its_connections() {
     assert_eq!(told["scheduled_queue_names"], json!(["dst.test"]));
     assert!(told["state"]["watchdog_threshold"].is_string());
     assert!(told["state"]["connection_limited"].is_null(), "{told}");
-    // A message that is being delivered is told of as well.
-    let held = engine.get(&format!("/api/admin/inspect-message/v1?id={id}")).expect(200).json();
-    assert_eq!((&held["id"], &held["message"]["sender"]), (&json!(id), &json!("a@src.test")));
-    assert_eq!(held["message"]["state"], "It is being delivered now.");
-    assert_eq!(held["message"]["queue"], "dst.test");
-    assert!(held["message"]["since"].is_string() && held["message"]["error"].is_null(), "{held}");
+    assert_is_told_in_work(&engine, &id);
     let dispatcher = &told["dispatchers"][0];
     for field in ["session_id", "started_at", "age", "phase", "time_in_current_phase"] {
         assert!(dispatcher[field].is_string(), "{field}: {dispatcher}");
