@@ -46,6 +46,8 @@
 ---@field metrics_hosts? string[] Peers that may read metrics without credentials; those of `trusted_hosts` when absent.
 ---@field administration_groups? any[] Whoever authenticates as a member of one of these groups may administer and read metrics, from anywhere. Default: {}.
 ---@field metrics_groups? any[] Whoever authenticates as a member of one of these groups may read metrics, from anywhere. Default: {}.
+---@field per_peer? any What one client address (of IPv6 its /64) may do, over all its connections. Default: {"max_connection_rate":null,"max_connections":null,"max_message_rate":null,"max_rejection_rate":null}.
+---@field per_network? any What one client network (its /24, of IPv6 its /48) may do, over all its connections. Default: {"max_connection_rate":null,"max_connections":null,"max_message_rate":null,"max_rejection_rate":null}.
 
 ---Options of `kumo.define_spool`.
 ---@class kumo.SpoolOptions
@@ -264,10 +266,10 @@
 
 ---Options of `per_peer`.
 ---@class kumo.PeerLimitOptions
----@field max_connections? integer Connections open at once; more are answered 421 4.7.0.
----@field max_connection_rate? string Connections begun, such as `"60/min"`; more are answered 421 4.7.0.
----@field max_message_rate? string Messages begun; more are answered 450 4.7.1 at MAIL.
----@field max_rejection_rate? string Commands and messages refused for good (5xx); whoever has more is answered 421 4.7.0, and turned away for a while.
+---@field max_connections? integer Connections open at once; more are answered 421 4.7.0, over HTTP 429.
+---@field max_connection_rate? string Connections begun, such as `"60/min"`; more are answered 421 4.7.0, over HTTP 429.
+---@field max_message_rate? string Messages begun; more are answered 450 4.7.1 at MAIL. Over HTTP requests to inject; more are answered 429.
+---@field max_rejection_rate? string Commands, messages and requests refused for good (5xx, over HTTP 4xx); whoever has more is answered 421 4.7.0, over HTTP 429, and turned away for a while.
 
 ---Options of `kumo.make_listener_domain`.
 ---@class kumo.ListenerDomainOptions
