@@ -377,6 +377,7 @@ impl<'a> Session<'a> {
         next: Option<Transaction>,
     ) -> Result<Option<Transaction>, End> {
         let talk = std::mem::replace(&mut t.talk, Conversation::empty());
+        let was_sent = talk.has_left();
         let verdict = talk.verdict();
         self.needs_reset = verdict.needs_reset;
         let mut end = verdict.end;
@@ -387,7 +388,7 @@ impl<'a> Session<'a> {
         let nobody = verdict.groups.iter().all(|group| group.fate == Fate::Unoffered);
         if verdict.unanswered && !t.answered && (nobody || died_idle) {
             // A connection kept open may have died while idle: that is no attempt, nor is what was not offered.
-            self.untouched(t);
+            self.untouched(t, was_sent);
         } else {
             t.answered = true;
             let again = self.note(&mut t, verdict.groups).await;
@@ -402,7 +403,8 @@ impl<'a> Session<'a> {
             None => Ok(next),
             Some(end) => {
                 if let Some(next) = next {
-                    self.untouched(next);
+                    let was_sent = next.talk.has_left();
+                    self.untouched(next, was_sent);
                 }
                 Err(end)
             }
@@ -499,9 +501,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// It goes back as if it had never been taken: it was not offered to the peer.
-    fn untouched(&self, t: Transaction) {
-        self.ready.untake_message_rate(t.delivery.charged);
+    /// It goes back as if it had never been taken: it was not offered to the peer. One whose MAIL was sent counts towards
+    /// the rate all the same, for the peer may have counted it.
+    fn untouched(&self, t: Transaction, was_sent: bool) {
+        if !was_sent {
+            self.ready.untake_message_rate(t.delivery.charged);
+        }
         self.ready.push_front(t.delivery.item);
     }
 

@@ -87,7 +87,10 @@ fn an_ordinary_user_with_that_right_alone_lets_it_go_as_well() {
     site.listener = format!("listen = '127.0.0.1:{}',", low_port());
     // That user must be able to run it, wherever it was built.
     let binary = site.dir().join("ringmta");
-    std::fs::copy(env!("CARGO_BIN_EXE_ringmta"), &binary).unwrap();
+    // Written by another process: a file that this one has open for writing while another test starts a program is busy
+    // in that program until it is executed, and cannot be executed itself.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_ringmta")).arg(&binary).status();
+    assert!(copied.unwrap().success());
     site.write_policy();
     let mut command = Command::new(setpriv);
     command

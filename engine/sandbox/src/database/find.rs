@@ -7,7 +7,7 @@ use crate::choice::Page;
 use crate::limits::{SANDBOX_SEARCH_GROUPS, SANDBOX_SEARCH_SAMPLE, SANDBOX_SEARCH_SAMPLE_BYTES};
 use crate::search::{Search, Test};
 use memchr::memmem::{find_iter, Finder};
-use rusqlite::{Result, Row};
+use rusqlite::{Result, Row, Rows as Answers};
 use serde_json::{json, Value};
 use std::collections::BTreeSet;
 
@@ -23,6 +23,9 @@ const BYTE_COST: f64 = 0.2;
 
 /// A share of the messages below which a text narrows a search down so far that its other texts cost little.
 const RARE: f64 = 0.05;
+
+/// A part of the messages up to which reading just these is cheaper than reading all in their order.
+const FEW: usize = 8;
 
 /// The texts of a message, as the index and its searches name them.
 const COLUMNS: [&str; 8] =
@@ -138,6 +141,20 @@ fn columns(test: &Test) -> Option<(&'static [&'static str], &str)> {
     })
 }
 
+/// Whether these texts are, or are not, in their columns of a row.
+fn all_hold(texts: &[(Finder<'_>, Vec<usize>, bool)], row: &Row<'_>) -> Result<bool> {
+    for (finder, places, negated) in texts {
+        let mut found = false;
+        for place in places {
+            found = found || finder.find(row.get_ref(*place)?.as_bytes()?).is_some();
+        }
+        if found == *negated {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 impl Rows {
     /// Looks up what a search needs of the file.
     pub(super) fn find<'a>(&mut self, search: &'a Search) -> Result<Found<'a>> {
@@ -164,12 +181,15 @@ impl Rows {
                 false => together.push(wanted.asked()),
             }
         }
+        let mut left = None;
         if !together.is_empty() {
-            sets.push((false, self.look_up(&together.join(" AND "))?));
+            left = Some(self.look_up(&together.join(" AND "))?);
         }
         if !looked_at.is_empty() {
-            sets.push((false, self.scan(&looked_at)?));
+            let few = left.take_if(|left| left.len() <= self.entries.len() / FEW);
+            sets.push((false, self.scan(&looked_at, few.as_deref())?));
         }
+        sets.extend(left.map(|left| (false, left)));
         Ok(Found { search, sets })
     }
 
@@ -186,7 +206,9 @@ impl Rows {
         let step = self.entries.len().div_ceil(SANDBOX_SEARCH_SAMPLE).max(1);
         let sql = format!("SELECT {} FROM texts WHERE number = ?", COLUMNS.join(", "));
         let mut select = self.connection.prepare_cached(&sql)?;
-        let (mut asked, mut bytes) = (0.0_f64, 0.0_f64);
+        let (mut asked, mut bytes, mut passed) = (0.0_f64, 0.0_f64, 0.0_f64);
+        let wanted = || short.iter().chain(&long).filter(|wanted| !wanted.negated);
+        let finders: Vec<_> = wanted().map(|wanted| (wanted, Finder::new(wanted.text))).collect();
         for entry in self.entries.iter().step_by(step) {
             asked += 1.0;
             select.query_row([entry.number], |row| {
@@ -198,15 +220,25 @@ impl Rows {
                 for at in 0..COLUMNS.len() {
                     bytes += start_of(row, at)?.len() as f64;
                 }
+                let mut holds = true;
+                for (wanted, finder) in &finders {
+                    holds = holds && wanted.first(finder, row)?.0;
+                }
+                passed += f64::from(u8::from(holds));
                 Ok(())
             })?;
         }
         let is_narrow = (0..long.len()).any(|at| !long[at].negated && having[at].0 < RARE * asked);
         let (reading, looking) = (asked * READ_COST, bytes * BYTE_COST);
+        let passing = if finders.is_empty() { 1.0 } else { passed.max(1.0) / asked.max(1.0) };
+        let passing = if passing * FEW as f64 <= 1.0 { passing } else { 1.0 };
+        drop(finders);
         let is_dearer = |at: usize, wanted: &Wanted<'_>, than: f64| {
             let ((messages, places), (groups, share)) = (having[at], &groups[at]);
             let index = messages * groups.len() as f64 * STEP_COST + places * PLACE_COST;
             let index = index * share;
+            // What must not be there is looked for only where all the rest is.
+            let than = if wanted.negated { than * passing } else { than };
             (wanted.negated || !is_narrow) && index > than
         };
         // What is read for one of them is read for all.
@@ -258,12 +290,14 @@ impl Rows {
         numbers.collect()
     }
 
-    /// The messages for which all of these texts hold, by one pass over all messages: the first that does not hold spares
-    /// the look for the others. Not by SQLite's `instr`, which compares character by character.
-    fn scan(&self, texts: &[Wanted<'_>]) -> Result<Vec<i64>> {
+    /// The messages for which all of these texts hold, by one pass over all messages, or over a few whose numbers are given:
+    /// the first that does not hold spares the look for the others. Not by SQLite's `instr`, which compares character by
+    /// character.
+    fn scan(&self, texts: &[Wanted<'_>], few: Option<&[i64]>) -> Result<Vec<i64>> {
         let of_any = |column: &&str| texts.iter().any(|wanted| wanted.columns.contains(column));
         let needed: Vec<&str> = COLUMNS.into_iter().filter(of_any).collect();
-        let sql = format!("SELECT number, {} FROM texts ORDER BY number", needed.join(", "));
+        let which = if few.is_some() { "WHERE number = ?" } else { "ORDER BY number" };
+        let sql = format!("SELECT number, {} FROM texts {which}", needed.join(", "));
         let texts: Vec<(Finder<'_>, Vec<usize>, bool)> = texts
             .iter()
             .map(|wanted| {
@@ -273,19 +307,18 @@ impl Rows {
             })
             .collect();
         let mut select = self.connection.prepare_cached(&sql)?;
-        let mut rows = select.query([])?;
         let mut numbers = Vec::new();
-        'rows: while let Some(row) = rows.next()? {
-            for (finder, places, negated) in &texts {
-                let mut found = false;
-                for place in places {
-                    found = found || finder.find(row.get_ref(*place)?.as_bytes()?).is_some();
-                }
-                if found == *negated {
-                    continue 'rows;
+        let mut take = |mut rows: Answers<'_>| -> Result<()> {
+            while let Some(row) = rows.next()? {
+                if all_hold(&texts, row)? {
+                    numbers.push(row.get(0)?);
                 }
             }
-            numbers.push(row.get(0)?);
+            Ok(())
+        };
+        match few {
+            Some(few) => few.iter().try_for_each(|number| take(select.query([number])?))?,
+            None => take(select.query([])?)?,
         }
         Ok(numbers)
     }

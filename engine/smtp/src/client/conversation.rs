@@ -118,6 +118,8 @@ pub struct Conversation {
     at: Ask,
     /// The command of `at` has left.
     sent: bool,
+    /// Something of it has left at all, whatever the peer's answers are worth.
+    left: bool,
     mail: Option<Response>,
     /// Anything but 354 to DATA.
     data: Option<Response>,
@@ -150,6 +152,7 @@ impl Conversation {
             recipients: recipients.into_iter().map(fresh).collect(),
             at: if reset { Ask::Reset } else { Ask::Mail },
             sent: false,
+            left: false,
             mail: None,
             data: None,
             go_ahead: false,
@@ -188,7 +191,7 @@ impl Conversation {
 
     /// Appends what comes next: with pipelining the whole envelope, else one command.
     fn render(&mut self, out: &mut Vec<u8>) {
-        self.sent = true;
+        (self.sent, self.left) = (true, true);
         if !self.manner.pipelining {
             return self.render_one(self.at, out);
         }
@@ -434,7 +437,12 @@ impl Conversation {
         self.finish(Some(end));
     }
 
-    /// Nothing of it has left.
+    /// Something of it has left: the peer may have counted it as a message, whatever became of the connection.
+    pub fn has_left(&self) -> bool {
+        self.left
+    }
+
+    /// Nothing of it has left, or nothing that counts.
     pub fn is_fresh(&self) -> bool {
         !self.sent && self.answers == 0
     }
