@@ -214,17 +214,16 @@ impl HookLog {
         let mut pause = Duration::from_millis(100);
         let mut full_since = None;
         loop {
-            if self.file.borrow().is_none() {
-                self.start_segment().await;
-            }
-            let (file, data) = (self.file.borrow().clone(), taken.data.clone());
-            let result = io::blocking(move || append_durably(file.as_ref(), &data)).await;
-            let Err(error) = result else { break };
+            let Err(error) = self.write(taken.data.clone()).await else { break };
             tracing::error!("event log {}: {error}", self.dir.display());
             *self.file.borrow_mut() = None;
             let now = io::mono_nanos();
-            if is_full(&error) && self.make_room(now - *full_since.get_or_insert(now)).await {
-                continue;
+            if is_full(&error) {
+                match self.make_room(now - *full_since.get_or_insert(now)).await {
+                    Room::Made => continue,
+                    Room::None => return self.give_up(taken),
+                    Room::NotYet => {}
+                }
             }
             io::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
@@ -236,7 +235,10 @@ impl HookLog {
         // Whoever reads may have looked while the events were on their way to the disk, neither pending nor durable.
         self.wake_reader();
         if end >= self.segment_bytes() {
-            self.start_segment().await;
+            if let Err(error) = self.start_segment().await {
+                // The next flush tries again.
+                tracing::error!("event log {}: {error}", self.dir.display());
+            }
             self.keep_within_limit().await;
         }
     }
@@ -258,30 +260,63 @@ impl HookLog {
 
     /// Goes on in a fresh segment. The file before is not written to again: what a failed sync
     /// was for may be gone from it, whatever the next one says.
-    async fn start_segment(&self) {
+    async fn start_segment(&self) -> std::io::Result<()> {
         let number = self.end.get().0 + 1;
         let path = name(&self.dir, number);
         self.file.borrow_mut().take();
-        match io::blocking(move || Plain::open(&path)).await {
-            Ok(file) => {
-                *self.file.borrow_mut() = Some(file);
-                self.end.set((number, 0));
-            }
-            Err(error) => {
-                tracing::error!("event log {}, segment {number}: {error}", self.dir.display());
-            }
+        let file = io::blocking(move || Plain::open(&path)).await?;
+        *self.file.borrow_mut() = Some(file);
+        self.end.set((number, 0));
+        Ok(())
+    }
+
+    /// Writes `data` behind what is durable, in a fresh segment when there is none to go on in.
+    async fn write(&self, data: Arc<Vec<u8>>) -> std::io::Result<()> {
+        if self.file.borrow().is_none() {
+            self.start_segment().await?;
         }
+        let (file, (_, durable)) = (self.file.borrow().clone(), self.end.get());
+        let write = move || {
+            let result = append_durably(file.as_ref(), &data);
+            if let (Some(file), true) = (&file, result.as_ref().is_err_and(is_full)) {
+                // The part of it that found room takes up what little there is.
+                let _ = file.cut(durable);
+            }
+            result
+        };
+        io::blocking(write).await
     }
 
     /// The disk has been full for `nanos`, and events wait to be written without which mail that is delivered
-    /// cannot be let go of. True when there may be room now.
-    async fn make_room(&self, nanos: u64) -> bool {
+    /// cannot be let go of.
+    async fn make_room(&self, nanos: u64) -> Room {
         if self.ballast.replace(false) {
             let path = self.dir.join(BALLAST);
-            return io::blocking(move || fs::remove_file(&path)).await.is_ok();
+            let removed = io::blocking(move || fs::remove_file(&path)).await;
+            return if removed.is_ok() { Room::Made } else { Room::NotYet };
         }
         // Room may come by itself, as mail is delivered; if it does not, mail is worth more than its events.
-        nanos >= HOOK_FULL_MS * 1_000_000 && self.drop_oldest("the disk is full").await
+        if nanos < HOOK_FULL_MS * 1_000_000 {
+            return Room::NotYet;
+        }
+        match self.drop_oldest(DISK_FULL).await {
+            true => Room::Made,
+            false => Room::None,
+        }
+    }
+
+    /// Gives up events that wait to be written: the disk has no room for them, and nothing older makes room. The mail they
+    /// tell of can be let go of, which does.
+    fn give_up(&self, mut taken: Taken<'_>) {
+        taken.written = true;
+        let lost = memchr::memchr_iter(b'\n', &taken.data).count() as u64;
+        self.note_lost(lost, DISK_FULL);
+    }
+
+    fn note_lost(&self, lost: u64, why: &str) {
+        self.backlog.set(self.backlog.get().saturating_sub(lost));
+        self.dropped.set(self.dropped.get() + lost);
+        tracing::error!("event log {}: {lost} events are given up: {why}", self.dir.display());
     }
 
     /// Gives up the oldest events of a log that has grown beyond its limit.
@@ -306,31 +341,41 @@ impl HookLog {
         }
     }
 
-    /// Gives up the events of the oldest segment. False when there is none but the one being written.
+    /// Gives up the events of the oldest segment that has any. False when there is none but the one being written: segments
+    /// that failed writes have left empty are passed over, for nothing is gained by them.
     async fn drop_oldest(&self, why: &str) -> bool {
-        let from = self.cursor.get();
-        if from.0 >= self.end.get().0 {
-            return false;
-        }
-        let (dir, next) = (self.dir.clone(), (from.0 + 1, 0));
-        let lost = io::blocking(move || {
-            let lost = count_lines(&dir, from, next);
-            remove_segment(&dir, from.0)?;
-            write_cursor(&dir, next).map(|()| lost)
-        });
-        let lost = match lost.await {
-            Ok(lost) => lost,
-            Err(error) => {
-                tracing::error!("event log {}: {error}", self.dir.display());
+        loop {
+            let from = self.cursor.get();
+            if from.0 >= self.end.get().0 {
                 return false;
             }
-        };
-        self.cursor.set(self.cursor.get().max(next));
-        self.ahead.set(self.ahead.get().max(next));
-        self.backlog.set(self.backlog.get().saturating_sub(lost));
-        self.dropped.set(self.dropped.get() + lost);
-        tracing::error!("event log {}: {lost} events are given up: {why}", self.dir.display());
-        true
+            let (dir, next) = (self.dir.clone(), (from.0 + 1, 0));
+            let gone = io::blocking(move || {
+                let lost = count_lines(&dir, from, next);
+                let bytes = size_of(&dir, from.0).unwrap_or(0);
+                remove_segment(&dir, from.0)?;
+                // Of a disk that is too full for a cursor: the start that misses it finds the first segment there is.
+                match write_cursor(&dir, next) {
+                    Err(error) if !is_full(&error) => Err(error),
+                    _ => Ok((lost, bytes)),
+                }
+            });
+            let (lost, bytes) = match gone.await {
+                Ok(gone) => gone,
+                Err(error) => {
+                    tracing::error!("event log {}: {error}", self.dir.display());
+                    return false;
+                }
+            };
+            self.cursor.set(self.cursor.get().max(next));
+            self.ahead.set(self.ahead.get().max(next));
+            if lost > 0 {
+                self.note_lost(lost, why);
+            }
+            if lost > 0 || bytes > 0 {
+                return true;
+            }
+        }
     }
 
     /// The next durable events, about `bytes` of them, each with the position behind it, and the position behind
@@ -382,6 +427,20 @@ impl HookLog {
         Ok(())
     }
 }
+
+/// What was done for room on a full disk.
+#[derive(Debug, PartialEq, Eq)]
+enum Room {
+    /// There may be some now.
+    Made,
+    /// It may come by itself yet.
+    NotYet,
+    /// There is nothing left to give up but what is to be written.
+    None,
+}
+
+/// Why events are given up.
+const DISK_FULL: &str = "the disk is full";
 
 /// Ends a flush, however it ends.
 struct Turn<'a>(&'a Cell<bool>);
@@ -441,146 +500,4 @@ fn is_full(error: &std::io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hole_ends_a_segment_and_is_not_taken_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let orphan = dir.path().join("1");
-        std::fs::create_dir(&orphan).unwrap();
-        Plain::open(&name(&orphan, 1)).unwrap().append(b"a\n\0\0lf\nb\n").unwrap();
-        Plain::open(&name(&orphan, 2)).unwrap().append(b"b\nc\n").unwrap();
-        let own = dir.path().join("0");
-        let log = HookLog::open(own.clone(), std::slice::from_ref(&orphan)).unwrap();
-        assert_eq!((log.backlog.get(), orphan.exists()), (3, false));
-        // Nor is any of it lost at the next start, which ends the log at a hole.
-        drop(log);
-        let log = HookLog::open(own.clone(), &[]).unwrap();
-        let (chunk, _) = read_from(&own, log.cursor.get(), log.end.get(), 100).unwrap();
-        assert_eq!(chunk, b"a\nb\nc\n");
-    }
-
-    #[test]
-    fn a_file_of_a_life_before_is_not_written_to_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().to_path_buf();
-        on_a_shard(move || async move {
-            let log = HookLog::open(dir.clone(), &[]).unwrap();
-            log.append(|out| out.push(b'a'));
-            log.flush().await;
-            drop(log);
-            // A sync that had failed would have left a hole here after a power cut, and `b` behind it.
-            let log = HookLog::open(dir.clone(), &[]).unwrap();
-            log.append(|out| out.push(b'b'));
-            log.flush().await;
-            assert_eq!(log.end.get(), (2, 2));
-            let mut told = Vec::new();
-            while log.has_unread() {
-                told.extend(log.read(1 << 20).await.unwrap().0.into_iter().map(|(line, _)| line));
-            }
-            assert_eq!(told, ["a", "b"]);
-            // What was never written to needs no successor.
-            drop(log);
-            drop(HookLog::open(dir.clone(), &[]).unwrap());
-            assert_eq!(HookLog::open(dir, &[]).unwrap().end.get(), (3, 0));
-        });
-    }
-
-    /// Runs `work` in a world whose disk operations take a while, with a mistake planted; what it comes to, if it does.
-    fn in_world<T: 'static>(
-        planted: Option<Bug>,
-        work: impl std::future::Future<Output = T> + 'static,
-    ) -> Option<T> {
-        let world = ringmta_io::sim::World::new(1, false);
-        world.planted.set(planted);
-        let _entered = world.enter();
-        world.disk.faults.borrow_mut().latency_nanos = (1_000_000, 2_000_000);
-        let result = std::rc::Rc::new(RefCell::new(None));
-        let slot = result.clone();
-        io::spawn(async move {
-            let value = work.await;
-            *slot.borrow_mut() = Some(value);
-        });
-        // A flush that waits for another that is gone waits for ever.
-        while result.borrow().is_none() && world.exec.now() < 60_000_000_000 && world.step() {}
-        result.take()
-    }
-
-    /// What is told of two events, the flush of the first of which is given up.
-    fn told_after_a_flush_is_given_up(planted: Option<Bug>) -> Option<Vec<String>> {
-        let told = in_world(planted, async {
-            let log = HookLog::open("/hooks/h/0".into(), &[]).unwrap();
-            log.append(|out| out.push(b'a'));
-            let given_up = io::deadline(Duration::from_micros(10), log.flush()).await;
-            assert!(given_up.is_err(), "it takes longer");
-            log.append(|out| out.push(b'b'));
-            log.flush().await;
-            assert!(!log.has_pending() && log.has_unread());
-            let mut told = Vec::new();
-            while log.has_unread() {
-                let (lines, _) = log.read(1 << 20).await.unwrap();
-                told.extend(lines.into_iter().map(|(line, _)| line));
-            }
-            told
-        });
-        told.map(|mut told| {
-            told.dedup();
-            told
-        })
-    }
-
-    #[test]
-    fn a_flush_that_is_given_up_loses_nothing_and_holds_up_nobody() {
-        let told = told_after_a_flush_is_given_up(None).expect("the second flush ends");
-        assert_eq!(told, ["a", "b"]);
-        let with_mistake = told_after_a_flush_is_given_up(Some(Bug::FlushNotCancelSafe));
-        assert_ne!(with_mistake, Some(told), "the mistake is found");
-    }
-
-    /// Runs `work` on a shard of the real world.
-    fn on_a_shard<F: std::future::Future<Output = ()> + 'static>(
-        work: impl FnOnce() -> F + Send + 'static,
-    ) {
-        io::ring::run_shard("test", None, work).unwrap().join().unwrap().unwrap();
-    }
-
-    #[test]
-    fn a_full_disk_gets_room_from_the_log_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().to_path_buf();
-        on_a_shard(move || async move {
-            let log = HookLog::open(dir.clone(), &[]).unwrap();
-            // Writes to its segment fail for lack of room.
-            *log.file.borrow_mut() = Some(Plain::open(Path::new("/dev/full")).unwrap());
-            let ballast = dir.join(BALLAST);
-            assert_eq!(std::fs::metadata(&ballast).unwrap().len(), HOOK_BALLAST_BYTES);
-            log.append(|out| out.push(b'a'));
-            log.flush().await;
-            assert!(!ballast.exists(), "its room was given back");
-            let (lines, end) = log.read(1 << 20).await.unwrap();
-            assert_eq!(lines, [("a".to_string(), (2, 2))]);
-            log.commit(end, 1).await.unwrap();
-            assert!(log.is_drained());
-        });
-    }
-
-    #[test]
-    fn a_disk_that_stays_full_costs_the_oldest_events() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path().to_path_buf();
-        on_a_shard(move || async move {
-            Plain::open(&name(&dir, 1)).unwrap().append(b"a\nb\n").unwrap();
-            Plain::open(&name(&dir, 2)).unwrap().append(b"c\n").unwrap();
-            let log = HookLog::open(dir.clone(), &[]).unwrap();
-            log.ballast.set(false);
-            assert!(!log.make_room(HOOK_FULL_MS * 1_000_000 - 1).await, "not yet");
-            assert!(log.make_room(HOOK_FULL_MS * 1_000_000).await);
-            assert_eq!((log.dropped.get(), log.backlog.get()), (2, 1));
-            let (lines, _) = log.read(1 << 20).await.unwrap();
-            assert_eq!(lines, [("c".to_string(), (2, 2))]);
-            assert!(log.make_room(HOOK_FULL_MS * 1_000_000).await);
-            assert!(!log.make_room(HOOK_FULL_MS * 1_000_000).await, "the last one is kept");
-        });
-    }
-}
+mod tests;

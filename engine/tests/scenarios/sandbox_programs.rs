@@ -1,14 +1,14 @@
 //! The programs beside the inbox in the forms that other programs use, flags and variables by their older names, and messages
 //! released through the engine.
 
-use crate::sandbox_support::process::{inbox, ringmta, start};
-use crate::sandbox_support::{deliver, get, request, until, Client};
+use crate::sandbox_support::process::{inbox, ringmta, start, Ended};
+use crate::sandbox_support::{deliver, get, request, subjects, until, Client};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
 fn run(command: &mut Command, input: &str) -> Output {
@@ -21,15 +21,6 @@ fn run(command: &mut Command, input: &str) -> Output {
 
 fn error(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]
@@ -141,14 +132,7 @@ fn what_is_ingested_and_what_is_not() {
     };
     let output = ingest(&["--recent", "3"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "2 messages\n", "{output:?}");
-    let list = get(at.web, "/api/v1/messages").json();
-    let subjects: Vec<&str> = list["messages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| one["Subject"].as_str().unwrap())
-        .collect();
-    assert_eq!(subjects, ["no ending", "new"]);
+    assert_eq!(subjects(at.web), ["no ending", "new"]);
     let output = ingest(&["-r", "0"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "3 messages\n", "{output:?}");
     // What is refused is named, and keeps back nothing that is behind it.

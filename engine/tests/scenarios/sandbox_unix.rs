@@ -1,26 +1,17 @@
 //! An inbox that listens on Unix sockets, as a process of its own.
 
-use crate::sandbox_support::process::ringmta;
+use crate::sandbox_support::process::{ringmta, Ended};
 use crate::sandbox_support::{hand_in, until, Client};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// A connection over a Unix socket; what is done with it is the same as with one of TCP.
 fn connect(path: &Path) -> Client {
     Client::over(TcpStream::from(OwnedFd::from(UnixStream::connect(path).unwrap())))
-}
-
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

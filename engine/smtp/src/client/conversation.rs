@@ -574,3 +574,20 @@ fn join(groups: &mut Vec<Group>, fate: Fate, response: Option<&Response>, who: E
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_left_has_left_whatever_the_answers_are_worth() {
+        let to = EnvelopeAddress::parse("u@dst.test").unwrap();
+        let mail = b"MAIL FROM:<a@src.test>\r\n".to_vec();
+        let mut talk = Conversation::new(Manner::default(), false, mail, vec![to]);
+        assert!(!talk.has_left());
+        talk.next(&mut Vec::new());
+        talk.unread("one more");
+        // Nobody is charged an attempt, but the peer may have counted a message.
+        assert!(talk.is_fresh() && talk.has_left());
+    }
+}

@@ -183,6 +183,13 @@ pub fn get(to: SocketAddr, path: &str) -> Reply {
     request(to, "GET", path, "")
 }
 
+/// The subjects of the messages, newest first.
+pub fn subjects(web: SocketAddr) -> Vec<String> {
+    let list = get(web, "/api/v1/messages").json();
+    let messages = list["messages"].as_array().unwrap().iter();
+    messages.map(|one| one["Subject"].as_str().unwrap().to_string()).collect()
+}
+
 /// Waits until `look` gives something.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

@@ -47,3 +47,13 @@ pub fn start(mut command: Command, arguments: &[&str]) -> Inbox {
     std::thread::spawn(move || lines.for_each(drop));
     Inbox { process, smtp, web }
 }
+
+/// A program that ends with the test.
+pub struct Ended(pub Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
