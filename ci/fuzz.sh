@@ -2,11 +2,13 @@
 # Runs every fuzz target for a while, or those named; a finding is left in DIR/artifacts and ends it with 1. Where there is
 # no C++ compiler, it says so and goes on. (`cargo fuzz run --fuzz-dir ci/fuzz TARGET` works as well.)
 #
-#   ci/fuzz.sh [--seconds N] [--dir DIR] [TARGET...]      N: seconds for each target, 10 unless told
+#   ci/fuzz.sh [--seconds N] [--dir DIR] [--record] [TARGET...]      N: seconds for each target, 10 unless told
+#   ci/fuzz.sh --table      how long each target has run in all
+# With --record the time is written down in ci/fuzz/time.tsv, from which the table adds it up.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seconds=10 targets=()
+seconds=10 targets=() record='' times=ci/fuzz/time.tsv
 all=(record journal segment dot_reader command reply conversation session proxy_header xclient address header mime template
   injection dns_answer mta_sts sender_auth certificate websocket)
 dir=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
@@ -14,7 +16,11 @@ while [ $# -gt 0 ]; do
   case $1 in
     --seconds) seconds=$2; shift 2 ;;
     --dir) dir=$2; shift 2 ;;
-    -*) sed -n '2,5p' "$0"; exit 2 ;;
+    --record) record=yes; shift ;;
+    --table) awk -F'\t' '!/^#/ { time[$2] += $3; inputs[$2] += $4 }
+      END { for (of in time) printf "| `%s` | %d | %d |\n", of, time[of] / 60, inputs[of] }' "$times" | sort \
+      | { printf '| target | minutes | inputs |\n|---|---|---|\n'; cat; }; exit ;;
+    -*) sed -n '2,/^[^#]/{/^#/p}' "$0"; exit 2 ;;
     *) targets+=("$1"); shift ;;
   esac
 done
@@ -36,5 +42,7 @@ for target in "${targets[@]}"; do
     grep -aE 'panicked|assert|ERROR|left:|right:' "$dir/$target.log" | head -10
     echo "$target: a finding, see $dir/$target.log and $dir/artifacts/$target"; exit 1
   fi
-  echo "$target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/$target.log") inputs in $seconds s, nothing found"
+  inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/$target.log")
+  [ -z "$record" ] || printf '%s\t%s\t%s\t%s\n' "$(date +%F)" "$target" "$seconds" "$inputs" >> "$times"
+  echo "$target: $inputs inputs in $seconds s, nothing found"
 done

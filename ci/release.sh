@@ -37,6 +37,9 @@ build() {
   local flags="--remap-path-prefix=$tree=/ringmta --remap-path-prefix=$home=/cargo"
   (cd "$tree" && RUSTFLAGS=$flags CFLAGS="-ffile-prefix-map=$tree=/ringmta -ffile-prefix-map=$home=/cargo" \
     CARGO_INCREMENTAL=0 cargo build --quiet --locked --profile "$profile" -p ringmta "${features[@]}" --target-dir "$tree/target")
+  case $("$tree/target/$folder/ringmta" --version) in
+    *simulation*) echo 'failed: the simulated world is in what is shipped'; exit 1 ;;
+  esac
   archive "$tree" "$tree/target/$folder/ringmta" "$work/$1.out"
   rm -rf "$tree"
 }

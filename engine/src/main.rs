@@ -21,8 +21,8 @@ fn main() -> ExitCode {
     environment::prepare();
     let cli = Cli::parse_from(words());
     let to_validate = match &cli.command {
-        None if cli.validate => Some((&cli.run.policy, false, false)),
-        Some(Command::Validate(args)) => Some((&args.policy, args.json, args.strict)),
+        None if cli.validate => Some((cli.run.policy.clone(), false, false)),
+        Some(Command::Validate(args)) => Some((args.policy(), args.json, args.strict)),
         _ => None,
     };
     // Diagnostics go to stderr; what is asked for goes to stdout. A check tells all it finds there.
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         }
     }
     if let Some((policy, json, strict)) = to_validate {
-        return validate::validate(policy, json, strict);
+        return validate::validate(&policy, json, strict);
     }
     if let Some(file) = &cli.script {
         let file = file.as_ref().unwrap_or(&cli.run.policy);

@@ -25,6 +25,10 @@ pub const LUA_DELIVERY_SECS: u64 = 600;
 pub const DNS_QUERY_TIMEOUT_MS: u64 = 1500;
 /// Tries per lookup over the configured servers.
 pub const DNS_TRIES: usize = 3;
+/// Longest wait for one server that /etc/resolv.conf may ask for, seconds.
+pub const DNS_SYSTEM_TIMEOUT_SECS: u64 = 5;
+/// Most tries per question that it may ask for, over all servers.
+pub const DNS_SYSTEM_TRIES: usize = 10;
 /// The longest a cached answer is kept, whatever its TTL.
 pub const DNS_TTL_MAX_SECS: u32 = 3600;
 /// Names kept in a shard's resolver cache.

@@ -111,13 +111,15 @@ pub fn ask_blocking(question: &DnsQuestion) -> DnsResult {
 
 fn one(question: &DnsQuestion, kind: RecordType) -> Result<Answer, DnsError> {
     let named = question.servers.as_deref();
-    let settings = named.map(|n| Settings::new(&n.options)).unwrap_or_default();
+    let mut settings = named.map(|n| Settings::new(&n.options)).unwrap_or_default();
     let servers = match named {
         Some(named) if !named.servers.is_empty() => named.servers.clone(),
-        _ => resolve::system_servers(),
+        Some(_) => resolve::system_servers().0,
+        None => settings.of_the_system(),
     };
     let mut why = "no name servers are configured".to_string();
-    for attempt in 0..settings.tries {
+    let first = settings.first_of(servers.len());
+    for attempt in first..first + settings.tries {
         let server = servers[attempt % servers.len().max(1)];
         match exchange(server, &question.name, kind, &settings) {
             Ok(Err(DnsError::Failed(text))) => why = format!("{server}: {text}"),

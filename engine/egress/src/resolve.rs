@@ -8,7 +8,10 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 use ringmta_events::metrics::timing::Timing;
 use ringmta_io::{self as io, deadline, mono_nanos, Conn, Stream, UdpSocket};
-use ringmta_policy::{DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolverOptions, Zones};
+use ringmta_policy::{
+    interface_number, DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolvConf,
+    ResolverOptions, Zones,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -61,6 +64,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Tries per question over all servers.
     pub tries: usize,
+    /// Questions are shared out over the servers.
+    rotates: bool,
     /// The server may look further.
     recursion: bool,
     cache_entries: usize,
@@ -82,12 +87,32 @@ impl Settings {
         Settings {
             timeout: options.timeout.unwrap_or(timeout),
             tries: options.attempts.unwrap_or(limits::DNS_TRIES),
+            rotates: false,
             recursion: options.recursion_desired,
             cache_entries: options
                 .cache_size
                 .map_or(limits::DNS_CACHE_ENTRIES, |n| n.min(limits::DNS_CACHE_ENTRIES)),
             positive_secs: span(options.positive_min_ttl, options.positive_max_ttl),
             negative_secs: span(options.negative_min_ttl, options.negative_max_ttl),
+        }
+    }
+
+    /// The servers of the system, asked as long and as often as it says.
+    pub fn of_the_system(&mut self) -> Vec<SocketAddr> {
+        let (servers, conf) = system_servers();
+        let secs = |secs: u64| Duration::from_secs(secs.min(limits::DNS_SYSTEM_TIMEOUT_SECS));
+        self.timeout = conf.timeout_secs.map_or(self.timeout, secs);
+        let rounds = |rounds: usize| (rounds * servers.len()).min(limits::DNS_SYSTEM_TRIES);
+        self.tries = conf.attempts.map_or(self.tries, rounds);
+        self.rotates = conf.rotate;
+        servers
+    }
+
+    /// Which of `count` servers a question is asked first: any of them where they share the questions.
+    pub fn first_of(&self, count: usize) -> usize {
+        match self.rotates {
+            true => (io::random_u64() % count.max(1) as u64) as usize,
+            false => 0,
         }
     }
 
@@ -130,10 +155,14 @@ pub struct Resolver {
 impl Resolver {
     /// Asks `servers`, or those of `/etc/resolv.conf` when empty.
     pub fn new(servers: Vec<SocketAddr>) -> Resolver {
-        let servers = if servers.is_empty() { system_servers() } else { servers };
+        let mut settings = Settings::default();
+        let servers = match servers.is_empty() {
+            true => settings.of_the_system(),
+            false => servers,
+        };
         Resolver {
             servers,
-            settings: Settings::default(),
+            settings,
             zones: None,
             hosts: Hosts::default(),
             cache: RefCell::default(),
@@ -280,7 +309,8 @@ impl Resolver {
             return (Err(DnsError::NoSuchName), limits::DNS_NEGATIVE_SECS);
         };
         let mut why = "no name servers are configured".to_string();
-        for attempt in 0..self.settings.tries {
+        let first = self.settings.first_of(self.servers.len());
+        for attempt in first..first + self.settings.tries {
             let Some(server) = self.servers.get(attempt % self.servers.len().max(1)) else { break };
             match exchange(*server, &parsed, kind, &self.settings).await {
                 Ok(reply) => match read_answer(&reply, &parsed, kind) {
@@ -515,16 +545,13 @@ fn host_text(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// The servers of `/etc/resolv.conf`, never none.
-pub fn system_servers() -> Vec<SocketAddr> {
+/// The servers of `/etc/resolv.conf`, never none, and what else it says.
+pub fn system_servers() -> (Vec<SocketAddr>, ResolvConf) {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let listed = text.lines().filter_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next()?.parse::<IpAddr>().ok())?
-    });
-    let mut servers: Vec<SocketAddr> = listed.map(|ip| SocketAddr::new(ip, 53)).collect();
+    let mut conf = ResolvConf::parse(&text, interface_number);
+    let mut servers = std::mem::take(&mut conf.servers);
     if servers.is_empty() {
         servers.push(([127, 0, 0, 1], 53).into());
     }
-    servers
+    (servers, conf)
 }

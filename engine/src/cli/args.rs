@@ -11,7 +11,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Version, commit and features.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("RINGMTA_BUILD"), ")");
+pub const VERSION: &str = if ringmta_io::sim::CAN_SIMULATE {
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("RINGMTA_BUILD"), ", simulation)")
+} else {
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("RINGMTA_BUILD"), ")")
+};
 
 /// A durable, policy-driven outbound mail engine: one shard per core on io_uring.
 #[derive(Parser, Debug)]
@@ -165,7 +169,10 @@ pub struct SandboxArgs {
 /// Arguments of `validate`.
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
-    /// Policy file.
+    /// Policy file, or a folder with an init.lua.
+    #[arg(value_name = "FILE", conflicts_with = "policy")]
+    pub file: Option<PathBuf>,
+    /// The same.
     #[arg(long, value_name = "FILE", default_value = "/opt/kumomta/etc/policy/init.lua")]
     pub policy: PathBuf,
     /// Print one JSON object instead of lines.
@@ -174,6 +181,17 @@ pub struct ValidateArgs {
     /// Warnings count as errors: exit code 1.
     #[arg(long)]
     pub strict: bool,
+}
+
+impl ValidateArgs {
+    /// The policy to look at.
+    pub fn policy(&self) -> PathBuf {
+        let policy = self.file.as_ref().unwrap_or(&self.policy);
+        match policy.is_dir() {
+            true => policy.join("init.lua"),
+            false => policy.clone(),
+        }
+    }
 }
 
 /// Arguments of `test`.

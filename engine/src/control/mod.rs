@@ -1,6 +1,6 @@
 //! The faces to operators: HTTP API, metrics, admin.
 //!
-//! Layout: [`endpoints`] the paths there are · [`api`] serves them · [`openapi`] tells of them · [`auth`] who may ·
+//! Layout: [`endpoints`] the paths there are · [`api`] serves them · [`openapi`] tells of them, and of what they answer ([`answers`]) · [`auth`] who may ·
 //! [`admin`] orders over all shards · [`orders`] an order on one shard · [`by_hand`] and [`acts`] what is done with single
 //! messages · [`moves`] rebind · [`questions`], [`inspect`] and [`ready_view`] what is in queues · [`why`] why it is there ·
 //! [`find`] what became of it · [`facts`] the machine and the process, `machine` the same in metrics · [`process_wide`] and [`settings`] what operators set · [`trace`] sessions as they happen · [`hooks`] hooks and
@@ -8,6 +8,7 @@
 
 pub mod acts;
 pub mod admin;
+pub mod answers;
 pub mod api;
 pub mod ask;
 pub mod auth;

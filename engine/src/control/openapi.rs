@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, made of the table of paths, and a page that shows it without any other resource.
 
+use crate::control::answers;
 use crate::control::endpoints::{Endpoint, Field, Given, ENDPOINTS};
 use crate::limits::ORDER_SECS_MAX;
 use ringmta_http::page::Page;
@@ -90,7 +91,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     let name = endpoint.path.trim_matches('/').replace(['/', '-', '.'], "_");
     let text = json!({"description": "Words that say why.", "content": {"text/plain": {"schema": {"type": "string"}}}});
     let schema = match endpoint.answers {
-        "application/json" => json!({}),
+        "application/json" => answers::schema(endpoint.call, endpoint.method),
         _ => json!({"type": "string"}),
     };
     let mut responses = Map::new();

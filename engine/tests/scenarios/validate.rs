@@ -84,3 +84,34 @@ fn what_runs_validate_passes() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     site.spawn(1).wait_says("initialization complete");
 }
+
+#[test]
+fn a_file_or_a_folder_may_be_named() {
+    let site = init("kumo.start_http_listener { listen = '127.0.0.1:0' }");
+    std::fs::copy(site.policy_file(), site.dir().join("init.lua")).unwrap();
+    let of = |words: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+        command.arg("validate").args(words).output().unwrap()
+    };
+    for named in [site.policy_file(), site.dir().to_path_buf()] {
+        let output = of(&[named.as_os_str()]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    }
+    let both = of(&["--policy".as_ref(), "x".as_ref(), "y".as_ref()]);
+    assert_eq!(both.status.code(), Some(2), "{}", said(&both));
+}
+
+/// What is wrong in a file that a helper module reads is told with its place in that file.
+#[test]
+fn files_of_helper_modules_are_looked_at() {
+    let site = site(&format!(
+        "require('policy-extras.queue'):setup {{ 'DIR/queues.toml' }}\nkumo.on('init', function() {SPOOLS} end)"
+    ));
+    let file = "[queue.'dst.example'.'t']\nmax_agee = '1 hour'\n";
+    std::fs::write(site.dir().join("queues.toml"), file).unwrap();
+    let output = validate(&site, &[]);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("queue `dst.example` `t`: unknown field `max_agee`"), "{text}");
+    assert!(!text.contains("stack traceback"), "{text}");
+}

@@ -5,25 +5,47 @@
 --   ["*"]
 --   [listener."10.0.0.1:25"."example.com"]    the same for one listener only
 local kumo = require 'kumo'
+local typing = require 'policy-extras.typing'
 local utils = require 'policy-extras.policy_utils'
 local mod = {}
 
-local function domain_map(entries)
-  local map = kumo.domain_map.new()
-  for domain, config in pairs(entries) do
-    map[domain] = config
-  end
-  return map
-end
-
 local function load(files)
   local data = utils.load_files(files)
-  local listeners = {}
-  for listener, entries in pairs(data.listener or {}) do
-    listeners[listener] = domain_map(entries)
-  end
+  local listeners = utils.merge_into(data.listener, {})
   data.listener = nil
-  return { any = domain_map(data), listeners = listeners }
+  -- What names no listener is for any.
+  listeners['*'] = utils.recursive_merge_into(data, utils.merge_into(listeners['*'], {}))
+  return listeners
+end
+
+local function load_maps(files)
+  local maps = {}
+  for listener, entries in pairs(load(files)) do
+    maps[listener] = kumo.domain_map.new(entries)
+  end
+  return maps
+end
+
+-- The options for make_listener_domain.
+local function options_of(config)
+  local params = utils.merge_into(config, {})
+  params.relay_from_authz = nil
+  return params
+end
+
+-- Says what is wrong in the files.
+local function validate(files)
+  for listener, entries in pairs(load(files)) do
+    for domain, config in pairs(entries) do
+      local ok, why = pcall(function()
+        return kumo.make_listener_domain(options_of(config))
+      end)
+      if not ok then
+        kumo.log_error(string.format('domain `%s` of listener `%s`: %s', domain, listener, typing.extract_deserialize_error(why)))
+        kumo.validation_failed()
+      end
+    end
+  end
 end
 
 local function is_authorised(config, conn_meta)
@@ -35,21 +57,22 @@ end
 ---@param files string[]
 ---@return fun(domain: string, listener: string, conn_meta: kumo.ConnMeta): any
 function mod:setup(files)
-  local cached = kumo.memoize(load, {
+  local cached = kumo.memoize(load_maps, {
     name = 'policy-extras.listener_domains',
     ttl = '5 minutes',
     capacity = 4,
     invalidate_with_epoch = true,
   })
+  kumo.on('validate_config', function()
+    validate(files)
+  end)
   return function(domain, listener, conn_meta)
-    local data = cached(files)
-    local scoped = data.listeners[listener] or data.listeners['*']
-    local config = scoped and scoped[domain] or data.any[domain]
+    local maps = cached(files)
+    local config = maps[listener] and maps[listener][domain] or maps['*'][domain]
     if not config then
       return nil
     end
-    local params = utils.merge_into(config, {})
-    params.relay_from_authz = nil
+    local params = options_of(config)
     if is_authorised(config, conn_meta) then
       params.relay_from = { '0.0.0.0/0', '::/0' }
     end

@@ -26,26 +26,46 @@ function mod.equals(a, b)
   return true
 end
 
----A readable text of any value, with sorted keys; what contains itself is cut off.
----@param value any
----@param seen? table
----@return string
-function mod.dumps(value, seen)
+-- Numbers before texts, each in their order.
+local function is_before(a, b)
+  if type(a) == type(b) and (type(a) == 'number' or type(a) == 'string') then
+    return a < b
+  end
+  return type(a) == 'number' or type(b) ~= 'number' and tostring(a) < tostring(b)
+end
+
+local function dump(value, indent, within)
+  if type(value) == 'number' or type(value) == 'boolean' then
+    return tostring(value)
+  end
   if type(value) ~= 'table' then
-    return type(value) == 'string' and string.format('%q', value) or tostring(value)
+    return string.format('%q', tostring(value))
   end
-  seen = seen or {}
-  if seen[value] then
-    return '{...}'
+  if within[value] then
+    return '[recursive node]'
   end
-  seen[value] = true
-  local parts = {}
-  for k, v in pairs(value) do
-    table.insert(parts, tostring(k) .. ' = ' .. mod.dumps(v, seen))
+  within[value] = true
+  local keys, lines = mod.table_keys(value), {}
+  table.sort(keys, is_before)
+  for _, key in ipairs(keys) do
+    local name = type(key) == 'string' and string.format('%q', key) or tostring(key)
+    table.insert(lines, string.rep(' ', indent) .. '[' .. name .. '] = ' .. dump(value[key], indent + 2, within))
   end
-  seen[value] = nil
-  table.sort(parts)
-  return '{' .. table.concat(parts, ', ') .. '}'
+  within[value] = nil
+  if #lines == 0 then
+    return '{}'
+  end
+  return '{\n' .. table.concat(lines, ',\n') .. '\n' .. string.rep(' ', indent - 2) .. '}'
+end
+
+---A readable text of any value, a line for each entry of a table, with sorted keys; what contains itself is cut off.
+---@param value any
+---@return string|nil
+function mod.dumps(value)
+  if value == nil then
+    return nil
+  end
+  return dump(value, 2, {})
 end
 
 ---Raises an error unless both are the same.
@@ -54,7 +74,7 @@ end
 ---@param message? string
 function mod.assert_eq(a, b, message)
   if not mod.equals(a, b) then
-    error(string.format('%sexpected %s == %s', message and message .. ': ' or '', mod.dumps(a), mod.dumps(b)), 2)
+    error(string.format('%sexpected %s == %s', message and message .. ': ' or '', tostring(mod.dumps(a)), tostring(mod.dumps(b))), 2)
   end
 end
 
@@ -64,7 +84,7 @@ end
 ---@param message? string
 function mod.assert_ne(a, b, message)
   if mod.equals(a, b) then
-    error(string.format('%sexpected %s ~= %s', message and message .. ': ' or '', mod.dumps(a), mod.dumps(b)), 2)
+    error(string.format('%sexpected %s ~= %s', message and message .. ': ' or '', tostring(mod.dumps(a)), tostring(mod.dumps(b))), 2)
   end
 end
 
@@ -73,7 +93,7 @@ end
 ---@param pattern string
 ---@param message? string
 function mod.assert_matches(text, pattern, message)
-  if not string.find(text, pattern) then
+  if not kumo.regex.compile(pattern):is_match(text) then
     error(string.format('%sexpected %q to match %q', message and message .. ': ' or '', text, pattern), 2)
   end
 end
@@ -151,34 +171,28 @@ function mod.ends_with(text, suffix)
   return suffix == '' or string.sub(text, -#suffix) == suffix
 end
 
----'10.0.0.1:25' and '[::1]:25' into address and port.
+---'10.0.0.1:25' and '[::1]:25' into address and port, both texts.
 ---@param text string
----@return string, integer|nil
+---@return string, string|nil
 function mod.split_ip_port(text)
-  local ip, port = string.match(text, '^%[([^%]]+)%]:(%d+)$')
-  if not ip then
-    ip, port = string.match(text, '^([^:]+):(%d+)$')
-  end
+  local ip, port = string.match(text, '^(.*):(%d+)$')
   if not ip then
     return text, nil
   end
-  return ip, math.tointeger(tonumber(port))
+  return string.match(ip, '^%[(.*)%]$') or ip, port
 end
 
----Reads a file by the end of its name. A table is taken as the content itself.
+---Reads a file: TOML when its name ends so, else JSON. A table is taken as the content itself.
 ---@param file string|table
 ---@return table
 function mod.load_json_or_toml_file(file)
   if type(file) == 'table' then
     return file
   end
-  if mod.ends_with(file, '.json') then
-    return kumo.serde.json_load(file)
-  end
   if mod.ends_with(file, '.toml') then
     return kumo.serde.toml_load(file)
   end
-  error(string.format('%s: only .toml and .json files can be read', file), 2)
+  return kumo.serde.json_load(file)
 end
 
 ---Reads several files, later ones over earlier ones.

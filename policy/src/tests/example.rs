@@ -243,7 +243,7 @@ fn helper_modules() {
     let w = world(
         "local utils = require 'policy-extras.policy_utils'
          utils.assert_eq(utils.recursive_merge_into({a={b=1}}, {a={c=2}}), {a={b=1, c=2}})
-         local ip, port = utils.split_ip_port('[::1]:25') utils.assert_eq({ip, port}, {'::1', 25})
+         local ip, port = utils.split_ip_port('[::1]:25') utils.assert_eq({ip, port}, {'::1', '25'})
          local domains = require 'policy-extras.listener_domains'
          kumo.on('get_listener_domain', domains:setup{{
            ['example.com'] = {relay_to=true}, ['*.example.com'] = {relay_from_authz={'me'}},
@@ -288,6 +288,43 @@ fn helper_modules() {
         block_on(w.policy.message_received(&m, &c)).unwrap_err().rejection().unwrap().code,
         500
     );
+}
+
+/// What files of the reference's helpers may say besides: wildcards, sources of other handlers, tenants nobody defined.
+#[test]
+fn helper_modules_and_wildcards() {
+    let w = world(
+        "local queue = require('policy-extras.queue'):setup{{ tenant_header='X-T', default_tenant='none',
+           tenant={t={}}, queue={['*.d.e']={max_age='4h'}, ['a.d.e']={max_age='5h'}} }}
+         kumo.on('get_queue_config', function() return kumo.make_queue_config{max_age='9h'} end)
+         kumo.on('smtp_server_message_received', function(m) queue:apply(m) end)
+         local domains = require 'policy-extras.listener_domains'
+         kumo.on('get_listener_domain', domains:setup{{ ['b.c'] = {relay_to=true},
+           listener = {['*'] = {['any.c'] = {relay_to=true}}, ['1.2.3.4:25'] = {['x.c'] = {relay_to=true}}} }})
+         require('policy-extras.sources'):setup{{ source={ip1={}}, pool={p={ip1={}, elsewhere={}}} }}
+         kumo.on('get_egress_source', function(name) return kumo.make_egress_source{name=name} end)",
+    );
+    let hours = |d: &str| {
+        let q = block_on(w.policy.queue_config(d, None, None, None)).unwrap().unwrap();
+        q.max_age.as_secs() / 3600
+    };
+    assert_eq!((hours("b.d.e"), hours("A.d.e")), (4, 5));
+    assert_eq!(hours("d.e"), 9, "of which no section says anything: the next handler is asked");
+    let c = ConnMeta::new();
+    for (text, wanted) in [("X-T: t", None), ("X-T: u", Some(500)), ("X-U: t", Some(500))] {
+        let m = message(format!("{text}\r\n\r\n").as_bytes());
+        let refused = block_on(w.policy.message_received(&m, &c)).err();
+        let code = refused.map(|e| e.rejection().unwrap().code);
+        assert_eq!(code, wanted, "{text}");
+    }
+    for (domain, listener) in
+        [("b.c", "1.2.3.4:25"), ("any.c", "1.2.3.4:25"), ("x.c", "1.2.3.4:25")]
+    {
+        let found = block_on(w.policy.listener_domain(domain, listener, &c)).unwrap();
+        assert!(found.is_some_and(|d| d.relay_to), "{domain} at {listener}");
+    }
+    assert_eq!(block_on(w.policy.egress_pool("p")).unwrap().unwrap().entries.len(), 2);
+    assert!(block_on(w.policy.egress_source("ip1")).unwrap().is_some());
 }
 
 /// The tests shipped beside the example tree, run as `ringmta test` would.

@@ -81,6 +81,30 @@ fn a_policy_may_ask_whether_an_option_is_known() {
     assert_eq!(report.findings.len(), 2, "{}", report.text());
 }
 
+/// Files that helper modules read are looked at before mail asks for them.
+#[test]
+fn what_files_of_helper_modules_say_is_tried() {
+    let with = |setup: &str| findings(&format!("{setup} kumo.on('init', function() {SPOOL} end)"));
+    for setup in [
+        "require('policy-extras.queue'):setup{{ queue={['d.e']={t={max_agee='1h'}}} }}",
+        "require('policy-extras.queue'):setup{{ tenant={t={max_age='x'}} }}",
+        "require('policy-extras.queue'):setup{{ default_tenant='t' }}",
+        "require('policy-extras.listener_domains'):setup{{ ['d.e']={log_arf='yes'} }}",
+        "require('policy-extras.sources'):setup{{ source={a={ehlo=1}} }}",
+        "require('policy-extras.sources'):setup{{ pool={p={a={weigth=1}}} }}",
+    ] {
+        let report = with(setup);
+        assert_eq!(report.count(crate::validate::Grade::Error), 1, "{setup}: {}", report.text());
+    }
+    let report = with(
+        "require('policy-extras.queue'):setup{{ tenant={t={require_authz={'u'}, egress_pool='p'}},
+           default_tenant='t', queue={default={max_age='1d', protocol={smtp={mx_list={'h'}}}}, ['d.e']={t={c={max_age='1h'}}}} }}
+         require('policy-extras.listener_domains'):setup{{ ['d.e']={relay_from_authz={'u'}} }}
+         require('policy-extras.sources'):setup{{ source={a={}}, pool={p={a={weight=1}}} }}",
+    );
+    assert_eq!(report.count(crate::validate::Grade::Error), 0, "{}", report.text());
+}
+
 #[test]
 fn what_is_never_called_refuses_nobody() {
     let report = findings(&format!(

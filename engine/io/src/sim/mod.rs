@@ -2,7 +2,7 @@
 //!
 //! A [`World`] holds everything outside of the engine: the order in which tasks run, both clocks,
 //! the disk and the network. Whatever happens in it follows from its seed, so a run that fails can
-//! be run again, exactly.
+//! be run again, exactly. A world can be entered where the feature `simulation` is on: what is shipped is built without it.
 //!
 //! Layout: [`rng`] chance · [`exec`] tasks and time · [`disk`] what the disk holds, and what a
 //! crash leaves of it · [`file`], [`plain`] operations on it that take time and fail · [`net`] connections ·
@@ -26,6 +26,6 @@ pub mod udp;
 pub mod world;
 
 pub use exec::{Node, Stuck};
-pub use world::{active, current, Entered, World};
+pub use world::{active, current, Entered, World, CAN_SIMULATE};
 
 pub(crate) use world::here;

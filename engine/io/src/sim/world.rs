@@ -11,10 +11,13 @@ thread_local! {
     static WORLD: RefCell<Option<Rc<World>>> = const { RefCell::new(None) };
 }
 
-/// Whether this thread lives in a simulated world.
+/// Whether this build has a simulated world: tests and the simulation have, what is shipped has not.
+pub const CAN_SIMULATE: bool = cfg!(any(test, feature = "simulation"));
+
+/// Whether this thread lives in a simulated world. Always false, at no cost, where there is none in this build.
 #[inline]
 pub fn active() -> bool {
-    ACTIVE.get()
+    CAN_SIMULATE && ACTIVE.get()
 }
 
 /// The world this thread lives in. `None` also while a world comes to its end.
@@ -81,6 +84,7 @@ impl World {
 
     /// Makes this the world of the current thread, until the answer is dropped.
     #[must_use]
+    #[cfg(any(test, feature = "simulation"))]
     pub fn enter(self: &Rc<World>) -> Entered {
         ACTIVE.set(true);
         WORLD.with(|slot| *slot.borrow_mut() = Some(self.clone()));

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use mlua::{Error, IntoLua, Lua, Result, Table, Value};
+use mlua::{Error, Lua, Result, Table, Value};
 use ringmta_options::plain::Plain;
 use ringmta_options::*;
 
@@ -299,62 +299,27 @@ pub(crate) fn register(lua: &Lua, dns: &Table, ctx: &Rc<Ctx>) -> Result<()> {
         lua.create_async_function(|lua, path: Option<String>| async move {
             let path = path.unwrap_or_else(|| "/etc/resolv.conf".into());
             let text = crate::families::serde::read_file(&lua, path).await?;
-            resolv_conf(&String::from_utf8_lossy(&text)).into_lua_value(&lua)
+            crate::vm::lua_value::from_plain(&lua, &resolv_conf(&String::from_utf8_lossy(&text)))
         })?,
     )
 }
 
-struct ResolvConf(Plain);
-
-impl ResolvConf {
-    fn into_lua_value(self, lua: &Lua) -> Result<Value> {
-        crate::vm::lua_value::from_plain(lua, &self.0)?.into_lua(lua)
-    }
-}
-
-/// The parts of a resolv.conf (resolv.conf(5)) that `configure_resolver` takes.
-fn resolv_conf(text: &str) -> ResolvConf {
-    let mut servers = Vec::new();
-    let mut search = Vec::new();
-    let (mut ndots, mut timeout, mut attempts, mut edns0) = (1, 5, 2, false);
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("nameserver") => {
-                let ip = words.next().and_then(|w| w.parse::<IpAddr>().ok());
-                servers.extend(ip.map(|ip| Plain::str(SocketAddr::new(ip, DNS_PORT).to_string())));
-            }
-            Some("search" | "domain") => search = words.map(Plain::str).collect(),
-            Some("options") => {
-                for word in words {
-                    let (name, value) = word.split_once(':').unwrap_or((word, ""));
-                    match (name, value.parse()) {
-                        ("ndots", Ok(n)) => ndots = n,
-                        ("timeout", Ok(n)) => timeout = n,
-                        ("attempts", Ok(n)) => attempts = n,
-                        ("edns0", _) => edns0 = true,
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
+/// The parts of a resolv.conf that `configure_resolver` takes, with the C library's values where it says nothing.
+fn resolv_conf(text: &str) -> Plain {
+    let conf = ResolvConf::parse(text, ringmta_options::interface_number);
     let options = Plain::map([
-        ("ndots", Plain::Int(ndots)),
-        ("timeout", Plain::str(format!("{timeout}s"))),
-        ("attempts", Plain::Int(attempts)),
-        ("edns0", Plain::Bool(edns0)),
+        ("ndots", Plain::Int(conf.ndots.unwrap_or(1))),
+        ("timeout", Plain::str(format!("{}s", conf.timeout_secs.unwrap_or(5)))),
+        ("attempts", Plain::Int(conf.attempts.unwrap_or(2) as i64)),
+        ("edns0", Plain::Bool(conf.edns0)),
     ]);
-    ResolvConf(Plain::map([
-        ("name_servers", Plain::list(servers)),
-        ("search", Plain::list(search)),
+    let servers = conf.servers.iter().map(|server| Plain::str(server.to_string()));
+    Plain::map([
+        ("name_servers", Plain::list(servers.collect())),
+        ("search", Plain::list(conf.search.into_iter().map(Plain::str).collect())),
         ("options", options),
-    ]))
+    ])
 }
-
-/// Port of name servers; a resolv.conf names none.
-const DNS_PORT: u16 = 53;
 
 #[cfg(test)]
 mod tests {
