@@ -2,6 +2,7 @@
 
 use crate::limits::{REPORT_BYTES_MAX, REPORT_HEADER_BYTES, REPORT_RECIPIENTS_MAX};
 use crate::origin::ClientSession;
+use crate::store::record_reception;
 use ringmta_events::record::{Client, Kind, Record};
 use ringmta_policy::mime::{delivery_report, feedback_report, is_qmail_bounce, qmail_report, Part};
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, Meta, PolicyError, ReportHandling};
@@ -28,7 +29,12 @@ pub enum Verdict {
 /// A report that was read.
 pub enum Report {
     /// Of failed deliveries.
-    OutOfBand(Value),
+    OutOfBand {
+        /// What it says.
+        report: Value,
+        /// It also goes its way: that it was received is told there.
+        is_relayed: bool,
+    },
     /// Of a complaint.
     Feedback(Value),
 }
@@ -53,11 +59,17 @@ pub async fn look(source: &ClientSession<'_>, message: &Message) -> Result<Verdi
     let (Some(domain), Ok(root)) = (found, Part::parse(read)) else { return Ok(otherwise) };
     let wanted = [
         (domain.log_arf, feedback_report(&root).ok().flatten().map(Report::Feedback)),
-        (domain.log_oob, bounce(&root).map(Report::OutOfBand)),
+        (
+            domain.log_oob,
+            bounce(&root).map(|report| Report::OutOfBand { report, is_relayed: false }),
+        ),
     ];
     for (handling, report) in wanted {
-        if let (Some(report), true) = (report, handling != ReportHandling::Ignore) {
+        if let (Some(mut report), true) = (report, handling != ReportHandling::Ignore) {
             let relay = handling == ReportHandling::LogThenRelay;
+            if let Report::OutOfBand { is_relayed, .. } = &mut report {
+                *is_relayed = relay;
+            }
             return Ok(Verdict::Report { report, relay });
         }
     }
@@ -83,7 +95,14 @@ fn is_report(message: &Message, body: &[u8]) -> bool {
 /// Makes the records of a report.
 pub fn log(shard: &Rc<Shard>, source: &ClientSession<'_>, message: &Message, report: &Report) {
     match report {
-        Report::OutOfBand(report) => out_of_band(shard, source, message, report),
+        Report::OutOfBand { report, is_relayed } => {
+            if !is_relayed {
+                shard.metrics.received_smtp.inc();
+                let queue = message.queue_name().to_string();
+                record_reception(shard, message, &queue, Some(source));
+            }
+            out_of_band(shard, source, message, report);
+        }
         Report::Feedback(report) => {
             let response = Response { code: 250, ..Response::default() };
             let recipients = message.recipients();
@@ -97,13 +116,17 @@ pub fn log(shard: &Rc<Shard>, source: &ClientSession<'_>, message: &Message, rep
     }
 }
 
-/// A record for each recipient the report says delivery has failed to.
+/// A record for each recipient the report says delivery has failed to. Its sender is the address that the report came to, by
+/// which a policy knows whose mail failed (VERP); a report itself has none.
 fn out_of_band(shard: &Rc<Shard>, source: &ClientSession<'_>, message: &Message, report: &Value) {
     let reporter = report["per_message"]["reporting_mta"]["name"].as_str().unwrap_or_default();
     let about = report["per_recipient"].as_array().map(Vec::as_slice).unwrap_or_default();
     let failed = about.iter().filter(|one| one["action"] == "failed");
     let short = with_short_header(message);
     let message = short.as_ref().unwrap_or(message);
+    let reported_to =
+        message.with_recipients(|to| to.first().map(|to| to.email().to_string())).unwrap_or_default();
+    let queue = message.queue_name().to_string();
     for one in failed.take(REPORT_RECIPIENTS_MAX) {
         let named = |field: &str| {
             EnvelopeAddress::parse(one[field]["recipient"].as_str()?.trim_matches(['<', '>'])).ok()
@@ -115,6 +138,8 @@ fn out_of_band(shard: &Rc<Shard>, source: &ClientSession<'_>, message: &Message,
         let response = response_of(one);
         let recipients = [recipient];
         let mut record = record(source, Kind::Oob, message, &response, &recipients);
+        record.sender.clone_from(&reported_to);
+        record.queue = &queue;
         record.client = Some(Client { name: reporter, addr: source.origin.client_addr });
         shard.events.record(&record, Some(message));
     }

@@ -196,7 +196,8 @@ fn tell_disposition(
     shard.trace.tell(false, &source.meta.snapshot(), &Seen::Told(told));
 }
 
-fn record_reception(
+/// Tells that a message was received, into `queue`.
+pub fn record_reception(
     shard: &Rc<Shard>,
     message: &Message,
     queue: &str,

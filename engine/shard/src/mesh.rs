@@ -127,8 +127,8 @@ pub enum Inspect {
     Memory,
     /// What tasks wait for.
     Tasks,
-    /// How mail to a domain would leave, from a source.
-    Path(String, String),
+    /// How mail to a domain would leave, from a source, or from the first of its pool.
+    Path(String, Option<String>),
     /// One message by id.
     Message(String, bool),
     /// All queues with their counts.

@@ -353,10 +353,10 @@ pub struct HooksArgs {
     pub api: ApiArgs,
     /// Folder of the spool named `meta`: its files are looked at, and no engine is asked. What is sent again is told by
     /// the next start.
-    #[arg(long, value_name = "DIR", requires = "data")]
+    #[arg(long, value_name = "DIR", requires = "data", global = true)]
     pub meta: Option<PathBuf>,
     /// Folder of the spool named `data`, which says whether an engine runs.
-    #[arg(long, value_name = "DIR", requires = "meta")]
+    #[arg(long, value_name = "DIR", requires = "meta", global = true)]
     pub data: Option<PathBuf>,
     /// Print the answer as JSON.
     #[arg(long, global = true)]

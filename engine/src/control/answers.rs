@@ -79,7 +79,7 @@ fn inspection(call: Call) -> Value {
         ),
         Call::ReadyStates => object("states_by_ready_queue:object"),
         Call::ResolvePath => object(
-            "domain source mx:object~ queue_name queue_config:object queue_config_set_by path_config:object \
+            "domain source egress_pool sources:strings mx:object~ trouble:string~ queue_name queue_config:object queue_config_set_by path_config:object \
              path_config_set_by constraints:object",
         ),
         Call::Queues => list(object("scheduled:counts ready:object further:counts")),

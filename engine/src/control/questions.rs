@@ -4,7 +4,6 @@ use crate::control::why::ask::did_you_mean;
 use crate::control::{ask, ready_view};
 use crate::limits::LIST_MAX;
 use ringmta_http::{Request, Response, StatusCode};
-use ringmta_policy::UNSPECIFIED;
 use ringmta_shard::mesh::Inspect;
 use ringmta_shard::process::Process;
 use ringmta_shard::state::Shard;
@@ -159,7 +158,7 @@ pub async fn path(shard: &Rc<Shard>, request: &Request) -> Response {
         Err(refusal) => return refusal,
     };
     let source = request.query.get("source").filter(|source| !source.is_empty());
-    let question = Inspect::Path(domain, source.unwrap_or(UNSPECIFIED).to_string());
+    let question = Inspect::Path(domain, source.map(str::to_string));
     // Every shard has the same policy.
     let own = shard.index..shard.index + 1;
     match ask::first(&shard.process, own, question).await {

@@ -168,7 +168,7 @@ fn dispatcher(connection: &Connection) -> Value {
 }
 
 /// How mail to `domain` (or of the queue called so) would leave from `source`.
-pub async fn path(egress: &Rc<Egress>, domain: &str, source: &str) -> Value {
+pub async fn path(egress: &Rc<Egress>, domain: &str, source: Option<&str>) -> Value {
     let found = match explain::explain(egress, domain, source).await {
         Ok(found) => found,
         Err(why) => return json!({"error": why}),
@@ -177,8 +177,11 @@ pub async fn path(egress: &Rc<Egress>, domain: &str, source: &str) -> Value {
     let constraints = ringmta_policy::Ceilings::of_path_within(&found.path, queue);
     json!({
         "domain": domain,
-        "source": source,
+        "source": found.source,
+        "egress_pool": found.queue.egress_pool,
+        "sources": found.sources,
         "mx": mx(&found.plan),
+        "trouble": found.trouble,
         "queue_name": found.name,
         "queue_config": found.queue.shown().to_json(),
         "queue_config_set_by": found.queue_at.of("protocol"),

@@ -30,7 +30,7 @@ fn snapshot(core: &Core) -> Snapshot {
 async fn inspect(core: &Core, question: Inspect) -> serde_json::Value {
     match question {
         Inspect::Path(domain, source) => {
-            control::ready_view::path(&core.egress, &domain, &source).await
+            control::ready_view::path(&core.egress, &domain, source.as_deref()).await
         }
         other => control::inspect::answer(&core.shard, other).await,
     }

@@ -94,6 +94,9 @@ fn a_bounce_that_is_to_be_dropped_leaves_a_record_for_each_failure() {
     let record = site.wait_record("OOB", |_| true);
     assert_eq!(record["id"], *ids[0]);
     assert_eq!(record["recipient"], "gone@far.test");
+    // Whose mail failed is known by the address that the report came to.
+    assert_eq!(record["sender"], "bounce@oob.test");
+    assert_eq!(record["queue"], "oob.test");
     let code = json!({"class": 5, "subject": 1, "detail": 1});
     let want = json!({"code": 554, "enhanced_code": code, "content": "5.1.1 no such user", "command": null});
     assert_eq!(record["response"], want);
@@ -101,7 +104,7 @@ fn a_bounce_that_is_to_be_dropped_leaves_a_record_for_each_failure() {
     engine.wait_empty();
     assert!(engine.terminate().success());
     let kinds: Vec<_> = site.records().iter().map(|r| r["type"].clone()).collect();
-    assert_eq!(kinds, ["OOB"]);
+    assert_eq!(kinds, ["Reception", "OOB"]);
     assert_eq!(sink.count(), 0);
 }
 

@@ -124,6 +124,27 @@ local function sign(msg)
   end
 end
 
+-- A key that is not there is told at start, and while validating, not when the first message is to be signed.
+local function look_for_key()
+  local path = constants.dkim_key
+  if type(path) ~= 'string' or path == '' then
+    return true
+  end
+  local file, why = io.open(path)
+  if file then
+    file:close()
+    return true
+  end
+  kumo.log_error('the DKIM key cannot be read: ' .. why)
+  return false
+end
+kumo.on('pre_init', look_for_key)
+kumo.on('validate_config', function()
+  if not look_for_key() then
+    kumo.validation_failed()
+  end
+end)
+
 local function accept(msg)
   take_label(msg, constants.tenant_header, 'tenant')
   take_label(msg, constants.campaign_header, 'campaign')

@@ -80,7 +80,7 @@ fn events() -> String {
 
 fn functions() -> String {
     let mut out = format!(
-        "{NOTE}# Functions\n\nThose that take an option table have a page of their own.\n\n| function | arguments | results | what it does |\n|---|---|---|---|\n"
+        "{NOTE}# Functions\n\nWhat functions with an option table take is under Options.\n\n| function | arguments | results | what it does |\n|---|---|---|---|\n"
     );
     for def in super::functions::all() {
         let paths: Vec<String> = def.paths().iter().map(|path| format!("`{path}`")).collect();

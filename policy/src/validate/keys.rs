@@ -54,9 +54,21 @@ pub(super) fn look(file: &str, tokens: &[(usize, Token)], at: usize) -> Option<F
         (Err(error), ..) if error.kind() == std::io::ErrorKind::NotFound => return None,
         (_, Err(why), _) => why,
         (_, Ok(key), Some(algorithm)) => format!("{path}: {}", check(algorithm, &key).err()?),
-        (_, Ok(key), None) => format!("{path}: {}", too_short(short_rsa_bits(&key)?)),
+        (_, Ok(key), None) => match short_rsa_bits(&key) {
+            Some(bits) => format!("{path}: {}", too_short(bits)),
+            None if holds_nothing(&key) => format!("{path} holds neither a key nor a certificate"),
+            None => return None,
+        },
     };
     Some(Finding::at(file, *line, Grade::Warning, why))
+}
+
+/// Whether a file that is named as a key is none of any kind: what is in PEM may be one of TLS, or a certificate.
+fn holds_nothing(content: &[u8]) -> bool {
+    let is_key = |algorithm| check(algorithm, content).is_ok();
+    memchr::memmem::find(content, b"-----BEGIN ").is_none()
+        && !is_key(Algorithm::RsaSha256)
+        && !is_key(Algorithm::Ed25519)
 }
 
 /// The algorithm of the signer whose `key` the text at `at` is.

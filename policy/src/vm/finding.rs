@@ -49,8 +49,8 @@ impl Finding {
                 self.file = short.to_owned();
             }
         }
-        self.file = self.file.replace(root, "");
-        self.text = self.text.replace(root, "");
+        self.file = without(root, &self.file);
+        self.text = without(root, &self.text);
     }
 
     /// One line: what Lua adds below is where it looked, and a long list of names is not read when one is offered.
@@ -65,6 +65,22 @@ impl Finding {
             }
         }
     }
+}
+
+/// `text` with paths below `root` told from there. Where a longer path goes through a folder of that name it stays.
+fn without(root: &str, text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(root).filter(|_| !root.is_empty()) {
+        let (before, after) = (&rest[..at], &rest[at + root.len()..]);
+        out.push_str(before);
+        let is_within = |c: char| c.is_alphanumeric() || "/._-".contains(c);
+        if out.ends_with(is_within) {
+            out.push_str(root);
+        }
+        rest = after;
+    }
+    out + rest
 }
 
 /// Lists of names longer than this give way to a suggestion.

@@ -174,6 +174,16 @@ pub(super) enum Unplanned {
     Refused(NoRoute),
 }
 
+impl Unplanned {
+    /// Why, in the words of the records of mail that finds none.
+    pub(super) fn text(self) -> String {
+        match self {
+            Unplanned::Unresolved(unresolved) => unresolved.response.content,
+            Unplanned::Refused(refused) => refused.response.content,
+        }
+    }
+}
+
 impl From<Response> for Unplanned {
     fn from(response: Response) -> Unplanned {
         Unplanned::Refused(response.into())

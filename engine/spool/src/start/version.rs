@@ -43,8 +43,13 @@ fn files(base: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let partitions = match std::fs::read_dir(base) {
         Ok(partitions) => partitions,
-        // What else is there in its place is told by whoever makes the folder.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+        // What else is there in its place, or that it is another user's, is told by whoever makes the folder.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+            ) =>
+        {
             return Ok(found)
         }
         Err(error) => return Err(error),

@@ -17,11 +17,13 @@ const WRITTEN: u64 = 1_764_288_000;
 
 pub(super) fn look(report: &mut Report, init: Option<&InitConfig>) {
     kernel(report);
-    match start::check_ring() {
+    let ring = start::check_ring();
+    let has_ring = ring.is_ok();
+    match ring {
         Ok(()) => report.fine("io_uring", "rings can be made"),
         Err(why) => report.bad("io_uring", why, "nothing works without it"),
     }
-    seccomp(report);
+    seccomp(report, has_ring);
     if confine::is_possible() {
         report.fine("confinement", "Landlock is there: the engine gives up what it does not need");
     } else {
@@ -58,13 +60,18 @@ fn kernel(report: &mut Report) {
     }
 }
 
-fn seccomp(report: &mut Report) {
+fn seccomp(report: &mut Report, has_ring: bool) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
     match mode.map(str::trim) {
-        Some("2") => {
+        Some("2") if has_ring => {
             report.fine("seccomp", "a filter is in force, and allows what was tried above")
         }
+        Some("2") => report.warn(
+            "seccomp",
+            "a filter is in force, and may be what forbids io_uring",
+            "local/seccomp.json is a filter that allows what the engine calls",
+        ),
         Some("0") => report.fine("seccomp", "no filter; the unit and local/seccomp.json bring one"),
         _ => report.warn("seccomp", "the kernel does not say", "mount /proc"),
     }

@@ -14,7 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DNS_SLOW: Duration = Duration::from_millis(200);
 
 pub(super) fn look(report: &mut Report, names: &Names, args: &CheckArgs) {
-    if let Some(host) = name_servers(report, names, &args.to) {
+    let is_address = args.to.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let host = match is_address {
+        true => Some(args.to.trim_matches(['[', ']']).to_string()),
+        false => name_servers(report, names, &args.to),
+    };
+    if let Some(host) = host {
         way_out(report, names, &host, args.port);
     }
     own_names(report, names, args);
@@ -53,7 +58,10 @@ fn name_servers(report: &mut Report, names: &Names, domain: &str) -> Option<Stri
 /// Reads the greeting of `host`; no mail is sent.
 fn way_out(report: &mut Report, names: &Names, host: &str, port: u16) {
     let what = format!("port {port} out");
-    let all = names.addresses(host).unwrap_or_default();
+    let all = match host.parse::<IpAddr>() {
+        Ok(address) => vec![address],
+        Err(_) => names.addresses(host).unwrap_or_default(),
+    };
     let Some(address) = all.iter().find(|ip| ip.is_ipv4()).or(all.first()) else {
         return report.warn(&what, format!("{host} has no address"), "name another with --to");
     };
@@ -69,7 +77,10 @@ fn way_out(report: &mut Report, names: &Names, host: &str, port: u16) {
         Err(error) => report.bad(
             &what,
             format!("{host} [{address}]: {error}"),
-            "most clouds and home connections block it: ask for it to be opened, or use a smart host",
+            match port {
+                25 => "most clouds and home connections block it: ask for it to be opened, or use a smart host",
+                _ => "is this the port its server listens on, and is it open from here?",
+            },
         ),
     }
 }

@@ -165,9 +165,8 @@ pub enum Ctl {
     Path {
         /// The recipients' domain, or a queue's name.
         domain: String,
-        /// The source.
-        #[arg(default_value = "unspecified")]
-        source: String,
+        /// The source; that with the most weight in the queue's pool unless given.
+        source: Option<String>,
     },
     /// Orders in force: suspensions, bounces, holds; by whom, why, how long still.
     Orders,

@@ -13,7 +13,10 @@ pub fn find(answer: &Value, sort: &Sort, paint: Paint) -> String {
     let records = answer["records"].as_array().map(Vec::as_slice).unwrap_or_default();
     let mut parts = Vec::new();
     match records.is_empty() {
-        true => parts.push("no record of it in the log files looked at".to_string()),
+        true => parts.push(
+            "no record of it in the log files looked at; a record is in them some seconds after what it tells of"
+                .to_string(),
+        ),
         false => parts.push(sort.table(&HEADINGS, rows(records), usize::MAX)),
     }
     for waits in answer["waits"].as_array().into_iter().flatten() {

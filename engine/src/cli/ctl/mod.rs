@@ -130,7 +130,8 @@ fn question(api: &Api, what: &Ctl, as_json: bool) -> Option<Result<String, Strin
             known.and_then(|()| api.get("/api/admin/ready-q-states/v1", &query))
         }
         Ctl::Path { domain, source } => {
-            let query = [("domain", domain.as_str()), ("source", source.as_str())];
+            let mut query = vec![("domain", domain.as_str())];
+            query.extend(source.as_deref().map(|source| ("source", source)));
             api.get("/api/admin/resolve-egress-path/v1", &query)
         }
         Ctl::Machine => api.get("/api/machine-info", &[]),

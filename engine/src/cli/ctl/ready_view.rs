@@ -136,7 +136,8 @@ pub fn path(answer: &Value, sort: &Sort, paint: Paint) -> String {
         &[
             ("ready queue", text(answer, "queue_name")),
             ("site", text(&answer["mx"], "site_name")),
-            ("hosts", by_preference(&answer["mx"])),
+            ("hosts", hosts_or_why(answer)),
+            ("pool", pool(answer)),
             ("limits", limits(&answer["constraints"])),
         ],
         paint,
@@ -157,6 +158,25 @@ pub fn path(answer: &Value, sort: &Sort, paint: Paint) -> String {
     let (queue, path) =
         (table("queue options", "queue_config"), table("path options", "path_config"));
     format!("{head}\n\n{queue}\n\n{path}")
+}
+
+/// The hosts, or why there are none.
+fn hosts_or_why(answer: &Value) -> String {
+    match answer["trouble"].as_str() {
+        Some(why) => format!("none: {}", clean(why)),
+        None => by_preference(&answer["mx"]),
+    }
+}
+
+/// The pool, and its other sources.
+fn pool(answer: &Value) -> String {
+    let pool = text(answer, "egress_pool");
+    let all = answer["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let others: Vec<Value> = all.iter().filter(|name| **name != answer["source"]).cloned().collect();
+    match others.is_empty() {
+        true => pool,
+        false => format!("{pool}, with {} too", plain(&Value::Array(others))),
+    }
 }
 
 /// The hosts, those of the same preference together.
@@ -233,11 +253,15 @@ mod tests {
             "mx": {"site_name": "(mx1|mx2).d.test", "by_preference": {"20": ["mx2.d.test."], "5": ["mx1.d.test."]}},
             "constraints": constraints(), "queue_config": {"max_age": 3600, "strategy": null},
             "queue_config_set_by": "x.lua:1", "path_config": {"enable_tls": "Required", "prohibited_hosts": {}},
+            "egress_pool": "p", "sources": ["s", "t"],
         });
         let wanted = "mail to d.test from source s\n  ready queue  s->(mx1|mx2).d.test@smtp_client\n  \
                       site         (mx1|mx2).d.test\n  hosts        5 mx1.d.test.; 20 mx2.d.test.\n  \
+                      pool         p, with t too\n  \
                       limits       max_concurrent_dispatchers 32, max_message_rate 1/s (by additional shared)\n\n\
                       queue options, set by x.lua:1\noption   value\nmax_age   3600\n\npath options\noption      value\nenable_tls  Required";
         assert_eq!(path(&answer, &Sort::default(), Paint::none()), wanted);
+        let without = json!({"mx": null, "trouble": "no such domain"});
+        assert_eq!(hosts_or_why(&without), "none: no such domain");
     }
 }

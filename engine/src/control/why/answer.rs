@@ -15,6 +15,8 @@ pub struct Answer {
     pub because: Vec<Value>,
     /// When the next thing happens, unix milliseconds, where that is known.
     pub next: Option<u64>,
+    /// What that is, where it is not what its state says.
+    pub next_says: Option<&'static str>,
     /// Names for the words.
     pub names: Vec<(&'static str, String)>,
 }
@@ -22,7 +24,7 @@ pub struct Answer {
 impl Answer {
     /// With nothing but a state.
     pub fn of(state: State) -> Answer {
-        Answer { state, since: None, because: Vec::new(), next: None, names: Vec::new() }
+        Answer { state, since: None, because: Vec::new(), next: None, next_says: None, names: Vec::new() }
     }
 
     /// With a reason more.
@@ -34,6 +36,11 @@ impl Answer {
     /// With the time of what comes next.
     pub fn next(self, at_millis: u64) -> Answer {
         Answer { next: Some(at_millis), ..self }
+    }
+
+    /// Other words for what comes next than those of its state.
+    pub fn next_says(self, words: &'static str) -> Answer {
+        Answer { next_says: Some(words), ..self }
     }
 
     /// With the time since when it is so.
@@ -50,9 +57,10 @@ impl Answer {
     /// As the API tells it.
     pub fn to_json(&self) -> Map<String, Value> {
         let words = self.state.words();
+        let says = self.next_says.unwrap_or(words.next);
         let next = match self.next {
-            Some(at) => format!("{} That is {}.", words.next, moment(at)),
-            None => words.next.to_string(),
+            Some(at) => format!("{says} That is {}.", moment(at)),
+            None => says.to_string(),
         };
         let can: Vec<String> = words.can.iter().filter_map(|can| self.filled(can)).collect();
         let answer = json!({

@@ -174,7 +174,13 @@ fn ordered(shard: &Shard, facts: &Facts) -> Option<Answer> {
         .because([reasons::order(&order)])
         .since(order.placed_millis)
         .name("order", &order.id);
-    Some(if state == State::Bouncing { answer } else { answer.next(ends) })
+    Some(match state {
+        State::Bouncing => answer,
+        _ if ends < order.until_millis => {
+            answer.next(ends).next_says("It is too old before the order ends, and expires then.")
+        }
+        _ => answer.next(ends),
+    })
 }
 
 fn timer(shard: &Shard, facts: &Facts, due: u64) -> Answer {

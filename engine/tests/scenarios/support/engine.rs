@@ -227,6 +227,8 @@ pub fn records_in(folder: &Path) -> Vec<Value> {
 pub struct Engine {
     child: Child,
     stderr: Arc<Mutex<Vec<String>>>,
+    /// Reads what it says.
+    reader: std::thread::JoinHandle<()>,
     ended: Option<ExitStatus>,
     site: Option<Arc<TempDir>>,
     /// Its ESMTP listener.
@@ -242,7 +244,7 @@ impl Engine {
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let lines = stderr.clone();
         let pipe = child.stderr.take().unwrap();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
             while pipe.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
@@ -252,7 +254,7 @@ impl Engine {
             }
         });
         let nowhere = "127.0.0.1:0".parse().unwrap();
-        Engine { child, stderr, ended: None, site: None, smtp: nowhere, http: nowhere }
+        Engine { child, stderr, reader, ended: None, site: None, smtp: nowhere, http: nowhere }
     }
 
     /// Waits until it takes mail, and learns where.
@@ -303,15 +305,8 @@ impl Engine {
     pub fn wait_exit(&mut self) -> ExitStatus {
         let status = wait_some("the engine's end", || self.exit_status());
         // The last lines may still be on their way through the pipe.
-        let mut before = self.stderr().len();
-        loop {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            let now = self.stderr().len();
-            if now == before {
-                return status;
-            }
-            before = now;
-        }
+        wait("the engine's last words", || self.reader.is_finished());
+        status
     }
 
     /// Sends a signal by name.
