@@ -80,7 +80,7 @@ function eventLine(event, first) {
   const after = at && first && at > first ? ` +${at - first < 10000 ? (at - first) + ' ms' : Math.round((at - first) / 1000) + ' s'}` : '';
   return el('div', { class: 'event-line', 'data-seq': event.seq },
     el('div', {}, badge(r.type || '(none)', COLOR[r.type] || ''), el('span', { class: 'when', title: at ? at.toISOString() : '' }, at ? clock(at) + after : '')),
-    el('div', {}, el('div', { class: 'said', dir: 'auto' }, told(r)), el('div', { class: 'facts' }, facts(r)),
+    el('div', {}, el('div', { class: 'said', dir: 'auto' }, inWords(r)), el('div', { class: 'facts' }, facts(r)),
       el('div', { class: 'facts' }, signatureBadge(event.post.signature), event.post.id ? [' ', copyable('webhook-id', event.post.id)] : null)),
     el('div', { class: 'acts' },
       button('braces', 'Record', 'The whole record', () => { if (isRaw) E.raw.delete(event.seq); else E.raw.add(event.seq); draw(); }, { 'aria-expanded': isRaw, 'data-key': 'raw ' + event.seq }),
