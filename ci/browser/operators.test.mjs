@@ -103,6 +103,11 @@ test('dead letters of a hook are sent again', async () => {
   await until(async () => { await p.keyboard.press('r'); return (await letters()).n !== '0'; });
   const before = await letters();
   assert.deepEqual(before.again, ['Send again']);
+  // What was refused, and with which words, is seen before.
+  await p.click('main a[href="#/letters/webhook"]');
+  await says(p, 'Dead letters of webhook'); await says(p, 'Reception'); await says(p, '422');
+  await p.evaluate(() => history.back());
+  await see(p, () => document.querySelector('main h1')?.textContent === 'Hooks' && [...document.querySelectorAll('main button')].some(b => b.textContent === 'Send again'));
   status = 200;
   await p.evaluate(() => [...document.querySelectorAll('main button')].find(b => b.textContent === 'Send again').click());
   await see(p, () => /Send webhook again: \d+ on their way again/.test(document.querySelector('#toast').textContent));

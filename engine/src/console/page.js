@@ -4,7 +4,7 @@ const VIEWS = [
   ["overview", "Overview", overview], ["queues", "Queues", queues], ["answers", "Answers", answers],
   ["orders", "Orders", orders], ["hooks", "Hooks", hooks], ["engine", "Engine", engine],
 ];
-const DETAILS = { queue: ["queues", queue], ready: ["queues", ready], message: ["queues", message] };
+const DETAILS = { queue: ["queues", queue], ready: ["queues", ready], message: ["queues", message], letters: ["hooks", letters] };
 const FRESH_MS = 5000;
 
 const main = document.getElementById("main");

@@ -278,12 +278,16 @@ async function orders() {
   ];
 }
 
+/** A button that sends dead letters of a hook again: all, or those of the ids. */
+function replay(hook, label, ids) {
+  return make("button", { type: "button", onclick: (event) => act(event.target, `Send ${hook} again`, async () => {
+    const { replayed } = await ask(ADMIN + "hooks/replay/v1", { method: "POST", body: ids ? { hook, ids } : { hook } });
+    return `${short(replayed)} on their way again`;
+  }) }, label);
+}
+
 async function hooks() {
   const list = await ask(ADMIN + "hooks/v1");
-  const replay = (row) => row.dead_letters ? make("button", { type: "button", onclick: (event) => act(event.target, `Send ${row.name} again`, async () => {
-    const { replayed } = await ask(ADMIN + "hooks/replay/v1", { method: "POST", body: { hook: row.name } });
-    return `${short(replayed)} on their way again`;
-  }) }, "Send again") : "";
   return [
     heading("Hooks"),
     make("section.card", {}, table("Hooks", [
@@ -293,9 +297,27 @@ async function hooks() {
       { head: "on disk", kind: "n", cell: (row) => bytes(row.backlog_bytes) },
       { head: "room on disk", kind: "n", cell: (row) => row.backlog_limit_bytes ? bytes(row.backlog_limit_bytes) : "–" },
       { head: "given up", kind: "n", cell: (row) => short(row.given_up) },
-      { head: "dead letters", kind: "n", cell: (row) => make(row.dead_letters ? "span.warn" : "span", {}, short(row.dead_letters)) },
-      { head: "", say: "send again", cell: replay },
+      { head: "dead letters", kind: "n", cell: (row) => row.dead_letters ? make("a", { href: `#/letters/${encodeURIComponent(row.name)}` }, short(row.dead_letters)) : "0" },
+      { head: "", say: "send again", cell: (row) => row.dead_letters ? replay(row.name, "Send again") : "" },
     ], list, "The policy has no hooks.")),
+  ];
+}
+
+/** The dead letters of one hook: what was refused, and with which words. */
+async function letters(hook) {
+  const { count, more, letters: list } = await ask(query(ADMIN + "hooks/dead-letters/v1", { hook, limit: 100 }));
+  const what = more || count > list.length ? ` (the first ${short(list.length)} of ${more ? "more than " : ""}${short(count)})` : "";
+  return [
+    heading(`Dead letters of ${hook}`),
+    make("p.dim", {}, "Events that the receiver has refused for good. Mend what its words complain of, then send them again."),
+    list.length ? make("div.buttons", {}, replay(hook, "Send all again")) : null,
+    make("section.card", {}, make("h2", {}, `Events${what}`), table("Dead letters", [
+      { head: "when", kind: "name", cell: (row) => when(row.time) },
+      { head: "event", cell: (row) => (row.event || {}).type || "" },
+      { head: "message", kind: "name", cell: (row) => (row.event || {}).id ? link("message", row.event.id) : "" },
+      { head: "refused with", kind: "words", cell: (row) => row.reason },
+      { head: "", say: "send again", cell: (row) => replay(hook, "Send again", [row.id]) },
+    ], list, "There are none.")),
   ];
 }
 
