@@ -65,7 +65,7 @@ function clock(unix, wide) {
 
 /** The ends of an axis' steps, from zero to a round number at or above `value`; of bytes in steps of their units. */
 function steps_of_axis(value, is_bytes) {
-  const unit = is_bytes && value > 0 ? 1024 ** Math.floor(Math.log2(value) / 10) : 1;
+  const unit = is_bytes ? 1024 ** Math.max(1, Math.floor(Math.log2(Math.max(value, 1)) / 10)) : 1;
   const high = value > 0 ? value / unit : 1;
   const power = 10 ** Math.floor(Math.log10(high));
   // Each with so many steps that none has more digits than it.

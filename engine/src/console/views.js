@@ -269,9 +269,9 @@ async function orders() {
     make("section.card", {}, table("Orders in force", [
       { head: "order", cell: (row) => row.kind }, { head: "about", kind: "name", cell: about },
       { head: "reason", kind: "words", cell: (row) => row.reason },
-      { head: "by", kind: "name", cell: (row) => row.created_by || "" },
-      { head: "since", kind: "name", cell: (row) => when(row.created) },
-      { head: "left", kind: "name", cell: (row) => String(row.duration ?? "").replace(/ \d+ms.*/, "") },
+      { head: "by", cell: (row) => row.created_by || "" },
+      { head: "since", cell: (row) => when(row.created) },
+      { head: "left", cell: (row) => String(row.duration ?? "").replace(/ \d+ms.*/, "") },
       { head: "bounced", kind: "n", cell: (row) => row.total_bounced ?? "" },
       { head: "", say: "end it", cell: cancel },
     ], list, "No order is in force.")),
@@ -305,7 +305,7 @@ async function hooks() {
 
 /** The dead letters of one hook: what was refused, and with which words. */
 async function letters(hook) {
-  const { count, more, letters: list } = await ask(query(ADMIN + "hooks/dead-letters/v1", { hook, limit: 100 }));
+  const { count, more, letters: list } = await ask(query(ADMIN + "hooks/dead-letters/v1", { hook, limit: 30 }));
   const what = more || count > list.length ? ` (the first ${short(list.length)} of ${more ? "more than " : ""}${short(count)})` : "";
   return [
     heading(`Dead letters of ${hook}`),
