@@ -4,7 +4,7 @@
 # Installs Chromium and Node with apt where they are missing and it may; puppeteer-core and axe-core come from npm to the build
 # folder. The program of CAMPAIGN_BIN (target/debug unless given) is tried.
 #
-#   ci/browser.sh [--pictures DIR] [NAME ...]      NAME: faults, page, checks, receiver, console, hostile, looks
+#   ci/browser.sh [--pictures DIR] [NAME ...]      NAME: faults, page, checks, receiver, console, operators, hostile, looks
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 skip() { printf '\n****** SKIPPED: browser tests: %s ******\n' "$*"; exit 0; }
@@ -44,7 +44,7 @@ mkdir -p "$BROWSER_MODULES"
 npm install --silent --no-audit --no-fund --prefix "$BROWSER_MODULES" puppeteer-core@24.43.1 axe-core@4.14.1 ||
   skip 'puppeteer-core and axe-core could not be had from npm'
 
-[ ${#names[@]} -gt 0 ] || names=(faults page checks receiver console hostile looks)
+[ ${#names[@]} -gt 0 ] || names=(faults page checks receiver console operators hostile looks)
 files=("${names[@]/#/ci/browser/}")
 try() { node --test --test-concurrency=1 --test-reporter=spec "${files[@]/%/.test.mjs}"; }
 # A browser on a machine that is busy with other things has its moods; what is wrong with the page is wrong twice.

@@ -2,7 +2,7 @@
 import { spawn, execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:http';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,11 +17,13 @@ const run = promisify(execFile);
 // Far beyond what anything here takes: a test that reaches it has hung.
 export const PATIENCE = Number(process.env.BROWSER_PATIENCE || 120000);
 
-export async function engine(more = {}) {
-  const dir = await mkdtemp(path.join(tmpdir(), 'ringmta-browser-'));
+// With a policy, a text, it runs that instead of the shipped tree.
+export async function engine(more = {}, { shards = 1, policy } = {}) {
+  const dir = await mkdtemp(path.join(tmpdir(), 'ringmta-browser-')), file = path.join(dir, 'policy.lua');
+  if (policy) await writeFile(file, policy);
   const any = '127.0.0.1:0';
   const child = spawn(path.join(process.env.CAMPAIGN_BIN || 'target/debug', 'ringmta'),
-    ['dev', '--dir', dir, '--shards', '1', '--smtp', any, '--http', any, '--sandbox-smtp', any, '--sandbox-web', any, '--receiver', any],
+    ['dev', '--dir', dir, '--shards', String(shards), ...policy ? ['--policy', file] : [], '--smtp', any, '--http', any, '--sandbox-smtp', any, '--sandbox-web', any, '--receiver', any],
     { env: { ...process.env, RINGMTA_ALLOW_ROOT: '1', ...more } });
   let said = '', ended = false;
   child.on('exit', () => { ended = true; });
@@ -36,7 +38,7 @@ export async function engine(more = {}) {
   const smtp = (await (await fetch(web + '/api/v1/webui')).json()).SMTP.split(':').pop();
   const mail = async (...names) => (await run('python3', [path.join(here, 'mail.py'), smtp, ...names], { maxBuffer: 1 << 26 })).stdout;
   const api = async (at, options) => { const r = await fetch(web + at, options); const text = await r.text(); try { return JSON.parse(text); } catch { return text; } };
-  return { web, http, receiver, smtp, mail, api, clear: () => api('/api/v1/messages', { method: 'DELETE' }) };
+  return { web, http, receiver, smtp, mail, api, stop: () => child.kill('SIGKILL'), clear: () => api('/api/v1/messages', { method: 'DELETE' }) };
 }
 
 // Started here, for what is started within a test ends with it.

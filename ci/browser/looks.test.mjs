@@ -8,7 +8,7 @@ import { AXE, engine, page, see, open, tabTo, mailFrame } from './harness.mjs';
 const AXE_TEXT = readFileSync(AXE, 'utf8');
 const PICTURES = process.env.BROWSER_PICTURES;
 if (PICTURES) mkdirSync(PICTURES, { recursive: true });
-const e = await engine();
+const e = await engine({ MP_ENABLE_CHAOS: 'true', MP_SMTP_RELAY_HOST: 'relay.example.org' });
 const press = (p, selector, words) => p.evaluate((selector, words) => [...document.querySelectorAll(selector)].find(b => b.textContent === words || b.title === words).click(), selector, words);
 const closed = p => p.evaluate(() => { document.querySelectorAll('dialog').forEach(d => d.close()); document.querySelectorAll('dialog').forEach(d => d.remove()); });
 const file = name => async p => {
@@ -31,6 +31,11 @@ const VIEWS = [
   ['tag', async p => { await home(p); await open(p, 'Your order 4711'); await press(p, '.head .btn', 'Tag'); await p.waitForSelector('#tagname'); }],
   ['tags', async p => { await home(p); await p.click('#tags'); await p.waitForSelector('.tag-row'); }],
   ['tag-renamed', async p => { await p.evaluate(() => document.querySelector('.tag-row [title^=Rename]').click()); await p.waitForSelector('.tag-form input'); }],
+  ['tag-end', async p => { await home(p); await p.click('#tags'); await p.waitForSelector('.tag-row .danger'); await p.click('.tag-row .danger'); await p.waitForSelector('.tag-row .sure'); }],
+  ['chaos', async p => { await home(p); await see(p, () => !document.querySelector('#chaos').hidden); await p.click('#chaos'); await p.waitForSelector('dialog .chaos'); }],
+  ['release', async p => { await home(p); await open(p, 'Your order 4711'); await press(p, '.head .btn', 'Release: send it on'); await p.waitForSelector('#release'); }],
+  ['all-gone', async p => { await home(p); await p.click('#clear'); await p.waitForSelector('#clear.sure'); }],
+  ['crowd', async p => { await home(p); await open(p, 'To very many'); }],
   ['help', async p => { await home(p); await p.click('#help'); await p.waitForSelector('dialog .help'); }],
 ];
 const EVENTS = [
@@ -43,6 +48,14 @@ const flawless = () => assert.deepEqual(faults.splice(0), []);
 async function looked(p, name, mode) {
   if (PICTURES) await p.screenshot({ path: `${PICTURES}/${name}-${mode}.png` });
   if (await p.evaluate(() => document.documentElement.scrollWidth > innerWidth)) faults.push(`${name} ${mode} is wider than the screen`);
+  const [cut, small] = await p.evaluate(() => {
+    const box = document.querySelector('dialog[open]'), cut = box && [box, ...box.children].filter(one => one.scrollWidth > one.clientWidth).map(one => one.tagName + '.' + one.className);
+    // What fingers hit on a phone: a row is one link, and its circle is as large as its label.
+    const controls = [...(box || document).querySelectorAll('button, input, select, textarea, summary, a.btn, a.brand')].filter(one => one.checkVisibility({ visibilityProperty: true }) && !one.closest('#list .tags, #list label'));
+    return [cut || [], innerWidth > 560 ? [] : controls.filter(one => one.getBoundingClientRect().height < 40).map(one => `${one.tagName}.${one.className} ${one.textContent}`)];
+  });
+  if (cut.length) faults.push(`${name} ${mode}: cut: ${cut}`);
+  if (small.length) faults.push(`${name} ${mode}: lower than a finger: ${small.slice(0, 5).join(' | ')}`);
   if (!await p.evaluate(() => 'axe' in window)) await (await p.createCDPSession()).send('Runtime.evaluate', { expression: AXE_TEXT });
   // The mail's own HTML is the sender's.
   const { violations } = await p.evaluate(() => axe.run(document, { iframes: false, resultTypes: ['violations'] }));
@@ -63,7 +76,7 @@ test('the page before the first message', async () => {
 });
 
 for (const width of [390, 820, 1280]) for (const scheme of ['light', 'dark']) test(`${width} wide, ${scheme}`, async () => {
-  await e.clear(); await e.mail('charsets', 'names', 'plain', 'dkim', 'rich', 'copies');
+  await e.clear(); await e.mail('charsets', 'names', 'plain', 'dkim', 'rich', 'copies', 'crowd');
   const [newest] = (await e.api('/api/v1/messages?limit=1')).messages;
   await e.api('/api/v1/tags', { method: 'PUT', body: JSON.stringify({ IDs: [newest.ID], Tags: ['orders', 'a tag with a name that is rather long for a phone'] }) });
   const record = (type, at, content, code) => ({ type, id: 'f3a1c0de', sender: 'news@example.com', recipient: 'no-such-user@example.org', queue: 'example.org', size: 2048, event_time: new Date(1783000000000 + at).toISOString(),

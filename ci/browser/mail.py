@@ -130,6 +130,11 @@ def plain(subject='Password reset', to='bob@example.org'):
     m.set_content(f'Go to https://app.example.com/reset?token={STATE} now.\n')
     return [(m.as_bytes(), 'ann@example.com', [to])]
 
+def crowd(n=40):
+    m = message('To very many', ', '.join(f'Reader {i} <reader{i}@example.org>' for i in range(n)), Cc=', '.join(f'cc{i}@example.net' for i in range(5)))
+    m.set_content('\n')
+    return [(m.as_bytes(), 'ann@example.com', [f'reader{i}@example.org' for i in range(n)])]
+
 def links(base):
     m = message('Four links', 'bob@example.org')
     m.set_content(''.join(f'<p><a href="{base}/{name}">{name}</a>' for name in ('fine', 'gone', 'moved', 'cut')), subtype='html')
@@ -163,6 +168,6 @@ port, *names_ = sys.argv[1:]
 with smtplib.SMTP('127.0.0.1', int(port), timeout=120) as smtp:
     for name in names_:
         name, _, argument = name.partition('=')
-        make = {'rich': rich, 'charsets': charsets, 'copies': copies, 'calls': calls, 'parts': parts, 'huge': huge, 'names': names, 'plain': plain, 'links': links, 'dkim': dkim}[name]
+        make = {'rich': rich, 'charsets': charsets, 'copies': copies, 'calls': calls, 'parts': parts, 'huge': huge, 'names': names, 'plain': plain, 'crowd': crowd, 'links': links, 'dkim': dkim}[name]
         for source, sender, recipients in (make(argument) if argument else make()):
             smtp.sendmail(sender, recipients, source)

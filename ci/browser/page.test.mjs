@@ -306,3 +306,74 @@ test('a picture is as high as the message, and says when it is not all of it', a
   assert.equal(endless, 30000); assert.equal(warned, 'Picture of the first 30000 pixels saved: the message is longer, printing gives all of it');
   await rm(dir, { recursive: true }); await done(p);
 });
+
+test('of many recipients a few are shown, and the rest when asked for', async () => {
+  await e.mail('crowd');
+  const p = await page(e.web + '/', { width: 390 });
+  await count(p, 1);
+  // How many more there are is said whole, however long the first one is.
+  assert.match(await text(p, '#list .rcpt'), / \+44$/);
+  assert.ok(await p.$eval('#list .rcpt span', more => { const a = more.getBoundingClientRect(), b = more.closest('.line').getBoundingClientRect(); return a.width > 0 && a.right <= b.right; }));
+  await open(p, 'To very many', 'Text');
+  assert.equal(await text(p, '#tabpanel'), 'This text is empty.');
+  const lines = () => p.$$eval('.to', all => all.map(line => line.textContent));
+  const [to, cc, sent] = await lines();
+  assert.match(to, /^To ?Reader 0 <reader0@example.org>, .*Reader 2 <reader2@example.org> 37 more$/);
+  assert.match(cc, /^Cc ?cc0@example.net, cc1@example.net, cc2@example.net 2 more$/);
+  assert.match(sent, /^This copy went to ?reader0@example.org, .* 37 more$/);
+  await p.click('.to .rest');
+  assert.match((await lines())[0], /Reader 39 <reader39@example.org> fewer$/);
+  await p.click('.to .rest');
+  assert.equal((await lines())[0], to);
+  await done(p);
+});
+
+test('on a phone: questions fit and move nothing, and the focus goes along with list and message', async () => {
+  await e.mail('plain', 'plain=Another');
+  const [newest] = (await e.api('/api/v1/messages?limit=1')).messages, long = 'a tag with a name that is rather long for a phone';
+  await e.api('/api/v1/tags', { method: 'PUT', body: JSON.stringify({ IDs: [newest.ID], Tags: [long] }) });
+  const p = await page(e.web + '/', { width: 390 });
+  await count(p, 2);
+  const top = () => p.$eval('#list', list => list.getBoundingClientRect().top), before = await top();
+  await p.click('#clear');
+  await see(p, () => document.querySelector('#clear').textContent === 'Delete all 2 messages?');
+  assert.equal(await top(), before);
+  await p.click('#tags'); await p.waitForSelector('.tag-row .danger'); await p.click('.tag-row .danger');
+  await see(p, long => document.querySelector('.tag-row .sure')?.textContent === `Take “${long}” off 1 message?`, long);
+  assert.ok(await p.evaluate(() => { const b = document.querySelector('.tag-row .sure'), box = b.closest('dialog'); return b.getBoundingClientRect().right < box.getBoundingClientRect().right && b.scrollWidth <= b.clientWidth && box.scrollWidth <= box.clientWidth; }));
+  // What passes is above the dialog.
+  await p.click('.tag-row .sure');
+  await see(p, () => document.querySelector('#toast').matches(':popover-open') && /taken off 1 message/.test(document.querySelector('#toast').textContent) && document.querySelector('dialog[open]'));
+  await p.keyboard.press('Escape'); await see(p, () => !document.querySelector('dialog'));
+  await p.focus('#list .subj'); await p.keyboard.press('Enter');
+  await see(p, () => document.activeElement === document.querySelector('#mail h1'));
+  await p.keyboard.press('Escape');
+  await see(p, () => document.activeElement === document.querySelector('#list .subj'));
+  await done(p);
+});
+
+test('the search stays where it is when one is typed, and a row that has the focus keeps it when the list is read anew', async () => {
+  await e.mail('copies');
+  const p = await page(e.web + '/', { width: 1440 });
+  await count(p, 4);
+  const at = () => p.$eval('#q', q => { const r = q.getBoundingClientRect(); return [r.left, r.right]; }), before = await at();
+  await p.type('#q', 'subject:news');
+  await see(p, () => !document.querySelector('#bulk').hidden && document.querySelector('#clear').hidden);
+  assert.deepEqual(await at(), before);
+  const id = await p.$eval('#list .row', row => { row.querySelector('.subj').focus(); return row.dataset.id; });
+  await e.mail('copies'); await count(p, 8);
+  assert.equal(await p.evaluate(() => document.activeElement.closest('.row')?.dataset.id), id);
+  await done(p);
+});
+
+test('a server that is gone is told in words', async () => {
+  const own = await engine();
+  await own.mail('plain');
+  const p = await page(own.web + '/', { width: 390 });
+  await count(p, 1);
+  own.stop();
+  await see(p, () => { const words = document.querySelector('#live span'); return words.textContent === 'offline' && words.checkVisibility() && words.getBoundingClientRect().width > 0; });
+  await p.click('#list .subj');
+  await see(p, () => document.querySelector('#toast').textContent === 'The server does not answer' && document.querySelector('#toast').matches(':popover-open'));
+  await p.close();
+});

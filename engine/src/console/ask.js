@@ -27,20 +27,24 @@ const query = (path, pairs) => `${path}?${new URLSearchParams(pairs)}`;
 function toast(text) {
   const line = make("div", {}, text);
   const place = document.getElementById("toast");
+  // What is shown last is above: a dialog may have come since.
+  if (place.matches(":popover-open")) place.hidePopover();
+  place.showPopover();
   place.append(line);
   while (place.children.length > 4) place.firstChild.remove();
-  setTimeout(() => line.remove(), 8000);
+  setTimeout(() => { line.remove(); if (!place.children.length) place.hidePopover(); }, 8000);
 }
 
-/** Does what a button says, once, and tells how it went. */
-async function act(button, what, work) {
+/** Does what a button says, once, and tells how it went; a failure at `place`, where there is one. */
+async function act(button, what, work, place) {
   button.disabled = true;
   try {
     const told = await work();
     toast(`${what}: ${told || "done"}`);
     refresh();
   } catch (error) {
-    if (!asks_login(error)) toast(`${what}: ${error.message}`);
+    if (asks_login(error)) return;
+    if (place) place.textContent = error.message; else toast(`${what}: ${error.message}`);
   } finally {
     button.disabled = false;
   }
@@ -48,6 +52,7 @@ async function act(button, what, work) {
 
 const asks_login = (error) => {
   if (error.status !== 401 && error.status !== 403) return false;
+  document.getElementById("dialog").close();
   show_login(error);
   return true;
 };
@@ -60,13 +65,15 @@ function dialog(title, explanation, fields, label, send, is_danger) {
     placeholder: field.placeholder, autocomplete: "off",
   })));
   const submit = make(is_danger ? "button.danger" : "button.main", { type: "submit" }, label);
+  const said = make("p.bad", { role: "alert" });
   const form = make("form.stack", {
     onsubmit: (event) => {
       event.preventDefault();
+      said.textContent = "";
       const values = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
-      act(submit, title, async () => { const told = await send(values); box.close(); return told; });
+      act(submit, title, async () => { const told = await send(values); box.close(); return told; }, said);
     },
-  }, inputs, make("div.actions", {},
+  }, inputs, said, make("div.actions", {},
     make("button", { type: "button", onclick: () => box.close() }, "Cancel"), submit));
   box.replaceChildren(make("h2", { id: "dialog-title" }, title), make("p.dim", {}, explanation), form);
   box.showModal();

@@ -43,8 +43,8 @@ function bytes(value) {
 function seconds(value) {
   if (value == null) return "–";
   if (value < 1e-3) return `${Math.round(value * 1e6)} µs`;
-  if (value < 1) return `${(value * 1e3).toPrecision(3)} ms`;
-  if (value < 120) return `${value.toPrecision(3)} s`;
+  if (value < 1) return `${Number((value * 1e3).toPrecision(3))} ms`;
+  if (value < 120) return `${Number(value.toPrecision(3))} s`;
   if (value < 7200) return `${Math.round(value / 60)} min`;
   if (value < 172800) return `${(value / 3600).toFixed(1)} h`;
   return `${(value / 86400).toFixed(1)} d`;
@@ -63,16 +63,23 @@ function clock(unix, wide) {
   return date.toLocaleTimeString([], wide ? parts : { ...parts, second: "2-digit" });
 }
 
-/** The round number at or above `value` that an axis ends with. */
-function top_of_axis(value) {
-  if (!(value > 0)) return 1;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+/** The ends of an axis' steps, from zero to a round number at or above `value`; of bytes in steps of their units. */
+function steps_of_axis(value, is_bytes) {
+  const unit = is_bytes ? 1024 ** Math.max(1, Math.floor(Math.log2(Math.max(value, 1)) / 10)) : 1;
+  const high = value > 0 ? value / unit : 1;
+  const power = 10 ** Math.floor(Math.log10(high));
+  // Each with so many steps that none has more digits than it.
+  const [top, count] = [[1, 4], [2, 4], [2.5, 5], [5, 5], [10, 4]].find(([top]) => top * power >= high * 0.999);
+  return Array.from({ length: count + 1 }, (_, step) => (unit * top * power * step) / count);
 }
 
 const HIGH = 210, LEFT = 58, BOTTOM = 20, ABOVE = 8;
-/** A plot is drawn as wide as it is shown, so that its words keep their size. */
-const width = () => Math.max(280, Math.min(640, innerWidth - 70));
+/** A plot is drawn as wide as it is shown, so that its words keep their size: as many columns as the grid has. */
+function width() {
+  const inner = Math.min(1500, document.documentElement.clientWidth) - (innerWidth <= 640 ? 24 : 40), gap = 14;
+  const columns = Math.max(1, Math.min(6, Math.floor((inner + gap) / (420 + gap))));
+  return Math.max(240, Math.floor((inner - gap * (columns - 1)) / columns - 30));
+}
 
 /**
  * A plot over time. `lines` are {name, values}, one value per bin or null; `show` writes a value; `log` draws decades.
@@ -84,13 +91,14 @@ function plot(title, { from, step, lines, show, log }) {
   const all = lines.flatMap((line) => line.values).filter((value) => value != null && (!log || value > 0));
   const most = all.length ? Math.max(...all) : 0;
   const low = log ? 10 ** Math.floor(Math.log10(Math.min(...all, most || 1))) : 0;
-  const high = log ? 10 ** Math.max(Math.ceil(Math.log10(most || 1)), Math.log10(low) + 1) : top_of_axis(most);
+  const steps = steps_of_axis(most, show === bytes);
+  const high = log ? 10 ** Math.max(Math.ceil(Math.log10(most || 1)), Math.log10(low) + 1) : steps.at(-1);
   const x = (bin) => LEFT + ((WIDE - LEFT - 6) * (bin + 0.5)) / bins;
   const share = (value) => log ? Math.log10(value / low) / Math.log10(high / low) : value / high;
   const y = (value) => HIGH - BOTTOM - (HIGH - BOTTOM - ABOVE) * Math.min(1, Math.max(0, share(value)));
   const drawing = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img" });
-  const ticks = log ? decades(low, high) : [0, 0.25, 0.5, 0.75, 1].map((part) => part * high);
-  for (const tick of ticks) {
+  const ticks = log ? decades(low, high) : steps;
+  for (const tick of all.length ? ticks : []) {
     drawing.append(svg("line", { class: "grid-line", x1: LEFT, x2: WIDE, y1: y(tick), y2: y(tick) }));
     drawing.append(svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, show(tick)));
   }
@@ -99,6 +107,7 @@ function plot(title, { from, step, lines, show, log }) {
     const text = clock(from + bin * step, step >= 10);
     drawing.append(svg("text", { x: x(bin), y: HIGH - 4, "text-anchor": "middle" }, text));
   }
+  if (!all.length) drawing.append(svg("text", { class: "nothing", x: WIDE / 2, y: HIGH / 2, "text-anchor": "middle" }, "nothing is known yet"));
   lines.forEach((line, index) => {
     drawing.append(svg("path", { class: `s${index % 6}`, d: trace(line.values, x, y, log) }));
   });
@@ -160,9 +169,12 @@ function bar(share) {
 /** A table: `columns` are {head, cell(row), kind: "n" | "name" | "words"}; one without a head has words to `say`. */
 function table(caption, columns, rows, none) {
   if (!rows.length) return make("p.empty", {}, none);
-  const head = columns.map((column) => make(`th${column.kind === "n" ? ".n" : ""}`, { scope: "col" }, column.head || make("span.hidden", {}, column.say)));
-  const body = rows.map((row) => make("tr", {},
-    columns.map((column) => make(`td${column.kind ? "." + column.kind : ""}`, {}, column.cell(row)))));
+  const head = columns.map((column) => make(`th${column.kind === "n" ? ".n" : ""}`, { scope: "col", role: "columnheader" }, column.head || make("span.hidden", {}, column.say)));
+  // On a phone a wide table is a list of its rows, each cell with its head: roles say that it is a table all the same.
+  const is_wide = columns.length > 4 || columns.some((column) => column.kind === "words");
+  const body = rows.map((row) => make("tr", { role: "row" },
+    columns.map((column) => make(`td${column.kind ? "." + column.kind : ""}`, { role: "cell", "data-head": column.head || false }, column.cell(row)))));
   return make("div.scroll", { tabindex: 0, role: "region", "aria-label": caption },
-    make("table", { "aria-label": caption }, make("thead", {}, make("tr", {}, head)), make("tbody", {}, body)));
+    make(is_wide ? "table.wide" : "table", { role: "table", "aria-label": caption },
+      make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, head)), make("tbody", { role: "rowgroup" }, body)));
 }

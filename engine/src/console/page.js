@@ -4,11 +4,11 @@ const VIEWS = [
   ["overview", "Overview", overview], ["queues", "Queues", queues], ["answers", "Answers", answers],
   ["orders", "Orders", orders], ["hooks", "Hooks", hooks], ["engine", "Engine", engine],
 ];
-const DETAILS = { queue: ["queues", queue], ready: ["queues", ready], message: ["queues", message] };
+const DETAILS = { queue: ["queues", queue], ready: ["queues", ready], message: ["queues", message], letters: ["hooks", letters] };
 const FRESH_MS = 5000;
 
 const main = document.getElementById("main");
-let round = 0, is_shut = false, timer;
+let round = 0, is_shut = false, answered = 0, timer;
 
 function place() {
   const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
@@ -24,17 +24,23 @@ async function refresh() {
   if (is_shut) return;
   const mine = ++round, { tab, show, title, is_live } = place();
   for (const one of document.querySelectorAll("#nav a")) {
-    if (one.dataset.view === tab) one.setAttribute("aria-current", "page"); else one.removeAttribute("aria-current");
+    if (one.dataset.view !== tab) one.removeAttribute("aria-current");
+    else if (!one.hasAttribute("aria-current")) {
+      one.setAttribute("aria-current", "page");
+      one.scrollIntoView({ block: "nearest", inline: "center" });
+    }
   }
+  document.getElementById("span-of").hidden = tab !== "overview";
   document.title = `${title} · ringmta console`;
   try {
     const [shown] = await Promise.all([show(), head()]);
+    answered = Date.now();
     if (mine === round && !is_shut) put(shown.flat().filter((one) => one != null));
   } catch (error) {
     if (mine === round && !asks_login(error)) {
       const lost = error instanceof TypeError || error.name === "TimeoutError";
       const text = lost ? "The engine does not answer." : error.message;
-      state("bad", lost ? "does not answer" : "");
+      state("bad", lost ? `does not answer${answered ? ` since ${clock(answered / 1000)}` : ""}` : "");
       if (!lost || !main.children.length) put([heading(title), make("section.card", {}, make("p.bad", {}, text))]);
     }
   }
@@ -73,8 +79,11 @@ async function head() {
   else state("good", "running");
 }
 
+const REFUSED = { 401: "These credentials are not taken.", 403: "These credentials are right, but not for the console." };
+
 function show_login(error) {
   is_shut = true;
+  document.body.classList.add("shut");
   clearTimeout(timer);
   state("", "");
   const submit = make("button.main", { type: "submit" }, "Log in");
@@ -88,15 +97,16 @@ function show_login(error) {
       try {
         await ask("/api/console/session/v1", { method: "POST", authorization: text });
         is_shut = false;
+        document.body.classList.remove("shut");
         main.replaceChildren();
         refresh();
         main.focus();
       } catch (refusal) {
-        said.textContent = refusal.status === 401 ? "These credentials are not taken." : refusal.message;
+        said.textContent = REFUSED[refusal.status] || refusal.message;
         submit.disabled = false;
       }
     },
-  }, make("label", {}, "User (none for a token)", make("input", { name: "user", autocomplete: "username" })),
+  }, make("label", {}, "User (leave it empty for a token)", make("input", { name: "user", autocomplete: "username" })),
     make("label", {}, "Password or token", make("input", { name: "password", type: "password", required: true, autocomplete: "current-password" })),
     said, make("div.actions", {}, submit));
   const about = error.status === 403 ? error.message : "The engine wants to know who asks.";
@@ -110,7 +120,7 @@ function help() {
   const rows = [...VIEWS.map(([, title], index) => [String(index + 1), title]), ["/", "Find a queue"], ["r", "Refresh"], ["t", "Dark or light"], ["?", "This help"]];
   const box = document.getElementById("dialog");
   box.replaceChildren(make("h2", { id: "dialog-title" }, "Keys"),
-    make("dl", {}, rows.flatMap(([key, what]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)])),
+    make("dl.keys", {}, rows.flatMap(([key, what]) => [make("dt", {}, make("kbd", {}, key)), make("dd", {}, what)])),
     make("div.actions", {}, make("button.main", { type: "button", onclick: () => box.close() }, "Close")));
   box.showModal();
 }
@@ -129,7 +139,7 @@ async function log_out() {
 
 function on_key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
-  if (document.getElementById("dialog").open) return;
+  if (is_shut || document.getElementById("dialog").open) return;
   const view = VIEWS[Number(event.key) - 1];
   if (view) location.hash = `#/${view[0]}`;
   else if (event.key === "/") { event.preventDefault(); go_search(); }
@@ -152,5 +162,5 @@ document.getElementById("logout").addEventListener("click", log_out);
 document.getElementById("span").addEventListener("change", refresh);
 document.addEventListener("keydown", on_key);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
-addEventListener("hashchange", () => { main.replaceChildren(); refresh(); });
+addEventListener("hashchange", () => { if (is_shut) return; main.replaceChildren(); refresh(); });
 refresh();

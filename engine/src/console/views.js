@@ -17,6 +17,9 @@ async function overview() {
   const choice = make("select", { "aria-label": "Mail by", onchange: (event) => { by = event.target.value; refresh(); } },
     ["provider", "domain", "tenant", "source"].map((one) => make("option", { value: one, selected: one === by }, one)));
   const rows = history.names[by];
+  const shards = [...history.shards.entries()], of_most = Math.max(1, ...history.shards.map((one) => one.delivered));
+  const sum = (name) => history.shards.reduce((sum, one) => sum + one[name], 0);
+  if (shards.length > 1) shards.push(["all", { accepted: sum("accepted"), delivered: sum("delivered"), is_sum: true }]);
   const most = Math.max(1, ...rows.map((row) => row.delivered + row.deferred + row.failed));
   const deferred = last_of(rates.deferred) || 0, delivered = last_of(rates.delivered) || 0;
   return [
@@ -28,7 +31,7 @@ async function overview() {
       tile("failed per second", short(last_of(rates.failed))),
       tile("in the queues", short(last_of(now.queued))),
       tile("connections out", short(last_of(now.connections))),
-      tile("to deliver 99 %", seconds(last_of(late.delivery_p99)))),
+      tile("99 % delivered within", seconds(last_of(late.delivery_p99)))),
     make("div.grid", {},
       plot("Recipients per second", { ...place, show: short, lines: [
         line("accepted (messages)", rates.accepted), line("delivered", rates.delivered),
@@ -53,11 +56,11 @@ async function overview() {
       { head: "share", cell: (row) => bar((row.delivered + row.deferred + row.failed) / most) },
     ], rows, `No mail told apart by ${by} in this time.`)),
     make("section.card", {}, make("h2", {}, "Shards"), table("Shards", [
-      { head: "shard", kind: "n", cell: ([index]) => index },
+      { head: "shard", cell: ([index]) => index },
       { head: "accepted", kind: "n", cell: ([, row]) => short(row.accepted) },
       { head: "delivered", kind: "n", cell: ([, row]) => short(row.delivered) },
-      { head: "share", cell: ([, row]) => bar(row.delivered / Math.max(1, ...history.shards.map((one) => one.delivered))) },
-    ], [...history.shards.entries()], "The first ten seconds are not over.")),
+      { head: "share", cell: ([, row]) => row.is_sum ? "" : bar(row.delivered / of_most) },
+    ], shards, "The first ten seconds are not over.")),
   ];
 }
 
@@ -65,7 +68,7 @@ let searched = "";
 
 async function queues() {
   const found = await ask(query("/api/console/queues/v1", { search: searched, limit: 200 }));
-  const field = make("input", { name: "search", type: "search", value: searched, id: "search", placeholder: "part of a name" });
+  const field = make("input", { name: "search", type: "search", value: searched, id: "search", placeholder: "example.com" });
   const form = make("form.row", {
     role: "search",
     onsubmit: (event) => {
@@ -74,7 +77,7 @@ async function queues() {
       // The id of a message is no name of a queue.
       if (/^[0-9a-f]{32}$/i.test(searched)) location.hash = `#/message/${searched}`; else refresh();
     },
-  }, make("label.grow", {}, make("span", {}, "Queues whose name has this, or a message by its id"), field), make("button.main", { type: "submit" }, "Find"));
+  }, make("label.grow", {}, make("span", {}, "A part of a queue's name, or the id of a message"), field), make("button.main", { type: "submit" }, "Find"));
   const held = (row) => row.suspended ? make("span.pill.warn", {}, "suspended") : "";
   return [
     heading("Queues"), form,
@@ -135,11 +138,11 @@ async function queue(name) {
   return [
     heading(name),
     make("div.tiles", {}, tile("messages", short(sum)), tile("suspended until", until ? when(until) : "–", until ? "warn" : "")),
-    make("p", {},
-      doer("Try all now", "try-now/v1", { queue_name: name }), " ",
-      make("button", { type: "button", onclick: () => order("Suspend", `No message of ${name} is tried meanwhile.`, "suspend/v1", { queue_names: [name] }) }, "Suspend…"), " ",
-      doer("Release", "release/v1", { queue_name: name }), " ",
-      deleter(`What waits in ${name}`, { queue_name: name }), " ",
+    make("div.buttons", {},
+      doer("Try all now", "try-now/v1", { queue_name: name }),
+      make("button", { type: "button", onclick: () => order("Suspend", `No message of ${name} is tried meanwhile.`, "suspend/v1", { queue_names: [name] }) }, "Suspend…"),
+      doer("Release", "release/v1", { queue_name: name }),
+      deleter(`What waits in ${name}`, { queue_name: name }),
       make("button.danger", { type: "button", onclick: () => order("Bounce", `All messages of ${name}, now and for this long, fail for good. This cannot be undone.`, "bounce/v1", { queue_names: [name] }, true) }, "Bounce…")),
     await why_card(name, "queue"),
     make("section.card", {}, make("h2", {}, "Where it goes"), table("Ready queues", [
@@ -159,7 +162,7 @@ async function ready(name) {
   const answer = [].concat(await ask(query(ADMIN + "inspect-ready-q/v1", { queue_name: name })));
   return [
     heading(name),
-    make("p", {}, make("button", { type: "button", onclick: () => order("Suspend", `Nothing is sent over ${name} meanwhile.`, "suspend-ready-q/v1", { name }) }, "Suspend…")),
+    make("div.buttons", {}, make("button", { type: "button", onclick: () => order("Suspend", `Nothing is sent over ${name} meanwhile.`, "suspend-ready-q/v1", { name }) }, "Suspend…")),
     await why_card(name),
     answer.map((one, index) => make("section.card", {}, make("h2", {}, answer.length > 1 ? `Shard ${index}` : "State"),
       make("pre", { tabindex: 0 }, JSON.stringify(one, null, 2)))),
@@ -170,7 +173,7 @@ async function ready(name) {
 async function why_card(name, about) {
   let told;
   try {
-    told = await ask(query(ADMIN + "why/v1", { name, about }));
+    told = await ask(query(ADMIN + "why/v1", about ? { name, about } : { name }));
   } catch (error) {
     if (error.status === 401 || error.status === 403) throw error;
     return make("section.card", {}, make("h2", {}, "Why"), make("p.dim", {}, error.message));
@@ -181,7 +184,7 @@ async function why_card(name, about) {
     make("p", {}, make("span.pill.warn", {}, one.messages ? `${short(one.messages)} × ${one.state}` : one.state), " ", one.says),
     make("dl", {}, [
       ["because", texts(one.because)], ["since", one.since ? [when(one.since)] : []],
-      ["next", one.next && one.next.text ? [one.next.text] : []], ["you can", one.can || []],
+      ["next", one.next && one.next.text ? [one.next.text] : []], ["you can", (one.can || []).map((command) => make("code", {}, command))],
     ].filter(([, list]) => list.length).flatMap(([head, list]) =>
       [make("dt", {}, head), make("dd", {}, list.map((text) => make("div", {}, text)))]))));
   return make("section.card", {}, make("h2", {}, "Why"), shown.length ? shown : make("p.dim", {}, "Nothing waits here."));
@@ -195,19 +198,23 @@ async function or_words(asked) {
   }
 }
 
+/** Records after which a message is no longer here. */
+const ENDS = ["Delivery", "Bounce", "AdminBounce", "Expiration"];
+
 async function message(id) {
   // One that a task has in its hand is in no queue, and one that has left has its records.
   const known = await or_words(ask(query(ADMIN + "inspect-message/v1", { id })));
   const found = await or_words(ask(query(ADMIN + "find/v1", { what: id })));
   const records = typeof found === "string" ? [] : found.records || [];
+  const has_left = typeof known === "string" && records.some((row) => ENDS.includes(row.type));
   return [
     heading(id),
-    make("p", {},
-      doer("Try now", "try-now/v1", { id }), " ",
-      make("button", { type: "button", onclick: () => order("Hold", "It is not tried meanwhile.", "hold/v1", { message: id }) }, "Hold…"), " ",
-      doer("Release", "release/v1", { id }), " ",
+    has_left ? make("p.dim", {}, "It has left.") : make("div.buttons", {},
+      doer("Try now", "try-now/v1", { id }),
+      make("button", { type: "button", onclick: () => order("Hold", "It is not tried meanwhile.", "hold/v1", { message: id }) }, "Hold…"),
+      doer("Release", "release/v1", { id }),
       deleter("This message", { id })),
-    await why_card(id, "message"),
+    has_left ? null : await why_card(id, "message"),
     make("section.card", {}, make("h2", {}, "What became of it"), table("Records", [
       { head: "when", kind: "name", cell: (row) => when(row.event_time) },
       { head: "what", cell: (row) => row.type },
@@ -215,8 +222,8 @@ async function message(id) {
       { head: "code", kind: "n", cell: (row) => (row.response || {}).code || "" },
       { head: "answer", kind: "words", cell: (row) => (row.response || {}).content || "" },
     ], records, typeof found === "string" ? found : "No record of it is in the log files.")),
-    make("section.card", {}, make("h2", {}, "Message"), typeof known === "string" ? make("p.dim", {}, known)
-      : make("pre", { tabindex: 0 }, JSON.stringify(known, null, 2))),
+    typeof known === "string" ? null
+      : make("section.card", {}, make("h2", {}, "Message"), make("pre", { tabindex: 0 }, JSON.stringify(known, null, 2))),
   ];
 }
 
@@ -256,27 +263,31 @@ async function orders() {
   }, is_danger);
   return [
     heading("Orders"),
-    make("p", {},
-      make("button", { type: "button", onclick: () => place("Suspend", "Mail that fits all of what is named is not tried meanwhile.", "suspend/v1") }, "Suspend mail…"), " ",
+    make("div.buttons", {},
+      make("button", { type: "button", onclick: () => place("Suspend", "Mail that fits all of what is named is not tried meanwhile.", "suspend/v1") }, "Suspend mail…"),
       make("button.danger", { type: "button", onclick: () => place("Bounce", "Mail that fits all of what is named fails for good, now and for this long.", "bounce/v1", true) }, "Bounce mail…")),
     make("section.card", {}, table("Orders in force", [
       { head: "order", cell: (row) => row.kind }, { head: "about", kind: "name", cell: about },
       { head: "reason", kind: "words", cell: (row) => row.reason },
-      { head: "by", kind: "name", cell: (row) => row.created_by || "" },
-      { head: "since", kind: "name", cell: (row) => when(row.created) },
-      { head: "left", kind: "name", cell: (row) => row.duration },
+      { head: "by", cell: (row) => row.created_by || "" },
+      { head: "since", cell: (row) => when(row.created) },
+      { head: "left", cell: (row) => String(row.duration ?? "").replace(/ \d+ms.*/, "") },
       { head: "bounced", kind: "n", cell: (row) => row.total_bounced ?? "" },
       { head: "", say: "end it", cell: cancel },
     ], list, "No order is in force.")),
   ];
 }
 
+/** A button that sends dead letters of a hook again: all, or those of the ids. */
+function replay(hook, label, ids) {
+  return make("button", { type: "button", onclick: (event) => act(event.target, `Send ${hook} again`, async () => {
+    const { replayed } = await ask(ADMIN + "hooks/replay/v1", { method: "POST", body: ids ? { hook, ids } : { hook } });
+    return `${short(replayed)} on their way again`;
+  }) }, label);
+}
+
 async function hooks() {
   const list = await ask(ADMIN + "hooks/v1");
-  const replay = (row) => row.dead_letters ? make("button", { type: "button", onclick: (event) => act(event.target, `Send ${row.name} again`, async () => {
-    const { replayed } = await ask(ADMIN + "hooks/replay/v1", { method: "POST", body: { hook: row.name } });
-    return `${short(replayed)} on their way again`;
-  }) }, "Send again") : "";
   return [
     heading("Hooks"),
     make("section.card", {}, table("Hooks", [
@@ -284,11 +295,29 @@ async function hooks() {
       { head: "events that wait", kind: "n", cell: (row) => short(row.backlog) },
       { head: "in queues", kind: "n", cell: (row) => short(row.queued) },
       { head: "on disk", kind: "n", cell: (row) => bytes(row.backlog_bytes) },
-      { head: "of", kind: "n", cell: (row) => row.backlog_limit_bytes ? bytes(row.backlog_limit_bytes) : "–" },
+      { head: "room on disk", kind: "n", cell: (row) => row.backlog_limit_bytes ? bytes(row.backlog_limit_bytes) : "–" },
       { head: "given up", kind: "n", cell: (row) => short(row.given_up) },
-      { head: "dead letters", kind: "n", cell: (row) => make(row.dead_letters ? "span.warn" : "span", {}, short(row.dead_letters)) },
-      { head: "", say: "send again", cell: replay },
+      { head: "dead letters", kind: "n", cell: (row) => row.dead_letters ? make("a", { href: `#/letters/${encodeURIComponent(row.name)}` }, short(row.dead_letters)) : "0" },
+      { head: "", say: "send again", cell: (row) => row.dead_letters ? replay(row.name, "Send again") : "" },
     ], list, "The policy has no hooks.")),
+  ];
+}
+
+/** The dead letters of one hook: what was refused, and with which words. */
+async function letters(hook) {
+  const { count, more, letters: list } = await ask(query(ADMIN + "hooks/dead-letters/v1", { hook, limit: 30 }));
+  const what = more || count > list.length ? ` (the first ${short(list.length)} of ${more ? "more than " : ""}${short(count)})` : "";
+  return [
+    heading(`Dead letters of ${hook}`),
+    make("p.dim", {}, "Events that the receiver has refused for good. Mend what its words complain of, then send them again."),
+    list.length ? make("div.buttons", {}, replay(hook, "Send all again")) : null,
+    make("section.card", {}, make("h2", {}, `Events${what}`), table("Dead letters", [
+      { head: "when", kind: "name", cell: (row) => when(row.time) },
+      { head: "event", cell: (row) => (row.event || {}).type || "" },
+      { head: "message", kind: "name", cell: (row) => (row.event || {}).id ? link("message", row.event.id) : "" },
+      { head: "refused with", kind: "words", cell: (row) => row.reason },
+      { head: "", say: "send again", cell: (row) => replay(hook, "Send again", [row.id]) },
+    ], list, "There are none.")),
   ];
 }
 
@@ -318,7 +347,7 @@ async function engine() {
       make("section.card", {}, make("h2", {}, "Memory"), pairs([
         ["of the process", bytes(memory.resident)], ["being received", `${bytes(memory.receiving)} of ${bytes(memory.receiving_limit)}`]]),
         bar(memory.receiving / memory.receiving_limit)),
-      make("section.card", {}, make("h2", {}, "Disk of the spool"), disk ? [pairs([["free", `${bytes(disk.free)} of ${bytes(disk.whole)}`]]), bar(1 - disk.free / disk.whole)] : "unknown")),
+      make("section.card", {}, make("h2", {}, "Disk of the spool"), disk ? [pairs([["used", `${bytes(disk.whole - disk.free)} of ${bytes(disk.whole)}`], ["free", bytes(disk.free)]]), bar(1 - disk.free / disk.whole)] : "unknown")),
     make("section.card", {}, make("h2", {}, "Sources with failures of their own"), table("Sources", [
       { head: "source", kind: "name", cell: (row) => row.source }, { head: "fault", kind: "name", cell: (row) => row.fault },
       { head: "times", kind: "n", cell: (row) => short(row.failed) },

@@ -45,7 +45,7 @@ function tryLinks(m) {
     el('span', { class: 'dim' }, 'The sandbox asks for each of them; their hosts see that.')), out);
 }
 function releaseButton(m) {
-  return S.ui && S.ui.MessageRelay && S.ui.MessageRelay.Enabled ? button('out', '', 'Release: send it on', () => askRelease(m)) : null;
+  return S.ui && S.ui.MessageRelay && S.ui.MessageRelay.Enabled ? button('send', 'Release', 'Release: send it on', () => askRelease(m)) : null;
 }
 function askRelease(m) {
   const relay = S.ui.MessageRelay, sent = m.Envelope.To.length ? m.Envelope.To : headerRecipients(m).map(a => a.Address);
@@ -64,7 +64,7 @@ async function askChaos() {
   const now = await api('/api/v1/chaos'), fields = {};
   const rows = Object.entries(CHAOS).map(([name, what]) => {
     const number = (key, min, max) => (fields[name + key] = el('input', { type: 'number', min, max, required: true, value: now[name][key], 'aria-label': `${what}: ${key === 'ErrorCode' ? 'answer' : 'per cent'}` }));
-    return el('div', { class: 'chaos' }, el('b', {}, what), number('ErrorCode', 400, 599), number('Probability', 0, 100), el('span', { class: 'dim' }, '% of times'));
+    return [el('b', {}, what), number('ErrorCode', 400, 599), number('Probability', 0, 100)];
   });
   const form = el('form', { class: 'ask', onsubmit: async e => {
     e.preventDefault();
@@ -72,8 +72,10 @@ async function askChaos() {
     const wanted = { ...now };
     for (const name of Object.keys(CHAOS)) wanted[name] = { ...now[name], ErrorCode: Number(fields[name + 'ErrorCode'].value), Probability: Number(fields[name + 'Probability'].value) };
     await guard(send('PUT', '/api/v1/chaos', wanted).then(() => { box.close(); showChaos(wanted); toast('Set'); }));
-  } }, ...rows, note('Answers on purpose, so that errors can be tried.'), el('button', { class: 'btn main', type: 'submit' }, 'Set'));
-  const box = dialog('Chaos', form);
+  } }, note('Mail is refused on purpose, so that you see how its sender takes it. With 0 % nothing is.'),
+    el('div', { class: 'chaos' }, ...['Command', 'Answer', 'How often, %'].map(head => el('span', { class: 'dim', 'aria-hidden': 'true' }, head)), ...rows.flat()),
+    el('button', { class: 'btn main', type: 'submit' }, 'Set'));
+  const box = dialog('Chaos: refuse some mail', form);
 }
 // Whoever wonders about refused mail sees why.
 function showChaos(now) {

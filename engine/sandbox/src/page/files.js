@@ -44,7 +44,7 @@ function preview(m, at, i) {
 async function look(m, at, f) {
   const path = `${at}/part/${encodeURIComponent(f.PartID)}`;
   if (isImage(f)) return el('div', { class: 'image' }, el('img', { src: ROOT + path, alt: fileName(f) }));
-  if (f.ContentType === 'application/pdf') return el('iframe', { class: 'pdf', src: ROOT + path, title: fileName(f), referrerpolicy: 'no-referrer' });
+  if (f.ContentType === 'application/pdf') return navigator.pdfViewerEnabled === false ? note('This browser shows no PDF within a page. Save it to look at it.') : el('iframe', { class: 'pdf', src: ROOT + path, title: fileName(f), referrerpolicy: 'no-referrer' });
   if (isMessage(f)) return showNested(`${at}/in/${encodeURIComponent(f.PartID)}`);
   if (!isText(f) && !isCalendar(f)) return note('There is no preview of this type.');
   const { text, cut } = await textOf(path, FILE_TEXT);

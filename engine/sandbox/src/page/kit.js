@@ -33,11 +33,15 @@ function outside(url, ...kids) {
 }
 
 function toast(text) {
-  const t = $('toast'); t.textContent = text; t.hidden = false;
-  clearTimeout(toast.timer); toast.timer = setTimeout(() => { t.hidden = true; }, 3200);
+  const t = $('toast');
+  // What is shown last is above: a dialog may have come since.
+  if (t.matches(':popover-open')) t.hidePopover();
+  t.showPopover(); t.textContent = text;
+  clearTimeout(toast.timer); toast.timer = setTimeout(() => t.hidePopover(), Math.max(3200, 60 * text.length));
 }
+const fetched = (path, options) => fetch(ROOT + path, options).catch(e => { throw e instanceof TypeError ? new Error('The server does not answer') : e; });
 async function api(path, options) {
-  const r = await fetch(ROOT + path, options);
+  const r = await fetched(path, options);
   if (!r.ok) throw Object.assign(new Error((await r.text()).trim() || r.statusText), { status: r.status });
   return (r.headers.get('content-type') || '').includes('json') ? r.json() : r.text();
 }
@@ -46,7 +50,7 @@ function guard(work) { return work.catch(e => toast(e.message)); }
 
 // At most `most` bytes of what is at a path: a large message must not fill the page.
 async function bytesOf(path, most) {
-  const r = await fetch(ROOT + path);
+  const r = await fetched(path);
   if (!r.ok) throw new Error((await r.text()).trim() || r.statusText);
   const reader = r.body.getReader(), parts = []; let length = 0, cut = false;
   for (;;) {
@@ -112,7 +116,9 @@ function dialog(title, content, className) {
   const box = el('dialog', { class: className || '', 'aria-label': title },
     el('div', { class: 'dialog-head' }, el('h2', { dir: 'auto' }, title), close), content);
   box.addEventListener('close', () => box.remove());
-  box.addEventListener('click', e => { if (e.target === box) box.close(); });
+  // A click beside it closes it; a text that is marked beyond its edge does not.
+  let pressed; box.addEventListener('pointerdown', e => { pressed = e.target; });
+  box.addEventListener('click', e => { if (e.target === box && pressed === box) box.close(); });
   // What scrolls can be scrolled by the keyboard.
   if (content.classList.contains('panel')) content.tabIndex = 0;
   document.body.append(box); box.showModal();

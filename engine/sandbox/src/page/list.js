@@ -1,11 +1,12 @@
 // The list of messages: its rows, and copies of one mail folded into one row.
 const headerRecipients = m => [...(m.To || []), ...(m.Cc || []), ...(m.Bcc || [])];
 // Who this copy was sent to: what the envelope says, which is what tells copies of one mail apart.
-function receivers(m) {
+function receiversOf(m) {
   const sent = m.Recipients && m.Recipients.length ? m.Recipients : headerRecipients(m).map(a => a.Address);
   const all = Math.max(sent.length, m.Recipients && m.Recipients.length > 1 ? headerRecipients(m).length : 0);
-  return !sent[0] ? '' : 'To ' + sent[0] + (all > 1 ? ` +${all - 1}` : '');
+  return [!sent[0] ? '' : 'To ' + sent[0], sent[0] && all > 1 ? ` +${all - 1}` : ''];
 }
+const receivers = m => receiversOf(m).join('');
 function row(m) {
   const box = el('input', { type: 'checkbox', 'aria-label': 'Choose: ' + (m.Subject || '(no subject)'), onclick: e => choose(m.ID, e.target.checked, e.shiftKey) });
   const link = el('a', { class: 'subj', href: address(m.ID), onclick: e => {
@@ -17,7 +18,7 @@ function row(m) {
     el('div', { class: 'mid' },
       el('div', { class: 'top' }, el('span', { class: 'who', dir: 'auto' }), el('time')),
       link,
-      el('div', { class: 'line' }, el('span', { class: 'rcpt', dir: 'auto' }), el('span', { class: 'snip', dir: 'auto' })),
+      el('div', { class: 'line' }, el('span', { class: 'rcpt' }), el('span', { class: 'snip', dir: 'auto' })),
       el('div', { class: 'tags' })));
   fillRow(r, m); return r;
 }
@@ -33,7 +34,8 @@ function fillRow(r, m) {
     m.Read ? '' : el('span', { class: 'sr' }, 'Unread: '),
     el('bdi', {}, m.Subject || '(no subject)'), ...(m.Attachments ? [icon('clip'), el('span', { class: 'sr' }, many(m.Attachments, 'attachment'))] : []));
   if (m.ID === S.sel) r.querySelector('.subj').setAttribute('aria-current', 'true'); else r.querySelector('.subj').removeAttribute('aria-current');
-  r.querySelector('.rcpt').textContent = receivers(m); r.querySelector('.rcpt').title = (m.Recipients || []).join(', ');
+  const [first, more] = receiversOf(m);
+  r.querySelector('.rcpt').replaceChildren(el('bdi', {}, first), more && el('span', {}, more)); r.querySelector('.rcpt').title = (m.Recipients || []).join(', ');
   r.querySelector('.snip').textContent = m.Snippet;
   r.querySelector('.tags').replaceChildren(...m.Tags.map(t => tagButton(t)));
 }
@@ -94,13 +96,13 @@ async function load(more) {
   catch (e) {
     if (turn !== S.turn) return;
     searchFails(e.status === 400 ? e.message : '');
-    if (e.status !== 400) toast('The sandbox does not answer');
+    if (e.status !== 400) toast('The sandbox does not answer: what is listed may be old');
     else if (!S.loaded) showNoList();
     return;
   }
   if (turn !== S.turn) return;
   searchFails('');
-  const top = $('scroller').scrollTop;
+  const top = $('scroller').scrollTop, focused = focusIn();
   if (!start) {
     // What came since this was asked for is in front of what is told now.
     if (!S.query) fresh.unshift(...S.rows.filter(id => !known.has(id)).map(id => S.byId.get(id).m).reverse());
@@ -113,7 +115,14 @@ async function load(more) {
   for (const id of S.picked) if (!S.byId.has(id)) S.picked.delete(id);
   Object.assign(S, { total: page.total, unread: page.unread, matching: page.messages_count, matchingUnread: page.messages_unread, loaded: true });
   shape();
-  if (!start) $('scroller').scrollTop = top;
+  if (!start) { $('scroller').scrollTop = top; focused(); }
+}
+// Rows are made anew: the one that has the focus gets it back.
+function focusIn() {
+  const active = document.activeElement, at = active && active.closest('#list .row');
+  if (!at) return () => {};
+  const which = active.matches('input') ? 'input' : '.subj';
+  return () => { const x = S.byId.get(at.dataset.id); if (x && document.activeElement === document.body) x.row.querySelector(which).focus({ preventScroll: true }); };
 }
 // The page was opened with a search that asks for nothing there is: the rest of it is there all the same.
 function showNoList() {

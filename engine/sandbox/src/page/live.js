@@ -7,7 +7,7 @@ function live() {
   ws.onmessage = e => { const { Type, Data } = JSON.parse(e.data); (on[Type] || (() => {}))(Data); };
 }
 function connected(yes) {
-  $('live').classList.toggle('on', yes); $('live').lastElementChild.textContent = yes ? 'live' : 'offline';
+  $('live').classList.toggle('on', yes); $('live').classList.toggle('off', !yes); $('live').lastElementChild.textContent = yes ? 'live' : 'offline';
   $('live').title = yes ? 'New messages appear by themselves' : 'The sandbox does not answer; trying again';
 }
 const on = {

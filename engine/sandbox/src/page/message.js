@@ -1,7 +1,9 @@
 // One message: its head, its tabs.
 const TEXT_SHOWN = 1 << 20;
+// List and message take turns.
+const isNarrow = () => innerWidth <= 820;
 function pick() {
-  $('view').replaceChildren(el('div', { class: 'pick' }, icon('mail'), el('p', {}, 'Choose a message'),
+  $('view').replaceChildren(el('div', { class: 'pick' }, icon('mail'), el('p', {}, S.rows.length ? 'Choose a message' : 'No message is listed'),
     el('p', {}, el('kbd', {}, 'j'), ' ', el('kbd', {}, 'k'), ' move  ', el('kbd', {}, 'x'), ' choose  ', el('kbd', {}, '?'), ' all keys')));
 }
 async function open(id, push) {
@@ -17,8 +19,9 @@ async function open(id, push) {
   } catch (e) { if (S.sel === id) { leave(true); toast(e.status === 404 ? 'This message is no longer here' : e.message); } }
 }
 function leave(push) {
-  const before = S.sel; S.sel = null; S.msg = null; touch(before);
+  const before = S.sel, x = S.byId.get(before), hadFocus = $('view').contains(document.activeElement); S.sel = null; S.msg = null; touch(before);
   document.body.classList.remove('reading'); pick();
+  if (x && hadFocus) x.row.querySelector('.subj').focus({ preventScroll: true });
   if (push) go(null);
 }
 function step(by) {
@@ -29,7 +32,7 @@ function step(by) {
 async function remove(id) {
   const rows = visible(), at = rows.indexOf(id), next = rows[at + 1] || rows[at - 1];
   // Move on first: the event of the deletion may be here before the answer.
-  if (S.sel === id) { if (next && at >= 0 && innerWidth > 820) open(next, true); else leave(true); }
+  if (S.sel === id) { if (next && at >= 0 && !isNarrow()) open(next, true); else leave(true); }
   await send('DELETE', '/api/v1/messages', { IDs: [id] });
 }
 async function unread(id) {
@@ -37,13 +40,24 @@ async function unread(id) {
   if (S.sel === id) leave(true);
 }
 
-function line(label, list) {
-  return list && list.length ? el('div', { class: 'to', tabindex: list.length > 4 ? 0 : null }, el('em', {}, label), el('bdi', {}, list.slice(0, 100).map(full).join(', ') + (list.length > 100 ? ` and ${list.length - 100} more` : ''))) : null;
+// A few of many, and the rest when they are asked for: the message begins below them.
+const PEOPLE_SHOWN = 3;
+const PEOPLE_MOST = 1000;
+function people(label, names) {
+  if (!names.length) return null;
+  const said = all => names.slice(0, all ? PEOPLE_MOST : PEOPLE_SHOWN).join(', ') + (all && names.length > PEOPLE_MOST ? ` and ${names.length - PEOPLE_MOST} more` : '');
+  const few = names.length <= PEOPLE_SHOWN + 1, list = el('bdi', {}, few ? names.join(', ') : said(false));
+  const more = few ? null : el('button', { class: 'rest', type: 'button', 'aria-expanded': false, onclick: () => {
+    const open = more.getAttribute('aria-expanded') === 'false';
+    more.setAttribute('aria-expanded', open); list.textContent = said(open); more.textContent = open ? 'fewer' : `${names.length - PEOPLE_SHOWN} more`;
+  } }, `${names.length - PEOPLE_SHOWN} more`);
+  return el('div', { class: 'to' }, el('em', {}, label), list, more && [' ', more]);
 }
+const line = (label, list) => people(label, (list || []).map(full));
 function deliveredTo(m) {
   const shown = new Set(headerRecipients(m).map(a => a.Address.toLowerCase())), sent = m.Envelope.To;
   if (sent.length === shown.size && sent.every(to => shown.has(to.toLowerCase()))) return null;
-  return el('div', { class: 'to', tabindex: sent.length > 4 ? 0 : null }, el('em', {}, 'This copy went to'), el('bdi', {}, sent.slice(0, 20).join(', ') + (sent.length > 20 ? ` and ${sent.length - 20} more` : '')));
+  return people('This copy went to', sent);
 }
 function tabsOf(m) {
   const path = view(m.ID) + '.html';
@@ -71,6 +85,8 @@ function show(m) {
       name, name === 'Files' && parts(m).length ? el('span', { class: 'n' }, ` ${parts(m).length}`) : null));
   $('view').replaceChildren(el('div', { id: 'mail' }, head(m, choose), bar, body));
   choose(tab);
+  // Where the list makes room for the message, so does the focus.
+  if (isNarrow() && (document.activeElement === document.body || $('side').contains(document.activeElement))) $('view').querySelector('h1').focus({ preventScroll: true });
 }
 function head(m, choose) {
   const others = copiesOf(m.ID), pre = preheader(m);
@@ -79,11 +95,11 @@ function head(m, choose) {
       button('back', 'Inbox', 'Back to the list', () => leave(true), { class: 'btn quiet back' }), el('span', { class: 'gap' }),
       others.length ? button('diff', many(others.length + 1, 'copy').replace(/ys$/, 'ies'), 'Compare with the other copies (c)', () => pickCopy(m.ID)) : null,
       releaseButton(m),
-      button('tag', '', 'Tag', () => askTag({ ids: [m.ID], n: 1 })),
+      button('tag', 'Tag', 'Tag', () => askTag({ ids: [m.ID], n: 1 })),
       button('dot', 'Unread', 'Mark as unread (u)', () => guard(unread(m.ID))),
       el('a', { class: 'btn quiet', title: 'Save the source', 'aria-label': 'Save the source', href: `${ROOT}/api/v1/message/${encodeURIComponent(m.ID)}/raw?dl=1`, download: m.ID + '.eml' }, icon('down')),
       button('bin', 'Delete', 'Delete (d)', () => guard(remove(m.ID)), { class: 'btn quiet danger' })),
-    el('h1', { dir: 'auto' }, m.Subject || '(no subject)'),
+    el('h1', { dir: 'auto', tabindex: -1 }, m.Subject || '(no subject)'),
     pre ? el('p', { class: 'pre', dir: 'auto', title: 'Preheader: what mail clients show beside the subject' }, pre) : null,
     el('div', { class: 'people' }, face(m.From),
       el('div', { class: 'from' }, el('b', { dir: 'auto' }, who(m.From)), m.From.Name ? el('span', {}, ' ', el('bdi', {}, m.From.Address)) : null),
@@ -127,6 +143,7 @@ async function fill(body, m, make) {
 }
 function showText(m) {
   const text = m.Text.slice(0, TEXT_SHOWN);
+  if (!text.trim()) return el('div', { class: 'panel' }, note('This text is empty.'));
   return el('div', {}, el('pre', { class: 'text', dir: 'auto' }, linked(text)), m.Text.length > text.length ? note(`The first ${size(TEXT_SHOWN)} are shown.`) : null);
 }
 async function showHeaders(m) {

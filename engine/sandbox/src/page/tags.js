@@ -1,6 +1,6 @@
 // Tags: each is a way to the messages that have it; all of them in a list, to be renamed and deleted.
 const tagQuery = tag => `tag:"${tag}"`;
-function findTag(tag) { $('q').value = tagQuery(tag); if (innerWidth <= 820 && S.sel) leave(false); search(tagQuery(tag)); }
+function findTag(tag) { $('q').value = tagQuery(tag); if (isNarrow() && S.sel) leave(false); search(tagQuery(tag)); }
 function tagButton(tag, className = 'tag') {
   return el('button', { class: className, type: 'button', title: `Messages tagged ${tag}`, onclick: () => findTag(tag) }, el('bdi', {}, tag));
 }

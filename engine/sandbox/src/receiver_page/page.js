@@ -28,7 +28,7 @@ async function newer(since) {
   }
   return first;
 }
-function state(yes) { $('live').classList.toggle('on', yes); $('live').lastElementChild.textContent = yes ? 'live' : 'offline'; }
+function state(yes) { $('live').classList.toggle('on', yes); $('live').classList.toggle('off', !yes); $('live').lastElementChild.textContent = yes ? 'live' : 'offline'; }
 function remember() {
   const p = new URLSearchParams(); if (query) p.set('q', query); if (kind) p.set('type', kind);
   history.replaceState(null, '', '?' + p);
@@ -64,8 +64,8 @@ function messageRow(group) {
   const head = el('button', { class: 'summary', type: 'button', 'aria-expanded': isOpen, 'data-key': group.key, onclick: () => { if (isOpen) E.open.delete(group.key); else E.open.add(group.key); draw(); } },
     badge(group.final.type || '(none)', COLOR[group.final.type] || ''),
     el('span', { class: 'what' }, el('bdi', { class: 'subject' }, group.subject || '(no subject)'),
-      el('span', { class: 'way' }, el('bdi', {}, group.sender || '<>'), ' → ', el('bdi', {}, group.to || '-'), group.queue ? ` · queue ${group.queue}` : '')),
-    el('span', { class: 'side' }, at ? el('time', { datetime: at.toISOString() }, at.toLocaleTimeString([], { hour12: false })) : '', many(group.events.length, 'event'), icon('dn')));
+      el('span', { class: 'way' }, el('bdi', {}, group.sender || '<>'), ' → ', el('bdi', {}, group.to || '-'), group.more ? ` and ${group.more} more` : '', group.queue ? ` · queue ${group.queue}` : '')),
+    el('span', { class: 'side' }, at ? el('time', { datetime: at.toISOString(), title: at.toLocaleString() }, clock(at)) : '', many(group.events.length, 'event'), icon('dn')));
   return el('li', { class: 'message' }, head, isOpen ? messageBody(group) : null);
 }
 function messageBody(group) {
@@ -79,8 +79,8 @@ function eventLine(event, first) {
   const r = event.record, at = timeOf(r), isRaw = E.raw.has(event.seq);
   const after = at && first && at > first ? ` +${at - first < 10000 ? (at - first) + ' ms' : Math.round((at - first) / 1000) + ' s'}` : '';
   return el('div', { class: 'event-line', 'data-seq': event.seq },
-    el('div', {}, badge(r.type || '(none)', COLOR[r.type] || ''), el('span', { class: 'when', title: at ? at.toISOString() : '' }, at ? at.toLocaleTimeString([], { hour12: false }) + after : '')),
-    el('div', {}, el('div', { class: 'said', dir: 'auto' }, said(r) || (r.type === 'Reception' ? `taken by ${r.reception_protocol || '?'}` : '')), el('div', { class: 'facts' }, facts(r)),
+    el('div', {}, badge(r.type || '(none)', COLOR[r.type] || ''), el('span', { class: 'when', title: at ? at.toISOString() : '' }, at ? clock(at) + after : '')),
+    el('div', {}, el('div', { class: 'said', dir: 'auto' }, inWords(r)), el('div', { class: 'facts' }, facts(r)),
       el('div', { class: 'facts' }, signatureBadge(event.post.signature), event.post.id ? [' ', copyable('webhook-id', event.post.id)] : null)),
     el('div', { class: 'acts' },
       button('braces', 'Record', 'The whole record', () => { if (isRaw) E.raw.delete(event.seq); else E.raw.add(event.seq); draw(); }, { 'aria-expanded': isRaw, 'data-key': 'raw ' + event.seq }),

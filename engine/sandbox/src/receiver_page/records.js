@@ -13,6 +13,11 @@ function said(r) {
   const e = s.enhanced_code, code = e ? `${e.class}.${e.subject}.${e.detail} ` : '';
   return s.code || s.content ? `${s.code || ''} ${code}${s.content || ''}`.trim() : '';
 }
+// A code alone says no more of a reception than that there was one.
+const inWords = r => r.type === 'Reception' && !(r.response && r.response.content) ? `taken by ${r.reception_protocol || '?'}` : said(r);
+// A time, with its day where that is another than today.
+const clock = at => (at.toDateString() === new Date().toDateString() ? '' : at.toLocaleDateString([], { day: 'numeric', month: 'short' }) + ' ') + at.toLocaleTimeString([], { hour12: false });
+const RECIPIENTS_SHOWN = 2;
 function facts(r) {
   const peer = r.peer_address && (r.peer_address.name || r.peer_address.addr);
   return [r.queue && 'queue ' + textOfList(r.queue), peer && `${r.type === 'Reception' ? 'from' : 'to'} ${peer}`, r.egress_source && r.egress_source !== 'unspecified' && 'source ' + r.egress_source,
@@ -29,9 +34,13 @@ function grouped(events) {
     group.events.sort((a, b) => (timeOf(a.record) || 0) - (timeOf(b.record) || 0) || a.seq - b.seq);
     group.last = Math.max(...group.events.map(event => event.seq));
     const records = group.events.map(event => event.record), first = pickText => records.map(pickText).find(Boolean) || '';
-    Object.assign(group, { subject: first(r => headerOf(r, 'subject')), sender: first(r => r.sender), to: first(r => textOfList(r.recipient)), queue: first(r => textOfList(r.queue)), final: records[records.length - 1] });
+    Object.assign(group, { subject: first(r => headerOf(r, 'subject')), sender: first(r => r.sender), ...recipients(first(r => r.recipient)), queue: first(r => textOfList(r.queue)), final: records[records.length - 1] });
   }
   return [...groups.values()].sort((a, b) => b.last - a.last);
+}
+function recipients(list) {
+  const all = [].concat(list || []);
+  return { to: textOfList(all.slice(0, RECIPIENTS_SHOWN)), more: Math.max(0, all.length - RECIPIENTS_SHOWN) };
 }
 const searched = group => (group.searched ||= group.events.map(event => JSON.stringify(event.record)).join('\n').toLowerCase());
 const matchesAll = (group, words, kind) => (!kind || group.events.some(event => (event.record.type || '(none)') === kind)) && words.every(word => searched(group).includes(word));
