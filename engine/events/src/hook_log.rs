@@ -36,7 +36,7 @@ pub struct HookLog {
     limit: Cell<u64>,
     /// The log is over its limit, or near it, and that was said.
     pub is_nearly_full: Cell<bool>,
-    /// Bytes of its files.
+    /// Bytes of its files that are ended.
     pub bytes: Cell<u64>,
     /// Events appended and not yet taken.
     pub backlog: Cell<u64>,
@@ -182,6 +182,15 @@ impl HookLog {
             self.pending.borrow().len(),
             self.busy.get()
         )
+    }
+
+    /// Bytes on disk that the receiver has not taken, to within a segment.
+    pub fn waiting_bytes(&self) -> u64 {
+        let (end, cursor) = (self.end.get(), self.cursor.get());
+        // Of the segment being written no more than what is behind the cursor; those before it are counted as they end.
+        let taken = if cursor.0 == end.0 { cursor.1.min(end.1) } else { 0 };
+        let ended = if cursor.0 == end.0 { 0 } else { self.bytes.get() };
+        ended + end.1 - taken
     }
 
     /// Whether events wait to be made durable.

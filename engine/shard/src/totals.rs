@@ -72,7 +72,7 @@ impl Shard {
             let of = || vec![("logger", hook.name.clone())];
             sum.gauge_by("log_hook_backlog_count", of(), hook.log.backlog.get());
             sum.gauge_by("log_hook_queued_count", of(), hook.queued_count() as u64);
-            sum.gauge_by("log_hook_backlog_bytes", of(), hook.log.bytes.get());
+            sum.gauge_by("log_hook_backlog_bytes", of(), hook.log.waiting_bytes());
             sum.gauge_by("log_hook_backlog_limit_bytes", of(), hook.log.limit());
             let is_nearly_full = u64::from(hook.log.is_nearly_full.get());
             sum.gauge_by("log_hook_backlog_nearly_full", of(), is_nearly_full);

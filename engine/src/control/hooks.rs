@@ -29,7 +29,7 @@ pub fn of_shard(shard: &Shard) -> Value {
             "backlog": hook.log.backlog.get(),
             "queued": hook.queued_count(),
             "given_up": hook.log.dropped.get() + hook.too_old.get(),
-            "backlog_bytes": hook.log.bytes.get(),
+            "backlog_bytes": hook.log.waiting_bytes(),
             "backlog_limit_bytes": hook.log.limit(),
         })
     });

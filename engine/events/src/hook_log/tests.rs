@@ -118,8 +118,9 @@ fn a_full_disk_gets_room_from_the_log_itself() {
         assert!(!ballast.exists(), "its room was given back");
         let (lines, end) = log.read(1 << 20).await.unwrap();
         assert_eq!(lines, [("a".to_string(), (2, 2))]);
+        assert_eq!(log.waiting_bytes(), 2);
         log.commit(end, 1).await.unwrap();
-        assert!(log.is_drained());
+        assert!(log.is_drained() && log.waiting_bytes() == 0);
     });
 }
 
