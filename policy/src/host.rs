@@ -58,6 +58,17 @@ pub trait HttpClient {
     ) -> LocalBoxFuture<'static, Result<http::Response<Vec<u8>>, String>>;
 }
 
+/// Work that the host is told the time of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A DKIM signature.
+    DkimSign,
+    /// A DKIM key was read from where the policy says.
+    DkimKey,
+    /// A DKIM signer was made of its key.
+    DkimSigner,
+}
+
 fn no_dns() -> DnsFailure {
     DnsFailure::Failed("there is no resolver here".into())
 }
@@ -106,6 +117,8 @@ pub trait Host {
     }
     /// A handler of `event` has run for `nanos`, waiting included, whether or not it succeeded.
     fn handled(&self, _event: &str, _nanos: u64) {}
+    /// Work that was done for the policy took `nanos`, whether or not it succeeded.
+    fn worked(&self, _work: Work, _nanos: u64) {}
     /// Number of the shard, for log lines.
     fn shard(&self) -> usize;
 }

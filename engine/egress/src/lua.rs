@@ -6,6 +6,7 @@ use crate::next;
 use crate::outcome;
 use crate::words::{self, Cause};
 use ringmta_events::backoff::pause_of;
+use ringmta_events::metrics::Step;
 use ringmta_events::retry_after;
 use ringmta_io::{self as io, deadline, mono_nanos};
 use ringmta_policy::{LuaConnection, Message, PolicyError, Protocol, QueueConfig};
@@ -165,6 +166,10 @@ async fn send(
     };
     let result = me.last_answer(deadline(LIMIT, sent)).await;
     ready.sends.end(mono_nanos().saturating_sub(started));
+    let is_well = matches!(result, Ok(Ok(Ok(_))));
+    for delivery in &batch {
+        outcome::attempted(shard, Step::AttemptLua, delivery, (started, true), is_well);
+    }
     let result = match result {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(_)) => Err(format!("send took longer than {LIMIT:?}")),

@@ -4,12 +4,13 @@
 
 use crate::limits;
 use crate::next;
+use ringmta_events::metrics::Step;
 use ringmta_events::recent::Became;
 use ringmta_events::record::{Kind, Record};
 use ringmta_events::spans::{Span, SpanKind};
 use ringmta_io::{mono_nanos, unix_nanos};
 use ringmta_policy::EnvelopeAddress;
-use ringmta_queue::model::{Block, ReadyQueue};
+use ringmta_queue::model::{Block, Kept, ReadyQueue};
 use ringmta_queue::tasks::{Failed, Task};
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::ending;
@@ -40,6 +41,32 @@ pub fn delivered(
     replied(shard, delivery, recipients, response);
     follow(shard, via, delivery, recipients.len(), response);
     record(shard, Kind::Delivery, via, delivery, recipients, response);
+}
+
+/// An attempt that began at `began`, monotonic nanoseconds, has been answered, well or not, for `delivery`; `is_first` where
+/// no other has been since it left the queue.
+pub fn attempted(
+    shard: &Shard,
+    step: Step,
+    delivery: &Delivery,
+    (began, is_first): (u64, bool),
+    is_well: bool,
+) {
+    let item = &delivery.item;
+    let micros = mono_nanos().saturating_sub(began) / 1000;
+    shard.metrics.took(step, is_well, micros);
+    match item.at {
+        Kept::Event(number) => {
+            if let Some(hook) = shard.events.hooks().get(usize::from(number)) {
+                hook.times.note(is_well, micros);
+            }
+        }
+        Kept::Record(_) if is_first && item.attempts == 0 => {
+            let waited = delivery.since.saturating_sub(item.id.created_unix_nanos());
+            shard.metrics.took(Step::QueueWait, true, waited / 1000);
+        }
+        Kept::Record(_) => {}
+    }
 }
 
 /// Spans of an attempt, and of the wait before the first.

@@ -6,7 +6,7 @@ use crate::hosts::Hosts;
 use crate::limits;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
-use ringmta_events::metrics::timing::Timing;
+use ringmta_io::timing::Timing;
 use ringmta_io::{self as io, deadline, mono_nanos, Conn, Stream, UdpSocket};
 use ringmta_policy::{DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolverOptions, Zones};
 use std::cell::{Cell, RefCell};

@@ -15,6 +15,8 @@ use crate::stage::Egress;
 use crate::tap::Tap;
 use crate::wire::{Unasked, Wire};
 use crate::words;
+use ringmta_events::metrics::Step;
+use ringmta_io::mono_nanos;
 use ringmta_policy::{EgressPath, EnvelopeAddress};
 use ringmta_queue::connections::Phase;
 use ringmta_queue::model::{Block, ReadyQueue};
@@ -73,6 +75,8 @@ struct Transaction {
     /// A peer has answered for some of its recipients: it cannot be put back as it was.
     answered: bool,
     needs: Needs,
+    /// When its MAIL was ready to leave, monotonic nanoseconds.
+    began: u64,
 }
 
 struct Session<'a> {
@@ -169,7 +173,15 @@ impl<'a> Session<'a> {
         let most = self.path.max_recipients_per_batch.max(1);
         let rest = if recipients.len() > most { recipients.split_off(most) } else { Vec::new() };
         let talk = self.conversation(&delivery, needs, recipients);
-        Some(Transaction { delivery, talk, rest, deferred: Vec::new(), answered: false, needs })
+        Some(Transaction {
+            delivery,
+            talk,
+            rest,
+            deferred: Vec::new(),
+            answered: false,
+            needs,
+            began: mono_nanos(),
+        })
     }
 
     fn conversation(
@@ -390,6 +402,9 @@ impl<'a> Session<'a> {
             // A connection kept open may have died while idle: that is no attempt, nor is what was not offered.
             self.untouched(t, was_sent);
         } else {
+            let is_well = verdict.groups.iter().all(|group| group.fate == Fate::Delivered);
+            let begun = (t.began, !t.answered);
+            outcome::attempted(self.shard, Step::AttemptSmtp, &t.delivery, begun, is_well);
             t.answered = true;
             let again = self.note(&mut t, verdict.groups).await;
             t.rest.splice(0..0, again);
@@ -417,6 +432,7 @@ impl<'a> Session<'a> {
         let later = t.rest.split_off(most);
         let now = std::mem::replace(&mut t.rest, later);
         t.talk = self.conversation(&t.delivery, t.needs, now);
+        t.began = mono_nanos();
         t
     }
 

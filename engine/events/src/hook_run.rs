@@ -93,6 +93,7 @@ async fn deliver(context: &Rc<Context>, hook: &Rc<Hook>, mut batch: Batch) {
     let started = io::mono_nanos();
     let result = poster.post(context, &batch.events).await;
     let now = io::mono_nanos();
+    hook.times.note(result.is_ok(), (now - started) / 1000);
     match result {
         Ok(()) => {
             for event in &batch.events {

@@ -6,10 +6,11 @@ use crate::control;
 use futures::future::LocalBoxFuture;
 use ringmta_accept::{inject, store};
 use ringmta_egress::questions;
+use ringmta_events::metrics::Step;
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
     ApiCall, DnsFailure, DnsQuestion, DnsResult, Host, HttpClient, HttpOptions, Message, MessageId,
-    Mode, Policy, PolicyError,
+    Mode, Policy, PolicyError, Work,
 };
 use ringmta_shard::{places, Shard};
 use ringmta_smtp::ids::IdSource;
@@ -103,6 +104,16 @@ impl Host for ShardHost {
     fn handled(&self, event: &str, nanos: u64) {
         if let Some(shard) = ShardHost::shard(self) {
             shard.metrics.handled(event, nanos);
+        }
+    }
+    fn worked(&self, work: Work, nanos: u64) {
+        let step = match work {
+            Work::DkimSign => Step::DkimSign,
+            Work::DkimKey => Step::DkimKey,
+            Work::DkimSigner => Step::DkimSigner,
+        };
+        if let Some(shard) = ShardHost::shard(self) {
+            shard.metrics.took(step, true, nanos / 1000);
         }
     }
     fn dns(&self, question: DnsQuestion) -> LocalBoxFuture<'static, DnsResult> {

@@ -7,7 +7,8 @@ mod write;
 use crate::held::Held;
 use crate::maildir::place::Unplaced;
 use crate::{limits, next, outcome};
-use ringmta_io::{self as io, deadline};
+use ringmta_events::metrics::Step;
+use ringmta_io::{self as io, deadline, mono_nanos};
 use ringmta_policy::{confinement, EnvelopeAddress, MaildirProtocol};
 use ringmta_queue::model::ReadyQueue;
 use ringmta_shard::delivery::Delivery;
@@ -56,11 +57,13 @@ pub async fn run(
 /// own disk, which no schedule of retries for others fits.
 async fn deliver(shard: &Rc<Shard>, via: &Via, delivery: Delivery, maildir: &MaildirProtocol) {
     let mut waiting: Vec<(EnvelopeAddress, Response)> = Vec::new();
+    let (began, mut is_well) = (mono_nanos(), true);
     for recipient in delivery.message.recipients() {
         let to = std::slice::from_ref(&recipient);
         match store(shard, &delivery, &recipient, maildir).await {
             Ok(response) => outcome::delivered(shard, via, &delivery, to, &response),
             Err(response) if response.is_permanent() => {
+                is_well = false;
                 outcome::bounce(shard, via, &delivery, to, &response);
             }
             Err(response) => {
@@ -69,6 +72,8 @@ async fn deliver(shard: &Rc<Shard>, via: &Via, delivery: Delivery, maildir: &Mai
             }
         }
     }
+    is_well &= waiting.is_empty();
+    outcome::attempted(shard, Step::AttemptMaildir, &delivery, (began, true), is_well);
     if waiting.is_empty() {
         return ending::finish(shard, delivery.item);
     }
