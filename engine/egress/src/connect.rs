@@ -273,6 +273,11 @@ impl From<String> for Failed {
 }
 
 impl Candidate {
+    /// Its name and address.
+    fn place(&self) -> (&str, SocketAddr) {
+        (&self.host, self.addr)
+    }
+
     /// As the reference names a host it speaks to.
     fn resolved(&self) -> String {
         format!("{}:{}", words::resolved_address(&self.host, self.addr.ip()), self.addr.port())
@@ -294,7 +299,8 @@ async fn attempt(
     let Connected { stream, local, proxy } = connect(egress, ready, path, (to, tap)).await?;
     let mut wire = Wire::new(Conn::Plain(stream), tap.clone());
     let greeting = greeting(egress, ready, path, &mut wire, to);
-    let mut offers = timed(shard, Step::Greeting, greeting).await?;
+    let step = (Step::Greeting, "greeting");
+    let mut offers = timed(shard, step, to.place(), greeting, Failure::words).await?;
     let mut tls_info = None;
     if !in_clear && offers.starttls {
         let started = start_tls(egress, ready, path, wire, to).await?;
@@ -340,7 +346,8 @@ async fn connect(
         let late = |_| Err(Failure::late(to.addr, path.connect_timeout, &stage));
         deadline(path.connect_timeout, connecting).await.unwrap_or_else(late)
     };
-    let connected = timed(&egress.shard, Step::Connect, connecting).await;
+    let step = (Step::Connect, "connect");
+    let connected = timed(&egress.shard, step, to.place(), connecting, Failure::words).await;
     let connected = connected.map_err(|failure| {
         if let Some(fault) = failure.cause.fault() {
             ready.note_fault(fault);
@@ -438,7 +445,8 @@ async fn start_tls(
         return Err("TLS is already on".to_string().into());
     };
     let handshake = tls::connect(stream, &to.host, config, path.starttls_timeout);
-    match timed(&egress.shard, Step::TlsOut, handshake).await {
+    let step = (Step::TlsOut, "tls");
+    match timed(&egress.shard, step, to.place(), handshake, ToString::to_string).await {
         Ok(conn) => Ok(Started { wire: Wire::new(conn, tap), encrypted: true }),
         Err(error) => Err(Failed::Tls {
             why: format!("TLS handshake with {} failed: {error}", to.resolved()),

@@ -166,10 +166,11 @@ async fn send(
     };
     let result = me.last_answer(deadline(LIMIT, sent)).await;
     ready.sends.end(mono_nanos().saturating_sub(started));
-    let is_well = matches!(result, Ok(Ok(Ok(_))));
-    for delivery in &batch {
-        outcome::attempted(shard, Step::AttemptLua, delivery, (started, true), is_well);
-    }
+    let attempted = |why: Option<&Response>| {
+        batch.iter().for_each(|delivery| {
+            outcome::attempted(shard, Step::AttemptLua, delivery, (started, true), why);
+        });
+    };
     let result = match result {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(_)) => Err(format!("send took longer than {LIMIT:?}")),
@@ -179,6 +180,7 @@ async fn send(
         Ok(result) => result,
         Err(why) => {
             let response = me.hung().map_or_else(|| broken(&why), words::hung);
+            attempted(Some(&response));
             for delivery in batch {
                 defer(shard, ready, via, delivery, &response).await;
             }
@@ -187,12 +189,15 @@ async fn send(
     };
     match result {
         Ok(content) => {
+            attempted(None);
             let response = Response { code: 200, content, ..Response::default() };
             delivered(shard, ready, via, batch, &response);
             true
         }
         Err(error) => {
-            refused(shard, ready, via, batch, &failure(&error)).await;
+            let response = failure(&error);
+            attempted(Some(&response));
+            refused(shard, ready, via, batch, &response).await;
             true
         }
     }

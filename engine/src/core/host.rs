@@ -7,6 +7,7 @@ use futures::future::LocalBoxFuture;
 use ringmta_accept::{inject, store};
 use ringmta_egress::questions;
 use ringmta_events::metrics::Step;
+use ringmta_events::spans::{trail, SpanKind};
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
     ApiCall, DnsFailure, DnsQuestion, DnsResult, Host, HttpClient, HttpOptions, Message, MessageId,
@@ -101,7 +102,12 @@ impl Host for ShardHost {
                 .map_err(|refusal| refusal.reply().text.into_owned())
         })
     }
-    fn handled(&self, event: &str, nanos: u64) {
+    fn handled(&self, event: &str, nanos: u64, failure: Option<&PolicyError>) {
+        if let Some(part) = trail::begin() {
+            let attributes = vec![("event", event.into())];
+            let error = failure.map(ToString::to_string);
+            part.since(nanos).end(("handler", SpanKind::Internal), attributes, error);
+        }
         if let Some(shard) = ShardHost::shard(self) {
             shard.metrics.handled(event, nanos);
         }

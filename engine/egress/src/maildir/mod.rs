@@ -57,14 +57,14 @@ pub async fn run(
 /// own disk, which no schedule of retries for others fits.
 async fn deliver(shard: &Rc<Shard>, via: &Via, delivery: Delivery, maildir: &MaildirProtocol) {
     let mut waiting: Vec<(EnvelopeAddress, Response)> = Vec::new();
-    let (began, mut is_well) = (mono_nanos(), true);
+    let (began, mut failed) = (mono_nanos(), None);
     for recipient in delivery.message.recipients() {
         let to = std::slice::from_ref(&recipient);
         match store(shard, &delivery, &recipient, maildir).await {
             Ok(response) => outcome::delivered(shard, via, &delivery, to, &response),
             Err(response) if response.is_permanent() => {
-                is_well = false;
                 outcome::bounce(shard, via, &delivery, to, &response);
+                failed = Some(response);
             }
             Err(response) => {
                 outcome::transient(shard, via, &delivery, to, &response);
@@ -72,8 +72,8 @@ async fn deliver(shard: &Rc<Shard>, via: &Via, delivery: Delivery, maildir: &Mai
             }
         }
     }
-    is_well &= waiting.is_empty();
-    outcome::attempted(shard, Step::AttemptMaildir, &delivery, (began, true), is_well);
+    let why = failed.as_ref().or_else(|| waiting.first().map(|(_, response)| response));
+    outcome::attempted(shard, Step::AttemptMaildir, &delivery, (began, true), why);
     if waiting.is_empty() {
         return ending::finish(shard, delivery.item);
     }
