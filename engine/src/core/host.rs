@@ -88,7 +88,7 @@ impl Host for ShardHost {
         let shard = ShardHost::shard(self);
         Box::pin(async move {
             let shard = shard.ok_or("the shard is stopping")?;
-            let at = control::inspect::find(&shard, id).ok_or("no such message")?;
+            let at = control::inspect::find(&shard, id).await.ok_or("no such message")?;
             let message = places::load(&shard, at, id).await?;
             message.body().ok_or_else(|| "the message has no body".to_string())
         })
