@@ -12,6 +12,10 @@ pub const STOP_JOIN_MS: u64 = 6000;
 pub const STOP_ASK_MS: u64 = 2;
 /// Messages that an order takes out of the timer at once.
 pub const SWEEP_ITEMS: usize = 1024;
+/// Messages or queues that a question looks at before other tasks have their turn: some tens of microseconds.
+pub const SLICE_ITEMS: usize = 1_000;
+/// How often a message that is not found is looked for again: it may have moved to where was looked before.
+pub const FIND_LOOKS: usize = 2;
 /// Entries a control answer lists at the most.
 pub const LIST_MAX: usize = 10_000;
 /// Messages, queues and connections that an answer to "why" looks at in each list.

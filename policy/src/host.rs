@@ -9,6 +9,7 @@ use ringmta_mail::message::Message;
 use ureq::http;
 
 use crate::dns::question::{DnsFailure, DnsQuestion, DnsResult};
+use crate::vm::error::PolicyError;
 
 /// What `kumo.api` asks of the engine; requests have the form of the HTTP API.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +59,17 @@ pub trait HttpClient {
     ) -> LocalBoxFuture<'static, Result<http::Response<Vec<u8>>, String>>;
 }
 
+/// Work that the host is told the time of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// A DKIM signature.
+    DkimSign,
+    /// A DKIM key was read from where the policy says.
+    DkimKey,
+    /// A DKIM signer was made of its key.
+    DkimSigner,
+}
+
 fn no_dns() -> DnsFailure {
     DnsFailure::Failed("there is no resolver here".into())
 }
@@ -104,8 +116,10 @@ pub trait Host {
     ) -> LocalBoxFuture<'static, Result<Vec<Message>, String>> {
         Box::pin(async { Err("there is no engine here to make messages".to_owned()) })
     }
-    /// A handler of `event` has run for `nanos`, waiting included, whether or not it succeeded.
-    fn handled(&self, _event: &str, _nanos: u64) {}
+    /// A handler of `event` has run for `nanos`, waiting included; `failure` where it has failed or refused.
+    fn handled(&self, _event: &str, _nanos: u64, _failure: Option<&PolicyError>) {}
+    /// Work that was done for the policy took `nanos`, whether or not it succeeded.
+    fn worked(&self, _work: Work, _nanos: u64) {}
     /// Number of the shard, for log lines.
     fn shard(&self) -> usize;
 }

@@ -54,7 +54,7 @@ pub use dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult, 
 pub use dns::zones::Zones;
 pub use events::queue::LuaConnection;
 pub use families::files::monitor;
-pub use host::{ApiCall, Host, HttpClient, HttpOptions, NoHost, OrderKind};
+pub use host::{ApiCall, Host, HttpClient, HttpOptions, NoHost, OrderKind, Work};
 pub use loading::policy::Policy;
 pub use net::trust;
 pub use process::helpers::Helpers;

@@ -2,6 +2,7 @@
 //! other, until `smtp_server_message_deferred_inject` has had its say; then it goes to the queue it belongs to.
 
 use crate::limits::{DEFERRED_INJECT_RETRY_MS, DEFERRED_INJECT_TASKS};
+use ringmta_events::spans::trail::{along, Trail};
 use ringmta_io::{self as io, deadline, steady_millis};
 use ringmta_policy::{ConnMeta, Message};
 use ringmta_queue::model::{Item, ScheduledQueue};
@@ -70,7 +71,8 @@ async fn inject(shard: &Rc<Shard>, mut item: Item) {
     message.meta(|all| all.iter().for_each(|(name, value)| meta.set(name.clone(), value.clone())));
     let policy = shard.policy();
     let limit = Duration::from_secs(DELIVERY_HANDLER_SECS);
-    let asked = policy.message_deferred_inject(&message, &meta);
+    let trail = Trail::of(shard.process.spans.as_ref(), &message);
+    let asked = along(trail, policy.message_deferred_inject(&message, &meta));
     let Ok(asked) = deadline(limit, asked).await else {
         tracing::error!("smtp_server_message_deferred_inject took longer than {limit:?}");
         return later(shard, item);

@@ -8,6 +8,7 @@ use crate::reports;
 use crate::reports::{Report, Verdict};
 use crate::room::no_room;
 use crate::store::Stored;
+use ringmta_events::spans::trail::along;
 use ringmta_events::spans::TRACEPARENT;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{deadline, mono_nanos, unix_nanos};
@@ -115,8 +116,9 @@ async fn prepare<'s>(
         let head = HeaderBlock::new(&transaction.body);
         head.first(TRACEPARENT).map(|field| field.decoded())
     });
-    let began = unix_nanos();
-    let mut maker = match Maker::new(shard, source, transaction).await {
+    let asking = followed.as_ref().map(Followed::begin_part);
+    let trail = || asking.as_ref().map(|part| part.trail.clone());
+    let mut maker = match along(trail(), Maker::new(shard, source, transaction)).await {
         Ok(maker) => maker,
         Err(error) => return Err(refuse(&error)),
     };
@@ -127,7 +129,8 @@ async fn prepare<'s>(
     while let Some(message) = maker.next(shard, source) {
         let gap = if out.text.ends_with('=') { "" } else { " " };
         out.text.push_str(&format!("{gap}{}", message.id()));
-        if !decide(source, &message, &mut out.reports, &mut refusal).await {
+        let decided = decide(source, &message, &mut out.reports, &mut refusal);
+        if !along(trail(), decided).await {
             continue;
         }
         if let Some(followed) = &out.followed {
@@ -143,12 +146,27 @@ async fn prepare<'s>(
     }
     // After a 250 every recipient is ours (RFC 5321 sections 4.2.5, 6.1), and there is no reply that takes some of them: the
     // client keeps all of it.
-    if let Some(followed) = &out.followed {
-        followed.did("policy", began);
+    if let (Some(followed), Some(part)) = (&out.followed, &asking) {
+        followed.end_part("policy", part);
     }
     match refusal {
-        Some(refusal) => Err(refusal),
+        Some(refusal) => {
+            if let Some(followed) = out.followed {
+                followed.end(Vec::new(), Some(words_of(&refusal)));
+            }
+            Err(refusal)
+        }
         None => Ok(out),
+    }
+}
+
+/// A refusal, for a trace.
+fn words_of(refusal: &Answer) -> String {
+    match refusal {
+        Answer::Refuse(reply) | Answer::Disconnect(reply) => {
+            format!("{} {}", reply.code, reply.text)
+        }
+        _ => String::new(),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::relay;
 use crate::relay::{Peer, Permit};
 use crate::room;
 use crate::watched::{event_of, Watched};
+use ringmta_events::metrics::Step as MetricStep;
 use ringmta_events::record::{Client, Kind, Record};
 use ringmta_io::stopping::Wait;
 use ringmta_io::{self as io, deadline, mono_nanos, tls, Conn, Stream};
@@ -387,7 +388,13 @@ impl Served {
             .map(|tls| tls.in_force.config())
             .ok_or_else(|| std::io::Error::other("no certificate"))?;
         *conn = match io::stream::take(conn) {
-            Some(Conn::Plain(stream)) => tls::accept(stream, config).await?,
+            Some(Conn::Plain(stream)) => {
+                let began = mono_nanos();
+                let accepted = tls::accept(stream, config).await;
+                let micros = (mono_nanos() - began) / 1000;
+                self.shard.metrics.took(MetricStep::TlsIn, accepted.is_ok(), micros);
+                accepted?
+            }
             _ => return Err(std::io::Error::other("TLS is already on")),
         };
         self.forget_login();

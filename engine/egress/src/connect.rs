@@ -7,11 +7,13 @@ use crate::proxy::{At, Connected, Failure, Stage};
 use crate::routing::mx::shuffle_equals;
 use crate::stage::Egress;
 use crate::tap::Tap;
+use crate::timed::timed;
 use crate::wire::Wire;
 use crate::words;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use futures::future::join_all;
+use ringmta_events::metrics::Step;
 use ringmta_io::{deadline, mono_nanos, random_u64, tls, Conn};
 use ringmta_policy::{EgressPath, EnableTls};
 use ringmta_queue::connections::Connection;
@@ -271,6 +273,11 @@ impl From<String> for Failed {
 }
 
 impl Candidate {
+    /// Its name and address.
+    fn place(&self) -> (&str, SocketAddr) {
+        (&self.host, self.addr)
+    }
+
     /// As the reference names a host it speaks to.
     fn resolved(&self) -> String {
         format!("{}:{}", words::resolved_address(&self.host, self.addr.ip()), self.addr.port())
@@ -288,9 +295,12 @@ async fn attempt(
     (to, tap): (&Candidate, &Tap),
     in_clear: bool,
 ) -> Result<Opened, Failed> {
-    let (mut wire, local, proxy) = connect(egress, ready, path, (to, tap)).await?;
-    let greeted = greet(egress, ready, path, &mut wire).await;
-    let mut offers = greeted.map_err(|why| format!("{}: EHLO after banner: {why}", to.addr))?;
+    let shard = &egress.shard;
+    let Connected { stream, local, proxy } = connect(egress, ready, path, (to, tap)).await?;
+    let mut wire = Wire::new(Conn::Plain(stream), tap.clone());
+    let greeting = greeting(egress, ready, path, &mut wire, to);
+    let step = (Step::Greeting, "greeting");
+    let mut offers = timed(shard, step, to.place(), greeting, Failure::words).await?;
     let mut tls_info = None;
     if !in_clear && offers.starttls {
         let started = start_tls(egress, ready, path, wire, to).await?;
@@ -298,7 +308,7 @@ async fn attempt(
         if started.encrypted {
             tls_info = TlsInfo::of_conn(&wire.conn);
             let version = tls_info.as_ref().map_or("", |tls| &tls.version);
-            egress.shard.metrics.under_tls("out", version);
+            shard.metrics.under_tls("out", version);
             let greeted = greet(egress, ready, path, &mut wire).await;
             offers = greeted.map_err(|why| Failed::Tls {
                 why: format!("{}: EHLO after STARTTLS: {why}", to.addr),
@@ -315,42 +325,59 @@ async fn attempt(
     Ok(Opened { wire, offers, host, peer: to.addr, local, proxy, tls: tls_info })
 }
 
-type Proxied = Option<(&'static str, SocketAddr)>;
+/// Why a host was not reached, or has not greeted us; it is tried last for a while.
+fn unreached(ready: &ReadyQueue, to: &Candidate, failure: Failure) -> Failure {
+    ready.dead_hosts.note(to.addr);
+    let why = format!("connect to {} and read initial banner: {}", to.addr, failure.why);
+    Failure { why, ..failure }
+}
 
-/// Connects and reads the banner.
+/// Connects.
 async fn connect(
     egress: &Rc<Egress>,
     ready: &ReadyQueue,
     path: &EgressPath,
     (to, tap): (&Candidate, &Tap),
-) -> Result<(Wire, Option<SocketAddr>, Proxied), Failure> {
-    let failed = |failure: Failure| {
-        ready.dead_hosts.note(to.addr);
-        let why = format!("connect to {} and read initial banner: {}", to.addr, failure.why);
-        Failure { why, ..failure }
-    };
+) -> Result<Connected, Failure> {
     let source = ready.source.borrow().clone();
     let stage = Stage::new(At::NextHop);
     let connecting = proxy::connect(egress, &source, to.addr, &stage);
-    let connected = deadline(path.connect_timeout, connecting).await;
-    let late = || Failure::late(to.addr, path.connect_timeout, &stage);
-    let connected = connected.unwrap_or_else(|_| Err(late()));
-    let Connected { stream, local, proxy } = connected.map_err(|failure| {
+    let connecting = async {
+        let late = |_| Err(Failure::late(to.addr, path.connect_timeout, &stage));
+        deadline(path.connect_timeout, connecting).await.unwrap_or_else(late)
+    };
+    let step = (Step::Connect, "connect");
+    let connected = timed(&egress.shard, step, to.place(), connecting, Failure::words).await;
+    let connected = connected.map_err(|failure| {
         if let Some(fault) = failure.cause.fault() {
             ready.note_fault(fault);
         }
-        failed(failure)
+        unreached(ready, to, failure)
     })?;
     ready.stats.connections.set(ready.stats.connections.get() + 1);
-    tap.host(&to.host, to.addr, local);
+    tap.host(&to.host, to.addr, connected.local);
     tap.tell(&Seen::Mark("Connected"));
-    let mut wire = Wire::new(Conn::Plain(stream), tap.clone());
+    Ok(connected)
+}
+
+/// Reads the banner, and says EHLO.
+async fn greeting(
+    egress: &Egress,
+    ready: &ReadyQueue,
+    path: &EgressPath,
+    wire: &mut Wire,
+    to: &Candidate,
+) -> Result<Capabilities, Failure> {
     let limit = path.banner_timeout;
-    match wire.reply(limit).await {
-        Ok(banner) if banner.is_success() => Ok((wire, local, proxy)),
-        Ok(banner) => Err(failed(rejected(&banner).into())),
-        Err(why) => Err(failed(format!("reading banner: {}", why.words(limit, "cmd=NONE")).into())),
-    }
+    let refused = match wire.reply(limit).await {
+        Ok(banner) if banner.is_success() => {
+            let greeted = greet(egress, ready, path, wire).await;
+            return greeted.map_err(|why| format!("{}: EHLO after banner: {why}", to.addr).into());
+        }
+        Ok(banner) => rejected(&banner),
+        Err(why) => format!("reading banner: {}", why.words(limit, "cmd=NONE")),
+    };
+    Err(unreached(ready, to, refused.into()))
 }
 
 /// EHLO; HELO only where the peer does not know EHLO (RFC 5321 section 3.2).
@@ -417,7 +444,9 @@ async fn start_tls(
     let Conn::Plain(stream) = conn else {
         return Err("TLS is already on".to_string().into());
     };
-    match tls::connect(stream, &to.host, config, path.starttls_timeout).await {
+    let handshake = tls::connect(stream, &to.host, config, path.starttls_timeout);
+    let step = (Step::TlsOut, "tls");
+    match timed(&egress.shard, step, to.place(), handshake, ToString::to_string).await {
         Ok(conn) => Ok(Started { wire: Wire::new(conn, tap), encrypted: true }),
         Err(error) => Err(Failed::Tls {
             why: format!("TLS handshake with {} failed: {error}", to.resolved()),

@@ -6,6 +6,7 @@ use crate::next;
 use crate::outcome;
 use crate::words::{self, Cause};
 use ringmta_events::backoff::pause_of;
+use ringmta_events::metrics::Step;
 use ringmta_events::retry_after;
 use ringmta_io::{self as io, deadline, mono_nanos};
 use ringmta_policy::{LuaConnection, Message, PolicyError, Protocol, QueueConfig};
@@ -165,6 +166,11 @@ async fn send(
     };
     let result = me.last_answer(deadline(LIMIT, sent)).await;
     ready.sends.end(mono_nanos().saturating_sub(started));
+    let attempted = |why: Option<&Response>| {
+        batch.iter().for_each(|delivery| {
+            outcome::attempted(shard, Step::AttemptLua, delivery, (started, true), why);
+        });
+    };
     let result = match result {
         Ok(Ok(result)) => Ok(result),
         Ok(Err(_)) => Err(format!("send took longer than {LIMIT:?}")),
@@ -174,6 +180,7 @@ async fn send(
         Ok(result) => result,
         Err(why) => {
             let response = me.hung().map_or_else(|| broken(&why), words::hung);
+            attempted(Some(&response));
             for delivery in batch {
                 defer(shard, ready, via, delivery, &response).await;
             }
@@ -182,12 +189,15 @@ async fn send(
     };
     match result {
         Ok(content) => {
+            attempted(None);
             let response = Response { code: 200, content, ..Response::default() };
             delivered(shard, ready, via, batch, &response);
             true
         }
         Err(error) => {
-            refused(shard, ready, via, batch, &failure(&error)).await;
+            let response = failure(&error);
+            attempted(Some(&response));
+            refused(shard, ready, via, batch, &response).await;
             true
         }
     }

@@ -4,12 +4,14 @@
 
 use crate::limits;
 use crate::next;
+use ringmta_events::metrics::Step;
 use ringmta_events::recent::Became;
 use ringmta_events::record::{Kind, Record};
-use ringmta_events::spans::{Span, SpanKind};
+use ringmta_events::spans::context::TraceContext;
+use ringmta_events::spans::{Span, SpanKind, TRACEPARENT};
 use ringmta_io::{mono_nanos, unix_nanos};
 use ringmta_policy::EnvelopeAddress;
-use ringmta_queue::model::{Block, ReadyQueue};
+use ringmta_queue::model::{Block, Kept, ReadyQueue};
 use ringmta_queue::tasks::{Failed, Task};
 use ringmta_shard::delivery::Delivery;
 use ringmta_shard::ending;
@@ -40,6 +42,43 @@ pub fn delivered(
     replied(shard, delivery, recipients, response);
     follow(shard, via, delivery, recipients.len(), response);
     record(shard, Kind::Delivery, via, delivery, recipients, response);
+}
+
+/// An attempt that began at `began`, monotonic nanoseconds, has been answered for `delivery`; `is_first` where no other has
+/// been since it left the queue, `why` where it did not come to a good end for all.
+pub fn attempted(
+    shard: &Shard,
+    step: Step,
+    delivery: &Delivery,
+    (began, is_first): (u64, bool),
+    why: Option<&Response>,
+) {
+    let item = &delivery.item;
+    let is_well = why.is_none();
+    let micros = mono_nanos().saturating_sub(began) / 1000;
+    shard.metrics.took(step, is_well, micros);
+    match item.at {
+        Kept::Event(number) => told(shard, number, delivery, micros, why),
+        Kept::Record(_) if is_first && item.attempts == 0 => {
+            let waited = delivery.since.saturating_sub(item.id.created_unix_nanos());
+            shard.metrics.took(Step::QueueWait, true, waited / 1000);
+        }
+        Kept::Record(_) => {}
+    }
+}
+
+/// A hook was told of an event, or has not taken it.
+fn told(shard: &Shard, hook: u16, delivery: &Delivery, micros: u64, why: Option<&Response>) {
+    let Some(hook) = shard.events.hooks().get(usize::from(hook)) else { return };
+    hook.times.note(why.is_none(), micros);
+    let Some(spans) = &shard.process.spans else { return };
+    let context = delivery
+        .message
+        .meta(|meta| TraceContext::parse(meta.get("log_record")?.get(TRACEPARENT)?.as_str()?));
+    if let Some(of) = context {
+        let start = unix_nanos().saturating_sub(micros * 1000);
+        spans.told(of, &hook.name, start, why.map(Response::to_text));
+    }
 }
 
 /// Spans of an attempt, and of the wait before the first.

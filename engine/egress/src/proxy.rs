@@ -40,6 +40,11 @@ impl Failure {
         Failure { why, cause: Cause::Proxy }
     }
 
+    /// In words.
+    pub fn words(&self) -> String {
+        self.why.clone()
+    }
+
     /// No connection to `to` came about in time.
     pub fn late(to: SocketAddr, limit: Duration, stage: &Stage) -> Failure {
         let why = format!("no answer within {limit:?}");

@@ -6,7 +6,8 @@ use crate::hosts::Hosts;
 use crate::limits;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
-use ringmta_events::metrics::timing::Timing;
+use ringmta_events::spans::{trail, SpanKind};
+use ringmta_io::timing::Timing;
 use ringmta_io::{self as io, deadline, mono_nanos, Conn, Stream, UdpSocket};
 use ringmta_policy::{
     interface_number, DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolvConf,
@@ -250,8 +251,14 @@ impl Resolver {
             }
         }
         self.misses.set(self.misses.get() + 1);
-        let began = mono_nanos();
+        let (began, part) = (mono_nanos(), trail::begin());
         let (result, ttl_secs) = self.ask(&key.0, kind).await;
+        if let Some(part) = part {
+            let attributes =
+                vec![("dns.question.name", name.into()), ("type", kind.to_string().into())];
+            let failure = result.as_ref().err().map(ToString::to_string);
+            part.end(("dns", SpanKind::Client), attributes, failure);
+        }
         self.micros.borrow_mut().note((mono_nanos() - began) / 1000);
         if matches!(result, Err(DnsError::Failed(_))) {
             self.failures.set(self.failures.get() + 1);

@@ -5,6 +5,7 @@
 //! it come back together. What is said, and what the answers mean, is `conversation`'s; this file moves the
 //! bytes, each under its deadline, and hands on what became of whom.
 
+use crate::claimed::claim;
 use crate::connect;
 use crate::connect::{Opened, Unopened};
 use crate::held::Held;
@@ -15,6 +16,9 @@ use crate::stage::Egress;
 use crate::tap::Tap;
 use crate::wire::{Unasked, Wire};
 use crate::words;
+use ringmta_events::metrics::Step;
+use ringmta_events::spans::trail::{along, Trail};
+use ringmta_io::mono_nanos;
 use ringmta_policy::{EgressPath, EnvelopeAddress};
 use ringmta_queue::connections::Phase;
 use ringmta_queue::model::{Block, ReadyQueue};
@@ -29,6 +33,7 @@ use ringmta_smtp::client::conversation::{Action, Ask, Conversation, End, Fate, G
 use ringmta_smtp::international;
 use ringmta_smtp::response::Response;
 use ringmta_smtp::via::Via;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,25 +42,33 @@ pub async fn run(egress: &Rc<Egress>, ready: &Rc<ReadyQueue>, held: Held<'_>) {
     let shard = &egress.shard;
     // No message is in hand yet: nothing is lost when it ends here.
     let tap = Tap::new(shard, ready, held.connection);
-    let opening = connect::open(egress, ready, held.connection, &tap);
+    let trail = Trail::unclaimed(shard.process.spans.as_ref());
+    let opening = along(trail.clone(), connect::open(egress, ready, held.connection, &tap));
     let opening = held.connection.unless_aborted(opening);
     let Ok(opened) = opening.await else {
         if let Some(what) = held.connection.hung() {
+            claim(trail, &*ready.items.borrow());
             outcome::connection_failed(shard, ready, words::hung(what));
         }
         return;
     };
     let opened = match opened {
         Ok(opened) => opened,
-        Err(Unopened::NoHost(response)) => return outcome::no_host(shard, ready, response),
-        Err(Unopened::NoneTookUs(response)) => {
-            return outcome::connection_failed(shard, ready, response)
+        Err(unopened) => {
+            claim(trail, &*ready.items.borrow());
+            return match unopened {
+                Unopened::NoHost(response) => outcome::no_host(shard, ready, response),
+                Unopened::NoneTookUs(response) => {
+                    outcome::connection_failed(shard, ready, response);
+                }
+            };
         }
     };
     let _open = ready.opened();
     shard.metrics.egress_connections.inc();
     shard.metrics.egress_connections_total.inc();
     let mut session = Session::new(shard, ready, (held, tap), opened);
+    session.opening.set(trail);
     let result = session.deliver().await;
     session.end(result).await;
     shard.metrics.egress_connections.dec();
@@ -73,6 +86,8 @@ struct Transaction {
     /// A peer has answered for some of its recipients: it cannot be put back as it was.
     answered: bool,
     needs: Needs,
+    /// When its MAIL was ready to leave, monotonic nanoseconds.
+    began: u64,
 }
 
 struct Session<'a> {
@@ -85,6 +100,8 @@ struct Session<'a> {
     offers: Capabilities,
     via: Via,
     deliveries: usize,
+    /// Spans of its opening, for the first message that leaves by it.
+    opening: Cell<Option<Rc<Trail>>>,
     /// The peer may still hold a transaction of ours.
     needs_reset: bool,
 }
@@ -107,6 +124,7 @@ impl<'a> Session<'a> {
             offers: opened.offers,
             via,
             deliveries: 0,
+            opening: Cell::new(None),
             needs_reset: false,
         }
     }
@@ -154,6 +172,9 @@ impl<'a> Session<'a> {
 
     /// Looks at what the message needs; one the peer cannot take is failed here.
     fn begin(&self, delivery: Delivery) -> Option<Transaction> {
+        if let Some(opening) = self.opening.take() {
+            opening.claim(&delivery.message);
+        }
         let body = delivery.message.body().unwrap_or_default();
         let mut recipients = delivery.message.recipients();
         let needs = Needs {
@@ -169,7 +190,15 @@ impl<'a> Session<'a> {
         let most = self.path.max_recipients_per_batch.max(1);
         let rest = if recipients.len() > most { recipients.split_off(most) } else { Vec::new() };
         let talk = self.conversation(&delivery, needs, recipients);
-        Some(Transaction { delivery, talk, rest, deferred: Vec::new(), answered: false, needs })
+        Some(Transaction {
+            delivery,
+            talk,
+            rest,
+            deferred: Vec::new(),
+            answered: false,
+            needs,
+            began: mono_nanos(),
+        })
     }
 
     fn conversation(
@@ -390,6 +419,10 @@ impl<'a> Session<'a> {
             // A connection kept open may have died while idle: that is no attempt, nor is what was not offered.
             self.untouched(t, was_sent);
         } else {
+            let failed = verdict.groups.iter().find(|group| group.fate != Fate::Delivered);
+            let why = failed.map(|group| &group.response);
+            let begun = (t.began, !t.answered);
+            outcome::attempted(self.shard, Step::AttemptSmtp, &t.delivery, begun, why);
             t.answered = true;
             let again = self.note(&mut t, verdict.groups).await;
             t.rest.splice(0..0, again);
@@ -417,6 +450,7 @@ impl<'a> Session<'a> {
         let later = t.rest.split_off(most);
         let now = std::mem::replace(&mut t.rest, later);
         t.talk = self.conversation(&t.delivery, t.needs, now);
+        t.began = mono_nanos();
         t
     }
 
@@ -471,6 +505,8 @@ impl<'a> Session<'a> {
             parts.campaign.as_deref(),
             parts.routing_domain.as_deref(),
         );
+        let trail = Trail::of(self.shard.process.spans.as_ref(), &t.delivery.message);
+        let code = along(trail, code);
         // A failure was logged where it happened, one that takes for ever is left; the peer's own word
         // then stands.
         let limit = Duration::from_secs(ringmta_shard::limits::DELIVERY_HANDLER_SECS);

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::dead_letters::DeadLetters;
 use crate::hook_log::HookLog;
 use crate::limits::{HOOK_FLUSH_GAP_MS, HOOK_READ_BYTES, HOOK_SETTLE_MS, HOOK_TELL_SECS};
+use crate::metrics::ByResult;
 use crate::post::Poster;
 use crate::queued::Queued;
 use crate::window::{self, Batch, Batching, Event, Window};
@@ -40,6 +41,8 @@ pub struct Hook {
     pub dead_letters: DeadLetters,
     /// Events given up because they were too old.
     pub too_old: Cell<u64>,
+    /// How long its requests took, or the deliveries of its messages.
+    pub times: ByResult,
     pub(super) window: RefCell<Window>,
     pub(super) backoff: RefCell<Backoff>,
     /// Requests under way.
@@ -99,6 +102,7 @@ impl Hook {
             queued: Queued::default(),
             dead_letters: DeadLetters::new(dead_letters),
             too_old: Cell::new(0),
+            times: ByResult::default(),
             window: RefCell::default(),
             backoff: RefCell::default(),
             requests: Cell::new(0),

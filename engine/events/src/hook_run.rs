@@ -7,7 +7,8 @@ use crate::limits::{
     HOOK_COMMIT_MS, HOOK_REFUSED_TRIES, HOOK_RETRY_MAX_MS, HOOK_TRIES_MAX, HOOK_WINDOW_BYTES,
 };
 use crate::observe;
-use crate::post::Failure;
+use crate::post::{trace_of, Failure};
+use crate::spans::context::TraceContext;
 use crate::window::{Batch, Event};
 use ringmta_io as io;
 use std::rc::Rc;
@@ -90,9 +91,11 @@ async fn deliver(context: &Rc<Context>, hook: &Rc<Hook>, mut batch: Batch) {
         return;
     }
     let Target::Http(poster) = &hook.target else { return };
-    let started = io::mono_nanos();
+    let (started, since) = (io::mono_nanos(), io::unix_nanos());
     let result = poster.post(context, &batch.events).await;
+    follow(context, hook, &batch.events, since, result.as_ref().err());
     let now = io::mono_nanos();
+    hook.times.note(result.is_ok(), (now - started) / 1000);
     match result {
         Ok(()) => {
             for event in &batch.events {
@@ -107,6 +110,14 @@ async fn deliver(context: &Rc<Context>, hook: &Rc<Hook>, mut batch: Batch) {
             later(hook, batch, &why, pause).await;
         }
         Err(Failure::Refused { why }) => refused(hook, batch, &why).await,
+    }
+}
+
+/// Spans of a request, for the events about messages that are followed.
+fn follow(context: &Context, hook: &Hook, events: &[Event], since: u64, failure: Option<&Failure>) {
+    let Some(spans) = &context.spans else { return };
+    for of in events.iter().filter_map(|event| TraceContext::parse(trace_of(&event.line)?)) {
+        spans.told(of, &hook.name, since, failure.map(|failure| failure.why().to_string()));
     }
 }
 

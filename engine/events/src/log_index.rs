@@ -4,7 +4,7 @@
 //! While the segment is open each ended frame adds a chunk to `.index/NAME.part`: `RIX1`, where the frame begins, how many
 //! hashes, the hashes in order. When it is closed they become `.index/NAME`: `RIXS`, the frames' beginnings, then pairs of
 //! hash and frame in order, of which a look-up reads a few. Numbers are little-endian. A hash is no proof: whoever looks up
-//! reads the record.
+//! reads the record; and whoever finds the index damaged reads the segment.
 
 use ringmta_io::beneath;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -358,6 +358,9 @@ fn look_up(file: &File, hashes: &[u64]) -> io::Result<Vec<u64>> {
             let (hash, frame) = pair(low)?;
             if hash != *wanted {
                 break;
+            }
+            if u64::from(frame) >= frames {
+                return Err(damaged());
             }
             file.read_exact_at(&mut eight, 8 + u64::from(frame) * 8)?;
             found.push(u64::from_le_bytes(eight));

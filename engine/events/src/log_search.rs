@@ -29,6 +29,8 @@ pub struct Found {
     pub segments: usize,
     /// Those of them without an index, which were read whole.
     pub without_index: usize,
+    /// Those of them whose index is damaged, which were read whole as well: their paths, and what is wrong.
+    pub damaged_index: Vec<String>,
     /// Segments that were not looked at for lack of time or room.
     pub left_out: usize,
     /// What could not be read.
@@ -66,7 +68,7 @@ pub fn search(folder: &Path, keys: &[Key], bounds: &Bounds) -> Found {
             continue;
         }
         found.segments += 1;
-        match of_segment(path, keys, &mut found.without_index, bounds.records - count) {
+        match of_segment(path, keys, &mut found, bounds.records - count) {
             Ok(records) => {
                 count += records.len();
                 by_segment.push(records);
@@ -84,43 +86,76 @@ fn is_since(path: &Path, since_nanos: u64) -> bool {
     nanos.is_none_or(|at| at.as_nanos() as u64 >= since_nanos)
 }
 
+/// The records of one segment about any of `keys`. An index that is damaged hides nothing: its segment is read whole.
 fn of_segment(
     path: &Path,
     keys: &[Key],
-    without_index: &mut usize,
+    found: &mut Found,
     most: usize,
 ) -> std::io::Result<Vec<String>> {
     let hashes: Vec<u64> = keys.iter().map(Key::hash).collect();
-    let file = File::open(path)?;
-    let mut records = Vec::new();
-    let mut see = |text: &[u8]| {
+    let mut look = Look { file: File::open(path)?, keys, most, records: Vec::new(), fitting: 0 };
+    let places = places(path, &hashes);
+    let has_index = !matches!(places, Ok(Places::Anywhere));
+    if has_index {
+        match places.and_then(|places| look.at(places)) {
+            Ok(()) => return Ok(look.records),
+            Err(why) => found.damaged_index.push(format!("{}: {why}", path.display())),
+        }
+        look.records.clear();
+    } else {
+        found.without_index += 1;
+    }
+    look.read(0, true)?;
+    Ok(look.records)
+}
+
+/// A look through a segment.
+struct Look<'a> {
+    file: File,
+    keys: &'a [Key],
+    most: usize,
+    records: Vec<String>,
+    /// Records that are meant, those beyond `most` too.
+    fitting: usize,
+}
+
+impl Look<'_> {
+    /// Reads where the index says that something is.
+    fn at(&mut self, places: Places) -> std::io::Result<()> {
+        let (frames, behind) = match places {
+            Places::Frames(frames) => (frames, None),
+            Places::AndBehind(frames, behind) => (frames, Some(behind)),
+            Places::Anywhere => (Vec::new(), Some(0)),
+        };
+        for begin in frames.into_iter().filter(|begin| behind.is_none_or(|at| *begin < at)) {
+            let before = self.fitting;
+            self.read(begin, false)?;
+            if self.fitting == before {
+                let text =
+                    format!("the index names a frame at byte {begin} that has no such record");
+                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, text));
+            }
+        }
+        behind.map_or(Ok(()), |behind| self.read(behind, true))
+    }
+
+    /// Reads the frame that begins there, or all that stands there.
+    fn read(&mut self, begin: u64, to_the_end: bool) -> std::io::Result<()> {
+        let text = read_from(&self.file, begin, to_the_end, READ_MAX)?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         for line in text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let is_meant =
-                Keys::of(line).is_some_and(|record| keys.iter().any(|key| key.fits(&record)));
-            if is_meant && records.len() < most {
-                records.push(String::from_utf8_lossy(line).into_owned());
+                Keys::of(line).is_some_and(|record| self.keys.iter().any(|key| key.fits(&record)));
+            if is_meant {
+                self.fitting += 1;
+                if self.records.len() < self.most {
+                    self.records.push(String::from_utf8_lossy(line).into_owned());
+                }
             }
         }
-    };
-    match places(path, &hashes)? {
-        Places::Frames(frames) => {
-            for begin in frames {
-                see(&read_from(&file, begin, false, READ_MAX)?);
-            }
-        }
-        Places::AndBehind(frames, behind) => {
-            for begin in frames.into_iter().filter(|begin| *begin < behind) {
-                see(&read_from(&file, begin, false, READ_MAX)?);
-            }
-            see(&read_from(&file, behind, true, READ_MAX)?);
-        }
-        Places::Anywhere => {
-            *without_index += 1;
-            see(&read_from(&file, 0, true, READ_MAX)?);
-        }
+        Ok(())
     }
-    Ok(records)
 }
 
 #[cfg(test)]
@@ -217,14 +252,66 @@ mod tests {
         assert_eq!(std::fs::read_dir(index).unwrap().count(), 2);
     }
 
+    /// Damages the index of a closed segment, or of one that is open, in each of the ways a disk or a crash may have; what
+    /// is looked for is found all the same, and once.
     #[test]
-    fn a_damaged_index_is_told() {
+    fn a_damaged_index_hides_nothing_and_is_told() {
+        let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 5);
+        let magic = |bytes: &mut Vec<u8>| bytes[0] = b'X';
+        let few_frames = |bytes: &mut Vec<u8>| bytes.splice(.., *b"RIXS\x01\0\0\0").for_each(drop);
+        let endless = |bytes: &mut Vec<u8>| bytes[4..8].fill(0xff);
+        let beginnings = |bytes: &mut Vec<u8>| {
+            let frames = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+            assert!(frames > 1);
+            bytes[8..8 + frames * 8].fill(0x11);
+        };
+        let moved = |bytes: &mut Vec<u8>| {
+            let frames = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+            bytes[8..8 + frames * 8].fill(0);
+        };
+        let numbers = |bytes: &mut Vec<u8>| {
+            let frames = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
+            bytes[16 + frames * 8..].chunks_exact_mut(12).for_each(|pair| pair[8..].fill(0x77));
+        };
+        type Damage = dyn Fn(&mut Vec<u8>);
+        let sorted: [&Damage; 7] =
+            [&cut, &magic, &few_frames, &endless, &beginnings, &moved, &numbers];
+        for (at, damage) in sorted.into_iter().enumerate() {
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), true, true);
+            let segment = segments(folder.path()).unwrap().remove(0);
+            let index = crate::log_index::path_of(&segment).unwrap();
+            let mut bytes = std::fs::read(&index).unwrap();
+            damage(&mut bytes);
+            std::fs::write(index, bytes).unwrap();
+            let found = search(folder.path(), &Key::of("u3@d19.test"), &bounds());
+            assert_eq!((found.records.len(), found.problems.len()), (1, 0), "{at}: {found:?}");
+            assert_eq!((found.damaged_index.len(), found.without_index), (1, 0), "{at}");
+            assert!(found.damaged_index[0].contains(&*segment.display().to_string()));
+        }
+    }
+
+    #[test]
+    fn a_damaged_index_of_an_open_segment_hides_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), true, true);
+        write(folder.path(), true, false);
         let segment = segments(folder.path()).unwrap().remove(0);
-        let index = crate::log_index::path_of(&segment).unwrap();
-        std::fs::write(index, b"RIXS\x01\0\0\0").unwrap();
-        let found = search(folder.path(), &Key::of("u3@d19.test"), &bounds());
-        assert_eq!((found.records.len(), found.problems.len()), (0, 1));
+        let mut part = crate::log_index::path_of(&segment).unwrap().into_os_string();
+        part.push(".part");
+        let whole = std::fs::read(&part).unwrap();
+        let find = |bytes: &[u8]| {
+            std::fs::write(&part, bytes).unwrap();
+            search(folder.path(), &Key::of("u3@d0.test"), &bounds())
+        };
+        let found = find(&whole);
+        assert_eq!((found.records.len(), found.damaged_index.len()), (1, 0));
+        // Where the first frame begins.
+        let mut bytes = whole.clone();
+        bytes[4..12].copy_from_slice(&7u64.to_le_bytes());
+        let found = find(&bytes);
+        assert_eq!((found.records.len(), found.damaged_index.len()), (1, 1), "{found:?}");
+        // What cannot be read as an index is as good as none.
+        let found = find(b"nothing like it");
+        assert_eq!((found.records.len(), found.problems.len()), (1, 0), "{found:?}");
     }
 }

@@ -34,6 +34,15 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// In words.
+    pub fn why(&self) -> &str {
+        match self {
+            Failure::Later { why, .. } | Failure::Refused { why } => why,
+        }
+    }
+}
+
 /// Posts the events of one hook.
 pub struct Poster {
     /// How.
@@ -78,7 +87,7 @@ impl Poster {
 }
 
 /// The trace that an event belongs to. (Within a string its quotes would be escaped.)
-fn trace_of(line: &str) -> Option<&str> {
+pub(super) fn trace_of(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(",\"traceparent\":\"")?;
     rest.split('"').next().filter(|context| TraceContext::parse(context).is_some())
 }

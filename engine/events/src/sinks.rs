@@ -492,6 +492,7 @@ mod tests {
             policy: PolicyCell::new(ringmta_policy::Policy::empty(policy_shared.clone(), host)),
             policy_shared,
             ids: IdSource::new(0),
+            spans: None,
             stopping: Stopping::default(),
         })
     }

@@ -11,7 +11,7 @@
 //! - Disk: [`file`] files for direct I/O, `direct` those of the real world · [`plain`] files of small appends · [`fs`] names and
 //!   folders · [`beneath`] small files of a folder, no link followed
 //! - Process: [`privileges`] whom it runs as · [`system`] what the operating system says · [`memory`] given back
-//! - [`hash`] digests, and maps whose order can be repeated · [`limits`]
+//! - [`hash`] digests, and maps whose order can be repeated · [`timing`] how long things take · [`limits`]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod beneath;
@@ -42,6 +42,7 @@ pub mod subject;
 pub mod system;
 pub mod tasks;
 pub mod time;
+pub mod timing;
 pub mod tls;
 pub mod unix;
 mod uring;

@@ -49,6 +49,16 @@ impl<T> Blocks<T> {
         self.len == 0
     }
 
+    /// Those behind the first `skip`. Skipping costs a step for each block, not for each of them.
+    pub fn iter_from(&self, mut skip: usize) -> impl Iterator<Item = &T> {
+        let mut first = 0;
+        while let Some(block) = self.blocks.get(first).filter(|block| skip >= block.len()) {
+            skip -= block.len();
+            first += 1;
+        }
+        self.blocks.range(first..).flatten().skip(skip)
+    }
+
     /// All, from the first on.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.blocks.iter().flatten()
@@ -67,10 +77,14 @@ mod tests {
         (0..count).for_each(|n| all.push_back(n));
         assert_eq!((all.len(), all.blocks.len()), (count, 6));
         assert!(all.iter().copied().eq(0..count));
+        for skip in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, count - 1, count, count + 1] {
+            assert!(all.iter_from(skip).copied().eq(skip.min(count)..count), "{skip}");
+        }
         for n in 0..count - 3 {
             assert_eq!(all.pop_front(), Some(n));
         }
         assert_eq!((all.len(), all.blocks.len(), all.is_empty()), (3, 1, false));
+        assert!(all.iter_from(1).copied().eq(count - 2..count));
         // As it comes and goes, one after the other, it stays as small.
         for n in count..3 * count {
             all.push_back(n);

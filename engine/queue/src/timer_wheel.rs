@@ -68,6 +68,35 @@ impl<T> TimerWheel<T> {
             .flat_map(|(tick, items)| items.iter().map(move |item| (tick * TIMER_TICK_MS, item)))
     }
 
+    /// Goes on with a look at all that waits, from where the last slice of it ended: at up to `most` items, each with the
+    /// milliseconds of its tick, until `see` has found something. Between slices things come and go: what comes into a tick
+    /// that was looked at is not seen, and where something has gone from the tick that is looked at one behind it may be
+    /// missed.
+    pub fn look<R>(
+        &self,
+        from: &mut LookedAt,
+        most: usize,
+        mut see: impl FnMut(u64, &T) -> Option<R>,
+    ) -> Slice<R> {
+        let mut left = most;
+        for (tick, items) in self.ticks.range(from.tick..) {
+            if *tick != from.tick {
+                *from = LookedAt { tick: *tick, items: 0 };
+            }
+            for item in items.iter_from(from.items) {
+                if left == 0 {
+                    return Slice::More;
+                }
+                left -= 1;
+                from.items += 1;
+                if let Some(found) = see(tick * TIMER_TICK_MS, item) {
+                    return Slice::Found(found);
+                }
+            }
+        }
+        Slice::Over
+    }
+
     /// Takes out every item for which `wanted` says so.
     pub fn take_where(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<T> {
         self.take(|_, item| wanted(item))
@@ -132,6 +161,24 @@ impl<T> TimerWheel<T> {
     }
 }
 
+/// How far a look at all that waits has come: so many items of this tick, and all before it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct LookedAt {
+    tick: u64,
+    items: usize,
+}
+
+/// What came of a slice of a look.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Slice<R> {
+    /// This.
+    Found(R),
+    /// Nothing yet, and there is more.
+    More,
+    /// Nothing, and that was all.
+    Over,
+}
+
 /// The tick of what is due at `due_millis`.
 pub fn tick_of(due_millis: u64) -> u64 {
     due_millis.div_ceil(TIMER_TICK_MS)
@@ -170,6 +217,44 @@ mod tests {
         assert_eq!(wheel.take_where(|due| *due == 4999), [4999]);
         assert_eq!(wheel.len(), 1);
         assert_eq!(wheel.take_where(|due| tick_of(*due) == 50), [5000]);
+    }
+
+    #[test]
+    fn a_look_in_slices_sees_each_once() {
+        let mut wheel = TimerWheel::default();
+        (0..5000u64).for_each(|n| wheel.insert(100 * (n % 3), n));
+        let (mut from, mut slices, mut seen) = (LookedAt::default(), 1, Vec::new());
+        loop {
+            let before = seen.len();
+            let slice = wheel.look(&mut from, 100, |due, n| {
+                assert!(*n > 5_000 || due == 100 * (n % 3));
+                seen.push(*n);
+                None::<()>
+            });
+            assert!(seen.len() - before <= 100);
+            match slice {
+                Slice::More => slices += 1,
+                Slice::Over => break,
+                Slice::Found(()) => unreachable!("nothing is looked for"),
+            }
+            // What comes into ticks to come is seen as well; what is due before goes, and nothing is seen twice.
+            if slices == 5 {
+                wheel.insert(5_000, 5_002);
+            }
+        }
+        assert_eq!(slices, 51);
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq((0..5000).chain([5_002])));
+        let mut from = LookedAt::default();
+        let find = |wheel: &TimerWheel<u64>, from: &mut LookedAt| {
+            wheel.look(from, 2_000, |due, n| (*n == 1_000).then_some(due))
+        };
+        assert_eq!(find(&wheel, &mut from), Slice::More);
+        assert_eq!(find(&wheel, &mut from), Slice::Found(100));
+        // A tick that is gone is gone on from.
+        let mut due = Vec::new();
+        wheel.pop_due(100, usize::MAX, &mut due);
+        assert_eq!(find(&wheel, &mut from), Slice::Over);
     }
 
     #[test]

@@ -64,6 +64,19 @@ impl<T> WorkList<T> {
         self.jobs.borrow().iter().for_each(see);
     }
 
+    /// Shows up to `most` behind the first `skip`, until `see` has found something; `None` for the second of what is given
+    /// back when that was all, else how many are to be skipped next.
+    pub fn look<R>(
+        &self,
+        skip: usize,
+        most: usize,
+        see: impl FnMut(&T) -> Option<R>,
+    ) -> (Option<R>, Option<usize>) {
+        let jobs = self.jobs.borrow();
+        let found = jobs.iter_from(skip).take(most).find_map(see);
+        (found, (skip + most < jobs.len()).then_some(skip + most))
+    }
+
     /// Tells of the first that is meant.
     pub fn find<R>(&self, is_meant: impl Fn(&T) -> bool, tell: impl FnOnce(&T) -> R) -> Option<R> {
         self.jobs.borrow().iter().find(|job| is_meant(job)).map(tell)

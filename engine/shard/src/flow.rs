@@ -6,6 +6,7 @@ use crate::ending;
 use crate::limits;
 use crate::places;
 use crate::state::Shard;
+use ringmta_events::spans::trail::{along, Trail};
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos, steady_millis};
 use ringmta_policy::Throttle;
@@ -262,8 +263,11 @@ async fn throttled(shard: &Rc<Shard>, mut item: Item, charge: Charge) {
     let Some(message) = item.loaded.as_ref().map(|loaded| loaded.message.clone()) else { return };
     message.set_due(None);
     let limit = Duration::from_secs(limits::DELIVERY_HANDLER_SECS);
+    let policy = shard.policy();
+    let trail = Trail::of(shard.process.spans.as_ref(), &message);
+    let asked = along(trail, policy.throttle_insert_ready_queue(&message));
     // A failure was logged where it happened; it holds no mail back.
-    if io::deadline(limit, shard.policy().throttle_insert_ready_queue(&message)).await.is_err() {
+    if io::deadline(limit, asked).await.is_err() {
         tracing::error!("throttle_insert_ready_queue took longer than {limit:?}; the mail goes on");
     }
     let due = message.due().filter(|due| *due > steady_millis());

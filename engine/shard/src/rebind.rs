@@ -8,6 +8,7 @@ use crate::limits::DELIVERY_HANDLER_SECS;
 use crate::places;
 use crate::state::Shard;
 use ringmta_events::record::{Kind, Record};
+use ringmta_events::spans::trail::{along, Trail};
 use ringmta_io as io;
 use ringmta_policy::Message;
 use ringmta_queue::model::Item;
@@ -51,7 +52,9 @@ async fn change(shard: &Rc<Shard>, message: &Message, how: &Rebind) -> Result<()
     }
     let limit = Duration::from_secs(DELIVERY_HANDLER_SECS);
     let policy = shard.policy();
-    match io::deadline(limit, policy.rebind_message(message, &how.data)).await {
+    let trail = Trail::of(shard.process.spans.as_ref(), message);
+    let asked = along(trail, policy.rebind_message(message, &how.data));
+    match io::deadline(limit, asked).await {
         Ok(told) => told.map_err(|error| error.to_string()),
         Err(_) => Err(format!("it took longer than {limit:?}")),
     }

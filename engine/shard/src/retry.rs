@@ -8,6 +8,7 @@ use crate::limits::DELIVERY_HANDLER_SECS;
 use crate::places;
 use crate::state::Shard;
 use ringmta_events::record::Kind;
+use ringmta_events::spans::trail::{along, Trail};
 use ringmta_io::{self as io, steady_millis};
 use ringmta_policy::{EnvelopeAddress, Message, QueueConfig};
 use ringmta_queue::model::Item;
@@ -178,7 +179,8 @@ async fn requeue(
         message.set_due(None);
         let text = said.to_text();
         let context = context.iter().map(|word| (*word).to_string()).collect();
-        let asked = policy.requeue_message(message, &text, context, true, None);
+        let trail = Trail::of(shard.process.spans.as_ref(), message);
+        let asked = along(trail, policy.requeue_message(message, &text, context, true, None));
         match io::deadline(limit, asked).await {
             Ok(Ok(())) => due = due.into_iter().chain(message.due()).min(),
             Ok(Err(error)) => {

@@ -55,6 +55,9 @@ impl Shard {
         sum.count("spool_flush_total", "", self.spool.commits.flushes.get());
         sum.count("spool_committed_total", "", self.spool.commits.committed.get());
         sum.count("journal_flush_total", "", self.spool.journal.flushes.get());
+        let (commits, journal) = (&self.spool.commits, &self.spool.journal);
+        sum.timing("spool_write_latency", Vec::new(), &commits.micros.borrow());
+        sum.timing("journal_write_latency", Vec::new(), &journal.micros.borrow());
         if self.index == 0 {
             // Counted for the process.
             sum.count("shard_stall_total", "", io::stalls());
@@ -80,6 +83,7 @@ impl Shard {
             sum.count_by("log_hook_dropped_total", of(), lost);
             let aside = hook.dead_letters.count.get();
             sum.count_by("log_hook_dead_letters_total", of(), aside);
+            hook.times.add_to("log_hook_post_latency", &of(), &mut sum);
         }
         sum
     }

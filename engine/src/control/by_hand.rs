@@ -234,7 +234,8 @@ async fn act(shard: &Rc<Shard>, act: Act) -> (Acted, Vec<usize>) {
     (sum, silent)
 }
 
-fn unanswered(silent: &[usize]) -> Response {
+/// Some shards have not answered in time.
+pub(super) fn unanswered(silent: &[usize]) -> Response {
     let text = format!("no word from shards {silent:?}: look again, or repeat it\n");
     Response::text(StatusCode::SERVICE_UNAVAILABLE, text)
 }

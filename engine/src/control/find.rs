@@ -80,6 +80,7 @@ pub async fn find(shard: &Rc<Shard>, request: &Request) -> Response {
         "records": records,
         "segments": found.segments,
         "without_index": found.without_index,
+        "damaged_index": found.damaged_index,
         "left_out": found.left_out,
         "problems": found.problems,
         "has_logs": has_logs,
@@ -90,6 +91,7 @@ fn together(mut sum: Found, more: Found) -> Found {
     sum.records.extend(more.records);
     sum.segments += more.segments;
     sum.without_index += more.without_index;
+    sum.damaged_index.extend(more.damaged_index);
     sum.left_out += more.left_out;
     sum.problems.extend(more.problems);
     sum

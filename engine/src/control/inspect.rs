@@ -3,6 +3,7 @@
 use crate::console;
 use crate::control::at_millis;
 use crate::control::order_view::order_json;
+use crate::control::walk::{fullest, Walk};
 use crate::control::why::message::Place;
 use crate::control::{facts, hooks, ready_view, why};
 use crate::limits::{LIST_MAX, SAMPLE_READ_SECS};
@@ -15,7 +16,6 @@ use ringmta_shard::places;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::dates::rfc3339;
 use serde_json::{json, Value};
-use std::cmp::Reverse;
 use std::rc::Rc;
 
 /// Answers one question about `shard`; `null` when it knows nothing of what was asked.
@@ -28,14 +28,16 @@ pub async fn answer(shard: &Rc<Shard>, question: Inspect) -> Value {
         Inspect::Scheduled(name, skip, most, want_body) => {
             scheduled(shard, &name, (skip, most), want_body).await
         }
-        Inspect::Ready(name, with_scheduled) => ready_view::ready(shard, &name, with_scheduled),
-        Inspect::ReadyStates(names) => ready_view::states(shard, &names),
+        Inspect::Ready(name, with_scheduled) => {
+            ready_view::ready(shard, &name, with_scheduled).await
+        }
+        Inspect::ReadyStates(names) => ready_view::states(shard, &names).await,
         Inspect::Memory => facts::memory_of(shard),
         Inspect::Tasks => facts::tasks_of(shard),
         // Asked of the stage that knows.
         Inspect::Path(..) => Value::Null,
         Inspect::Message(id, want_body) => message(shard, &id, want_body).await,
-        Inspect::Queues => queues(shard),
+        Inspect::Queues => queues(shard).await,
         Inspect::FindQueues(part, most) => console::queues::of_shard(shard, &part, most).await,
         Inspect::Hooks => hooks::of_shard(shard),
         Inspect::SelfCheck => json!(check::check(shard)),
@@ -48,8 +50,9 @@ async fn scheduled(shard: &Shard, name: &str, page: (usize, usize), want_body: b
     let Some(queue) = shard.queues.scheduled.borrow().get(name).cloned() else {
         return Value::Null;
     };
-    let (waiting, sample) = sample(shard, &queue, page.0, page.1.min(LIST_MAX));
     let end = mono_nanos() + SAMPLE_READ_SECS * 1_000_000_000;
+    let mut walk = Walk::until(end);
+    let (waiting, sample) = sample(shard, &queue, (page.0, page.1.min(LIST_MAX)), &mut walk).await;
     let mut messages = Vec::with_capacity(sample.len());
     for (at, id, mut known) in sample {
         if mono_nanos() > end {
@@ -72,6 +75,7 @@ async fn scheduled(shard: &Shard, name: &str, page: (usize, usize), want_body: b
         "queue_name": name,
         "messages": messages,
         "num_scheduled": waiting,
+        "num_scheduled_is_whole": !walk.is_cut(),
         "count": queue.count.get(),
         "queue_config": queue.config().shown().to_json(),
         "set_by": queue.made.borrow().of("protocol"),
@@ -86,27 +90,32 @@ async fn scheduled(shard: &Shard, name: &str, page: (usize, usize), want_body: b
 
 type Sampled = (Kept, MessageId, Value);
 
-/// How many messages wait in `queue`, and those behind the first `skip`, `most` of them.
-fn sample(
+/// How many messages wait in `queue`, and those behind the first `skip`, `most` of them; as far as the walk goes.
+async fn sample(
     shard: &Shard,
     queue: &Rc<ScheduledQueue>,
-    skip: usize,
-    most: usize,
+    (skip, most): (usize, usize),
+    walk: &mut Walk,
 ) -> (usize, Vec<Sampled>) {
     let (mut messages, mut waiting) = (Vec::new(), 0);
-    let timers = shard.queues.timers.borrow();
-    for (due, item) in timers.iter().filter(|(_, item)| Rc::ptr_eq(&item.queue, queue)) {
+    let mut see = |item: &Item, due: Option<u64>| {
         waiting += 1;
         if waiting > skip && messages.len() < most {
-            messages.push((item.at, item.id, item_json(item, Some(due))));
+            messages.push((item.at, item.id, item_json(item, due)));
         }
-    }
-    for item in queue.waiting.borrow().iter() {
-        waiting += 1;
-        if waiting > skip && messages.len() < most {
-            messages.push((item.at, item.id, item_json(item, None)));
+    };
+    let in_timer = walk.timer(&shard.queues.timers, |due, item| {
+        if Rc::ptr_eq(&item.queue, queue) {
+            see(item, Some(due));
         }
-    }
+        None::<()>
+    });
+    in_timer.await;
+    let in_queue = walk.line(&queue.waiting, |_, item| {
+        see(item, None);
+        None::<()>
+    });
+    in_queue.await;
     (waiting, messages)
 }
 
@@ -146,40 +155,30 @@ fn facts_json((id, at, attempts): (MessageId, Kept, u16), due_millis: Option<u64
 }
 
 /// The fullest queues, and how many there are besides.
-fn queues(shard: &Shard) -> Value {
-    let all = shard.queues.scheduled.borrow();
-    let used: Vec<_> = all.values().filter(|queue| queue.count.get() > 0).collect();
-    let (used, further_scheduled) = fullest(used, |queue| queue.count.get());
+async fn queues(shard: &Shard) -> Value {
+    let all: Vec<_> = shard.queues.scheduled.borrow().values().cloned().collect();
+    let (used, further_scheduled) = fullest(all, LIST_MAX, |queue| queue.count.get()).await;
     let scheduled: serde_json::Map<String, Value> =
         used.into_iter().map(|queue| (queue.name.to_string(), queue.count.get().into())).collect();
-    let all = shard.queues.ready.borrow();
-    let (used, further_ready) = fullest(all.values().collect(), |queue| queue.len());
+    // One with nothing in it but connections is told as well.
+    let all: Vec<_> = shard.queues.ready.borrow().values().cloned().collect();
+    let (used, further_ready) = fullest(all, LIST_MAX, |queue| queue.len() + 1).await;
     let of =
         |queue: &ReadyQueue| json!({"ready": queue.len(), "connections": queue.connections.get()});
     let ready: serde_json::Map<String, Value> =
-        used.into_iter().map(|queue| (queue.name.clone(), of(queue))).collect();
+        used.into_iter().map(|queue| (queue.name.clone(), of(&queue))).collect();
     let further = json!({"scheduled": further_scheduled, "ready": further_ready});
     json!({"scheduled": scheduled, "ready": ready, "further": further})
 }
 
-/// As many as an answer lists, those with the most in them, and how many were left out.
-fn fullest<T>(mut all: Vec<T>, count: impl Fn(&T) -> usize) -> (Vec<T>, usize) {
-    let further = all.len().saturating_sub(LIST_MAX);
-    if further > 0 {
-        all.select_nth_unstable_by_key(LIST_MAX, |one| Reverse(count(one)));
-        all.truncate(LIST_MAX);
-    }
-    (all, further)
-}
-
 /// What is kept of message `id`, when this shard has it.
-pub fn find(shard: &Shard, id: MessageId) -> Option<Kept> {
-    why::message::find(shard, id).map(|(facts, _)| facts.at)
+pub async fn find(shard: &Shard, id: MessageId) -> Option<Kept> {
+    why::message::find(shard, id).await.map(|(facts, _)| facts.at)
 }
 
 async fn message(shard: &Rc<Shard>, id: &str, want_body: bool) -> Value {
     let Ok(id) = id.parse::<MessageId>() else { return Value::Null };
-    let Some((facts, place)) = why::message::find(shard, id) else { return Value::Null };
+    let Some((facts, place)) = why::message::find(shard, id).await else { return Value::Null };
     let answer = why::message::state(shard, &facts, &place);
     let due = match place {
         Place::Timer(due) => Some(due),

@@ -2,7 +2,7 @@
 //!
 //! Layout: [`endpoints`] the paths there are · [`api`] serves them · [`openapi`] tells of them, and of what they answer ([`answers`]) · [`auth`] who may ·
 //! [`admin`] orders over all shards · [`orders`] an order on one shard · [`by_hand`] and [`acts`] what is done with single
-//! messages · [`moves`] rebind · [`questions`], [`inspect`] and [`ready_view`] what is in queues · [`why`] why it is there ·
+//! messages · [`moves`] rebind · [`questions`], [`inspect`] and [`ready_view`] what is in queues, `walk` looks through them in slices · [`why`] why it is there ·
 //! [`find`] what became of it · [`facts`] the machine and the process, `machine` the same in metrics · [`process_wide`] and [`settings`] what operators set · [`trace`] sessions as they happen · [`hooks`] hooks and
 //! their dead letters · [`ask`] questions to all shards · [`reload`] the policy anew on all of them.
 
@@ -30,6 +30,7 @@ pub mod ready_view;
 pub mod reload;
 pub mod settings;
 pub mod trace;
+mod walk;
 pub mod why;
 
 /// Unix milliseconds as answers tell them. What lies beyond all that nanoseconds can say is told as the last of them: an

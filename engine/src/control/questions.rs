@@ -1,5 +1,6 @@
 //! Questions about messages and queues as they come over HTTP: the shards' answers put together.
 
+use crate::control::by_hand::unanswered;
 use crate::control::why::ask::did_you_mean;
 use crate::control::{ask, ready_view};
 use crate::limits::LIST_MAX;
@@ -34,6 +35,11 @@ fn flag(request: &Request, name: &str) -> Result<bool, Response> {
     }
 }
 
+/// The shards that have not answered.
+fn silent(answers: &[(usize, Option<Value>)]) -> Vec<usize> {
+    answers.iter().filter(|(_, answer)| answer.is_none()).map(|(shard, _)| *shard).collect()
+}
+
 /// One message.
 pub async fn message(shard: &Rc<Shard>, request: &Request) -> Response {
     let asked = parameter(request, "id").and_then(|id| Ok((id, flag(request, "want_body")?)));
@@ -42,8 +48,13 @@ pub async fn message(shard: &Rc<Shard>, request: &Request) -> Response {
         Err(refusal) => return refusal,
     };
     let question = Inspect::Message(id.clone(), want_body);
-    match ask::inspect(&shard.process, question).await.into_iter().next() {
+    let answers = ask::each(&shard.process, question).await;
+    let silent = silent(&answers);
+    let mut known = answers.into_iter().filter_map(|(_, answer)| answer);
+    match known.find(|answer| !answer.is_null()) {
         Some(found) => Response::json(&json!({"id": id, "message": found})),
+        // It may be there.
+        None if !silent.is_empty() => unanswered(&silent),
         None => Response::text(
             StatusCode::NOT_FOUND,
             format!("no message {id} waits here: it was never here, or it has left\n"),
@@ -74,6 +85,9 @@ pub async fn scheduled(shard: &Rc<Shard>, request: &Request) -> Response {
             if let (Some(a), Some(b)) = (sum[field].as_u64(), other[field].as_u64()) {
                 sum[field] = json!(a + b);
             }
+        }
+        if other["num_scheduled_is_whole"] == false {
+            sum["num_scheduled_is_whole"] = json!(false);
         }
     }
     if let Some(messages) = sum["messages"].as_array_mut() {

@@ -2,6 +2,7 @@
 
 use crate::control::at_millis;
 use crate::control::order_view::order_json;
+use crate::control::walk::Walk;
 use crate::control::why::reasons::{limit, wall};
 use crate::limits::LIST_MAX;
 use ringmta_egress::routing::explain;
@@ -18,40 +19,49 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// One ready queue of this shard.
-pub fn ready(shard: &Shard, name: &str, with_scheduled: bool) -> Value {
+pub async fn ready(shard: &Shard, name: &str, with_scheduled: bool) -> Value {
     let Some(queue) = shard.queues.ready.borrow().get(name).cloned() else { return Value::Null };
+    let mut told = ready_json(shard, &queue);
+    if with_scheduled {
+        told["scheduled_queue_names"] = json!(feeding(shard, &queue).await);
+    }
+    told
+}
+
+fn ready_json(shard: &Shard, queue: &ReadyQueue) -> Value {
     let path = queue.path();
     let open = queue.open.borrow();
     let dispatchers: Vec<Value> = open.iter().take(LIST_MAX).map(|c| dispatcher(c)).collect();
     let plan = queue.plan.borrow();
-    let mut told = json!({
+    json!({
         "queue_name": queue.name,
         "mx": mx(&plan),
         "hosts": plan.hosts.iter().map(|host| json!({"name": host.name, "addr": host.addr})).collect::<Vec<_>>(),
         "egress_source": queue.source_name(),
         "egress_pool": queue.pool,
         "protocol": queue.carrier.borrow().kind(),
-        "state": state(shard, &queue, &path),
+        "state": state(shard, queue, &path),
         "path_config": path.shown().to_json(),
         "constraints": ringmta_policy::Ceilings::of_path(&path).to_json(),
         "dispatchers": dispatchers,
         "set_by": queue.path_made.borrow().of("connection_limit"),
         "now": rfc3339(unix_nanos()),
-    });
-    if with_scheduled {
-        told["scheduled_queue_names"] = json!(feeding(shard, &queue));
-    }
-    told
+    })
 }
 
-fn feeding(shard: &Shard, ready: &Rc<ReadyQueue>) -> Vec<String> {
-    let scheduled = shard.queues.scheduled.borrow();
-    let feeds = scheduled.values().filter(|queue| {
+async fn feeding(shard: &Shard, ready: &Rc<ReadyQueue>) -> Vec<String> {
+    let all: Vec<_> = shard.queues.scheduled.borrow().values().cloned().collect();
+    let (mut names, mut walk) = (Vec::new(), Walk::to_the_end());
+    for queue in all {
+        walk.looked_at(1).await;
         let route = queue.route.borrow().clone();
-        let is_fed = route.iter().any(|route| route.ready().any(|other| Rc::ptr_eq(other, ready)));
-        is_fed
-    });
-    let mut names: Vec<String> = feeds.take(LIST_MAX).map(|queue| queue.name.to_string()).collect();
+        if route.iter().any(|route| route.ready().any(|other| Rc::ptr_eq(other, ready))) {
+            names.push(queue.name.to_string());
+        }
+        if names.len() >= LIST_MAX {
+            break;
+        }
+    }
     names.sort();
     names
 }
@@ -215,15 +225,21 @@ pub fn merge(sum: &mut Value, other: &Value) {
 }
 
 /// The states that apply to ready queues of this shard: to those named, or to all.
-pub fn states(shard: &Shard, names: &[String]) -> Value {
-    let ready = shard.queues.ready.borrow();
-    let mut out = Map::new();
-    let meant = ready.values().filter(|queue| names.is_empty() || names.contains(&queue.name));
-    for queue in meant {
+pub async fn states(shard: &Shard, names: &[String]) -> Value {
+    let all: Vec<Rc<ReadyQueue>> = {
+        let ready = shard.queues.ready.borrow();
+        match names.is_empty() {
+            true => ready.values().cloned().collect(),
+            false => names.iter().filter_map(|name| ready.get(name).cloned()).collect(),
+        }
+    };
+    let (mut out, mut walk) = (Map::new(), Walk::to_the_end());
+    for queue in all {
+        walk.looked_at(1).await;
         let mut states = Map::new();
         for (name, state) in [
-            ("connection_rate_throttled", throttled(queue)),
-            ("connection_limited", limited(queue)),
+            ("connection_rate_throttled", throttled(&queue)),
+            ("connection_limited", limited(&queue)),
         ] {
             if !state.is_null() {
                 states.insert(name.into(), state);

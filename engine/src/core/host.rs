@@ -6,10 +6,12 @@ use crate::control;
 use futures::future::LocalBoxFuture;
 use ringmta_accept::{inject, store};
 use ringmta_egress::questions;
+use ringmta_events::metrics::Step;
+use ringmta_events::spans::{trail, SpanKind};
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
     ApiCall, DnsFailure, DnsQuestion, DnsResult, Host, HttpClient, HttpOptions, Message, MessageId,
-    Mode, Policy, PolicyError,
+    Mode, Policy, PolicyError, Work,
 };
 use ringmta_shard::{places, Shard};
 use ringmta_smtp::ids::IdSource;
@@ -86,7 +88,7 @@ impl Host for ShardHost {
         let shard = ShardHost::shard(self);
         Box::pin(async move {
             let shard = shard.ok_or("the shard is stopping")?;
-            let at = control::inspect::find(&shard, id).ok_or("no such message")?;
+            let at = control::inspect::find(&shard, id).await.ok_or("no such message")?;
             let message = places::load(&shard, at, id).await?;
             message.body().ok_or_else(|| "the message has no body".to_string())
         })
@@ -100,9 +102,24 @@ impl Host for ShardHost {
                 .map_err(|refusal| refusal.reply().text.into_owned())
         })
     }
-    fn handled(&self, event: &str, nanos: u64) {
+    fn handled(&self, event: &str, nanos: u64, failure: Option<&PolicyError>) {
+        if let Some(part) = trail::begin() {
+            let attributes = vec![("event", event.into())];
+            let error = failure.map(ToString::to_string);
+            part.since(nanos).end(("handler", SpanKind::Internal), attributes, error);
+        }
         if let Some(shard) = ShardHost::shard(self) {
             shard.metrics.handled(event, nanos);
+        }
+    }
+    fn worked(&self, work: Work, nanos: u64) {
+        let step = match work {
+            Work::DkimSign => Step::DkimSign,
+            Work::DkimKey => Step::DkimKey,
+            Work::DkimSigner => Step::DkimSigner,
+        };
+        if let Some(shard) = ShardHost::shard(self) {
+            shard.metrics.took(step, true, nanos / 1000);
         }
     }
     fn dns(&self, question: DnsQuestion) -> LocalBoxFuture<'static, DnsResult> {

@@ -112,6 +112,7 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
         policy: PolicyCell::new(Policy::empty(process.policy_shared.clone(), host)),
         policy_shared: process.policy_shared.clone(),
         ids: IdSource::new(index),
+        spans: process.spans.clone(),
         stopping: Stopping::default(),
     });
     let hooks = hooks::open(&process, index)?;

@@ -73,6 +73,13 @@ fn where_it_is_and_what_became_of_it() {
         let text =
             ctl(&engine, &["tail", "--logs", &logs, "--type", "Delivery", "--domain", "dst.test"]);
         assert!(text.contains("u@dst.test") && text.lines().count() == 1, "{text}");
+        // An index that a disk has damaged hides nothing.
+        for index in files(&site.dir().join("log/.index")) {
+            std::fs::write(index, b"RIXS\x01\0\0\0").unwrap();
+        }
+        assert_eq!(kinds(&find(&engine, &id)), ["Reception", "Delivery"]);
+        let text = ctl(&engine, &["find", &id]);
+        assert_eq!(text.contains("read whole, as its index is damaged: "), index, "{text}");
         assert!(ctl(&engine, &["top"]).contains("waiting"));
         engine.get("/api/admin/find/v1").expect(400);
         engine.get("/api/admin/find/v1?what=x&since=soon").expect(400);

@@ -1,6 +1,6 @@
 //! What the metrics tell of an engine that has done a bit of everything, and that whatever is written about them is so.
 
-use crate::support::{message, program, wait, Sink, Site};
+use crate::support::{message, program, wait, Receiver, Sink, Site};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -57,6 +57,74 @@ fn every_metric_has_a_meaning_and_stands_on_the_page() {
         assert!(told.contains(name), "docs/src/reference/metrics.md does not tell of {name}");
     }
     assert!(text.contains("ringmta_build_info{version=\"0.1.0\",build=\""), "{text}");
+}
+
+#[test]
+fn the_time_of_each_step_is_counted() {
+    let (sink, hook) = (Sink::start(), Receiver::start());
+    let far_site = Site::to(sink.addr);
+    let far = far_site.start(1);
+    let mut site = Site::to(far.smtp);
+    site.routes = vec![("gone.test".into(), "127.0.0.1:1".parse().unwrap())];
+    site.path = "enable_tls = 'RequiredInsecure',".into();
+    let url = hook.url();
+    site.init =
+        format!("kumo.configure_http_log_hook {{ name = 'hook', url = '{url}', batch_size = 1 }}");
+    site.extra = "kumo.on('smtp_server_message_received', function(msg)
+        local seed = kumo.encode.base64_decode 'nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A='
+        msg:dkim_sign(kumo.dkim.ed25519_signer {
+          domain = 'src.test', selector = 's', headers = { 'From', 'Subject' }, key = { key_data = seed },
+        })
+    end)"
+        .into();
+    let engine = site.start(2);
+    for number in 0..5 {
+        engine.accept("a@src.test", &[&format!("u{number}@dst.test")], &message("timed"));
+    }
+    engine.accept("a@src.test", &["u@gone.test"], &message("timed"));
+    sink.wait_messages(5);
+    let failed = "egress_connect_latency_count{result=\"failed\"}";
+    wait("a connection that fails", || engine.metric(failed) >= 1.0);
+    // Six receptions, five deliveries, and the failures so far.
+    let told = "log_hook_post_latency_count{logger=\"hook\",result=\"ok\"}";
+    wait("the posts of the hook", || engine.metric(told) >= 12.0);
+    wait("the end of each attempt", || {
+        engine.metric("deliver_message_latency_rollup_count{service=\"smtp_client\"}") == 5.0
+    });
+    // Each connection was made, greeted and encrypted, and the far side has seen the same.
+    let opened = || {
+        [
+            engine.metric("egress_connect_latency_count{result=\"ok\"}"),
+            engine.metric("egress_greeting_latency_count{result=\"ok\"}"),
+            engine.metric("tls_handshake_latency_count{side=\"out\",result=\"ok\"}"),
+            far.metric("tls_handshake_latency_count{side=\"in\",result=\"ok\"}"),
+            far.metric("total_connection_count{service=\"esmtp_listener\"}"),
+        ]
+    };
+    wait("the same connections on both sides", || {
+        let counts = opened();
+        counts[0] >= 1.0 && counts.iter().all(|count| *count == counts[0])
+    });
+    for (series, value) in [
+        ("message_delivery_latency_count", 5.0),
+        ("queue_wait_latency_count{}", 5.0),
+        ("egress_greeting_latency_count{result=\"failed\"}", 0.0),
+        ("tls_handshake_latency_count{side=\"in\",result=\"ok\"}", 0.0),
+        ("dkim_signer_sign_count{}", 6.0),
+        ("dkim_signer_key_fetch_count{}", 1.0),
+        ("dkim_signer_creation_count{}", 1.0),
+        ("log_hook_post_latency_count{logger=\"hook\",result=\"failed\"}", 0.0),
+    ] {
+        assert_eq!(engine.metric(series), value, "{series}");
+    }
+    wait("a time for each post", || hook.hits().len() as f64 == engine.metric(told));
+    for name in ["spool_write_latency", "journal_write_latency", "message_save_latency"] {
+        assert!(engine.metric(&format!("{name}_count{{}}")) >= 1.0, "{name}");
+    }
+    // What is added up is time that passed.
+    for series in ["queue_wait_latency_sum{}", "dkim_signer_sign_sum{}"] {
+        assert!(engine.metric(series) > 0.0, "{series}");
+    }
 }
 
 /// Words of a query that could be a metric: with an underscore, and no word of the language or a label.

@@ -1,7 +1,9 @@
 //! Traces: one message's way as spans, told to a collector.
 
+use crate::support::dns::{a, mx, NameServer, Zone};
 use crate::support::http::{request, Receiver};
 use crate::support::{message, wait, wait_some, Sink, Site};
+use hickory_proto::rr::RecordType;
 use serde_json::{json, Value};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -23,6 +25,10 @@ fn named<'s>(spans: &'s [Value], name: &str) -> Option<&'s Value> {
 fn attribute<'s>(span: &'s Value, key: &str) -> &'s Value {
     let list = span["attributes"].as_array().unwrap();
     list.iter().find(|one| one["key"] == key).map_or(&Value::Null, |one| &one["value"])
+}
+
+fn text(span: &Value, key: &str) -> String {
+    attribute(span, key)["stringValue"].as_str().unwrap_or_default().to_string()
 }
 
 fn followed(collector: &Receiver, sampler: &str, next_hop: &Sink) -> Site {
@@ -52,7 +58,9 @@ fn a_message_is_followed_from_its_sender_to_its_hook() {
     engine.accept("a@src.test", &["u@dst.test"], &message("not followed"));
     let spans = wait_some("all its spans", || {
         let spans = spans(&collector);
-        (spans.len() >= 5).then_some(spans)
+        let is_told = |name: &&str| named(&spans, name).is_some();
+        let all = ["receive", "policy", "store", "queue", "deliver", "hook"].iter().all(is_told);
+        all.then_some(spans)
     });
     for span in &spans {
         assert_eq!(span["traceId"], TRACE, "{span}");
@@ -86,6 +94,130 @@ fn a_message_is_followed_from_its_sender_to_its_hook() {
     }
     let of_trace = |hit: &crate::support::http::Hit| hit.header("traceparent").is_some();
     assert!(hook.hits().iter().any(of_trace) && !hook.hits().iter().all(of_trace));
+}
+
+/// A domain with two hosts, of which the better one is down.
+fn zones(name: &str, kind: RecordType) -> Zone {
+    match (name, kind) {
+        ("two.test.", RecordType::MX) => Zone::of(vec![mx(10, "down.test."), mx(20, "up.test.")]),
+        ("down.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 9])]),
+        ("up.test.", RecordType::A) => Zone::of(vec![a([127, 0, 0, 1])]),
+        _ => Zone::default(),
+    }
+}
+
+#[test]
+fn what_a_message_waits_for_is_told() {
+    let (collector, hook, sink) = (Receiver::start(), Receiver::start(), Sink::start());
+    let (server, far) = (NameServer::start(zones), Site::to(sink.addr).start(1));
+    let mut site = followed(&collector, "parentbased_always_off", &sink);
+    site.default_route = None;
+    site.init = format!(
+        "kumo.dns.configure_resolver {{ name_servers = {{ '{}' }} }}
+         kumo.configure_http_log_hook {{ name = 'hook', url = '{}', batch_size = 1 }}",
+        server.addr,
+        hook.url()
+    );
+    let port = far.smtp.port();
+    site.path = format!(
+        "smtp_port = {port}, ip_lookup_strategy = 'Ipv4Only', enable_tls = 'RequiredInsecure',"
+    );
+    site.extra = "kumo.on('smtp_server_message_received', function(msg)
+        if #kumo.dns.lookup_mx('two.test').hosts == 0 then error 'no hosts' end
+        if msg:recipient().user == 'no' then kumo.reject(550, '5.7.1 not so') end
+    end)"
+        .into();
+    let engine = site.start(1);
+    hook.set_status(503);
+    let traced = [format!("traceparent: {PARENT}\r\n").into_bytes(), message("one")].concat();
+    assert_eq!(engine.submit("a@src.test", &["no@two.test"], &traced).code, 550);
+    engine.accept("a@src.test", &["u@two.test"], &traced);
+    let told = |name: &str, fits: &dyn Fn(&Value) -> bool| {
+        let all = spans(&collector).into_iter().filter(|span| span["name"] == name);
+        all.filter(|span| fits(span)).collect::<Vec<_>>()
+    };
+    let failed = |span: &Value| span["status"]["code"] == 2;
+    let well = |span: &Value| !failed(span);
+    wait("a request of the hook that failed", || !told("hook", &failed).is_empty());
+    hook.set_status(200);
+    wait("both requests of the hook", || told("hook", &well).len() == 2);
+    engine.accept("a@src.test", &["u@two.test"], &message("not followed"));
+    wait("the end of the attempt", || told("deliver", &well).len() == 1);
+    let place = |addr: &'static str| {
+        move |span: &Value| text(span, "network.peer.address") == format!("{addr}:{port}")
+    };
+    assert_eq!(told("connect", &|span| failed(span) && place("127.0.0.9")(span)).len(), 1);
+    for name in ["connect", "greeting", "tls"] {
+        let found = told(name, &well);
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        assert!(place("127.0.0.1")(&found[0]), "{found:?}");
+        assert_eq!(text(&found[0], "server.address"), "up.test");
+    }
+    let receive = &told("receive", &well)[0];
+    assert_eq!(told("receive", &failed)[0]["status"]["message"], "550 5.7.1 not so");
+    for name in ["two.test", "down.test", "up.test"] {
+        let asked = told("dns", &|span| text(span, "dns.question.name") == name);
+        assert!(!asked.is_empty(), "{name}");
+    }
+    let handlers = told("handler", &|_| true);
+    for event in ["get_queue_config", "get_egress_path_config"] {
+        let found = handlers.iter().find(|span| text(span, "event") == event);
+        assert_eq!(found.unwrap()["parentSpanId"], receive["spanId"], "{event}");
+    }
+    // The handler of what came in is part of what is told of the policy; so is what it has asked.
+    let policy = told("policy", &|span| span["parentSpanId"] == receive["spanId"]);
+    let within = |span: &Value| span["parentSpanId"] == policy[0]["spanId"];
+    assert_eq!(told("handler", &|span| within(span) && well(span)).len(), 1);
+    let refused = told("handler", &|span| failed(span));
+    assert_eq!(text(&refused[0], "event"), "smtp_server_message_received");
+    for span in spans(&collector) {
+        assert_eq!(span["traceId"], TRACE, "{span}");
+    }
+}
+
+#[test]
+fn what_a_hook_of_the_policy_is_told_is_followed_and_timed() {
+    let (collector, sink) = (Receiver::start(), Sink::start());
+    let mut site = followed(&collector, "always_on", &sink);
+    (site.default_route, site.routes) = (None, vec![("dst.test".into(), sink.addr)]);
+    site.init = "kumo.configure_log_hook { name = 'told' }".into();
+    site.extra = "kumo.on('make.told.log_hook', function()
+        local connection, has_failed = {}, false
+        function connection:send(msg)
+          if not has_failed then
+            has_failed = true
+            kumo.reject(451, '4.3.0 not now')
+          end
+          return 'noted'
+        end
+        return connection
+    end)"
+        .into();
+    site.queue = "retry_interval = '1s',".into();
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@dst.test"], &message("one"));
+    let requests = |is_well: bool| {
+        let all = spans(&collector).into_iter().filter(|span| span["name"] == "hook");
+        all.filter(|span| (span["status"]["code"] != 2) == is_well).collect::<Vec<_>>()
+    };
+    wait("both events", || requests(true).len() == 2);
+    let failed = requests(false);
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["status"]["message"], "451 4.3.0 not now");
+    let receive = named(&spans(&collector), "receive").cloned().unwrap();
+    for span in requests(true).iter().chain(&failed) {
+        assert_eq!(text(span, "hook"), "told");
+        assert_eq!(span["parentSpanId"], receive["spanId"], "{span}");
+    }
+    for (series, count) in [
+        ("log_hook_post_latency_count{logger=\"told\",result=\"ok\"}", 2.0),
+        ("log_hook_post_latency_count{logger=\"told\",result=\"failed\"}", 1.0),
+        ("deliver_message_latency_rollup_count{service=\"lua\"}", 3.0),
+        // Events of hooks are no mail that waits.
+        ("queue_wait_latency_count{}", 1.0),
+    ] {
+        assert_eq!(engine.metric(series), count, "{series}");
+    }
 }
 
 #[test]

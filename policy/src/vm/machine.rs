@@ -57,8 +57,8 @@ impl Vm {
         let host = &self.ctx.host;
         let began = host.now_monotonic_nanos();
         let done = self.ctx.slice.watch(work).await;
-        host.handled(event, host.now_monotonic_nanos().saturating_sub(began));
-        match done {
+        let nanos = host.now_monotonic_nanos().saturating_sub(began);
+        let done = match done {
             Ok(Ok(r)) => Ok(r),
             Ok(Err(e)) => Err(self.report(event, &e)),
             Err(Overrun(place)) => {
@@ -66,7 +66,9 @@ impl Vm {
                 tracing::error!(event, shard, "{place}: the handler ran for {MAX_SLICE_TIME:?} or more without waiting and was stopped");
                 Err(PolicyError::Timeout)
             }
-        }
+        };
+        host.handled(event, nanos, done.as_ref().err());
+        done
     }
 
     /// Calls the last handler; `None` when there is none.

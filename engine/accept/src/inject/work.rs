@@ -11,6 +11,7 @@ use crate::limits::{
 use crate::receive::header_too_large;
 use crate::room::no_room;
 use crate::store::store_each;
+use ringmta_events::spans::trail::along;
 use ringmta_events::spans::TRACEPARENT;
 use ringmta_http::{Request, Response, StatusCode};
 use ringmta_io::{self as io, mono_nanos, sleep};
@@ -132,8 +133,9 @@ async fn run(
     let mut batch: Vec<(&str, Message)> = Vec::new();
     let mut bytes = 0;
     let mut slice_end = mono_nanos() + INJECT_SLICE_MS * 1_000_000;
+    let trail = followed.map(Followed::trail);
     for recipient in &injection.recipients {
-        match job.take(shard, recipient).await {
+        match along(trail.clone(), job.take(shard, recipient)).await {
             Ok(message) => {
                 if let Some(followed) = followed {
                     followed.mark(&message);

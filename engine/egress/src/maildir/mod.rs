@@ -7,7 +7,8 @@ mod write;
 use crate::held::Held;
 use crate::maildir::place::Unplaced;
 use crate::{limits, next, outcome};
-use ringmta_io::{self as io, deadline};
+use ringmta_events::metrics::Step;
+use ringmta_io::{self as io, deadline, mono_nanos};
 use ringmta_policy::{confinement, EnvelopeAddress, MaildirProtocol};
 use ringmta_queue::model::ReadyQueue;
 use ringmta_shard::delivery::Delivery;
@@ -56,12 +57,14 @@ pub async fn run(
 /// own disk, which no schedule of retries for others fits.
 async fn deliver(shard: &Rc<Shard>, via: &Via, delivery: Delivery, maildir: &MaildirProtocol) {
     let mut waiting: Vec<(EnvelopeAddress, Response)> = Vec::new();
+    let (began, mut failed) = (mono_nanos(), None);
     for recipient in delivery.message.recipients() {
         let to = std::slice::from_ref(&recipient);
         match store(shard, &delivery, &recipient, maildir).await {
             Ok(response) => outcome::delivered(shard, via, &delivery, to, &response),
             Err(response) if response.is_permanent() => {
                 outcome::bounce(shard, via, &delivery, to, &response);
+                failed = Some(response);
             }
             Err(response) => {
                 outcome::transient(shard, via, &delivery, to, &response);
@@ -69,6 +72,8 @@ async fn deliver(shard: &Rc<Shard>, via: &Via, delivery: Delivery, maildir: &Mai
             }
         }
     }
+    let why = failed.as_ref().or_else(|| waiting.first().map(|(_, response)| response));
+    outcome::attempted(shard, Step::AttemptMaildir, &delivery, (began, true), why);
     if waiting.is_empty() {
         return ending::finish(shard, delivery.item);
     }

@@ -1,11 +1,13 @@
 //! Finds where a scheduled queue's mail goes: its configuration, the hosts, the sources, and so
 //! the ready queues. Asked of policy and DNS once per refresh interval, never per message.
 
+use crate::claimed::claim;
 use crate::limits;
 use crate::mta_sts;
 use crate::routing::hooks;
 use crate::routing::mx as plan;
 use crate::stage::Egress;
+use ringmta_events::spans::trail::{along, Trail};
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_policy::{
@@ -55,7 +57,9 @@ impl From<Response> for NoRoute {
 
 /// Finds the route of `queue` anew. What is known stays in force meanwhile.
 async fn refresh(egress: &Rc<Egress>, queue: &Rc<ScheduledQueue>) {
-    let (found, in_force) = find_in_force(egress, queue).await;
+    let trail = Trail::unclaimed(egress.shard.process.spans.as_ref());
+    let (found, in_force) = along(trail.clone(), find_in_force(egress, queue)).await;
+    claim(trail, &*queue.waiting.borrow());
     queue.resolving.set(false);
     match found {
         Ok(route) => {

@@ -5,17 +5,19 @@
 
 mod help;
 mod snapshot;
-pub mod timing;
+mod steps;
 
-pub use snapshot::Snapshot;
+pub use snapshot::{Labels, Snapshot};
+pub use steps::{ByResult, Step};
 
 use crate::recent::{Recent, OTHER};
 use hdrhistogram::Histogram;
+use ringmta_io::timing::Timing;
 use ringmta_mail::MessageId;
 use ringmta_smtp::via::MetricPath;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use timing::Timing;
+use steps::Steps;
 
 /// A number one shard counts up (and down, for gauges).
 #[derive(Default)]
@@ -51,16 +53,6 @@ struct Site {
     delivered: u64,
     transfail: u64,
     failed: u64,
-}
-
-/// Names and values that tell the series of one metric apart.
-type Labels = Vec<(&'static str, String)>;
-
-fn service(of: &str) -> Labels {
-    match of {
-        "" => Labels::new(),
-        of => vec![("service", of.to_string())],
-    }
 }
 
 /// What a shard counts.
@@ -103,6 +95,8 @@ pub struct Metrics {
     handlers: RefCell<HashMap<String, Timing>>,
     /// Time until messages were durable, microseconds.
     pub save_micros: RefCell<Timing>,
+    /// How long the steps of a message's way took.
+    steps: Steps,
     /// By ready queue; those that are no more, and those beyond the bound, have no name.
     sites: RefCell<HashMap<String, Site>>,
     /// By provider; within it by source and pool, of which there are few.
@@ -159,6 +153,7 @@ impl Default for Metrics {
             tls: RefCell::default(),
             handlers: RefCell::default(),
             save_micros: RefCell::default(),
+            steps: Steps::default(),
             sites: RefCell::default(),
             providers: RefCell::default(),
             accept_micros: RefCell::new(latency()),
@@ -246,6 +241,11 @@ impl Metrics {
         handlers.entry(name.to_string()).or_default().note(nanos / 1000);
     }
 
+    /// A step took `micros`, and came to a good end or not.
+    pub fn took(&self, step: Step, is_well: bool, micros: u64) {
+        self.steps.note(step, is_well, micros);
+    }
+
     /// Forgets the series of a ready queue that is no more; the sums over all keep its numbers.
     pub fn forget_site(&self, site: &str) {
         let mut sites = self.sites.borrow_mut();
@@ -308,7 +308,8 @@ impl Metrics {
         }
         sum.timing("message_save_latency", Labels::new(), &self.save_micros.borrow());
         sum.histogram("smtpsrv_transaction_duration", &self.accept_micros.borrow());
-        sum.histogram("deliver_message_latency_rollup", &self.delivery_micros.borrow());
+        sum.histogram("message_delivery_latency", &self.delivery_micros.borrow());
+        self.steps.add_to(sum);
     }
 }
 

@@ -1,12 +1,21 @@
 //! Numbers of one or several shards, added up and written as Prometheus and as JSON.
 
 use super::help::help;
-use super::timing::{Timing, BOUNDS};
-use super::{service, Labels};
 use hdrhistogram::Histogram;
+use ringmta_io::timing::{Timing, BOUNDS};
 use ringmta_policy::{Latency, LATENCY_BOUNDS};
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// Names and values that tell the series of one metric apart.
+pub type Labels = Vec<(&'static str, String)>;
+
+fn service(of: &str) -> Labels {
+    match of {
+        "" => Labels::new(),
+        of => vec![("service", of.to_string())],
+    }
+}
 
 /// Numbers of one or several shards.
 #[derive(Default, Clone)]

@@ -2,11 +2,13 @@
 //! a collector, as every program that speaks OTLP is told; then a message costs one look at a metadata key, and what is
 //! sampled a few entries in a bounded list. A collector that is slow or away costs spans, never mail.
 //!
-//! - [`context`] what ties spans together (W3C Trace Context) · [`settings`] the environment · [`export`] to the collector
+//! - [`context`] what ties spans together (W3C Trace Context) · [`trail`] for which message something is done · [`settings`]
+//!   the environment · [`export`] to the collector
 
 pub mod context;
 pub mod export;
 pub mod settings;
+pub mod trail;
 
 use context::TraceContext;
 use crossbeam::queue::ArrayQueue;
@@ -95,8 +97,7 @@ impl Spans {
 
     /// Leaves a span that is part of what `message` has been through, when it is followed.
     pub fn add_to(&self, message: &Message, make: impl FnOnce(TraceContext) -> Span) {
-        let text = message.meta(|meta| meta.get(TRACEPARENT)?.as_str().map(str::to_string));
-        if let Some(of) = text.as_deref().and_then(TraceContext::parse) {
+        if let Some(of) = context_of(message) {
             let own = TraceContext { span: new_span(), ..of };
             let mut span = make(own);
             span.parent = Some(of.span);
@@ -104,10 +105,30 @@ impl Spans {
         }
     }
 
+    /// Leaves the span of a request of the hook of this name, begun at `start`, unix nanoseconds, that has told of something
+    /// done with a message whose context is `of`; `error` where the receiver has not taken it.
+    pub fn told(&self, of: TraceContext, hook: &str, start: u64, error: Option<String>) {
+        self.add(Span {
+            name: "hook",
+            context: TraceContext { span: new_span(), ..of },
+            parent: Some(of.span),
+            kind: SpanKind::Client,
+            start,
+            end: ringmta_io::unix_nanos(),
+            attributes: vec![("hook", hook.into())],
+            error,
+        });
+    }
+
     /// Spans that were dropped, ever: there were too many, or the collector did not take them.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
+}
+
+/// The context that what is done with `message` is part of, when it is followed.
+fn context_of(message: &Message) -> Option<TraceContext> {
+    message.meta(|meta| TraceContext::parse(meta.get(TRACEPARENT)?.as_str()?))
 }
 
 /// The number of a span: anything but zero.

@@ -1,5 +1,7 @@
 use super::*;
+use crate::spans::trail::{along, Trail};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -114,4 +116,83 @@ fn a_list_that_is_full_drops_and_counts() {
     assert_eq!(one["status"], serde_json::json!({"code": 2, "message": "no"}));
     assert_eq!(one["attributes"][0]["value"]["intValue"], "3");
     assert_eq!(one["traceId"].as_str().unwrap().len(), 32);
+}
+
+fn told(spans: &Spans) -> Vec<Span> {
+    std::iter::from_fn(|| spans.waiting.pop()).collect()
+}
+
+fn message(traceparent: Option<&str>) -> Message {
+    use ringmta_mail::{EnvelopeAddress, MessageId, Meta};
+    let id = MessageId::new_v1(1, 0, [0; 6]);
+    let message =
+        Message::new(id, EnvelopeAddress::null(), Vec::new(), Meta::new(), Default::default());
+    if let Some(context) = traceparent {
+        message.set_meta(TRACEPARENT, context);
+    }
+    message
+}
+
+async fn look_up(name: &'static str) {
+    let part = trail::begin();
+    // Others have their turn meanwhile.
+    let mut has_waited = false;
+    std::future::poll_fn(|cx| {
+        cx.waker().wake_by_ref();
+        match std::mem::replace(&mut has_waited, true) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    if let Some(part) = part {
+        part.end((name, SpanKind::Client), Vec::new(), None);
+    }
+}
+
+#[test]
+fn what_is_done_side_by_side_is_left_for_whom_it_was() {
+    let spans = Arc::new(spans("always_on", ""));
+    let trail = |number: u64| {
+        let of = TraceContext { span: number, ..TraceContext::parse(PARENT).unwrap() };
+        Some(Trail::under(&spans, of))
+    };
+    let all = async {
+        let one = along(trail(1), async {
+            look_up("a").await;
+            // Within it, and then again for the first.
+            along(trail(3), look_up("b")).await;
+            look_up("c").await;
+        });
+        let two = along(trail(2), look_up("d"));
+        let nobody = along(None, look_up("e"));
+        futures::join!(one, two, nobody);
+        look_up("f").await;
+    };
+    futures::executor::block_on(all);
+    let mut found: Vec<_> =
+        told(&spans).into_iter().map(|span| (span.name, span.parent.unwrap())).collect();
+    found.sort_unstable();
+    assert_eq!(found, [("a", 1), ("b", 3), ("c", 1), ("d", 2)]);
+    assert!(trail::begin().is_none());
+}
+
+#[test]
+fn what_is_done_for_a_queue_is_left_for_those_that_waited() {
+    let spans = Arc::new(spans("always_on", ""));
+    let trail = Trail::unclaimed(Some(&spans)).unwrap();
+    futures::executor::block_on(along(Some(trail.clone()), look_up("dns")));
+    assert!(told(&spans).is_empty());
+    let other = PARENT.replace("b7ad", "b7ae");
+    for of in [Some(PARENT), None, Some(&other)] {
+        trail.claim(&message(of));
+    }
+    let found = told(&spans);
+    let parents: Vec<_> = found.iter().map(|span| span.parent.unwrap()).collect();
+    assert_eq!(parents, [0xb7ad_6b71_6920_3331, 0xb7ae_6b71_6920_3331]);
+    assert!(found.iter().all(|span| span.context.trace != 0 && span.context.span != 0));
+    assert_ne!(found[0].context.span, found[1].context.span);
+    // Where nothing is followed there is nothing to leave, and no trail.
+    assert!(Trail::unclaimed(None).is_none() && Trail::of(None, &message(Some(PARENT))).is_none());
+    assert!(Trail::of(Some(&spans), &message(None)).is_none());
 }

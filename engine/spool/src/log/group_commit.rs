@@ -11,6 +11,7 @@ use crate::log::planted::Tail;
 use crate::log::record;
 use crate::log::record::NewRecord;
 use crate::log::segment::DATA_START;
+use ringmta_io::timing::Timing;
 use ringmta_io::Block;
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -55,6 +56,8 @@ pub struct GroupCommit {
     pub flushes: Cell<u64>,
     /// Records made durable so far.
     pub committed: Cell<u64>,
+    /// How long the writes took, those that failed too.
+    pub micros: RefCell<Timing>,
 }
 
 /// A record that is on its way to stable storage. Ready when it is there, or when it is known
@@ -141,6 +144,7 @@ impl GroupCommit {
             tail: Tail::default(),
             flushes: Cell::new(0),
             committed: Cell::new(0),
+            micros: RefCell::default(),
         }
     }
 

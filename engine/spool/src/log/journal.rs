@@ -11,6 +11,7 @@ use crate::start::replay;
 use crate::start::replay::{Entries, FileId};
 use futures::future::LocalBoxFuture;
 use ringmta_io::limits::BLOCK_BYTES;
+use ringmta_io::timing::Timing;
 use ringmta_io::{self as io, File};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,8 @@ pub struct Journal {
     pub(super) hurry: Cell<bool>,
     /// Flushes so far.
     pub flushes: Cell<u64>,
+    /// How long they took, those that failed too.
+    pub micros: RefCell<Timing>,
 }
 
 impl Journal {
@@ -74,6 +77,7 @@ impl Journal {
             waker: RefCell::default(),
             hurry: Cell::new(false),
             flushes: Cell::new(0),
+            micros: RefCell::default(),
         }
     }
 
@@ -191,7 +195,10 @@ impl Journal {
         let at = self.write_at.get();
         self.write_at.set(at + io::file::round_up(block.len()) as u64);
         self.flushes.set(self.flushes.get() + 1);
-        file.write_at(block, at).await
+        let began = io::mono_nanos();
+        let written = file.write_at(block, at).await;
+        self.micros.borrow_mut().note((io::mono_nanos() - began) / 1000);
+        written
     }
 
     /// Opens the next file with a checkpoint; the previous one is then free for reuse. Until the

@@ -24,7 +24,9 @@ pub async fn run_commits(partition: Rc<Partition>) {
         let Some(mut batch) = commits.next() else { continue };
         let block = std::mem::replace(&mut batch.block, Block::with_capacity(BLOCK_BYTES));
         commits.last_bytes.set(block.len());
+        let began = io::mono_nanos();
         let result = write(&partition, Stream::Fresh, &batch.records, block).await;
+        commits.micros.borrow_mut().note((io::mono_nanos() - began) / 1000);
         match &result {
             Ok(_) => commits.count(batch.records.len()),
             Err(error) => {

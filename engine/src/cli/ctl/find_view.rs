@@ -94,9 +94,12 @@ fn notes(answer: &Value) -> Vec<String> {
             number("left_out")
         ));
     }
-    for problem in answer["problems"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        notes.push(format!("not read: {}", clean(problem)));
+    let texts =
+        |name: &str| answer[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+    for damage in texts("damaged_index") {
+        notes.push(format!("read whole, as its index is damaged: {}", clean(damage)));
     }
+    notes.extend(texts("problems").map(|problem| format!("not read: {}", clean(problem))));
     notes
 }
 
@@ -116,12 +119,15 @@ mod tests {
                  "response": {"code": 250, "enhanced_code": {"class": 2, "subject": 0, "detail": 0}, "content": "taken"}},
             ],
             "waits": [], "segments": 3, "without_index": 1, "left_out": 0, "problems": [], "has_logs": true,
+            "damaged_index": ["/log/one: the index is damaged"],
         });
         let text = find(&answer, &Sort::default(), Paint::none());
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "2026-01-02 03:04:05  Reception  u@d.test             from a@src.test by client.test   1");
         assert_eq!(lines[2], "2026-01-02 03:04:06  Delivery   u@d.test and 1 more  250 2.0.0 taken (mx.d.test)      1");
         assert!(text.contains("1 of 3 segments have no index"), "{text}");
+        let damage = "read whole, as its index is damaged: /log/one: the index is damaged";
+        assert!(text.contains(damage), "{text}");
         let unnamed = json!({"type": "Reception", "sender": "a@src.test", "peer_address": {"name": "", "addr": "192.0.2.1"}});
         assert_eq!(row(&unnamed)[3], "from a@src.test by 192.0.2.1");
         let posted = json!({"type": "Reception", "sender": "a@src.test", "peer_address": null, "reception_protocol": "HTTP"});

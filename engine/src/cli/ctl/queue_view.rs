@@ -12,6 +12,9 @@ pub fn queue(answer: &Value, skip: usize, sort: &Sort, paint: Paint) -> String {
     let ahead = count.saturating_sub(waiting);
     let messages = match ahead {
         0 => count.to_string(),
+        _ if answer["num_scheduled_is_whole"] == false => {
+            format!("{count}; there are so many on its shards that only {waiting} of them were looked at")
+        }
         _ => format!("{count}, {ahead} of them in a ready queue or on their way"),
     };
     let suspended = moment(&answer["suspended_until"]);
@@ -134,6 +137,11 @@ mod tests {
         assert_eq!(queue(&answer, 0, &Sort::default(), Paint::none()), wanted);
         let last = queue(&answer, 1, &Sort::default(), Paint::none());
         assert!(last.ends_with("\n2 to 3 of 3 messages that wait here"), "{last}");
+        let many = json!({"queue_name": "d.test", "count": 9, "num_scheduled": 3, "num_scheduled_is_whole": false});
+        let text = queue(&many, 0, &Sort::default(), Paint::none());
+        let wanted =
+            "messages  9; there are so many on its shards that only 3 of them were looked at";
+        assert!(text.contains(wanted), "{text}");
         let answer = json!({"queue_name": "d.test", "count": 0, "num_scheduled": 0, "messages": [], "suspended_until": "2026-01-02T03:04:05Z"});
         let text = queue(&answer, 0, &Sort::default(), Paint::none());
         assert_eq!(text, "queue d.test\n  messages   0\n  suspended  until 2026-01-02 03:04:05");

@@ -5,6 +5,8 @@ use super::ready;
 use super::reasons::{self, moment, wall};
 use super::states::State;
 use crate::control::at_millis;
+use crate::control::walk::Walk;
+use crate::limits::FIND_LOOKS;
 use ringmta_io::{mono_nanos, steady_millis};
 use ringmta_policy::MessageId;
 use ringmta_queue::connections::Connection;
@@ -64,31 +66,46 @@ pub(super) fn facts(shard: &Shard, item: &Item) -> Facts {
     Facts { id, at, attempts, queue: queue.clone(), since: stay.since_millis(), end_of_life }
 }
 
-/// Finds message `id` in the queues of `shard`, or in the hand of one of its tasks.
-pub fn find(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
-    in_a_queue(shard, id).or_else(|| in_hand(shard, id))
+/// Finds message `id` in the queues of `shard`, or in the hand of one of its tasks. Its facts are of the moment in which this
+/// is answered.
+pub async fn find(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
+    for _ in 0..FIND_LOOKS {
+        // It goes from the hand of a task into the timer, which is looked at first, and then from one to the next.
+        if let Some(found) = in_hand(shard, id) {
+            return Some(found);
+        }
+        if let Some(found) = in_a_queue(shard, id).await {
+            return Some(found);
+        }
+    }
+    in_hand(shard, id)
 }
 
-fn in_a_queue(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
-    let queues = &shard.queues;
-    if let Some((due, item)) = queues.timers.borrow().iter().find(|(_, item)| item.id == id) {
-        return Some((facts(shard, item), Place::Timer(due)));
+async fn in_a_queue(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
+    let (queues, mut walk) = (&shard.queues, Walk::to_the_end());
+    let known = |item: &Item| (item.id == id).then(|| facts(shard, item));
+    let see = |due, item: &Item| known(item).map(|facts| (facts, Place::Timer(due)));
+    if let Some(found) = walk.timer(&queues.timers, see).await {
+        return Some(found);
     }
-    let position = |item: &Item| item.id == id;
-    for queue in queues.scheduled.borrow().values() {
-        let waiting = queue.waiting.borrow();
-        if let Some(at) = waiting.iter().position(position) {
-            return Some((facts(shard, &waiting[at]), Place::Waiting(at)));
+    // Over copies of the handles: queues come and go meanwhile.
+    let scheduled: Vec<_> = queues.scheduled.borrow().values().cloned().collect();
+    for queue in scheduled {
+        let see = |at, item: &Item| known(item).map(|facts| (facts, Place::Waiting(at)));
+        if let Some(found) = walk.line(&queue.waiting, see).await {
+            return Some(found);
         }
     }
-    for ready in queues.ready.borrow().values() {
-        let items = ready.items.borrow();
-        if let Some(at) = items.iter().position(position) {
-            return Some((facts(shard, &items[at]), Place::Ready(ready.clone(), at)));
+    let ready: Vec<_> = queues.ready.borrow().values().cloned().collect();
+    for ready in ready {
+        let see =
+            |at, item: &Item| known(item).map(|facts| (facts, Place::Ready(ready.clone(), at)));
+        if let Some(found) = walk.line(&ready.items, see).await {
+            return Some(found);
         }
     }
-    let is_meant = |job: &(Item, Task)| job.0.id == id;
-    queues.to_end.find(is_meant, |(item, task)| (facts(shard, item), work(task)))
+    let see = |(item, task): &(Item, Task)| known(item).map(|facts| (facts, work(task)));
+    walk.work(&queues.to_end, see).await
 }
 
 fn in_hand(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
@@ -321,7 +338,7 @@ pub(super) fn routed(queue: &ScheduledQueue) -> Answer {
 /// All about message `id`, when this shard has it.
 pub async fn answer(shard: &Rc<Shard>, id: &str) -> Value {
     let Ok(id) = id.parse::<MessageId>() else { return Value::Null };
-    let Some((facts, place)) = find(shard, id) else { return Value::Null };
+    let Some((facts, place)) = find(shard, id).await else { return Value::Null };
     let mut answer = state(shard, &facts, &place);
     let read = places::load(shard, facts.at, id).await;
     // What a task has in its hand may be gone from the spool by now, and is none the worse for it.

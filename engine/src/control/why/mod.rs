@@ -15,6 +15,7 @@ pub mod states;
 #[cfg(test)]
 mod tests;
 
+use ringmta_queue::model::{ReadyQueue, ScheduledQueue};
 use ringmta_shard::mesh::WhyAbout;
 use ringmta_shard::state::Shard;
 use serde_json::Value;
@@ -24,12 +25,15 @@ use std::rc::Rc;
 pub async fn of_shard(shard: &Rc<Shard>, about: WhyAbout, name: &str) -> Value {
     match about {
         WhyAbout::Message => message::answer(shard, name).await,
-        WhyAbout::Queue => queues::of_scheduled(shard, |queue| *queue.name == *name),
+        WhyAbout::Queue => queues::of_name(shard, name).await,
         WhyAbout::Domain => {
-            queues::of_scheduled(shard, |queue| queue.parts.domain.eq_ignore_ascii_case(name))
+            let is_meant = |queue: &ScheduledQueue| queue.parts.domain.eq_ignore_ascii_case(name);
+            queues::of_scheduled(shard, is_meant).await
         }
         WhyAbout::Site => {
-            queues::of_ready(shard, |ready| ready.name == name || ready.plan.borrow().site == name)
+            let is_meant =
+                |ready: &ReadyQueue| ready.name == name || ready.plan.borrow().site == name;
+            queues::of_ready(shard, is_meant).await
         }
         WhyAbout::Source => sources::source(shard, name).await,
         WhyAbout::Pool => sources::pool(shard, name).await,

@@ -5,6 +5,7 @@ use super::message::{self, Place};
 use super::ready;
 use super::reasons;
 use super::states::State;
+use crate::control::walk::Walk;
 use crate::limits::{WHY_LISTED_MAX, WHY_LOOKS_MAX};
 use ringmta_io::steady_millis;
 use ringmta_queue::model::{Item, ReadyQueue, ScheduledQueue};
@@ -41,27 +42,47 @@ impl Tally {
     }
 }
 
-/// One scheduled queue.
-fn scheduled(shard: &Shard, queue: &Rc<ScheduledQueue>) -> Value {
+/// One scheduled queue, for which so many messages of the timer are looked at.
+async fn scheduled(
+    shard: &Shard,
+    queue: &Rc<ScheduledQueue>,
+    looks: usize,
+    walk: &mut Walk,
+) -> Value {
     let mut tally = Tally::default();
     for item in queue.waiting.borrow().iter().take(WHY_LISTED_MAX) {
         look(shard, item, || Place::Waiting(0), &mut tally);
     }
     // A look per message that waits anywhere on the shard: bounded, however many there are.
-    let timers = shard.queues.timers.borrow();
-    let own = timers.iter().take(WHY_LOOKS_MAX).filter(|(_, item)| Rc::ptr_eq(&item.queue, queue));
-    for (due, item) in own.take(WHY_LISTED_MAX) {
-        look(shard, item, || Place::Timer(due), &mut tally);
-    }
+    let (mut left, mut found) = (looks, 0);
+    let in_timer = walk.timer(&shard.queues.timers, |due, item| {
+        left = left.saturating_sub(1);
+        if Rc::ptr_eq(&item.queue, queue) {
+            found += 1;
+            look(shard, item, || Place::Timer(due), &mut tally);
+        }
+        (left == 0 || found >= WHY_LISTED_MAX).then_some(())
+    });
+    in_timer.await;
     let route = queue.route.borrow().clone();
     for ready in route.iter().flat_map(|route| route.ready()) {
-        let items = ready.items.borrow();
-        let own = items.iter().filter(|item| Rc::ptr_eq(&item.queue, queue));
-        for item in own.take(WHY_LISTED_MAX) {
-            look(shard, item, || Place::Ready(ready.clone(), 0), &mut tally);
-        }
+        let (mut left, mut found) = (looks, 0);
+        let in_line = walk.line(&ready.items, |_, item| {
+            left = left.saturating_sub(1);
+            if Rc::ptr_eq(&item.queue, queue) {
+                found += 1;
+                look(shard, item, || Place::Ready(ready.clone(), 0), &mut tally);
+            }
+            (left == 0 || found >= WHY_LISTED_MAX).then_some(())
+        });
+        in_line.await;
     }
+    told(shard, queue, tally)
+}
+
+fn told(shard: &Shard, queue: &ScheduledQueue, tally: Tally) -> Value {
     let looked = tally.looks;
+    let route = queue.route.borrow().clone();
     let (all, now) = (queue.count.get(), steady_millis());
     let order = shard.queues.orders.suspended(&queue.name, &queue.parts, now);
     let order = order.or_else(|| shard.queues.orders.bounced(&queue.name, &queue.parts, now));
@@ -107,31 +128,51 @@ fn json_of(state: &str, says: &str) -> Map<String, Value> {
     Map::from_iter([("state".into(), json!(state)), ("says".into(), json!(says))])
 }
 
+/// The scheduled queue of this name; `null` when there is none.
+pub async fn of_name(shard: &Shard, name: &str) -> Value {
+    let found = shard.queues.scheduled.borrow().get(name).cloned();
+    of_some(shard, found.into_iter().collect()).await
+}
+
 /// The scheduled queues for which `meant` says so; `null` when there is none.
-pub fn of_scheduled(shard: &Shard, meant: impl Fn(&ScheduledQueue) -> bool) -> Value {
-    let all = shard.queues.scheduled.borrow();
-    let found: Vec<Value> = all
-        .values()
-        .filter(|queue| meant(queue))
-        .take(WHY_LISTED_MAX)
-        .map(|queue| scheduled(shard, queue))
-        .collect();
-    if found.is_empty() {
-        Value::Null
-    } else {
-        json!(found)
+pub async fn of_scheduled(shard: &Shard, meant: impl Fn(&ScheduledQueue) -> bool) -> Value {
+    let all = shard.queues.scheduled.borrow().values().cloned().collect();
+    of_some(shard, some_of(all, meant).await).await
+}
+
+async fn of_some(shard: &Shard, queues: Vec<Rc<ScheduledQueue>>) -> Value {
+    if queues.is_empty() {
+        return Value::Null;
     }
+    // All of them together look at as much as one does.
+    let looks = (WHY_LOOKS_MAX / queues.len()).max(WHY_LISTED_MAX);
+    let (mut told, mut walk) = (Vec::with_capacity(queues.len()), Walk::to_the_end());
+    for queue in &queues {
+        told.push(scheduled(shard, queue, looks, &mut walk).await);
+    }
+    json!(told)
+}
+
+/// The first of `all` that are meant.
+async fn some_of<T>(all: Vec<Rc<T>>, meant: impl Fn(&T) -> bool) -> Vec<Rc<T>> {
+    let (mut some, mut walk) = (Vec::new(), Walk::to_the_end());
+    for one in all {
+        walk.looked_at(1).await;
+        if meant(&one) {
+            some.push(one);
+        }
+        if some.len() >= WHY_LISTED_MAX {
+            break;
+        }
+    }
+    some
 }
 
 /// The ready queues for which `meant` says so; `null` when there is none.
-pub fn of_ready(shard: &Shard, meant: impl Fn(&ReadyQueue) -> bool) -> Value {
-    let all = shard.queues.ready.borrow();
-    let found: Vec<Value> = all
-        .values()
-        .filter(|queue| meant(queue))
-        .take(WHY_LISTED_MAX)
-        .map(|queue| ready_queue(shard, queue))
-        .collect();
+pub async fn of_ready(shard: &Shard, meant: impl Fn(&ReadyQueue) -> bool) -> Value {
+    let all = shard.queues.ready.borrow().values().cloned().collect();
+    let found: Vec<Value> =
+        some_of(all, meant).await.iter().map(|queue| ready_queue(shard, queue)).collect();
     if found.is_empty() {
         Value::Null
     } else {

@@ -59,7 +59,7 @@ fn health(shard: &Shard, name: &str) -> (Option<String>, Map<String, Value>) {
 
 /// A source: how it does, and the ready queues that leave from it.
 pub async fn source(shard: &Rc<Shard>, name: &str) -> Value {
-    let queues = of_ready(shard, |ready| *ready.source.borrow().name == *name);
+    let queues = of_ready(shard, |ready| *ready.source.borrow().name == *name).await;
     let policy = shard.policy();
     let made = asked(policy.egress_source(name)).await;
     if queues.is_null() && (made.is_none() || !is_meant(shard, &policy, name).await) {

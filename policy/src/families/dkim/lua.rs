@@ -11,6 +11,7 @@ use ringmta_options::DkimSigner;
 
 use super::signer::{Algorithm, Signer};
 use crate::families::message::body::body_method;
+use crate::host::{Host, Work};
 use crate::process::memo::{Lookup, MemoStore};
 use crate::vm::declared::FnDef;
 use crate::vm::functions::def;
@@ -47,14 +48,21 @@ impl Portable for Signer {
 
 pub(crate) fn methods<F: UserDataFields<Message>>(fields: &mut F) {
     body_method(fields, "dkim_sign", |lua, m, body, signer: UserDataRef<SignerObject>| {
-        let now = vm::ctx(lua)?.host.now_unix_nanos() / 1_000_000_000;
-        let signed = signer
-            .0
-            .sign_message(body, now)
-            .map_err(|e| Error::runtime(format!("dkim_sign: {e}")))?;
+        let ctx = vm::ctx(lua)?;
+        let now = ctx.host.now_unix_nanos() / 1_000_000_000;
+        let signed = timed(&ctx.host, Work::DkimSign, || signer.0.sign_message(body, now));
+        let signed = signed.map_err(|e| Error::runtime(format!("dkim_sign: {e}")))?;
         m.set_body(signed.into());
         Ok(())
     });
+}
+
+/// Does some work, and tells the host how long it took.
+fn timed<R>(host: &Rc<dyn Host>, work: Work, run: impl FnOnce() -> R) -> R {
+    let began = host.now_monotonic_nanos();
+    let done = run();
+    host.worked(work, host.now_monotonic_nanos().saturating_sub(began));
+    done
 }
 
 /// What a policy finds of this family, besides what takes an option table.
@@ -127,10 +135,13 @@ async fn load_signer(
             Lookup::Wait => store.wait(&key).await,
         }
     };
-    let secret = crate::families::keys::load(lua, &typed.key).await?;
+    let began = ctx.host.now_monotonic_nanos();
+    let secret = crate::families::keys::load(lua, &typed.key).await;
+    ctx.host.worked(Work::DkimKey, ctx.host.now_monotonic_nanos().saturating_sub(began));
+    let secret = secret?;
     let ttl = u64::try_from(typed.ttl.as_nanos()).unwrap_or(u64::MAX);
     let describe = format!("kumo.dkim signer for {}._domainkey.{}", typed.selector, typed.domain);
-    let signer = Signer::new(typed, algorithm, &secret)
+    let signer = timed(&ctx.host, Work::DkimSigner, || Signer::new(typed, algorithm, &secret))
         .map_err(|e| Error::runtime(format!("{describe}: {e}")))?;
     let object = Plain::Object(Arc::new(signer));
     guard.finish(Arc::new(vec![object.clone()]), ctx.host.now_unix_nanos().saturating_add(ttl), 0);

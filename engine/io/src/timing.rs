@@ -1,4 +1,5 @@
-//! How long something took, in a few fixed buckets: small enough to have one for each handler of a policy.
+//! How long something took, in a few fixed buckets: small enough to have one for each handler of a policy. Each shard has its
+//! own; they are added up when they are asked for.
 
 /// Upper bounds of the buckets, microseconds.
 pub const BOUNDS: [u64; 14] = [
@@ -21,9 +22,12 @@ pub const BOUNDS: [u64; 14] = [
 /// Times, as a histogram of Prometheus counts them: each bucket has all that is not longer.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
-    pub(super) buckets: [u64; BOUNDS.len()],
-    pub(super) count: u64,
-    pub(super) sum_micros: u64,
+    /// How many were not longer than each of [`BOUNDS`].
+    pub buckets: [u64; BOUNDS.len()],
+    /// How many there were.
+    pub count: u64,
+    /// How long all of them took, microseconds.
+    pub sum_micros: u64,
 }
 
 impl Timing {
