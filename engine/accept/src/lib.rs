@@ -2,7 +2,7 @@
 //!
 //! [`start`] the tasks of this stage · [`listener`] sockets and balance · [`serve`] one session's I/O and policy, [`hearing`] its waits · [`receive`] a transaction becomes messages, [`store`]
 //! makes them durable ·
-//! [`origin`] where they came from · [`relay`] who may relay, [`peer_limits`] and how much · [`reports`] bounces and complaints to be logged · [`deferred`] mail that policy sees only later ·
+//! [`origin`] where they came from · [`relay`] who may relay, [`peer_limits`] and how much · [`received`] that a message was received, [`reports`] bounces and complaints to be logged · [`deferred`] mail that policy sees only later ·
 //! [`log_records`] events of hooks, which become messages · [`room`] disks that are full · [`inject`] mail that comes over HTTP.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -18,6 +18,7 @@ pub mod log_records;
 pub mod origin;
 pub mod peer_limits;
 pub mod receive;
+pub mod received;
 pub mod relay;
 pub mod reports;
 pub mod room;

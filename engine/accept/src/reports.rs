@@ -2,7 +2,7 @@
 
 use crate::limits::{REPORT_BYTES_MAX, REPORT_HEADER_BYTES, REPORT_RECIPIENTS_MAX};
 use crate::origin::ClientSession;
-use crate::store::record_reception;
+use crate::received::record_reception;
 use ringmta_events::record::{Client, Kind, Record};
 use ringmta_policy::mime::{delivery_report, feedback_report, is_qmail_bounce, qmail_report, Part};
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, Meta, PolicyError, ReportHandling};
@@ -124,8 +124,9 @@ fn out_of_band(shard: &Rc<Shard>, source: &ClientSession<'_>, message: &Message,
     let failed = about.iter().filter(|one| one["action"] == "failed");
     let short = with_short_header(message);
     let message = short.as_ref().unwrap_or(message);
-    let reported_to =
-        message.with_recipients(|to| to.first().map(|to| to.email().to_string())).unwrap_or_default();
+    let reported_to = message
+        .with_recipients(|to| to.first().map(|to| to.email().to_string()))
+        .unwrap_or_default();
     let queue = message.queue_name().to_string();
     for one in failed.take(REPORT_RECIPIENTS_MAX) {
         let named = |field: &str| {

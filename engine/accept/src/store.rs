@@ -2,17 +2,15 @@
 
 use crate::limits;
 use crate::origin::ClientSession;
+use crate::received::record_reception;
 use crate::reports::Report;
 use crate::room::refusal_of;
-use ringmta_events::record::{Client, Kind, Record};
 use ringmta_io::{deadline, mono_nanos};
 use ringmta_policy::{HeaderBlock, Message};
 use ringmta_shard::entry;
 use ringmta_shard::state::Shard;
 use ringmta_shard::trace::Seen;
 use ringmta_smtp::reply::Refusal;
-use ringmta_smtp::response::Response;
-use ringmta_smtp::via::TlsInfo;
 use ringmta_spool::location::Location;
 use serde_json::{json, Value};
 use std::rc::Rc;
@@ -194,25 +192,4 @@ fn tell_disposition(
         "will_enqueue": true,
     }});
     shard.trace.tell(false, &source.meta.snapshot(), &Seen::Told(told));
-}
-
-/// Tells that a message was received, into `queue`.
-pub fn record_reception(
-    shard: &Rc<Shard>,
-    message: &Message,
-    queue: &str,
-    source: Option<&ClientSession<'_>>,
-) {
-    if !shard.events.wants(Kind::Reception) {
-        return;
-    }
-    let response = Response { code: 250, ..Response::default() };
-    let recipients = message.recipients();
-    let mut record = Record::of_message(Kind::Reception, message, queue, &response);
-    record.recipients = &recipients;
-    record.client = source
-        .map(|source| Client { name: source.origin.client_name, addr: source.origin.client_addr });
-    record.session_id = source.map(|source| source.session_id);
-    record.tls = source.and_then(|_| message.meta(TlsInfo::of_meta));
-    shard.events.record(&record, Some(message));
 }

@@ -48,11 +48,7 @@ pub async fn explain(
     asked.unwrap_or_else(|_| Err(format!("policy and DNS have not answered within {limit:?}")))
 }
 
-async fn ask(
-    egress: &Rc<Egress>,
-    name: &str,
-    source: Option<&str>,
-) -> Result<Explained, String> {
+async fn ask(egress: &Rc<Egress>, name: &str, source: Option<&str>) -> Result<Explained, String> {
     let policy = egress.shard.policy();
     let queue = ScheduledQueue::new(name, Arc::default());
     let parts = &queue.parts;
@@ -92,7 +88,8 @@ async fn sources(policy: &Policy, pool: &str) -> Result<Vec<String>, String> {
         return Ok(vec![UNSPECIFIED.into()]);
     }
     let found = policy.egress_pool(pool).await.map_err(|e| format!("get_egress_pool: {e}"))?;
-    let found = found.ok_or_else(|| format!("egress pool `{pool}` is not defined by the policy"))?;
+    let found =
+        found.ok_or_else(|| format!("egress pool `{pool}` is not defined by the policy"))?;
     let mut entries = found.options.entries;
     entries.sort_by_key(|entry| std::cmp::Reverse(entry.weight));
     Ok(entries.into_iter().map(|entry| entry.name).collect())

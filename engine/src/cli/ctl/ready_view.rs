@@ -172,7 +172,8 @@ fn hosts_or_why(answer: &Value) -> String {
 fn pool(answer: &Value) -> String {
     let pool = text(answer, "egress_pool");
     let all = answer["sources"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let others: Vec<Value> = all.iter().filter(|name| **name != answer["source"]).cloned().collect();
+    let others: Vec<Value> =
+        all.iter().filter(|name| **name != answer["source"]).cloned().collect();
     match others.is_empty() {
         true => pool,
         false => format!("{pool}, with {} too", plain(&Value::Array(others))),

@@ -24,7 +24,14 @@ pub struct Answer {
 impl Answer {
     /// With nothing but a state.
     pub fn of(state: State) -> Answer {
-        Answer { state, since: None, because: Vec::new(), next: None, next_says: None, names: Vec::new() }
+        Answer {
+            state,
+            since: None,
+            because: Vec::new(),
+            next: None,
+            next_says: None,
+            names: Vec::new(),
+        }
     }
 
     /// With a reason more.
