@@ -73,7 +73,7 @@ fn addresses(init: &InitConfig, found: &mut Refusals) {
         if address.port() != 0 {
             if let Some(other) = seen.insert(address, listen) {
                 let text = format!("listen = {listen:?}: {other:?} is the same address, {address}");
-                found.here.push(text);
+                found.everywhere.push(text);
                 continue;
             }
         }

@@ -106,7 +106,9 @@ pub fn log(shard: &Rc<Shard>, source: &ClientSession<'_>, message: &Message, rep
         Report::Feedback(report) => {
             let response = Response { code: 250, ..Response::default() };
             let recipients = message.recipients();
+            let queue = message.queue_name().to_string();
             let mut record = record(source, Kind::Feedback, message, &response, &recipients);
+            record.queue = &queue;
             record.feedback = Some(report);
             record.client =
                 Some(Client { name: source.origin.client_name, addr: source.origin.client_addr });

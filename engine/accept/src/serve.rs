@@ -98,7 +98,7 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
             return turn_away(conn, refusal).await;
         }
     };
-    let meta = session_meta(&options, ends.0, ends.1);
+    let meta = session_meta(&shard, &options, ends);
     if ends != (peer, local) {
         meta.set("orig_received_from", peer.to_string());
         meta.set("orig_received_via", local.to_string());
@@ -156,7 +156,7 @@ async fn options_for(
         base.clone()
     };
     if policy.handles("smtp_server_get_dynamic_parameters") {
-        let meta = session_meta(&options, peer, local);
+        let meta = session_meta(shard, &options, (peer, local));
         // A failure was logged where it happened; the listener's own options then hold.
         let limit = options.data_processing_timeout;
         let asked = Box::pin(policy.dynamic_parameters(&options, &meta));
@@ -169,7 +169,11 @@ async fn options_for(
     options
 }
 
-fn session_meta(options: &EsmtpListener, peer: SocketAddr, local: SocketAddr) -> ConnMeta {
+fn session_meta(
+    shard: &Shard,
+    options: &EsmtpListener,
+    (peer, local): (SocketAddr, SocketAddr),
+) -> ConnMeta {
     let meta = ConnMeta::new();
     for (name, value) in &options.meta.0 {
         meta.set(name.clone(), value.clone());
@@ -177,17 +181,20 @@ fn session_meta(options: &EsmtpListener, peer: SocketAddr, local: SocketAddr) ->
     meta.set("reception_protocol", "ESMTP");
     meta.set("received_via", local.to_string());
     meta.set("received_from", peer.to_string());
-    if let Some(hostname) = &options.hostname {
-        meta.set("hostname", hostname.clone());
-    }
+    meta.set("hostname", hostname_of(shard, options));
     meta
+}
+
+/// The name that a listener goes by.
+fn hostname_of(shard: &Shard, options: &EsmtpListener) -> String {
+    options.hostname.clone().unwrap_or_else(|| shard.process.hostname.clone())
 }
 
 fn params(served: &Served) -> Params {
     let options = &served.options;
     let process = &served.shard.process;
     Params {
-        hostname: options.hostname.clone().unwrap_or_else(|| process.hostname.clone()),
+        hostname: hostname_of(&served.shard, options),
         banner: options.banner.clone(),
         size_max: options.max_message_size.min(ringmta_smtp::limits::MESSAGE_BYTES_MAX),
         recipients_max: options.max_recipients_per_message,
@@ -436,7 +443,7 @@ impl Served {
         let policy = self.policy.clone();
         let (peer, local) = (self.peer, self.local);
         self.options = options_for(&self.shard, &policy, self.listener, peer, local).await;
-        for (name, value) in session_meta(&self.options, peer, local).snapshot() {
+        for (name, value) in session_meta(&self.shard, &self.options, (peer, local)).snapshot() {
             self.meta.set(name, value);
         }
     }

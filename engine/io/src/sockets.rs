@@ -78,8 +78,13 @@ pub fn resolve_ports<'a>(
     listens: impl Iterator<Item = (SocketAddr, &'a mut String)>,
 ) -> Result<Vec<ReservedPort>, String> {
     let mut chosen = Vec::new();
+    let mut seen = std::collections::HashSet::new();
     for (addr, listen) in listens {
         *listen = addr.to_string();
+        // The system would let the two share it, and a client would reach one or the other.
+        if addr.port() != 0 && !seen.insert(addr) {
+            return Err(format!("cannot listen on {addr}: the policy has two listeners there"));
+        }
         if addr.port() == 0 {
             let failed = |error: std::io::Error| cannot_listen(addr, &error);
             let port = ReservedPort::choose(addr).map_err(failed)?;

@@ -1,7 +1,7 @@
 //! The sandbox inbox of `ringmta dev` and `ringmta sandbox`: an SMTP server that delivers to
 //! nobody, and a web page and an API (Mailpit's) to see what came.
 //!
-//! Layout: [`settings`] what it is told to be, [`place`] where · `capture` SMTP side · [`message`] and `mime` (over its `heads`) what is known of a message, `start` of long texts ·
+//! Layout: [`settings`] what it is told to be, [`place`] where · `capture` SMTP side · [`message`] and `mime` (over its `heads`; `html_text` of HTML) what is known of a message, `start` of long texts ·
 //! [`captured`] one that is kept · [`store`] all of them, asked by [`choice`], in memory (`ring`) or on disk (`database`) · `search` its grammar ·
 //! [`tags`] their spelling · `events` who is told of changes · `web` routes, `cors` who may ask them, [`passwords`] logins ·
 //! `api`, `api_messages`, `api_message`, `api_tags`, `json`, `lists`, `send`, `view`, `peek`, `links`, `dkim_key`, `socket`, `openapi` (with the `schema` of its `models`), `metrics`, `proxy` (and its `codes`) the
@@ -29,6 +29,7 @@ mod dkim_key;
 mod events;
 mod heads;
 mod html_check;
+mod html_text;
 mod json;
 pub mod limits;
 mod link_check;

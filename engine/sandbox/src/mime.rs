@@ -1,9 +1,9 @@
 //! The MIME tree of a message: bodies, attachments, and one part's bytes by its id.
 
 use crate::heads;
+use crate::html_text::text_of;
 use crate::limits::{SANDBOX_LISTED_TEXT_BYTES, SANDBOX_PARTS, SANDBOX_PART_DEPTH};
 use crate::start::start_of;
-use mail_parser::decoders::html::html_to_text;
 use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
 
 /// Runs mail-parser over `source`. It does not panic on any input we know of, and if it did on
@@ -33,62 +33,10 @@ pub struct Part {
 pub(super) fn text(mail: &Message<'_>) -> String {
     let bodies = mail.text_bodies().filter_map(|part| match &part.body {
         PartType::Text(text) => Some(text.to_string()),
-        PartType::Html(html) => Some(html_to_text(&apart(html))),
+        PartType::Html(html) => Some(text_of(html)),
         _ => None,
     });
     bodies.collect::<Vec<_>>().join("\n")
-}
-
-/// Elements that stand apart from what is around them.
-const BLOCKS: [&str; 29] = [
-    "address",
-    "article",
-    "aside",
-    "blockquote",
-    "br",
-    "dd",
-    "div",
-    "dl",
-    "dt",
-    "figure",
-    "footer",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "header",
-    "hr",
-    "li",
-    "main",
-    "ol",
-    "p",
-    "pre",
-    "section",
-    "table",
-    "td",
-    "tr",
-    "ul",
-];
-
-/// HTML with a space in front of every tag of such an element: two paragraphs are no one word.
-fn apart(html: &str) -> String {
-    let mut out = String::with_capacity(html.len() + html.len() / 16);
-    let mut rest = html;
-    while let Some(at) = rest.find('<') {
-        let (before, tag) = rest.split_at(at);
-        out.push_str(before);
-        let name = tag[1..].trim_start_matches('/');
-        let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
-        if BLOCKS.iter().any(|block| block.eq_ignore_ascii_case(&name[..end])) {
-            out.push(' ');
-        }
-        out.push('<');
-        rest = &tag[1..];
-    }
-    out.push_str(rest);
-    out
 }
 
 /// The message's HTML; empty when it has none.
@@ -202,15 +150,5 @@ mod tests {
         let mut seen = 0;
         super::for_each_part(source.as_bytes(), |_, _| seen += 1);
         assert_eq!(seen, super::SANDBOX_PARTS);
-    }
-
-    #[test]
-    fn blocks_are_apart_and_words_stay_whole() {
-        let text = |html: &str| {
-            let text = super::html_to_text(&super::apart(html));
-            text.split_whitespace().collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(text("<h1>Hello</h1><p>from <b>ring</b>mta</p>"), "Hello from ringmta");
-        assert_eq!(text("a<br>b<BR/>c<td>d</td><"), "a b c d");
     }
 }

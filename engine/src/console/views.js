@@ -158,14 +158,50 @@ async function queue(name) {
   ];
 }
 
+/** Facts as a list of names and values; those that are not known are left out. */
+function facts(pairs) {
+  const known = pairs.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return make("dl", {}, known.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
+}
+
+/** All that an answer says, for whoever needs more than the page shows. */
+function whole(title, answer) {
+  return make("details", {}, make("summary", {}, title), make("pre", { tabindex: 0 }, JSON.stringify(answer, null, 2)));
+}
+
 async function ready(name) {
-  const answer = [].concat(await ask(query(ADMIN + "inspect-ready-q/v1", { queue_name: name })));
+  const told = await ask(query(ADMIN + "inspect-ready-q/v1", { queue_name: name, include_scheduled_queues: true }));
+  const { state = {}, hosts = [], dispatchers = [], scheduled_queue_names: feeds = [] } = told;
+  const held = state.suspended || {};
+  const trouble = state.last_trouble;
   return [
     heading(name),
+    make("div.tiles", {}, tile("messages", short(state.ready_count)), tile("connections", short(state.connection_count)),
+      tile("idle connections", short(state.idle_connections)),
+      tile("failed in a row", short(state.failures_in_a_row), state.failures_in_a_row ? "warn" : "")),
     make("div.buttons", {}, make("button", { type: "button", onclick: () => order("Suspend", `Nothing is sent over ${name} meanwhile.`, "suspend-ready-q/v1", { name }) }, "Suspend…")),
     await why_card(name),
-    answer.map((one, index) => make("section.card", {}, make("h2", {}, answer.length > 1 ? `Shard ${index}` : "State"),
-      make("pre", { tabindex: 0 }, JSON.stringify(one, null, 2)))),
+    make("section.card", {}, make("h2", {}, "State"), facts([
+      ["source", told.egress_pool ? `${told.egress_source} of pool ${told.egress_pool}` : told.egress_source],
+      ["hosts", hosts.map((host) => host.addr && host.addr !== host.name ? `${host.name} (${host.addr})` : host.name).join(", ")],
+      ["suspended", held.reason && `“${held.reason}”${held.created_by ? ` by ${held.created_by}` : ""}, for another ${held.duration}`],
+      ["limited by", [state.connection_limited, state.connection_rate_throttled].filter((one) => one).map((one) => one.context).join("; ")],
+      ["last trouble", trouble],
+      ["set by", told.set_by],
+    ])),
+    make("section.card", {}, make("h2", {}, "Connections"), table("Connections", [
+      { head: "host", kind: "name", cell: (row) => row.host },
+      { head: "does", kind: "words", cell: (row) => [row.phase, row.detail].filter((word) => word).join(": ") },
+      { head: "for", kind: "n", cell: (row) => row.time_in_current_phase },
+      { head: "message", kind: "name", cell: (row) => (row.message ? link("message", row.message) : "") },
+      { head: "delivered", kind: "n", cell: (row) => short(row.messages_delivered) },
+      { head: "deferred", kind: "n", cell: (row) => short(row.messages_transfailed) },
+      { head: "failed", kind: "n", cell: (row) => short(row.messages_failed) },
+    ], dispatchers, "No connection is open.")),
+    make("section.card", {}, make("h2", {}, "What feeds it"), table("Scheduled queues", [
+      { head: "scheduled queue", kind: "name", cell: (one) => link("queue", one) },
+    ], feeds, "No scheduled queue sends by it now.")),
+    make("section.card", {}, whole("Configuration", told.path_config), whole("All that is known of it", told)),
   ];
 }
 
@@ -222,9 +258,25 @@ async function message(id) {
       { head: "code", kind: "n", cell: (row) => (row.response || {}).code || "" },
       { head: "answer", kind: "words", cell: (row) => (row.response || {}).content || "" },
     ], records, typeof found === "string" ? found : "No record of it is in the log files.")),
-    typeof known === "string" ? null
-      : make("section.card", {}, make("h2", {}, "Message"), make("pre", { tabindex: 0 }, JSON.stringify(known, null, 2))),
+    typeof known === "string" ? null : message_card(known),
   ];
+}
+
+/** What is known of a message that is here. */
+function message_card(known) {
+  const one = known.message || known;
+  const meta = Object.entries(one.meta || {});
+  const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  return make("section.card", {}, make("h2", {}, "Message"), facts([
+    ["from", one.sender || "<> (a report)"],
+    ["to", (one.recipient || []).slice(0, 100).join(", ") + (one.recipient && one.recipient.length > 100 ? ` and ${one.recipient.length - 100} more` : "")],
+    ["queue", one.queue && link("queue", one.queue)],
+    ["accepted", when(one.created)],
+    ["attempts", String(one.attempts ?? 0)],
+    ["due", when(one.due)],
+    ["bytes on disk", short(one.bytes)],
+    ["last trouble", one.last_trouble],
+  ]), meta.length ? [make("h2", {}, "Metadata"), facts(meta.map(([name, value]) => [name, shown(value)]))] : null, whole("All that is known of it", known));
 }
 
 async function answers() {

@@ -569,3 +569,25 @@ end)"
     client.send(b"Subject: x\r\n\r\na\rb\nc\r\n.\r\n");
     assert_eq!(client.reply().code, 250);
 }
+
+/// Whether the listener names a host or not, policy knows the one that clients are greeted by.
+#[test]
+fn a_session_knows_the_name_of_its_host() {
+    let sink = Sink::start();
+    for (listener, wanted) in [("hostname = 'mx9.example',", Some("mx9.example")), ("", None)] {
+        let mut site = Site::to(sink.addr);
+        site.listener = listener.into();
+        site.extra = "kumo.on('smtp_server_mail_from', function(_, conn)
+            kumo.reject(550, '5.7.1 host ' .. conn:get_meta 'hostname') end)"
+            .into();
+        let engine = site.start(1);
+        let mut greeting = [0; 200];
+        let mut client = TcpStream::connect(engine.smtp).unwrap();
+        let length = client.read(&mut greeting).unwrap();
+        let greeting = String::from_utf8_lossy(&greeting[..length]).into_owned();
+        let host = greeting.split_whitespace().nth(1).unwrap().to_string();
+        assert!(wanted.is_none_or(|wanted| wanted == host), "{greeting}");
+        let reply = engine.submit("a@src.test", &["u@dst.test"], &message("m"));
+        assert_eq!(reply.text(), format!("5.7.1 host {host}"));
+    }
+}

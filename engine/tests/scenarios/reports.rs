@@ -167,11 +167,16 @@ fn a_complaint_is_logged_with_what_it_says() {
     let engine = site.start(1);
     engine.accept("fbl@far.test", &["fbl@arf.test"], &complaint());
     let record = site.wait_record("Feedback", |_| true);
+    // Whose complaint it is says the report; the record, which mail brought it.
+    assert_eq!(record["sender"], "fbl@far.test");
+    assert_eq!(record["recipient"], "fbl@arf.test");
+    assert_eq!(record["queue"], "arf.test");
     let report = &record["feedback_report"];
     assert_eq!(report["feedback_type"], "abuse");
     assert_eq!(report["original_rcpto_to"], json!(["<u@far.test>"]));
     assert_eq!(report["supplemental_trace"]["recipient"], "u@far.test");
-    assert!(report["original_message"].as_str().unwrap().contains("Subject: ad"));
+    let about = report["original_message"].as_str().unwrap();
+    assert!(about.contains("Subject: ad\n\nBuy.") && !about.contains('\r'), "{about:?}");
     // Not a complaint: mail like any other, since the domain is relayed to.
     engine.accept("a@far.test", &["fbl@arf.test"], &message("mail"));
     assert_eq!(sink.wait_messages(1).len(), 1);

@@ -182,6 +182,9 @@ check('kumo.dns.configure_test_resolver kumo.dns.lookup_mx kumo.dns.lookup_addr 
   kumo.dns.configure_test_resolver { '1.2.0.192.rbl.test. A 127.0.0.2\n' }
   eq({ kumo.dns.rbl_lookup('192.0.2.1', 'rbl.test'), kumo.dns.ptr_host '192.0.2.1', kumo.dns.reverse_ip '192.0.2.1' }, { '127.0.0.2', '1.2.0.192.in-addr.arpa', '1.2.0.192' })
   fails('no such domain', kumo.dns.lookup_mx, 'none.test')
+  kumo.dns.configure_test_resolver { 'null.test. MX 0 .\n' }
+  local none = kumo.dns.lookup_mx 'null.test'
+  eq({ none.hosts, none.by_pref[0], none.site_name, none.is_mx }, { { '.' }, { '.' }, '', true })
 end)
 check('kumo.dns.configure_resolver', function()
   kumo.dns.configure_resolver { Aggregate = { { Test = { zones = { 'q.test. TXT "first"\n' } } }, { Test = { zones = { 'q.test. TXT "second"\nr.test. TXT "r"\n' } } } } }

@@ -77,7 +77,7 @@ function mod.apply_ip_rollup_to_queue_config(domain, routing_domain, params)
     return params
   end
   local mx = mx_of(domain)
-  if mx and #mx.hosts > 0 then
+  if mx and mx.hosts[1] and mx.hosts[1] ~= '.' then
     local hosts = {}
     for _, host in ipairs(mx.hosts) do
       table.insert(hosts, bare(host))

@@ -10,6 +10,20 @@ use ringmta_io::random_u64;
 use ringmta_smtp::dates as date;
 use std::fmt::Write;
 
+/// Fields that a message has once (RFC 5322 section 3.6).
+const ONCE: [&str; 11] = [
+    "from",
+    "sender",
+    "reply-to",
+    "to",
+    "cc",
+    "bcc",
+    "message-id",
+    "in-reply-to",
+    "references",
+    "date",
+    "subject",
+];
 /// Longest line of a body (RFC 5322 section 2.1.1).
 const LINE_LONGEST: usize = 998;
 /// Longest line of quoted-printable and base64 (RFC 2045 sections 6.7, 6.8).
@@ -93,9 +107,7 @@ fn fields(
             || (lower == "from" && filled.from.is_some())
             || (lower == "subject" && filled.subject.is_some())
             || (lower == "reply-to" && filled.reply_to.is_some());
-        let once =
-            ["from", "sender", "reply-to", "to", "cc", "bcc", "message-id", "date", "subject"]
-                .contains(&lower.as_str());
+        let once = ONCE.contains(&lower.as_str());
         if made || (once && seen.contains(&lower)) {
             continue;
         }

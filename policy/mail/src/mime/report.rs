@@ -78,9 +78,10 @@ fn find(root: &Part, report_type: &str, part_types: &[&str]) -> Option<(Vec<Bloc
     Some((blocks(report.content().bytes()), about.cloned()))
 }
 
+/// The message that a report is about, with the line ends of a text.
 fn about_text(part: Option<Part>) -> Value {
     match part {
-        Some(p) => String::from_utf8_lossy(p.content().bytes()).into_owned().into(),
+        Some(p) => String::from_utf8_lossy(p.content().bytes()).replace("\r\n", "\n").into(),
         None => Value::Null,
     }
 }

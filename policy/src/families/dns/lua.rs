@@ -88,9 +88,14 @@ fn plan_table(lua: &Lua, plan: &MxPlan) -> Result<Table> {
         true => host.to_owned(),
         false => absolute(host),
     };
-    let hosts: Vec<String> = plan.hosts.iter().map(|(_, n)| shown(n)).collect();
-    t.set("hosts", hosts)?;
+    let mut hosts: Vec<String> = plan.hosts.iter().map(|(_, n)| shown(n)).collect();
     let by_pref = lua.create_table()?;
+    // A domain that takes no mail (RFC 7505) is told as the DNS tells it.
+    if hosts.is_empty() {
+        hosts.push(".".into());
+        by_pref.set(0, vec!["."])?;
+    }
+    t.set("hosts", hosts)?;
     for (pref, host) in &plan.hosts {
         let level = match by_pref.get::<Option<Table>>(*pref)? {
             Some(level) => level,

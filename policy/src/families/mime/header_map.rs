@@ -277,6 +277,10 @@ impl UserData for Header {
             fields.add_field_method_get(name, move |lua, h| value(lua, h, shape));
         }
     }
+
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_meta_method(MetaMethod::ToString, |lua, h, ()| lua.create_string(&h.0.raw));
+    }
 }
 
 fn value(lua: &Lua, h: &Header, shape: Shape) -> Result<Value> {
