@@ -1,6 +1,9 @@
 //! Where a message came from: the session, as policy and records see it.
 
-use ringmta_policy::{BatchHandling, ConnMeta, EnvelopeAddress, Policy, TraceHeaders};
+use ringmta_policy::{
+    BatchHandling, ConnMeta, EnvelopeAddress, EsmtpListener, Policy, TraceHeaders,
+};
+use ringmta_shard::state::Shard;
 use ringmta_smtp::trace::Origin;
 
 /// What is known of the session a message came over.
@@ -23,4 +26,9 @@ pub struct ClientSession<'a> {
     pub reports_only: &'a [EnvelopeAddress],
     /// Policy is asked about the messages only after they were acknowledged.
     pub deferred: bool,
+}
+
+/// The name that a listener goes by.
+pub fn hostname_of(shard: &Shard, options: &EsmtpListener) -> String {
+    options.hostname.clone().unwrap_or_else(|| shard.process.hostname.clone())
 }

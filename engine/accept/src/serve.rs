@@ -4,7 +4,7 @@
 use crate::data_clock::DataClock;
 use crate::hearing::{read_command, read_data};
 use crate::limits;
-use crate::origin::ClientSession;
+use crate::origin::{hostname_of, ClientSession};
 use crate::peer_limits::{self, OfPeer};
 use crate::receive;
 use crate::receive::refuse;
@@ -183,11 +183,6 @@ fn session_meta(
     meta.set("received_from", peer.to_string());
     meta.set("hostname", hostname_of(shard, options));
     meta
-}
-
-/// The name that a listener goes by.
-fn hostname_of(shard: &Shard, options: &EsmtpListener) -> String {
-    options.hostname.clone().unwrap_or_else(|| shard.process.hostname.clone())
 }
 
 fn params(served: &Served) -> Params {

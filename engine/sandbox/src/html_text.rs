@@ -119,7 +119,7 @@ mod tests {
     fn words_stay_whole_and_apart() {
         assert_eq!(text_of("<h1>Hello</h1><p>from <b>ring</b>mta</p>"), "Hello\nfrom ringmta\n");
         assert_eq!(text_of("<p>one</p><b>row</b> of <i>it</i>"), "one\nrow of it");
-        assert_eq!(text_of("a<br>b<BR/>c<td>d</td><td>e</td><"), "a\nb\nc d e<");
+        assert_eq!(text_of("a<br>b<BR/>c<td>d</td><td>e</td><"), "a\nb\nc d e <");
         assert_eq!(text_of("<ul><li>a<li>b</ul>1 &lt; 2 &amp; 3&nbsp;x"), "a\nb\n1 < 2 & 3\u{a0}x");
         assert_eq!(text_of(" \n a \t\n b \n"), "a b");
     }

@@ -587,7 +587,7 @@ fn a_session_knows_the_name_of_its_host() {
         let greeting = String::from_utf8_lossy(&greeting[..length]).into_owned();
         let host = greeting.split_whitespace().nth(1).unwrap().to_string();
         assert!(wanted.is_none_or(|wanted| wanted == host), "{greeting}");
-        let reply = engine.submit("a@src.test", &["u@dst.test"], &message("m"));
+        let reply = engine.greeted().expect(550, "MAIL FROM:<a@src.test>");
         assert_eq!(reply.text(), format!("5.7.1 host {host}"));
     }
 }
