@@ -26,16 +26,14 @@ pub enum Note<'a> {
         /// When it is due, unix milliseconds.
         due_millis: u64,
     },
-    /// A message was written anew, and the journal told of its attempts; it may still wait, or leave.
+    /// A message was written anew, and the journal told of its attempts if there were any; it may still wait, or leave.
     Rewritten {
         /// On this shard.
         shard: usize,
         /// The message.
         id: MessageId,
-        /// Its attempts.
-        attempts: u16,
-        /// When it is due, unix milliseconds.
-        due_millis: u64,
+        /// Its attempts, and when it is due, unix milliseconds; none where the new record stands alone.
+        state: Option<(u16, u64)>,
     },
     /// A hook's receiver has taken events.
     Told {

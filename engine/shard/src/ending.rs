@@ -114,17 +114,15 @@ pub async fn rewrite(shard: &Rc<Shard>, item: &mut Item, message: &Message) {
     match stored {
         Ok(at) => {
             item.at = Kept::Record(at);
+            let mut known = None;
             if item.attempts > 0 {
                 // The new record knows nothing of them: they are noted before the one that does is let go.
                 let state = AttemptState::due(item.attempts, steady_millis());
                 item.at = Kept::Record(shard.spool.attempted(at, state));
-                observe::tell(&observe::Note::Rewritten {
-                    shard: shard.index,
-                    id: item.id,
-                    attempts: state.attempts,
-                    due_millis: state.due_millis,
-                });
+                known = Some((state.attempts, state.due_millis));
             }
+            let (shard_index, id) = (shard.index, item.id);
+            observe::tell(&observe::Note::Rewritten { shard: shard_index, id, state: known });
             shard.spool.done(before);
             item.generation = generation;
             message.clear_changes();

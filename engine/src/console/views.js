@@ -164,6 +164,11 @@ function facts(pairs) {
   return make("dl", {}, known.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
 }
 
+/** A time of several units, such as `2s 458ms 522us`, in its first two. */
+function coarse(text) {
+  return String(text ?? "").split(" ").slice(0, 2).join(" ");
+}
+
 /** All that an answer says, for whoever needs more than the page shows. */
 function whole(title, answer) {
   return make("details", {}, make("summary", {}, title), make("pre", { tabindex: 0 }, JSON.stringify(answer, null, 2)));
@@ -184,7 +189,7 @@ async function ready(name) {
     make("section.card", {}, make("h2", {}, "State"), facts([
       ["source", told.egress_pool ? `${told.egress_source} of pool ${told.egress_pool}` : told.egress_source],
       ["hosts", hosts.map((host) => host.addr && host.addr !== host.name ? `${host.name} (${host.addr})` : host.name).join(", ")],
-      ["suspended", held.reason && `“${held.reason}”${held.created_by ? ` by ${held.created_by}` : ""}, for another ${held.duration}`],
+      ["suspended", held.reason && `“${held.reason}”${held.created_by ? ` by ${held.created_by}` : ""}, for another ${coarse(held.duration)}`],
       ["limited by", [state.connection_limited, state.connection_rate_throttled].filter((one) => one).map((one) => one.context).join("; ")],
       ["last trouble", trouble],
       ["set by", told.set_by],
@@ -192,7 +197,7 @@ async function ready(name) {
     make("section.card", {}, make("h2", {}, "Connections"), table("Connections", [
       { head: "host", kind: "name", cell: (row) => row.host },
       { head: "does", kind: "words", cell: (row) => [row.phase, row.detail].filter((word) => word).join(": ") },
-      { head: "for", kind: "n", cell: (row) => row.time_in_current_phase },
+      { head: "for", kind: "n", cell: (row) => coarse(row.time_in_current_phase) },
       { head: "message", kind: "name", cell: (row) => (row.message ? link("message", row.message) : "") },
       { head: "delivered", kind: "n", cell: (row) => short(row.messages_delivered) },
       { head: "deferred", kind: "n", cell: (row) => short(row.messages_transfailed) },

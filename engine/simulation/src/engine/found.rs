@@ -60,8 +60,9 @@ fn resumed(found: &Found, mail: &Mail, life: u32) -> Result<(), String> {
     if mail.left == Left::Durable {
         return Err(format!("{id} came back, it had left durably: {mail:?}"));
     }
-    let is_noted = |state| mail.noted.contains(&state) || mail.rewritten.contains(&state);
-    let fits = *state == mail.durable || state.is_some_and(is_noted);
+    let is_noted = |state| mail.noted.contains(&state);
+    let is_rewritten = mail.rewritten.contains(state);
+    let fits = *state == mail.durable || is_rewritten || state.is_some_and(is_noted);
     if !fits {
         return Err(format!("{id} came back with {state:?}: {mail:?}"));
     }

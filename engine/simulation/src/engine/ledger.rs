@@ -89,7 +89,7 @@ pub struct Mail {
     /// Those noted since, oldest first.
     pub noted: Vec<AttemptState>,
     /// What was noted with records written anew.
-    pub rewritten: Vec<AttemptState>,
+    pub rewritten: Vec<Option<AttemptState>>,
     /// Whether it has left.
     pub left: Left,
     /// How often it was put off without an attempt.
@@ -258,8 +258,10 @@ impl Ledger {
             Note::Deferred { shard, id, attempts, due_millis } => {
                 self.deferred(shard, id, AttemptState { attempts, due_millis });
             }
-            Note::Rewritten { shard, id, attempts, due_millis } => {
-                self.mail(id, shard).rewritten.push(AttemptState { attempts, due_millis });
+            Note::Rewritten { shard, id, state } => {
+                let state =
+                    state.map(|(attempts, due_millis)| AttemptState { attempts, due_millis });
+                self.mail(id, shard).rewritten.push(state);
             }
             Note::Finished { shard, id } => self.finished(shard, id),
             Note::Told { events } => events.iter().for_each(|event| self.heard(event)),
