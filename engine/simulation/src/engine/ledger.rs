@@ -524,11 +524,9 @@ impl std::fmt::Display for Shown<'_> {
             Note::Deferred { shard, id, attempts, due_millis } => {
                 write!(f, "shard {shard}: {id} waits: {attempts} attempts, due {due_millis}")
             }
-            Note::Rewritten { shard, id, attempts, due_millis } => {
-                write!(
-                    f,
-                    "shard {shard}: {id} is written anew: {attempts} attempts, due {due_millis}"
-                )
+            Note::Rewritten { shard, id, state } => {
+                let (attempts, due) = state.unwrap_or_default();
+                write!(f, "shard {shard}: {id} is written anew: {attempts} attempts, due {due}")
             }
             Note::Finished { shard, id } => write!(f, "shard {shard}: {id} leaves"),
             Note::Told { events } => write!(f, "a hook takes {} events", events.len()),
