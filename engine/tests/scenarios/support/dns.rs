@@ -5,7 +5,7 @@ use hickory_proto::rr::rdata::{A, CNAME, MX, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -75,16 +75,8 @@ impl NameServer {
         let for_udp = zones.clone();
         std::thread::spawn(move || over_udp(&udp, &asked, &held, for_udp));
         std::thread::spawn(move || {
-            for stream in tcp.incoming() {
-                let mut stream = stream.unwrap();
-                let mut size = [0; 2];
-                stream.read_exact(&mut size).unwrap();
-                let mut question = vec![0; usize::from(u16::from_be_bytes(size))];
-                stream.read_exact(&mut question).unwrap();
-                let (_, reply) = answer(&question, &zones);
-                stream.write_all(&(reply.len() as u16).to_be_bytes()).unwrap();
-                stream.write_all(&reply).unwrap();
-            }
+            // One who goes away before the answer costs the others nothing.
+            tcp.incoming().flatten().for_each(|stream| drop(over_tcp(stream, &zones)));
         });
         server
     }
@@ -104,6 +96,19 @@ impl NameServer {
         let asked = self.asked.lock().unwrap();
         asked.keys().filter(|(_, of)| *of == kind).map(|(name, _)| name.clone()).collect()
     }
+}
+
+fn over_tcp(
+    mut stream: TcpStream,
+    zones: &impl Fn(&str, RecordType) -> Zone,
+) -> std::io::Result<()> {
+    let mut size = [0; 2];
+    stream.read_exact(&mut size)?;
+    let mut question = vec![0; usize::from(u16::from_be_bytes(size))];
+    stream.read_exact(&mut question)?;
+    let (_, reply) = answer(&question, zones);
+    stream.write_all(&(reply.len() as u16).to_be_bytes())?;
+    stream.write_all(&reply)
 }
 
 fn over_udp(
