@@ -82,6 +82,13 @@ impl Query {
         }
     }
 
+    /// A name that is given more than once, but for those that stand for lists (`name[]`).
+    pub fn repeated(&self) -> Option<&str> {
+        let mut seen = std::collections::HashSet::new();
+        let names = self.0.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| !name.ends_with("[]")).find(|name| !seen.insert(*name))
+    }
+
     /// All pairs.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -197,6 +204,12 @@ impl Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_twice_is_told() {
+        assert_eq!(Query::parse("a=1&b=2&l[]=1&l[]=2").repeated(), None);
+        assert_eq!(Query::parse("a=1&b=2&a=").repeated(), Some("a"));
+    }
 
     #[test]
     fn what_is_not_valid_stays_and_bytes_that_are_no_text_are_replaced() {

@@ -157,7 +157,13 @@ async fn handle(shard: &Rc<Shard>, mut request: Request) -> Response {
     let path = request.path.trim_end_matches('/').to_string();
     let caller = request.caller.take().unwrap_or_default();
     match endpoints::find(request.method.as_str(), &path) {
-        Asked::Call(call) => answer(shard, call, request, &caller).await,
+        Asked::Call(call) => match request.query.repeated() {
+            Some(name) => {
+                let text = format!("parameter `{name}` is given more than once\n");
+                Response::text(StatusCode::BAD_REQUEST, text)
+            }
+            None => answer(shard, call, request, &caller).await,
+        },
         Asked::Methods(methods) => {
             let text = format!("{path} takes {}\n", methods.join(", "));
             Response::text(StatusCode::METHOD_NOT_ALLOWED, text)

@@ -87,6 +87,8 @@ fn bad_requests_say_what_is_wrong() {
     let engine = Site::new().start(1);
     assert_eq!(engine.send("POST", "/api/inject/v1", b"{").status, 400);
     assert_eq!(engine.send("POST", "/api/inject/v1", b"\xff\xfe").status, 400);
+    let twice = engine.get("/api/admin/find/v1?what=x&limit=&limit=2").expect(400);
+    assert_eq!(twice.text(), "parameter `limit` is given more than once\n");
     for field in ["envelope_sender", "recipients", "content"] {
         let mut body = injection("Subject: x\n\ny".into());
         body.as_object_mut().unwrap().remove(field);
