@@ -12,12 +12,13 @@ use futures::channel::oneshot;
 use futures::executor::block_on;
 use ringmta_io::privileges;
 use ringmta_io::ring as host;
+use ringmta_io::sockets::is_taken;
 use ringmta_policy::redact;
 use ringmta_sandbox::place::Place;
 use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Settings, Sockets};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -81,9 +82,7 @@ fn all_are_free(args: &DevArgs) -> Result<(), String> {
         ("--sandbox-web", args.sandbox_web, true),
         ("--receiver", args.receiver, true),
     ];
-    let is_taken = |address: SocketAddr| {
-        TcpListener::bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
-    };
+    // Asked by connecting: a bind is refused as well while connections of a `dev` that was killed wait for their end.
     let taken = places.iter().filter(|(_, address, is_used)| *is_used && is_taken(*address));
     let taken: Vec<String> =
         taken.map(|(flag, address, _)| format!("{address} ({flag})")).collect();
