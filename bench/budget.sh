@@ -8,6 +8,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bin=${BIN:-target/release}
-[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --release -p ringmta -p loadgen
-exec cargo run --release --quiet -p ringmta-bench --bin budget -- --bin "$bin" "$@"
+bin=${BIN:-target/dist}
+[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --profile dist -p ringmta -p loadgen
+exec cargo run --profile dist --quiet -p ringmta-bench --bin budget -- --bin "$bin" "$@"

@@ -18,8 +18,8 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,7p' "$0"; exit 2 ;;
   esac
 done
-bin=${BIN:-target/release}
-[ -x "$bin/loadgen" ] || cargo build --release -p loadgen
+bin=${BIN:-target/dist}
+[ -x "$bin/loadgen" ] || cargo build --profile dist -p loadgen
 export PATH=$PATH:/usr/sbin
 work=$(mktemp -d) pids=() address=127.0.0.1:22600
 finish() { kill "${pids[@]}" 2> /dev/null || true; wait 2> /dev/null || true; rm -rf "$work"; }

@@ -3,10 +3,10 @@
 # `ringmta sandbox` on free ports; programs that are built already with BIN=FOLDER. Then lists and searches over many messages
 # in a database (examples/figures.rs).
 #
-#   bench/inbox.sh [--count 100000] [--size 2k] [--connections 32] [--profile release] [--no-searches]
+#   bench/inbox.sh [--count 100000] [--size 2k] [--connections 32] [--profile dist] [--no-searches]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-count=100000 size=2k connections=32 profile=release searches=yes
+count=100000 size=2k connections=32 profile=dist searches=yes
 while [ $# -gt 0 ]; do
   case $1 in
     --count) count=$2; shift ;;

@@ -25,8 +25,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-bin=${BIN:-target/release}
-[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --release -p ringmta -p loadgen
+bin=${BIN:-target/dist}
+[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --profile dist -p ringmta -p loadgen
 export PATH=$PATH:/usr/sbin
 work=$(mktemp -d)
 export BENCH_DIR=$work/spool BENCH_SMTP=127.0.0.1:22525 BENCH_HTTP=127.0.0.1:28020 BENCH_SINK=127.0.0.1:22600

@@ -21,8 +21,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-bin=${BIN:-target/release}
-[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --release -p ringmta -p loadgen
+bin=${BIN:-target/dist}
+[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --profile dist -p ringmta -p loadgen
 work=$(mktemp -d -p "${TMPDIR:-/var/tmp}")
 export BENCH_DIR=$work/spool BENCH_SMTP=127.0.0.1:22525 BENCH_HTTP=127.0.0.1:28020 BENCH_SINK=127.0.0.1:22600
 export RINGMTA_ALLOW_ROOT=1 BENCH_LATER=later.example BENCH_LATER_SINK=127.0.0.1:22601

@@ -17,8 +17,8 @@ while [ $# -gt 0 ]; do
     *) sed -n '2,6p' "$0"; exit 2 ;;
   esac
 done
-bin=${BIN:-target/release}
-[ -x "$bin/loadgen" ] || cargo build --release -p loadgen
+bin=${BIN:-target/dist}
+[ -x "$bin/loadgen" ] || cargo build --profile dist -p loadgen
 export PATH=$PATH:/usr/sbin
 work=$(mktemp -d) sink='' address=127.0.0.1:22600
 finish() { [ -z "$sink" ] || kill "$sink" 2> /dev/null || true; wait 2> /dev/null || true; rm -rf "$work"; }

@@ -21,8 +21,8 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-bin=${BIN:-target/release}
-[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --release -p ringmta -p loadgen
+bin=${BIN:-target/dist}
+[ -x "$bin/ringmta" ] && [ -x "$bin/loadgen" ] || cargo build --profile dist -p ringmta -p loadgen
 work=$(mktemp -d)
 free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print("127.0.0.1:%d" % s.getsockname()[1])'; }
 BENCH_SMTP=$(free) BENCH_HTTP=$(free) BENCH_SINK=$(free)

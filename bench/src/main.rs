@@ -49,7 +49,7 @@ struct Args {
     #[arg(long, default_value = "policy/example/init.lua", value_name = "FILE")]
     policy: PathBuf,
     /// Folder of ringmta and loadgen.
-    #[arg(long, default_value = "target/release", value_name = "DIR")]
+    #[arg(long, default_value = "target/dist", value_name = "DIR")]
     bin: PathBuf,
     /// Folder for table, CSV, JSON and plots; a new one under bench/runs unless given.
     #[arg(long, value_name = "DIR")]
@@ -72,7 +72,7 @@ fn measure(args: &Args) -> Result<bool> {
     for program in ["ringmta", "loadgen"] {
         if !args.bin.join(program).exists() {
             bail!(
-                "{} is not there: cargo build --release -p ringmta -p loadgen",
+                "{} is not there: cargo build --profile dist -p ringmta -p loadgen",
                 args.bin.join(program).display()
             );
         }

@@ -22,7 +22,7 @@ use std::process::{Command, ExitCode};
 #[command(name = "budget")]
 struct Args {
     /// Folder of ringmta and loadgen.
-    #[arg(long, default_value = "target/release", value_name = "DIR")]
+    #[arg(long, default_value = "target/dist", value_name = "DIR")]
     bin: PathBuf,
     /// Policy tree of ringmta.
     #[arg(long, default_value = "bench/relay.lua", value_name = "FILE")]
@@ -62,7 +62,10 @@ fn measure(args: &Args) -> Result<()> {
     let programs = Programs { bin: args.bin.clone(), policy: args.policy.clone() };
     let ringmta = args.bin.join("ringmta");
     if !ringmta.exists() {
-        bail!("{} is not there: cargo build --release -p ringmta -p loadgen", ringmta.display());
+        bail!(
+            "{} is not there: cargo build --profile dist -p ringmta -p loadgen",
+            ringmta.display()
+        );
     }
     let settings = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
     for source in [Source::SmtpSource, Source::Loadgen] {

@@ -1,6 +1,6 @@
 //! What a policy costs: each line is a handler of one event, called over and over as a shard calls it.
 //!
-//! `cargo run --release -p ringmta-bench --bin handlers`
+//! `cargo run --profile dist -p ringmta-bench --bin handlers`
 
 use anyhow::{anyhow, Context, Result};
 use clap::Parser;

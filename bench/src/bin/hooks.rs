@@ -3,7 +3,7 @@
 //! adds to a message; the time from a delivery to its POST.
 //!
 //! ```text
-//! cargo build --release -p ringmta -p loadgen && cargo run --release -p ringmta-bench --bin hooks
+//! cargo build --profile dist -p ringmta -p loadgen && cargo run --profile dist -p ringmta-bench --bin hooks
 //! ```
 
 use anyhow::{bail, Context};
@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(2);
 #[command(about = "What the shipped webhook does and costs: from a backlog, and while mail comes")]
 struct Args {
     /// The engine.
-    #[arg(long, default_value = "target/release/ringmta")]
+    #[arg(long, default_value = "target/dist/ringmta")]
     engine: PathBuf,
     /// The policy tree.
     #[arg(long, default_value = "policy/example/init.lua")]

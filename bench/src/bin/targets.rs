@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 #[command(name = "targets")]
 struct Args {
     /// Folder of ringmta and loadgen.
-    #[arg(long, default_value = "target/release", value_name = "DIR")]
+    #[arg(long, default_value = "target/dist", value_name = "DIR")]
     bin: PathBuf,
     /// Policy tree of ringmta.
     #[arg(long, default_value = "policy/example/init.lua", value_name = "FILE")]
@@ -77,7 +77,7 @@ fn measure(args: &Args) -> Result<()> {
     let programs = Programs { bin: args.bin.clone(), policy: args.policy.clone() };
     if !args.bin.join("ringmta").exists() {
         bail!(
-            "there is no ringmta in {}: cargo build --release -p ringmta -p loadgen",
+            "there is no ringmta in {}: cargo build --profile dist -p ringmta -p loadgen",
             args.bin.display()
         );
     }

@@ -1,7 +1,7 @@
 //! What the example tree costs per message, in microseconds: its handlers fired as a shard fires them, for a connection that
 //! brings ten messages.
 //!
-//! `cargo run --release -p ringmta-bench --bin tree [messages]`. The machine's noise is out of the figure when two runs
+//! `cargo run --profile dist -p ringmta-bench --bin tree [messages]`. The machine's noise is out of the figure when two runs
 //! under `valgrind --tool=callgrind` are compared: instructions are counted then.
 
 use std::path::Path;

@@ -5,6 +5,7 @@ use crate::origin::ClientSession;
 use crate::received::record_reception;
 use ringmta_events::record::{Client, Kind, Record};
 use ringmta_policy::mime::{delivery_report, feedback_report, is_qmail_bounce, qmail_report, Part};
+use ringmta_policy::time::parse_rfc3339;
 use ringmta_policy::{EnvelopeAddress, HeaderBlock, Message, Meta, PolicyError, ReportHandling};
 use ringmta_shard::state::Shard;
 use ringmta_smtp::response::Response;
@@ -144,6 +145,7 @@ fn out_of_band(shard: &Rc<Shard>, source: &ClientSession<'_>, message: &Message,
         record.sender.clone_from(&reported_to);
         record.queue = &queue;
         record.client = Some(Client { name: reporter, addr: source.origin.client_addr });
+        record.happened = one["last_attempt_date"].as_str().and_then(parse_rfc3339);
         shard.events.record(&record, Some(message));
     }
 }

@@ -378,6 +378,7 @@ impl Served {
                 .then(|| TlsInfo::of_meta(&self.meta.snapshot()))
                 .flatten(),
             feedback: None,
+            happened: None,
             reception_protocol: None,
             session_id: Some(&self.session_id),
         };

@@ -115,6 +115,8 @@ pub struct Record<'a> {
     pub session_id: Option<&'a str>,
     /// The complaint, as parsed.
     pub feedback: Option<&'a serde_json::Value>,
+    /// When it happened, nanoseconds since 1970, where others say so; heeded when it is not in the future.
+    pub happened: Option<u64>,
 }
 
 /// What a reader of records wants besides the fixed fields.
@@ -150,6 +152,7 @@ impl<'a> Record<'a> {
             reception_protocol: message.meta_str("reception_protocol", |v| v.map(String::from)),
             session_id: None,
             feedback: None,
+            happened: None,
         }
     }
 
@@ -170,6 +173,7 @@ impl<'a> Record<'a> {
             reception_protocol: Some(LOG_RECORD.into()),
             session_id: None,
             feedback: None,
+            happened: None,
         }
     }
 
@@ -314,7 +318,8 @@ impl<'a> Record<'a> {
         json.raw(",\"timestamp\":");
         json.number(now_nanos / 1_000_000_000);
         json.raw(",\"event_time\":\"");
-        push_rfc3339(json.out, now_nanos);
+        let happened = self.happened.filter(|at| (1..now_nanos).contains(at));
+        push_rfc3339(json.out, happened.unwrap_or(now_nanos));
         json.raw("\",\"created\":");
         json.number(created / 1_000_000_000);
         json.raw(",\"created_time\":\"");

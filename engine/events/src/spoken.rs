@@ -87,6 +87,7 @@ mod tests {
             reception_protocol: None,
             session_id: None,
             feedback: None,
+            happened: None,
         };
         assert_eq!(
             Line(&record).to_string(),

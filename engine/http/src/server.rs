@@ -2,7 +2,7 @@
 
 use crate::acceptor::accept_each;
 use crate::driver::{self, serve_with};
-use crate::gate::{open_gate, Admits, Gate};
+use crate::gate::{open_gate, Doorkeeper, Gate};
 use crate::options::Options;
 use crate::types::{Request, Response};
 use futures::future::LocalBoxFuture;
@@ -26,20 +26,22 @@ where
     M: Fn(SocketAddr) -> H,
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
 {
-    listen_within(listener, options, (None, gate), make_handler).await;
+    let keeper = Doorkeeper { admits: None, handshaken: None, gate };
+    listen_within(listener, options, keeper, make_handler).await;
 }
 
-/// The same; `admits` decides who may connect, when it is there.
+/// The same; `keeper` decides who may connect and ask.
 pub async fn listen_within<M, H>(
     listener: Listener,
     options: Options,
-    (admits, gate): (Option<Admits>, Gate),
+    keeper: Doorkeeper,
     make_handler: M,
 ) where
     M: Fn(SocketAddr) -> H,
     H: Fn(Request) -> LocalBoxFuture<'static, Response> + 'static,
 {
     let options = Rc::new(options);
+    let Doorkeeper { admits, handshaken, gate } = keeper;
     accept_each(listener, options.connections, |stream, peer, full| {
         if full {
             return Box::pin(driver::refuse(Conn::Plain(stream)));
@@ -54,13 +56,21 @@ pub async fn listen_within<M, H>(
             }
         };
         let (handler, options, gate) = (make_handler(peer), options.clone(), gate.clone());
+        let handshaken = handshaken.clone();
         Box::pin(async move {
             let conn = match &options.tls {
                 None => Conn::Plain(stream),
-                Some(tls) => match io::tls::accept(stream, tls.config()).await {
-                    Ok(conn) => conn,
-                    Err(_) => return,
-                },
+                Some(tls) => {
+                    let began = io::mono_nanos();
+                    let accepted = io::tls::accept(stream, tls.config()).await;
+                    if let Some(handshaken) = handshaken {
+                        handshaken(accepted.is_ok(), (io::mono_nanos() - began) / 1000);
+                    }
+                    match accepted {
+                        Ok(conn) => conn,
+                        Err(_) => return,
+                    }
+                }
             };
             serve_with(conn, peer, &options, gate, handler).await;
             drop(admitted);

@@ -103,7 +103,7 @@ function plot(title, { from, step, lines, show, log }) {
     drawing.append(svg("text", { x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, show(tick)));
   }
   const every = Math.max(1, Math.round(bins / (WIDE < 450 ? 3 : 5)));
-  for (let bin = Math.floor(every / 2); bin < bins; bin += every) {
+  for (let bin = Math.floor(every / 2); lines.length && bin < bins; bin += every) {
     const text = clock(from + bin * step, step >= 10);
     drawing.append(svg("text", { x: x(bin), y: HIGH - 4, "text-anchor": "middle" }, text));
   }

@@ -13,7 +13,8 @@ use crate::control::{facts, find, hooks, openapi, process_wide, questions, reloa
 use crate::limits::{SELF_CHECK_LOOKS, SELF_CHECK_PAUSE_MS};
 use ringmta_accept::inject;
 use ringmta_accept::peer_limits::{self, OfPeer};
-use ringmta_http::gate::{Admits, Gate};
+use ringmta_events::metrics::Step;
+use ringmta_http::gate::{Admits, Doorkeeper, Gate, Handshaken};
 use ringmta_http::limits::RETRY_AFTER_SECS;
 use ringmta_http::options::Options;
 use ringmta_http::{self as http, Method, Request, Response, StatusCode};
@@ -46,6 +47,10 @@ pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>,
         lines.push(format!("http listener on {local}"));
         let mut limits = Options::new(options.request_body_limit, CONNECTIONS);
         limits.tls = shard.process.http_tls[index].as_ref().map(|tls| tls.in_force.clone());
+        let of = shard.clone();
+        let handshaken: Handshaken = Rc::new(move |is_well, micros| {
+            of.metrics.took(Step::TlsHttp, is_well, micros);
+        });
         let served = Rc::new(Served { shard: shard.clone(), index, options: options.clone() });
         let at = served.clone();
         let admits: Admits = Rc::new(move |peer| at.admits(peer));
@@ -54,7 +59,8 @@ pub fn open_all(shard: &Rc<Shard>, sockets: &mut Sockets) -> Result<Vec<String>,
             let at = at.clone();
             Box::pin(async move { at.gate(request).await })
         });
-        io::spawn(http::listen_within(listener, limits, (Some(admits), gate), move |peer| {
+        let keeper = Doorkeeper { admits: Some(admits), handshaken: Some(handshaken), gate };
+        io::spawn(http::listen_within(listener, limits, keeper, move |peer| {
             let at = served.clone();
             move |request: Request| -> futures::future::LocalBoxFuture<'static, Response> {
                 let at = at.clone();

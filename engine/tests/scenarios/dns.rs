@@ -281,3 +281,45 @@ end)",
     engine.accept("a@src.test", &["u@dst.test"], &message("hi"));
     sink.wait_messages(1);
 }
+
+/// As the system's own resolver has it, without a question to any name server.
+#[test]
+fn policy_finds_the_names_of_this_host() {
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let names = hosts.lines().filter_map(|line| {
+        let mut words = line.split('#').next()?.split_whitespace();
+        let address: std::net::Ipv4Addr = words.next()?.parse().ok()?;
+        Some((words.next()?.to_ascii_lowercase(), address.to_string()))
+    });
+    let named = names.filter(|(name, _)| name != "localhost").next();
+    let (name, address) = named.unwrap_or(("localhost".into(), "127.0.0.1".into()));
+    let mut site = Site::new();
+    site.init = "kumo.dns.configure_resolver { name_servers = { '127.0.0.1:9' } }".into();
+    site.extra = format!(
+        "kumo.on('smtp_server_ehlo', function()
+  local found = {{}}
+  for _, name in ipairs {{ 'localhost', '{name}' }} do
+    table.insert(found, table.concat(kumo.dns.lookup_addr(name), ' '))
+  end
+  kumo.reject(550, table.concat(found, ' and '))
+end)"
+    );
+    let engine = site.start(1);
+    let said = engine.client().command("EHLO client.test");
+    assert_eq!(said.code, 550);
+    let said = said.text();
+    let (own, other) = said.split_once(" and ").expect("both");
+    assert!(own.contains("127.0.0.1"), "{own}");
+    assert!(other.contains(&address), "{name} is {address}: {other}");
+}
+
+/// Whatever is asked for that only chooses an implementation, mail goes on.
+#[test]
+fn what_only_picks_an_implementation_holds_up_no_mail() {
+    let sink = Sink::start();
+    let mut site = Site::to(sink.addr);
+    site.path = "tls_prefer_openssl = true,".into();
+    let engine = site.start(1);
+    engine.accept("a@src.test", &["u@dst.test"], &message("hi"));
+    sink.wait_messages(1);
+}

@@ -14,6 +14,42 @@ fn injection(content: Value) -> Value {
     })
 }
 
+/// Bodies may come compressed (RFC 9110 section 8.4); what they hold is counted as it is unpacked.
+#[test]
+fn compressed_bodies() {
+    use flate2::{write::GzEncoder, write::ZlibEncoder, Compression};
+    use std::io::Write;
+    let sink = Sink::start();
+    let engine = Site::to(sink.addr).start(1);
+    let post = |encoding: &str, body: &[u8]| {
+        let headers = [("content-type", "application/json"), ("content-encoding", encoding)];
+        http::request("POST", &engine.url("/api/inject/v1"), &headers, Some(body))
+    };
+    let gzip = |plain: &[u8]| {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+        packed.write_all(plain).unwrap();
+        packed.finish().unwrap()
+    };
+    let body = injection(format!("Subject: packed\n\n{}", "all the same\n".repeat(1000)).into());
+    let plain = body.to_string().into_bytes();
+    let packed = gzip(&plain);
+    assert!(packed.len() * 10 < plain.len());
+    post("gzip", &packed).expect(200);
+    let mut deflated = ZlibEncoder::new(Vec::new(), Compression::default());
+    deflated.write_all(&plain).unwrap();
+    post("deflate", &deflated.finish().unwrap()).expect(200);
+    for got in sink.wait_messages(2) {
+        assert!(String::from_utf8_lossy(&got.data).contains("all the same\r\nall the same"));
+    }
+    post("gzip", &packed[..packed.len() - 12]).expect(400);
+    post("gzip", &plain).expect(400);
+    post("br", &packed).expect(415);
+    // Small on its way, larger than a request may be once it is here.
+    post("gzip", &gzip(&vec![b' '; 20_000_000])).expect(413);
+    engine.wait_empty();
+    assert_eq!(sink.count(), 2);
+}
+
 #[test]
 fn a_template_that_fails_for_one_fails_for_that_one() {
     let sink = Sink::start();

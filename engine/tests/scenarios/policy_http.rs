@@ -2,7 +2,7 @@
 
 use crate::support::http::Hit;
 use crate::support::tls::Ca;
-use crate::support::{message, Engine, Receiver, Site};
+use crate::support::{message, wait, Engine, Receiver, Site};
 
 /// A site whose policy does what the Lua expression named by a message's subject says; the reply has what came of it.
 fn site(expressions: &[(&str, String)]) -> Site {
@@ -171,4 +171,11 @@ fn a_certificate_is_believed_when_its_authority_is() {
     assert!(engine.terminate().success());
     site.env.push(("SSL_CERT_FILE".into(), authority.display().to_string()));
     assert_eq!(what_comes_of(&site.start(1), "checked"), "200");
+    let counted = |result: &str| {
+        let labels = format!("{{side=\"http\",result=\"{result}\"}}");
+        server.metric(&format!("tls_handshake_latency_count{labels}"))
+    };
+    wait("a handshake that was broken off and two that were not", || {
+        (counted("failed"), counted("ok")) == (1.0, 2.0)
+    });
 }

@@ -24,6 +24,7 @@ Final-Recipient: rfc822; gone@far.test
 Action: failed
 Status: 5.1.1
 Diagnostic-Code: smtp; 554 5.1.1 no such user
+Last-Attempt-Date: Fri, 05 Jan 2024 10:00:00 +0100
 
 Final-Recipient: rfc822; late@far.test
 Action: delayed
@@ -97,6 +98,9 @@ fn a_bounce_that_is_to_be_dropped_leaves_a_record_for_each_failure() {
     // Whose mail failed is known by the address that the report came to.
     assert_eq!(record["sender"], "bounce@oob.test");
     assert_eq!(record["queue"], "oob.test");
+    // When it failed there; the clock of this machine says when that was heard.
+    assert_eq!(record["event_time"], "2024-01-05T09:00:00.000000000Z");
+    assert!(record["timestamp"].as_u64().unwrap() > 1_760_000_000);
     let code = json!({"class": 5, "subject": 1, "detail": 1});
     let want = json!({"code": 554, "enhanced_code": code, "content": "5.1.1 no such user", "command": null});
     assert_eq!(record["response"], want);

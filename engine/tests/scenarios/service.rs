@@ -171,6 +171,59 @@ fn dev_names_every_port_that_is_taken() {
     assert_eq!(told.status.code(), Some(1));
 }
 
+/// What a killed engine's ports leave behind in the kernel (TIME_WAIT) is nobody who listens there.
+#[test]
+fn dev_starts_again_at_its_ports_right_after_a_kill() {
+    let site = Site::new();
+    let flags = ["--smtp", "--http", "--sandbox-smtp", "--sandbox-web", "--receiver"];
+    let mut engine = Engine::spawn(dev(&site, &flags.map(|flag| (flag, "127.0.0.1:0".into()))));
+    engine.wait_until_up();
+    // The engine's end of this connection is closed first, so that it is the one that lingers.
+    let mut client = engine.greeted();
+    client.expect(221, "QUIT");
+    client.expect_closed();
+    let (smtp, http) = (engine.smtp.to_string(), engine.http.to_string());
+    engine.kill();
+    let again = flags.map(|flag| match flag {
+        "--smtp" => (flag, smtp.clone()),
+        "--http" => (flag, http.clone()),
+        _ => (flag, "127.0.0.1:0".into()),
+    });
+    let mut engine = Engine::spawn(dev(&site, &again));
+    engine.wait_until_up();
+    assert_eq!((engine.smtp.to_string(), engine.http.to_string()), (smtp, http));
+    engine.greeted();
+}
+
+/// A reader that has seen enough, as `head` is one, ends a program quietly.
+#[test]
+fn whoever_stops_reading_hears_of_no_fault() {
+    let site = Site::new();
+    site.write_policy();
+    let policy = site.policy_file().display().to_string();
+    let folder = site.dir().display().to_string();
+    let commands: [&[&str]; 8] = [
+        &["--help"],
+        &["--version"],
+        &["validate", "--policy", &policy],
+        &["validate", "--policy", "there/is/none.lua"],
+        &["check", "--offline", "--spool", &folder],
+        &["test", &folder],
+        &["ctl", "--help"],
+        &["print", "completions", "bash"],
+    ];
+    for args in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringmta"));
+        command.args(args).env("RINGMTA_ALLOW_ROOT", "1").stdin(Stdio::null());
+        let ended = command.stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let said = text(&ended);
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+        assert!(ended.status.code().is_some_and(|code| code <= 2), "{args:?}: {}", ended.status);
+    }
+}
+
 #[test]
 fn dev_brings_a_first_message_into_its_inbox() {
     let site = Site::new();

@@ -1,7 +1,7 @@
 //! Sessions watched as they happen.
 
 use crate::support::tls::Ca;
-use crate::support::{message, wait, Engine, Sink, Site};
+use crate::support::{message, wait, Engine, Phase, Sink, Site};
 use base64::Engine as _;
 use serde_json::{json, Value};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -229,6 +229,34 @@ fn sessions_out_by_a_filter() {
         assert!(one["conn_meta"][field].is_string(), "{field}: {one}");
     }
     assert!(one["when"].as_str().unwrap().ends_with('Z'));
+}
+
+#[test]
+fn the_hosts_that_a_connection_tries_share_its_session_id() {
+    let (busy, sink) = (Sink::start(), Sink::start());
+    busy.reply_at(Phase::Banner, "421 4.3.2 busy (close)", 100);
+    let mut site = Site::new();
+    site.queue =
+        format!("protocol = {{ smtp = {{ mx_list = {{ '{}', '{}' }} }} }},", busy.addr, sink.addr);
+    let engine = site.start(1);
+    let viewer = Viewer::watch(&engine, "client", &json!({}));
+    let said = |frame: &Value, words: &str| {
+        frame["payload"]["Read"].as_str().is_some_and(|said| said.contains(words))
+    };
+    // The hosts take turns: sooner or later the busy one is asked first.
+    wait("an answer of each", || {
+        engine.accept("a@src.test", &["u@dst.test"], &message("turns"));
+        engine.wait_empty();
+        viewer.frames().iter().any(|frame| said(frame, "4.3.2 busy"))
+    });
+    engine.wait_empty();
+    let all = viewer.frames();
+    let refused = all.iter().find(|frame| said(frame, "4.3.2 busy")).unwrap();
+    let id = &refused["conn_meta"]["id"];
+    wait("the other host's answer in the same session", || {
+        viewer.frames().iter().any(|f| f["conn_meta"]["id"] == *id && said(f, "250"))
+    });
+    site.wait_record("Delivery", |record| record["session_id"] == *id);
 }
 
 #[test]

@@ -34,11 +34,13 @@ fn what_a_start_refuses_validate_refuses() {
         kumo.define_spool { name = 'data', path = 'DIR/spool/data' } end)";
     let bad_pem = "kumo.start_esmtp_listener { listen = '127.0.0.1:0',
         tls_certificate = { key_data = 'junk' }, tls_private_key = { key_data = 'junk' } }";
+    let no_address = "kumo.start_esmtp_listener { listen = 'junk' }";
     let filter = "kumo.set_diagnostic_log_filter 'kumod=sillylevel'";
     for (site, word) in [
         (site(one_spool), "no spool `meta`"),
         (init(bad_pem), "ESMTP listener 127.0.0.1:"),
         (init(filter), "set_diagnostic_log_filter"),
+        (init(no_address), "junk"),
     ] {
         let output = validate(&site, &[]);
         assert_eq!(output.status.code(), Some(1), "{word}: {}", said(&output));
@@ -47,6 +49,44 @@ fn what_a_start_refuses_validate_refuses() {
         assert_eq!(engine.wait_exit().code(), Some(1), "{word}");
         assert!(engine.says(word), "{:?}", engine.stderr());
     }
+}
+
+/// As the system's resolver takes them.
+#[test]
+fn listeners_are_named_by_hosts_and_short_addresses() {
+    for listen in ["localhost:0", "0:0", "127.1:0", "[::1]:0"] {
+        let site = init(&format!("kumo.start_esmtp_listener {{ listen = '{listen}' }}"));
+        let output = validate(&site, &[]);
+        assert_eq!(output.status.code(), Some(0), "{listen}: {}", said(&output));
+        let engine = site.spawn(1);
+        engine.wait_says("initialization complete");
+        let line = engine.stderr().into_iter().find(|l| l.starts_with("smtp listener on "));
+        let line = line.expect("where it listens");
+        let port = line.rsplit(':').next().unwrap().parse::<u16>().unwrap();
+        let host = if listen.starts_with('[') { "::1" } else { "127.0.0.1" };
+        let mut banner = [0; 4];
+        let mut client = std::net::TcpStream::connect((host, port)).unwrap();
+        std::io::Read::read_exact(&mut client, &mut banner).unwrap();
+        assert_eq!(&banner, b"220 ", "{listen}");
+    }
+}
+
+/// An event that the engine never calls is a handler that never runs.
+#[test]
+fn events_that_nobody_calls_are_told() {
+    let site = init(
+        "kumo.start_http_listener { listen = '127.0.0.1:0' }
+  kumo.on('smtp_server_message_recieved', function() end)
+  kumo.on('smtp_server_moon_phase', function() end)
+  kumo.on('my.own.event', function() end)",
+    );
+    let output = validate(&site, &[]);
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("smtp_server_message_received"), "the nearest name: {told}");
+    assert!(told.contains("smtp_server_moon_phase"), "{told}");
+    assert!(!told.contains("`my.own.event` is not"), "{told}");
+    assert_eq!(validate(&site, &["--strict"]).status.code(), Some(1));
 }
 
 #[test]

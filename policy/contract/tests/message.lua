@@ -55,6 +55,10 @@ check('Message.get_first_named_header_value Message.get_all_named_header_values 
   plain:prepend_header('Folded', ('word '):rep(20), true)
   eq(plain:get_data(), 'Folded: ' .. ('word '):rep(14) .. 'word\r\n\tword word word word word\r\nA: h\xe9\r\nLong: ' .. long .. '\r\nWords: =?UTF-8?q?h=C3=A9llo_w=C3=B6rld?=\r\n\r\n')
   eq({ plain:get_first_named_header_value 'A', plain:get_all_headers()[2][2] }, { 'h\xe9', 'h\xe9' })
+  -- A word that no line can hold is cut at 900.
+  local endless = message 'A: b\r\n\r\n'
+  endless:prepend_header('W', ('x'):rep(2000), true)
+  eq(endless:get_data(), 'W: ' .. ('x'):rep(900) .. '\r\n\t' .. ('x'):rep(900) .. '\r\n\t' .. ('x'):rep(200) .. '\r\nA: b\r\n\r\n')
 end)
 check('Message.import_x_headers Message.remove_x_headers Message.import_headers', function()
   local m = message(MAIL)

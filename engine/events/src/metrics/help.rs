@@ -45,7 +45,10 @@ const MEANINGS: &[(&str, &str)] = &[
         "seconds it took to connect to hosts, or to find that they cannot be",
     ),
     ("egress_greeting_latency", "seconds from a connection to the answer to its first EHLO"),
-    ("tls_handshake_latency", "seconds TLS handshakes of SMTP took, by side"),
+    (
+        "tls_handshake_latency",
+        "seconds TLS handshakes took: with next hops, SMTP clients, HTTP clients",
+    ),
     ("dkim_signer_sign", "seconds DKIM signatures took"),
     ("dkim_signer_key_fetch", "seconds it took to read DKIM keys"),
     ("dkim_signer_creation", "seconds it took to make DKIM signers of their keys"),

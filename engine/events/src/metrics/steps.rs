@@ -23,6 +23,8 @@ pub enum Step {
     TlsOut,
     /// The same with an SMTP client.
     TlsIn,
+    /// A TLS handshake with a client of an HTTP listener.
+    TlsHttp,
     /// A DKIM signature.
     DkimSign,
     /// A DKIM key, read from where the policy says.
@@ -41,7 +43,7 @@ struct Told {
 }
 
 impl Step {
-    const ALL: [Step; 11] = [
+    const ALL: [Step; 12] = [
         Step::AttemptSmtp,
         Step::AttemptLua,
         Step::AttemptMaildir,
@@ -50,6 +52,7 @@ impl Step {
         Step::Greeting,
         Step::TlsOut,
         Step::TlsIn,
+        Step::TlsHttp,
         Step::DkimSign,
         Step::DkimKey,
         Step::DkimSigner,
@@ -77,6 +80,7 @@ impl Step {
             Step::Greeting => opening("egress_greeting_latency"),
             Step::TlsOut => tls("out"),
             Step::TlsIn => tls("in"),
+            Step::TlsHttp => tls("http"),
             Step::DkimSign => plain("dkim_signer_sign"),
             Step::DkimKey => plain("dkim_signer_key_fetch"),
             Step::DkimSigner => plain("dkim_signer_creation"),

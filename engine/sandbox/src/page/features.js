@@ -72,7 +72,7 @@ async function askChaos() {
     const wanted = { ...now };
     for (const name of Object.keys(CHAOS)) wanted[name] = { ...now[name], ErrorCode: Number(fields[name + 'ErrorCode'].value), Probability: Number(fields[name + 'Probability'].value) };
     await guard(send('PUT', '/api/v1/chaos', wanted).then(() => { box.close(); showChaos(wanted); toast('Set'); }));
-  } }, note('Mail is refused on purpose, so that you see how its sender takes it. With 0 % nothing is.'),
+  } }, note('Mail is refused on purpose, so that you see how its sender takes it. With 0 % none is.'),
     el('div', { class: 'chaos' }, ...['Command', 'Answer', 'How often, %'].map(head => el('span', { class: 'dim', 'aria-hidden': 'true' }, head)), ...rows.flat()),
     el('button', { class: 'btn main', type: 'submit' }, 'Set'));
   const box = dialog('Chaos: refuse some mail', form);

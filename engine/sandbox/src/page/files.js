@@ -57,6 +57,6 @@ async function showNested(at) {
   const m = await api(at + '/message'), body = el('div', { class: 'nested-body' });
   const html = m.HTML ? mailFrame(at + '/html?frame=1', 'Message within the message') : el('pre', { class: 'text', dir: 'auto', tabindex: 0 }, linked((m.Text || '(no text)').slice(0, FILE_TEXT)));
   body.append(html);
-  return el('div', { class: 'nested' }, table([['Subject', m.Subject || '(none)'], ['From', full(m.From)], ['To', m.To.map(full).join(', ')], ['Date', m.Date]]),
+  return el('div', { class: 'nested' }, table([['Subject', m.Subject || '(none)'], ['From', full(m.From)], ['To', apart(m.To.map(full))], ['Date', m.Date]]),
     body, parts(m).length ? showFiles(m, at) : null);
 }

@@ -84,6 +84,8 @@ function face(from) {
   return f;
 }
 const who = a => (a && (a.Name || a.Address)) || '(no sender)';
+// Names beside each other, each in its own direction.
+const apart = names => names.flatMap((name, i) => [i ? ', ' : '', el('bdi', {}, name)]);
 const full = a => a.Name ? `${a.Name} <${a.Address}>` : a.Address;
 function size(n) { return n < 1024 ? n + ' B' : n < 1048576 ? (n / 1024).toFixed(n < 10240 ? 1 : 0) + ' KB' : (n / 1048576).toFixed(1) + ' MB'; }
 const many = (n, what = 'message') => n === 1 ? '1 ' + what : `${n} ${what}s`;

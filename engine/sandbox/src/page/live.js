@@ -3,7 +3,8 @@ let ws, pause = 500;
 function live() {
   ws = new WebSocket((location.protocol === 'https:' ? 'wss://' : 'ws://') + location.host + ROOT + '/api/events');
   ws.onopen = () => { pause = 500; connected(true); load(); countGone(); };
-  ws.onclose = () => { connected(false); setTimeout(live, pause); pause = Math.min(pause * 2, 8000); };
+  // What lies in between may let no such connection through: the list is shown all the same.
+  ws.onclose = () => { connected(false); if (!S.loaded) load(); setTimeout(live, pause); pause = Math.min(pause * 2, 8000); };
   ws.onmessage = e => { const { Type, Data } = JSON.parse(e.data); (on[Type] || (() => {}))(Data); };
 }
 function connected(yes) {

@@ -45,11 +45,11 @@ const PEOPLE_SHOWN = 3;
 const PEOPLE_MOST = 1000;
 function people(label, names) {
   if (!names.length) return null;
-  const said = all => names.slice(0, all ? PEOPLE_MOST : PEOPLE_SHOWN).join(', ') + (all && names.length > PEOPLE_MOST ? ` and ${names.length - PEOPLE_MOST} more` : '');
-  const few = names.length <= PEOPLE_SHOWN + 1, list = el('bdi', {}, few ? names.join(', ') : said(false));
+  const said = all => [...apart(names.slice(0, all ? PEOPLE_MOST : PEOPLE_SHOWN)), all && names.length > PEOPLE_MOST ? ` and ${names.length - PEOPLE_MOST} more` : ''];
+  const few = names.length <= PEOPLE_SHOWN + 1, list = el('span', {}, few ? apart(names) : said(false));
   const more = few ? null : el('button', { class: 'rest', type: 'button', 'aria-expanded': false, onclick: () => {
     const open = more.getAttribute('aria-expanded') === 'false';
-    more.setAttribute('aria-expanded', open); list.textContent = said(open); more.textContent = open ? 'fewer' : `${names.length - PEOPLE_SHOWN} more`;
+    more.setAttribute('aria-expanded', open); list.replaceChildren(...said(open)); more.textContent = open ? 'fewer' : `${names.length - PEOPLE_SHOWN} more`;
   } }, `${names.length - PEOPLE_SHOWN} more`);
   return el('div', { class: 'to' }, el('em', {}, label), list, more && [' ', more]);
 }

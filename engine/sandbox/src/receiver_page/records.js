@@ -14,7 +14,7 @@ function said(r) {
   return s.code || s.content ? `${s.code || ''} ${code}${s.content || ''}`.trim() : '';
 }
 // A code alone says no more of a reception than that there was one.
-const inWords = r => r.type === 'Reception' && !(r.response && r.response.content) ? `taken by ${r.reception_protocol || '?'}` : said(r);
+const inWords = r => r.type === 'Reception' && !(r.response && r.response.content) ? 'taken' + (r.reception_protocol ? ` by ${r.reception_protocol}` : '') : said(r);
 // A time, with its day where that is another than today.
 const clock = at => (at.toDateString() === new Date().toDateString() ? '' : at.toLocaleDateString([], { day: 'numeric', month: 'short' }) + ' ') + at.toLocaleTimeString([], { hour12: false });
 const RECIPIENTS_SHOWN = 2;
