@@ -286,12 +286,12 @@ end)",
 #[test]
 fn policy_finds_the_names_of_this_host() {
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let names = hosts.lines().filter_map(|line| {
+    let mut names = hosts.lines().filter_map(|line| {
         let mut words = line.split('#').next()?.split_whitespace();
         let address: std::net::Ipv4Addr = words.next()?.parse().ok()?;
         Some((words.next()?.to_ascii_lowercase(), address.to_string()))
     });
-    let named = names.filter(|(name, _)| name != "localhost").next();
+    let named = names.find(|(name, _)| name != "localhost");
     let (name, address) = named.unwrap_or(("localhost".into(), "127.0.0.1".into()));
     let mut site = Site::new();
     site.init = "kumo.dns.configure_resolver { name_servers = { '127.0.0.1:9' } }".into();
