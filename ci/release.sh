@@ -32,7 +32,7 @@ export SOURCE_DATE_EPOCH RINGMTA_COMMIT=$commit LC_ALL=C TZ=UTC
 build() {
   local tree=$work/$1 folder=$profile home=${CARGO_HOME:-$HOME/.cargo}
   [ "$folder" != dev ] || folder=debug
-  mkdir -p "$tree" && git archive HEAD | tar -x -C "$tree"
+  mkdir -p "$tree" && git archive "$commit" | tar -x -C "$tree"
   # Neither the place of the sources nor that of the crates is in what is built.
   local flags="--remap-path-prefix=$tree=/ringmta --remap-path-prefix=$home=/cargo"
   (cd "$tree" && RUSTFLAGS=$flags CFLAGS="-ffile-prefix-map=$tree=/ringmta -ffile-prefix-map=$home=/cargo" \
@@ -74,14 +74,14 @@ cp "$work"/first.out/* "$out/"
 sbom() {
   local tools=$PWD/target/tools tree=$work/sbom
   [ -x "$tools/bin/cargo-cyclonedx" ] || cargo install --quiet --locked --root "$tools" cargo-cyclonedx
-  mkdir -p "$tree" && git archive HEAD | tar -x -C "$tree"
+  mkdir -p "$tree" && git archive "$commit" | tar -x -C "$tree"
   (cd "$tree" && PATH=$tools/bin:$PATH cargo cyclonedx --quiet --format json --manifest-path engine/Cargo.toml \
     --override-filename sbom --target "$(rustc -vV | sed -n 's/^host: //p')" "${features[@]}")
   sed "s,file://$tree,file:///ringmta,g" "$tree/engine/sbom.json" > "$out/$name.cdx.json"
 }
 sbom
 
-since=$(git describe --tags --abbrev=0 HEAD^ 2> /dev/null || true)
-{ echo "# ringmta $version ($commit)"; echo; git log --no-merges --format='- %s' ${since:+"$since.."}HEAD; } > "$out/CHANGES.md"
+since=$(git describe --tags --abbrev=0 "$commit^" 2> /dev/null || true)
+{ echo "# ringmta $version ($commit)"; echo; git log --no-merges --format='- %s' ${since:+"$since.."}"$commit"; } > "$out/CHANGES.md"
 (cd "$out" && sha256sum -- * > SHA256SUMS)
 cat "$out/SHA256SUMS"
