@@ -231,3 +231,59 @@ fn links_lead_somewhere() {
     }
     none(broken);
 }
+
+/// Whether a line of .dockerignore means `path`: a name, or `FOLDER/*.EXT`, `FOLDER/**/*.EXT` or `**/*.EXT`.
+fn rule_means(rule: &str, path: &str) -> bool {
+    if let Some(name) = rule.strip_prefix("**/").filter(|name| !name.contains('*')) {
+        return path.split('/').any(|part| part == name);
+    }
+    let Some((folder, ending)) = rule.rsplit_once('*') else {
+        return path == rule || path.starts_with(&format!("{rule}/"));
+    };
+    let (folder, is_deep) = match folder.strip_suffix("**/") {
+        Some(folder) => (folder, true),
+        None => (folder, false),
+    };
+    assert!(!folder.contains('*'), "a rule of .dockerignore that this test does not know: {rule}");
+    let Some(rest) = path.strip_prefix(folder) else { return false };
+    rest.ends_with(ending) && (is_deep || !rest.contains('/'))
+}
+
+/// A program that is built in a container's image has every file that it is made with.
+#[test]
+fn images_are_sent_what_the_program_includes() {
+    let ignored = read(Path::new(".dockerignore"));
+    let rules: Vec<&str> =
+        ignored.lines().map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#')).collect();
+    let is_sent = |path: &str| {
+        let last = rules.iter().rev().find(|rule| rule_means(rule.trim_start_matches('!'), path));
+        last.is_none_or(|rule| rule.starts_with('!'))
+    };
+    assert!(!is_sent("README.md") && !is_sent("target/debug/ringmta"));
+    assert!(!is_sent("docs/src/why.md") && !is_sent("ci/all.sh") && is_sent("ci/fuzz/a.sh"));
+    let mut found = Vec::new();
+    let mut included = 0;
+    for (file, text) in sources() {
+        let is_test = |part: &std::ffi::OsStr| part == "tests" || part == "tests.rs";
+        let is_shipped = file.starts_with("engine") || file.starts_with("policy");
+        if !is_shipped || file.iter().any(is_test) {
+            continue;
+        }
+        let program = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        for rest in program.split("include_").skip(1) {
+            let Some(rest) = ["str!(", "bytes!("].iter().find_map(|m| rest.strip_prefix(m)) else {
+                continue;
+            };
+            let Some(name) = rest.trim_start().strip_prefix('"') else { continue };
+            let name = name.split('"').next().unwrap_or_default();
+            let path = root().join(file.parent().unwrap()).join(name).canonicalize().unwrap();
+            let path = path.strip_prefix(root().canonicalize().unwrap()).unwrap();
+            included += 1;
+            if !is_sent(path.to_str().unwrap()) {
+                found.push(format!("{}: {} is in .dockerignore", file.display(), path.display()));
+            }
+        }
+    }
+    assert!(included > 20, "only {included} includes found");
+    none(found);
+}

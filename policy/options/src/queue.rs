@@ -43,7 +43,7 @@ option_table! {
 
 impl QueueConfig {
     /// The wait after `attempts` finished attempts (at least 1): `retry_interval` doubled each time, capped by
-    /// `max_retry_interval`. Jitter is the caller's.
+    /// `max_retry_interval`. Events of hooks get jitter on top (`event_delay`), mail gets none.
     pub fn delay_for_attempt(&self, attempts: u32) -> Duration {
         let doubled = self
             .retry_interval
