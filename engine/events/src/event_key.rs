@@ -29,12 +29,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// When an event happened, nanoseconds since 1970; 0 when it does not say.
+/// When an event was recorded, nanoseconds since 1970; 0 when it does not say. What others have dated (`event_time` of an
+/// `OOB` record) lives from when it was heard: its message in a queue would else be too old before it is told.
 fn nanos(line: &str) -> u64 {
     const FIELD: &str = "\"event_time\":\"";
     let text = line.find(FIELD).and_then(|at| line[at + FIELD.len()..].split('"').next());
     let exact = text.and_then(ringmta_mail::time::parse_rfc3339);
-    exact.unwrap_or_else(|| timestamp(line).saturating_mul(1_000_000_000))
+    let recorded = timestamp(line);
+    let exact = exact.filter(|nanos| nanos / 1_000_000_000 == recorded);
+    exact.unwrap_or_else(|| recorded.saturating_mul(1_000_000_000))
 }
 
 /// When an event happened, seconds since 1970; 0 when it does not say.
@@ -59,11 +62,17 @@ mod tests {
             (0..1000).map(|n| id(&line(n)).to_string()).collect();
         assert_eq!(ids.len(), 1000);
         assert_eq!(id(&line(1)).created_unix_nanos(), 1_700_000_000_000_000_000);
-        let exact = "{\"timestamp\":5,\"event_time\":\"2023-11-14T22:13:20.000012300Z\"}";
+        let exact = "{\"timestamp\":1700000000,\"event_time\":\"2023-11-14T22:13:20.000012300Z\"}";
         assert_eq!(id(exact).created_unix_nanos(), 1_700_000_000_000_012_300);
         assert_eq!(of_batch(&[line(1)]), id(&line(1)).to_string());
         assert_eq!(of_batch(&[line(1), line(2)]).len(), 32);
         assert_ne!(of_batch(&[line(1), line(2)]), of_batch(&[line(2), line(1)]));
+    }
+
+    #[test]
+    fn what_others_have_dated_lives_from_when_it_was_recorded() {
+        let report = "{\"timestamp\":1700000000,\"event_time\":\"2001-02-03T04:05:06.000000000Z\"}";
+        assert_eq!(id(report).created_unix_nanos(), 1_700_000_000_000_000_000);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Bounces that come later and complaints: logged, and relayed or dropped, as the domain's entry says.
 
-use crate::support::{message, Sink, Site};
+use crate::support::{message, wait, Receiver, Sink, Site};
 use serde_json::json;
 
 /// A delivery status notification (RFC 3464) about two recipients of which one is merely late.
@@ -84,6 +84,23 @@ kumo.on('get_listener_domain', function(domain)
 end)"
         .into();
     site
+}
+
+/// Whatever a stranger's report says of when it failed there, the event is as young as its record.
+#[test]
+fn a_report_of_what_failed_long_ago_is_told_to_hooks() {
+    let receiver = Receiver::start();
+    let mut site = site(&Sink::start());
+    site.extra += &format!(
+        "\nrequire('policy-extras.log_hooks'):new_json {{ name = 'lua', url = '{}' }}",
+        receiver.url()
+    );
+    let engine = site.start(1);
+    engine.accept("", &["bounce@oob.test"], &dsn());
+    wait("the event", || {
+        let mut hits = receiver.hits().into_iter();
+        hits.any(|hit| String::from_utf8_lossy(&hit.body).contains("\"type\":\"OOB\""))
+    });
 }
 
 #[test]
