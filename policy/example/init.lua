@@ -4,8 +4,8 @@
 local kumo = require 'kumo'
 local constants = require 'policy.constants'
 
--- Each module registers its own handlers. Handlers of `get_queue_config` are asked in this order: the webhook's answers for
--- its own queue only, the one in policy/queue.lua for all others.
+-- Each module registers its own handlers. Of several for one event, such as `get_queue_config`, the first that answers counts:
+-- the one in policy/queue.lua answers for all queues, and so it comes last.
 require 'policy.smtp'
 require 'policy.webhooks'
 require 'policy.queue'

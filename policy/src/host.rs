@@ -53,7 +53,7 @@ pub trait HttpClient {
     /// Sends a request, whose URI is absolute, and reads its answer of at most `most` bytes, all within `limit`.
     fn send(
         &self,
-        request: &http::Request<Vec<u8>>,
+        request: http::Request<Vec<u8>>,
         limit: Duration,
         most: usize,
     ) -> LocalBoxFuture<'static, Result<http::Response<Vec<u8>>, String>>;

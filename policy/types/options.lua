@@ -126,6 +126,7 @@
 ---@field name string Its name.
 ---@field url string Where batches are posted.
 ---@field request_headers? table<string, any> Headers of each request. Default: {}.
+---@field body? 'Array'|'Object' How records are put into requests: `Array`, as many as `batch_size` says, or `Object`, one per request. Default: "Array".
 ---@field batch_size? integer Records per request. Default: 100.
 ---@field max_batch_latency? number|string Longest wait for a batch to fill (duration). Default: 1.
 ---@field timeout? number|string Deadline of one request (duration). Default: 60.

@@ -4,6 +4,7 @@ use crate::position::Position;
 use ringmta_io::fs;
 use ringmta_io::plain;
 use ringmta_io::plain::Plain;
+use ringmta_mail::headers::text_of;
 use std::path::{Path, PathBuf};
 
 /// Longest text of a cursor: two numbers.
@@ -127,7 +128,7 @@ pub(super) fn lines_of(chunk: &[u8], end: Position) -> Vec<(String, Position)> {
     lines
         .map(|line| {
             at += line.len() as u64;
-            (String::from_utf8_lossy(&line[..line.len() - 1]).into_owned(), (end.0, at))
+            (text_of(&line[..line.len() - 1]).into_owned(), (end.0, at))
         })
         .collect()
 }

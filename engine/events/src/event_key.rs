@@ -14,15 +14,12 @@ pub fn id(line: &str) -> MessageId {
 }
 
 /// The key of several events that are told together.
-pub fn of_batch(lines: &[String]) -> String {
-    match lines {
-        [one] => id(one).to_string(),
-        many => {
-            let mut context = aws_lc_rs::digest::Context::new(&SHA256);
-            many.iter().for_each(|line| context.update(line.as_bytes()));
-            hex(&context.finish().as_ref()[..16])
-        }
-    }
+pub fn of_batch<'l>(mut lines: impl Iterator<Item = &'l str>) -> String {
+    let (first, second) = (lines.next().unwrap_or_default(), lines.next());
+    let Some(second) = second else { return id(first).to_string() };
+    let mut context = aws_lc_rs::digest::Context::new(&SHA256);
+    [first, second].into_iter().chain(lines).for_each(|line| context.update(line.as_bytes()));
+    hex(&context.finish().as_ref()[..16])
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -33,7 +30,7 @@ fn hex(bytes: &[u8]) -> String {
 /// `OOB` record) lives from when it was heard: its message in a queue would else be too old before it is told.
 fn nanos(line: &str) -> u64 {
     const FIELD: &str = "\"event_time\":\"";
-    let text = line.find(FIELD).and_then(|at| line[at + FIELD.len()..].split('"').next());
+    let text = after(line, FIELD).and_then(|rest| rest.split('"').next());
     let exact = text.and_then(ringmta_mail::time::parse_rfc3339);
     let recorded = timestamp(line);
     let exact = exact.filter(|nanos| nanos / 1_000_000_000 == recorded);
@@ -43,9 +40,15 @@ fn nanos(line: &str) -> u64 {
 /// When an event happened, seconds since 1970; 0 when it does not say.
 pub fn timestamp(line: &str) -> u64 {
     const FIELD: &str = "\"timestamp\":";
-    let Some(at) = line.find(FIELD) else { return 0 };
-    let digits = line[at + FIELD.len()..].bytes().take_while(u8::is_ascii_digit);
+    let Some(rest) = after(line, FIELD) else { return 0 };
+    let digits = rest.bytes().take_while(u8::is_ascii_digit);
     digits.fold(0, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
+}
+
+/// What follows `field` in a line.
+pub fn after<'l>(line: &'l str, field: &str) -> Option<&'l str> {
+    let at = memchr::memmem::find(line.as_bytes(), field.as_bytes())?;
+    line.get(at + field.len()..)
 }
 
 #[cfg(test)]
@@ -64,9 +67,14 @@ mod tests {
         assert_eq!(id(&line(1)).created_unix_nanos(), 1_700_000_000_000_000_000);
         let exact = "{\"timestamp\":1700000000,\"event_time\":\"2023-11-14T22:13:20.000012300Z\"}";
         assert_eq!(id(exact).created_unix_nanos(), 1_700_000_000_000_012_300);
-        assert_eq!(of_batch(&[line(1)]), id(&line(1)).to_string());
-        assert_eq!(of_batch(&[line(1), line(2)]).len(), 32);
-        assert_ne!(of_batch(&[line(1), line(2)]), of_batch(&[line(2), line(1)]));
+        let of = |numbers: &[u32]| {
+            let lines: Vec<String> = numbers.iter().map(|n| line(*n)).collect();
+            of_batch(lines.iter().map(|line| &**line))
+        };
+        assert_eq!(of(&[1]), id(&line(1)).to_string());
+        assert_eq!(of(&[1, 2]).len(), 32);
+        assert_ne!(of(&[1, 2]), of(&[2, 1]));
+        assert_ne!(of(&[1, 2]), of(&[1, 2, 3]));
     }
 
     #[test]

@@ -16,10 +16,11 @@ use crate::queued::Queued;
 use crate::window::{self, Batch, Batching, Event, Window};
 use ringmta_io as io;
 use ringmta_options::{HttpLogHook, LogHook, LogRecordSelect};
-use ringmta_policy::LogTemplate;
+use ringmta_policy::{HttpClient, LogTemplate};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -80,9 +81,14 @@ impl Hook {
         Hook { templates, ..Hook::new(&options.name, select, target, log, dead_letters) }
     }
 
-    /// A hook of the engine.
-    pub fn http(options: &HttpLogHook, log: HookLog, dead_letters: PathBuf) -> Hook {
-        let target = Target::Http(Box::new(Poster::new(options)));
+    /// A hook of the engine, which posts by `client`.
+    pub fn http(
+        options: &HttpLogHook,
+        client: Rc<dyn HttpClient>,
+        log: HookLog,
+        dead_letters: PathBuf,
+    ) -> Hook {
+        let target = Target::Http(Box::new(Poster::new(options, client)));
         Hook::new(&options.name, options.select(), target, log, dead_letters)
     }
 

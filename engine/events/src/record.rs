@@ -4,6 +4,7 @@
 use crate::limits::{RECORD_HEADERS_MAX, RECORD_HEADER_BYTES};
 use crate::spans::TRACEPARENT;
 use ringmta_io::Set;
+use ringmta_mail::headers::text_of;
 use ringmta_mail::{EnvelopeAddress, HeaderBlock, Message, MessageId, Meta};
 use ringmta_options::Patterns;
 use ringmta_smtp::dates::push_rfc3339;
@@ -407,7 +408,7 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
         if told == RECORD_HEADERS_MAX {
             break;
         }
-        let name = String::from_utf8_lossy(field.name);
+        let name = text_of(field.name);
         let bytes = field.name.len() + field.value.len();
         // What does not fit is left out, decided before it is decoded.
         if bytes > room || !wanted.matches(&name) || !seen.insert(field.name) {

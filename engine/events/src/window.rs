@@ -377,7 +377,7 @@ fn text_key(line: &str) -> u64 {
 /// Which message an event is about: records begin with their type and its id. 0 when about none.
 fn message_of(line: &str) -> u64 {
     const FIELD: &str = "\"id\":\"";
-    let id = line.find(FIELD).and_then(|at| line[at + FIELD.len()..].split('"').next());
+    let id = event_key::after(line, FIELD).and_then(|rest| rest.split('"').next());
     let Some(id) = id.filter(|id| !id.is_empty()) else { return 0 };
     let mut hasher = DefaultHasher::new();
     hasher.write(id.as_bytes());

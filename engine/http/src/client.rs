@@ -221,11 +221,16 @@ fn in_origin_form(
     mut request: Request<Bytes>,
     origin: &Origin,
 ) -> Result<Request<Full<Bytes>>, Failure> {
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let path = if path.starts_with('/') { path.to_string() } else { format!("/{path}") };
-    let path =
-        path.parse().map_err(|_| Failure::Bad("the URL has no path that can be asked for"))?;
-    *request.uri_mut() = path;
+    let path = request.uri().path_and_query().filter(|path| path.as_str().starts_with('/'));
+    *request.uri_mut() = match path {
+        Some(path) => Uri::from(path.clone()),
+        None => {
+            let query = request.uri().path_and_query().map_or("", |path| path.as_str());
+            format!("/{query}")
+                .parse()
+                .map_err(|_| Failure::Bad("the URL has no path that can be asked for"))?
+        }
+    };
     if !request.headers().contains_key(HOST) {
         let host = HeaderValue::from_str(origin.authority.as_str());
         let host = host.map_err(|_| Failure::Bad("the URL names no host"))?;

@@ -1,10 +1,14 @@
 //! The hooks that the policy asked for.
 
+use super::policy_http::PolicyHttp;
 use ringmta_events::hook::Hook;
 use ringmta_events::hook_log::HookLog;
+use ringmta_events::limits::{HOOK_CONNECTION_IDLE_SECS, HOOK_REQUESTS_MAX};
 use ringmta_io as io;
+use ringmta_policy::{HttpClient, HttpOptions};
 use ringmta_shard::Process;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Opens them on shard `index`, which takes over what shards that are gone have left.
 ///
@@ -37,7 +41,18 @@ pub(super) fn open(process: &Process, index: usize) -> Result<Vec<Rc<Hook>>, Str
     }
     for options in &process.init.http_log_hooks {
         let log = open(&options.name, options.max_backlog_bytes)?;
-        hooks.push(Rc::new(Hook::http(options, log, dead_letters(&options.name))));
+        let client: Rc<dyn HttpClient> = Rc::new(PolicyHttp::new(process, connections_of_a_hook()));
+        let letters = dead_letters(&options.name);
+        hooks.push(Rc::new(Hook::http(options, client, log, letters)));
     }
     Ok(hooks)
+}
+
+/// As many are kept as there may be requests.
+fn connections_of_a_hook() -> HttpOptions {
+    HttpOptions {
+        any_certificate: false,
+        idle: Duration::from_secs(HOOK_CONNECTION_IDLE_SECS),
+        most_idle: HOOK_REQUESTS_MAX,
+    }
 }

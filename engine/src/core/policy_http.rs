@@ -1,4 +1,4 @@
-//! The HTTP client of a shard's policy.
+//! The HTTP client of a shard's policy, and of the hooks that the engine posts itself.
 
 use futures::future::LocalBoxFuture;
 use ringmta_http::client::{Client, Failure, Options};
@@ -39,16 +39,12 @@ fn as_the_system_does(
 impl HttpClient for PolicyHttp {
     fn send(
         &self,
-        request: &Request<Vec<u8>>,
+        request: Request<Vec<u8>>,
         limit: Duration,
         most: usize,
     ) -> LocalBoxFuture<'static, Result<Response<Vec<u8>>, String>> {
-        let mut sent = Request::new(Bytes::copy_from_slice(request.body()));
-        *sent.method_mut() = request.method().clone();
-        *sent.uri_mut() = request.uri().clone();
-        *sent.headers_mut() = request.headers().clone();
-        let client = self.0.clone();
-        Box::pin(async move { client.send(sent, limit, most).await.map_err(told) })
+        let (client, request) = (self.0.clone(), request.map(Bytes::from));
+        Box::pin(async move { client.send(request, limit, most).await.map_err(told) })
     }
 }
 

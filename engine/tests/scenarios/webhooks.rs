@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Events are tried again when their queue says so.
 const SOON: &str = "retry_interval = '300ms', max_retry_interval = '1s',";
 
-/// The hook that the shipped tree has, one event per request.
+/// A hook whose records a queue takes, one event per request.
 fn lua_hook(receiver: &Receiver) -> String {
     format!(
         "
@@ -32,14 +32,31 @@ fn http_hook(name: &str, url: &str, options: &str) -> String {
     )
 }
 
-/// Both kinds of hook, each with a site whose mail goes to `sink`.
-fn hooked_sites(sink: &Sink, receiver: &Receiver) -> [Site; 2] {
-    let mut lua = Site::to(sink.addr);
-    lua.queue = SOON.into();
-    lua.extra = lua_hook(receiver);
-    let mut http = Site::to(sink.addr);
-    http.init = http_hook("webhook", &receiver.url(), "");
-    [lua, http]
+/// Kinds of hook.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Records are messages of a queue.
+    Queue,
+    /// The engine posts arrays of them,
+    Arrays,
+    /// or each by itself, as the shipped tree has it.
+    Objects,
+}
+
+const KINDS: [Kind; 3] = [Kind::Queue, Kind::Arrays, Kind::Objects];
+
+/// A site with a hook, whose mail goes to `sink`.
+fn hooked_site(kind: Kind, sink: &Sink, receiver: &Receiver) -> Site {
+    let mut site = Site::to(sink.addr);
+    match kind {
+        Kind::Queue => {
+            site.queue = SOON.into();
+            site.extra = lua_hook(receiver);
+        }
+        Kind::Arrays => site.init = http_hook("webhook", &receiver.url(), ""),
+        Kind::Objects => site.init = http_hook("webhook", &receiver.url(), "body = 'Object',"),
+    }
+    site
 }
 
 fn accept_some(engine: &Engine, count: usize) -> BTreeSet<String> {
@@ -64,13 +81,12 @@ fn dead_letters(site: &Site) -> Vec<Value> {
 #[test]
 fn what_is_refused_for_good_is_set_aside_and_holds_up_nothing() {
     let sink = Sink::start();
-    for is_lua in [true, false] {
+    for kind in KINDS {
         let receiver = Receiver::start();
         let is_poison =
             |hit: &crate::support::http::Hit| String::from_utf8_lossy(&hit.body).contains("poison");
         receiver.answer_by(move |hit| is_poison(hit).then(|| "422 No".to_string()));
-        let [lua, http] = hooked_sites(&sink, &receiver);
-        let site = if is_lua { lua } else { http };
+        let site = hooked_site(kind, &sink, &receiver);
         let engine = site.start(1);
         let bad: BTreeSet<String> =
             engine.accept("a@src.test", &["p@dst.test"], &message("poison")).into_iter().collect();
@@ -143,15 +159,14 @@ fn events_of_the_engines_own_hook_are_given_up_at_their_age_with_a_word_on_it() 
 #[test]
 fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
     let sink = Sink::start();
-    for is_lua in [true, false] {
+    for kind in KINDS {
         let receiver = Receiver::start();
         let asked = AtomicBool::new(false);
         receiver.answer_by(move |_| {
             let is_first = !asked.swap(true, Ordering::SeqCst);
             is_first.then(|| "429 Too Many\r\nretry-after: 3".to_string())
         });
-        let [lua, http] = hooked_sites(&sink, &receiver);
-        let engine = if is_lua { lua } else { http }.start(1);
+        let engine = hooked_site(kind, &sink, &receiver).start(1);
         let all = accept_some(&engine, 1);
         wait("the first request", || !receiver.hits().is_empty());
         let first = Instant::now();
@@ -164,15 +179,14 @@ fn a_receiver_is_left_alone_for_as_long_as_it_asks() {
 #[test]
 fn connections_are_kept_and_events_of_a_message_stay_in_order() {
     let sink = Sink::start();
-    for is_lua in [true, false] {
+    for kind in KINDS {
         let receiver = Receiver::start();
         receiver.answer_by(|hit| {
             // Some answers take longer than others.
             std::thread::sleep(Duration::from_millis((hit.body.len() % 7) as u64 * 3));
             None
         });
-        let [lua, http] = hooked_sites(&sink, &receiver);
-        let engine = if is_lua { lua } else { http }.start(1);
+        let engine = hooked_site(kind, &sink, &receiver).start(1);
         let all = accept_some(&engine, 60);
         wait("every delivery", || ids(&receiver.events(), "Delivery") == all);
         let events = receiver.events();
@@ -185,6 +199,56 @@ fn connections_are_kept_and_events_of_a_message_stay_in_order() {
         let requests = receiver.hits().len();
         let connections = receiver.connections();
         assert!(connections <= 24, "{connections} connections for {requests} requests");
+    }
+}
+
+/// What a receiver of single records is sent: each as it stands in the log, with the id that tells it from all others.
+#[test]
+fn records_are_posted_one_by_one_as_they_are() {
+    let sink = Sink::start();
+    let receiver = Receiver::start();
+    let mut site = Site::to(sink.addr);
+    let options = "body = 'Object', request_headers = { ['x-key'] = 'sesame' }, \
+                   signing_secret = 'open',";
+    site.init = http_hook("webhook", &receiver.url(), options);
+    let engine = site.start(1);
+    let all = accept_some(&engine, 10);
+    wait("every delivery", || ids(&receiver.events(), "Delivery") == all);
+    let hits = receiver.hits();
+    assert_eq!(hits.len(), 20);
+    let mut webhook_ids = BTreeSet::new();
+    for hit in &hits {
+        let record: Value = serde_json::from_slice(&hit.body).unwrap();
+        assert!(record.is_object() && record["headers"]["Subject"] == "hi", "{record}");
+        assert_eq!(hit.start, "POST /events HTTP/1.1");
+        assert_eq!(hit.header("content-type"), Some("application/json"));
+        assert_eq!(hit.header("x-key"), Some("sesame"));
+        assert_eq!(hit.header("host"), Some(&*receiver.addr.to_string()));
+        assert!(hit.header("webhook-signature").unwrap().starts_with("v1,"));
+        assert!(hit.header("webhook-timestamp").unwrap().parse::<u64>().unwrap() > 1_700_000_000);
+        webhook_ids.insert(hit.header("webhook-id").unwrap().to_string());
+    }
+    assert_eq!(webhook_ids.len(), 20, "each event has its own");
+}
+
+/// A POST that is sent elsewhere would arrive there as a GET, and its records would be lost.
+#[test]
+fn a_hook_follows_no_redirect_and_says_so() {
+    let sink = Sink::start();
+    for status in ["302 Found", "308 Permanent Redirect"] {
+        let receiver = Receiver::start();
+        let elsewhere = Receiver::start();
+        let location = elsewhere.url();
+        receiver.answer_by(move |_| Some(format!("{status}\r\nlocation: {location}")));
+        let engine = hooked_site(Kind::Objects, &sink, &receiver).start(1);
+        let all = accept_some(&engine, 1);
+        engine.wait_says(&format!(
+            "answered {status}: a hook follows no redirect, give it the URL that takes its records"
+        ));
+        receiver.answer_by(|_| None);
+        receiver.clear();
+        wait("the delivery", || ids(&receiver.events(), "Delivery") == all);
+        assert!(elsewhere.hits().is_empty(), "{status}");
     }
 }
 

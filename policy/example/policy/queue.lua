@@ -34,7 +34,7 @@ local function provider_of(site_name)
 end
 
 kumo.on('get_egress_path_config', function(routing_domain, egress_source, site_name)
-  -- Event callbacks are no mail: a receiver that takes its time needs many connections, and no provider's limits apply.
+  -- Records that a queue takes (`policy-extras.log_hooks`) are no mail: a receiver that takes its time needs many connections, and no provider's limits apply.
   if ends_with(routing_domain, '.log_hook') then
     return kumo.make_egress_path { connection_limit = 224, idle_timeout = '15s' }
   end

@@ -72,6 +72,14 @@ words! {
         Metrics,
     }
 
+    /// How records are put into the requests of a hook of the engine.
+    pub enum RecordsBody {
+        /// As a JSON array of as many as `batch_size` says.
+        Array,
+        /// Each by itself, as a JSON object: one record per request.
+        Object,
+    }
+
     /// How the recipients of one transaction become messages.
     pub enum BatchHandling {
         /// One message per recipient.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ringmta_mail::Meta;
 
+use crate::enums::RecordsBody;
 use crate::option_table;
 use crate::plain::Plain;
 use crate::secret::{SecretText, SecretUrl};
@@ -150,7 +151,7 @@ impl LogDispositionHook {
 }
 
 option_table! {
-    /// Records posted to a web address by the engine itself, as JSON arrays.
+    /// Records posted to a web address by the engine itself, as JSON arrays or one by one.
     pub struct HttpLogHook for "kumo.configure_http_log_hook" check check {
         /// Its name.
         name: String = String::new(); Support::Required,
@@ -158,6 +159,8 @@ option_table! {
         url: SecretUrl = SecretUrl::default(); Support::Required,
         /// Headers of each request.
         request_headers: BTreeMap<String, SecretText> = BTreeMap::new(),
+        /// How records are put into requests: `Array`, as many as `batch_size` says, or `Object`, one per request.
+        body: RecordsBody = RecordsBody::Array,
         /// Records per request.
         batch_size: usize = 100,
         /// Longest wait for a batch to fill (duration).
@@ -205,8 +208,11 @@ impl LogHook {
 
 impl HttpLogHook {
     fn check(&mut self, _: &mut Notes) -> Result<(), String> {
+        if self.body == RecordsBody::Object {
+            self.batch_size = 1;
+        }
         if self.per_record.values().any(|p| p.template.is_some()) {
-            return Err("option `per_record`: records are posted as JSON arrays, `template` is for configure_log_hook".into());
+            return Err("option `per_record`: records are posted as JSON, `template` is for configure_log_hook".into());
         }
         if !["none", "gzip"].contains(&self.compression.as_str()) {
             let given = &self.compression;

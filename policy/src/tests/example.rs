@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ::futures::executor::block_on;
 use ringmta_mail::conn_meta::ConnMeta;
-use ringmta_options::{EnableTls, Protocol};
+use ringmta_options::{EnableTls, Protocol, RecordsBody};
 use serde_json::json;
 
 use crate::testing::*;
@@ -17,11 +17,17 @@ fn example() -> PathBuf {
 
 /// Loads the shipped tree with an environment of our own.
 fn tree(env: &[(&str, &str)]) -> (World, InitConfig) {
+    tree_behind("", env)
+}
+
+/// The same, behind Lua of our own.
+fn tree_behind(own: &str, env: &[(&str, &str)]) -> (World, InitConfig) {
     let vars: String = env.iter().map(|(k, v)| format!("[{k:?}]={v:?},")).collect();
     let root = example().parent().unwrap().display().to_string();
     let code = format!(
         "local env = {{{vars}}} os.getenv = function(n) return env[n] end
          package.path = '{root}/?.lua;' .. package.path
+         {own}
          assert(loadfile('{root}/init.lua'))()"
     );
     let w = world(&code);
@@ -49,9 +55,7 @@ fn the_file_itself_loads() {
         Mode::Validate,
     )
     .unwrap();
-    assert!(
-        p.handles("init") && p.handles("get_queue_config") && p.handles("make.webhook.log_hook")
-    );
+    assert!(p.handles("init") && p.handles("get_queue_config"));
     block_on(p.run_init()).unwrap();
     assert!(block_on(p.run_validate()).unwrap());
 }
@@ -64,8 +68,8 @@ fn start_up_follows_the_environment() {
     let paths: Vec<_> = init.spools.iter().map(|s| s.path.display().to_string()).collect();
     assert_eq!(paths, ["/var/spool/kumomta/data", "/var/spool/kumomta/meta"]);
     assert_eq!(init.local_logs[0].log_dir, Path::new("/var/log/kumomta"));
-    assert_eq!(init.log_hooks[0].name, "webhook");
-    assert_eq!(init.log_hooks[0].constructor.as_deref(), Some("make.webhook.log_hook"));
+    let hook = &init.http_log_hooks[0];
+    assert_eq!((&*hook.name, hook.body, hook.batch_size), ("webhook", RecordsBody::Object, 1));
     assert!(w.shared.warnings().is_empty(), "{:?}", w.shared.warnings());
     let (_, init) = tree(&[
         ("RINGMTA_SMTP_LISTEN", "127.0.0.1:0"),
@@ -79,6 +83,7 @@ fn start_up_follows_the_environment() {
         (init.http_log_hooks[0].batch_size, init.http_log_hooks[0].url.0.as_str()),
         (50, "http://host.docker.internal:8021")
     );
+    assert_eq!(init.http_log_hooks[0].body, RecordsBody::Array);
     assert_eq!(init.http_log_hooks[0].request_headers["x-kumomta-key"].0, "k");
 }
 
@@ -181,7 +186,7 @@ fn development_goes_to_the_sandbox() {
 }
 
 #[test]
-fn the_webhook_posts_each_record_with_the_key() {
+fn a_queue_of_records_posts_each_with_the_key() {
     use std::io::{Read, Write};
     let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", server.local_addr().unwrap());
@@ -201,7 +206,13 @@ fn the_webhook_posts_each_record_with_the_key() {
         }
         requests
     });
-    let (w, _) = tree(&[("KUMOMTA_WEBHOOK_URL", &url), ("X_KUMOMTA_KEY", "sesame")]);
+    let own = format!(
+        "require('policy-extras.log_hooks'):new_json {{
+           name = 'webhook', url = {url:?}, headers = {{ ['x-kumomta-key'] = 'sesame' }},
+           queue_config = {{ retry_interval = '10s' }} }}"
+    );
+    let (w, init) = tree_behind(&own, &[("KUMOMTA_WEBHOOK_URL", "")]);
+    assert_eq!(init.log_hooks[0].constructor.as_deref(), Some("make.webhook.log_hook"));
     let record = message(b"{\"type\":\"Delivery\"}");
     assert_eq!(
         block_on(w.policy.should_enqueue_log_record(&record, "webhook")).unwrap(),

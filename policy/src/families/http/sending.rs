@@ -71,7 +71,7 @@ impl Client {
             if !is_plain(request.uri()) {
                 return self.send_by_helper(ctx, request, left).await;
             }
-            let answer = client.send(&request, left, most).await;
+            let answer = client.send(request.clone(), left, most).await;
             let answer =
                 answer.map_err(|why| format!("{}: {}", shown(&request), redact::urls(&why)))?;
             if !redirect(&mut request, &answer)? {
