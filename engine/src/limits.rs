@@ -10,8 +10,10 @@ pub const HELPERS_RETIRE_MS: u64 = 5_000;
 pub const STOP_JOIN_MS: u64 = 6000;
 /// How often a stop looks whether shards have ended, milliseconds.
 pub const STOP_ASK_MS: u64 = 2;
-/// Messages that an order takes out of the timer at once.
+/// Messages of the timer that an order looks at before other tasks have their turn: some hundred microseconds.
 pub const SWEEP_ITEMS: usize = 1024;
+/// Longest an order may take until every shard has looked through what waits there, seconds: ten million messages, and a rest.
+pub const ORDER_ANSWER_SECS: u64 = 15;
 /// Messages or queues that a question looks at before other tasks have their turn: some tens of microseconds.
 pub const SLICE_ITEMS: usize = 1_000;
 /// How often a message that is not found is looked for again: it may have moved to where was looked before.

@@ -74,7 +74,7 @@ fn admit(shard: &Rc<Shard>, item: Item) -> Option<Item> {
     let now = steady_millis();
     let windows = &shard.queues.windows;
     if windows.is_expired(&item, now) {
-        shard.queues.end(item, Task::Expire);
+        shard.queues.expire(item);
         return None;
     }
     let opens = windows.get(item.id).map(|scheduling| scheduling.next(now));

@@ -1,4 +1,5 @@
-//! A queue of very many things whose memory goes as they go: they lie in blocks, and growing copies none of them.
+//! A queue of very many things whose memory goes as they go: they lie in blocks, and growing copies none of them. What is
+//! done alike with it and with a `VecDeque` is done with a [`Line`].
 
 use std::collections::VecDeque;
 
@@ -24,6 +25,15 @@ impl<T> Blocks<T> {
         match self.blocks.back_mut().filter(|block| block.len() < BLOCK) {
             Some(block) => block.push_back(one),
             None => self.blocks.push_back(VecDeque::from([one])),
+        }
+        self.len += 1;
+    }
+
+    /// Puts one before the first.
+    pub fn push_front(&mut self, one: T) {
+        match self.blocks.front_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => block.push_front(one),
+            None => self.blocks.push_front(VecDeque::from([one])),
         }
         self.len += 1;
     }
@@ -65,6 +75,80 @@ impl<T> Blocks<T> {
     }
 }
 
+impl<'b, T> IntoIterator for &'b Blocks<T> {
+    type Item = &'b T;
+    type IntoIter = std::iter::Flatten<std::collections::vec_deque::Iter<'b, VecDeque<T>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.blocks.iter().flatten()
+    }
+}
+
+impl<T> IntoIterator for Blocks<T> {
+    type Item = T;
+    type IntoIter = std::iter::Flatten<std::collections::vec_deque::IntoIter<VecDeque<T>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.blocks.into_iter().flatten()
+    }
+}
+
+/// First in, first out, however it is kept.
+pub trait Line<T> {
+    /// How many there are.
+    fn length(&self) -> usize;
+    /// Takes the first.
+    fn take_first(&mut self) -> Option<T>;
+    /// Adds one at the end.
+    fn add(&mut self, one: T);
+    /// Those behind the first `skip`.
+    fn behind<'l>(&'l self, skip: usize) -> impl Iterator<Item = &'l T>
+    where
+        T: 'l;
+}
+
+impl<T> Line<T> for Blocks<T> {
+    fn length(&self) -> usize {
+        self.len
+    }
+
+    fn take_first(&mut self) -> Option<T> {
+        self.pop_front()
+    }
+
+    fn add(&mut self, one: T) {
+        self.push_back(one);
+    }
+
+    fn behind<'l>(&'l self, skip: usize) -> impl Iterator<Item = &'l T>
+    where
+        T: 'l,
+    {
+        self.iter_from(skip)
+    }
+}
+
+impl<T> Line<T> for VecDeque<T> {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn take_first(&mut self) -> Option<T> {
+        self.pop_front()
+    }
+
+    fn add(&mut self, one: T) {
+        self.push_back(one);
+    }
+
+    fn behind<'l>(&'l self, skip: usize) -> impl Iterator<Item = &'l T>
+    where
+        T: 'l,
+    {
+        self.range(skip.min(self.len())..)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,5 +175,30 @@ mod tests {
             assert_eq!(all.pop_front(), Some(n - 3));
         }
         assert!(all.blocks.len() <= 2);
+    }
+
+    #[test]
+    fn what_is_put_back_is_the_first_again() {
+        let mut all = Blocks::default();
+        (0..BLOCK + 1).for_each(|n| all.push_front(n));
+        all.push_back(BLOCK + 1);
+        assert_eq!((all.len(), all.blocks.len()), (BLOCK + 2, 3));
+        let expected = (0..=BLOCK).rev().chain([BLOCK + 1]);
+        assert!(expected.clone().eq((&all).into_iter().copied()));
+        assert!(expected.eq(std::iter::from_fn(|| all.pop_front())));
+        assert_eq!((all.len(), all.blocks.len()), (0, 0));
+    }
+
+    #[test]
+    fn lines_are_alike_however_they_are_kept() {
+        fn look(mut line: impl Line<usize> + Default) {
+            assert_eq!((line.length(), line.take_first()), (0, None));
+            (0..3000).for_each(|n| line.add(n));
+            assert!(line.behind(2000).copied().eq(2000..3000));
+            assert_eq!((line.behind(4000).count(), line.length()), (0, 3000));
+            assert_eq!((line.take_first(), line.length()), (Some(0), 2999));
+        }
+        look(Blocks::default());
+        look(VecDeque::new());
     }
 }

@@ -32,6 +32,13 @@ pub const SELECTION_WAIT_MAX_MS: u64 = 600_000;
 pub const NO_SOURCE_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
 /// Messages that are failed, expired or held at a time on each shard: each is read from disk for its record.
 pub const WORK_TASKS: usize = 64;
+/// Messages in the list of those that are failed, expired or held up to which one that is too old is added to it. The others
+/// come back by the timer: a million that are too old at once take no more memory than a million that wait.
+pub const EXPIRING_LISTED: usize = 65_536;
+/// How fast these come back, each second and shard: faster than disks give them away, so that the list never runs empty.
+pub const EXPIRING_PER_SEC: u64 = 131_072;
+/// Pause before somebody who waits for a turn at looking through the timer asks again, milliseconds.
+pub const TIMER_TURN_MS: u64 = 1;
 /// Sends over a policy's own connections that are under way at once while the receiver answers at once, per shard.
 pub const SENDS_MIN: usize = 8;
 /// Failed sends of events in a row until their receiver is left alone for a while: one that fails among others is the

@@ -2,6 +2,7 @@
 //! messages: the types refer to each other, so they stand together here. What they do is in `scheduled`, `route`, `ready`
 //! and `overflow`.
 
+use crate::blocks::Blocks;
 use crate::carrier::Carrier;
 use crate::connections::Connection;
 use crate::dead_hosts::DeadHosts;
@@ -87,7 +88,7 @@ pub struct ScheduledQueue {
     pub resolving_since: Cell<u64>,
     /// Messages that wait, in order, for the route, for their turn of the queue's rate, or for room
     /// in a ready queue. None of them has been charged for anything.
-    pub waiting: RefCell<VecDeque<Item>>,
+    pub waiting: RefCell<Blocks<Item>>,
     /// A task wakes the first of them then, when the rate lets it go (monotonic nanoseconds; 0 for none).
     pub paced_until: Cell<u64>,
     /// A task goes on with them after others had their turn.

@@ -193,6 +193,11 @@ impl Orders {
         )
     }
 
+    /// Some ready queue is held.
+    pub fn holds_some_ready(&self, now_millis: u64) -> bool {
+        self.longest(now_millis, |about| matches!(about, About::SuspendReady(_))).is_some()
+    }
+
     fn longest(&self, now_millis: u64, mut meant: impl FnMut(&About) -> bool) -> Option<Rc<Order>> {
         let list = self.list.borrow();
         let holds =

@@ -2,7 +2,7 @@
 
 use crate::budget::BodyBudget;
 use crate::hand::InHand;
-use crate::limits::WORK_TASKS;
+use crate::limits::{EXPIRING_LISTED, EXPIRING_PER_SEC, TIMER_TURN_MS, WORK_TASKS};
 use crate::model::ReadyQueue;
 use crate::model::{Item, Loaded, ScheduledQueue};
 use crate::orders::Orders;
@@ -40,6 +40,8 @@ pub struct Queues {
     pub to_end: WorkList<(Item, Task)>,
     /// Of those, how many are in work.
     pub ending: Cell<usize>,
+    /// When the last message comes back that was too old when the list was full, unix microseconds.
+    last_expiring: Cell<u64>,
     /// Ready queues for which a connection may help.
     pub to_dispatch: WorkList<Rc<ReadyQueue>>,
     /// Scheduled queues whose route is to be found anew.
@@ -50,6 +52,8 @@ pub struct Queues {
     pub in_hand: InHand,
     waker: RefCell<Option<Waker>>,
     earliest: Cell<u64>,
+    /// Somebody takes something out of the timer, perhaps in slices.
+    is_swept: Cell<bool>,
     /// When the limits were last looked through, monotonic nanoseconds.
     pub swept: Cell<u64>,
 }
@@ -101,6 +105,29 @@ impl Queues {
         }
         item.stay = item.stay.moved();
         self.to_end.push((item, task));
+    }
+
+    /// Has a message that is too old expire when its turn comes: from the list of work, or where that is full by coming
+    /// back later.
+    pub fn expire(&self, mut item: Item) {
+        if self.to_end.len() < EXPIRING_LISTED {
+            return self.end(item, Task::Expire);
+        }
+        self.let_body_go(&mut item);
+        item.stay = item.stay.moved();
+        let soonest = (steady_millis() + 1000) * 1000;
+        let comes = (self.last_expiring.get() + 1_000_000 / EXPIRING_PER_SEC).max(soonest);
+        self.last_expiring.set(comes);
+        self.insert_timer(item, comes / 1000);
+    }
+
+    /// A turn at taking something out of the timer, until it is dropped. Somebody who looks through it in slices has it to the
+    /// end: what he does not take comes behind what he has not seen, where another would miss it.
+    pub async fn turn_at_timer(&self) -> impl Drop + '_ {
+        while self.is_swept.replace(true) {
+            io::sleep(Duration::from_millis(TIMER_TURN_MS)).await;
+        }
+        Turn(&self.is_swept)
     }
 
     /// Gets the mail of `ready` moving: wakes an idle connection, or has another opened where that helps.
@@ -202,5 +229,48 @@ impl Queues {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+}
+
+/// See [`Queues::turn_at_timer`].
+struct Turn<'q>(&'q Cell<bool>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Kept;
+    use crate::stay::Stay;
+    use ringmta_mail::MessageId;
+
+    #[test]
+    fn very_many_that_are_too_old_at_once_lie_in_the_list_a_few_at_a_time() {
+        const MANY: usize = 3 * EXPIRING_LISTED;
+        let (queues, limits) = (Queues::default(), Registry::default());
+        let queue = queues.queue(&limits, "old.example");
+        let began = steady_millis();
+        for n in 0..MANY {
+            let id = MessageId((n as u128).to_be_bytes());
+            let (at, stay, queue) = (Kept::Event(0), Stay::default(), queue.clone());
+            queues.expire(Item { at, id, attempts: 0, generation: 0, stay, queue, loaded: None });
+        }
+        assert_eq!(queues.to_end.len(), EXPIRING_LISTED);
+        let dues: Vec<u64> = queues.timers.borrow().iter().map(|(due, _)| due).collect();
+        assert_eq!(dues.len(), MANY - EXPIRING_LISTED, "each is in one place");
+        // They come back as fast as they are served, and not before the first of them are.
+        let last = dues.iter().max().unwrap() - began;
+        let expected = 1000 + dues.len() as u64 * 1000 / EXPIRING_PER_SEC;
+        assert!(dues.iter().all(|due| *due >= began + 1000) && last >= expected, "{last}");
+        // Where there is room again the next one is served at once.
+        assert!(matches!(queues.to_end.pop(), Some((_, Task::Expire))));
+        let mut back = Vec::new();
+        queues.timers.borrow_mut().pop_due(u64::MAX, 1, &mut back);
+        back.into_iter().for_each(|item| queues.expire(item));
+        assert_eq!(queues.to_end.len(), EXPIRING_LISTED);
     }
 }

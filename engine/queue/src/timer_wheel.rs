@@ -97,44 +97,23 @@ impl<T> TimerWheel<T> {
         Slice::Over
     }
 
-    /// Takes out every item for which `wanted` says so.
-    pub fn take_where(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<T> {
-        self.take(|_, item| wanted(item))
-    }
-
-    /// The same, each with the milliseconds of its tick.
-    pub fn take_with_due(&mut self, mut wanted: impl FnMut(&T) -> bool) -> Vec<(u64, T)> {
-        let mut dues = Vec::new();
-        let taken = self.take(|tick, item| {
-            let is_wanted = wanted(item);
-            if is_wanted {
-                dues.push(tick * TIMER_TICK_MS);
-            }
-            is_wanted
-        });
-        dues.into_iter().zip(taken).collect()
-    }
-
-    fn take(&mut self, wanted: impl FnMut(u64, &T) -> bool) -> Vec<T> {
-        self.take_some(&mut self.sweep(), usize::MAX, wanted)
-    }
-
     /// A way through all that waits now.
     pub fn sweep(&self) -> Sweep {
         let ticks: Vec<_> = self.ticks.iter().map(|(tick, items)| (*tick, items.len())).collect();
         Sweep { ticks: ticks.into_iter(), tick: 0, in_tick: 0 }
     }
 
-    /// Goes on with a sweep, and takes out up to `most` items for which `wanted` says so, given the tick and the item. The
-    /// sweep is over when fewer come. What is put in meanwhile is not seen. Nothing else may be taken out meanwhile.
+    /// Goes on with a sweep: looks at up to `most` items, and takes out those for which `wanted` says so, given the tick and
+    /// the item. None when all was looked at. What is put in between two such slices is not seen; nothing else may be
+    /// taken out.
     pub fn take_some(
         &mut self,
         sweep: &mut Sweep,
         most: usize,
         mut wanted: impl FnMut(u64, &T) -> bool,
-    ) -> Vec<T> {
-        let mut taken = Vec::new();
-        while taken.len() < most {
+    ) -> Option<Vec<T>> {
+        let (mut taken, mut left) = (Vec::new(), most);
+        while left > 0 {
             if sweep.in_tick == 0 {
                 let Some(next) = sweep.ticks.next() else { break };
                 (sweep.tick, sweep.in_tick) = next;
@@ -144,8 +123,8 @@ impl<T> TimerWheel<T> {
                 continue;
             };
             // Each is looked at once; those that stay come behind the others, in their order.
-            while sweep.in_tick > 0 && taken.len() < most {
-                sweep.in_tick -= 1;
+            while sweep.in_tick > 0 && left > 0 {
+                (sweep.in_tick, left) = (sweep.in_tick - 1, left - 1);
                 match items.pop_front() {
                     Some(item) if wanted(sweep.tick, &item) => taken.push(item),
                     Some(item) => items.push_back(item),
@@ -157,7 +136,7 @@ impl<T> TimerWheel<T> {
             }
         }
         self.len -= taken.len();
-        taken
+        (left < most).then_some(taken)
     }
 }
 
@@ -199,6 +178,11 @@ pub struct Sweep {
 mod tests {
     use super::*;
 
+    fn take_where(wheel: &mut TimerWheel<u64>, wanted: impl Fn(&u64) -> bool) -> Vec<u64> {
+        let taken = wheel.take_some(&mut wheel.sweep(), usize::MAX, |_, item| wanted(item));
+        taken.unwrap_or_default()
+    }
+
     #[test]
     fn never_early_and_in_order() {
         let mut wheel = TimerWheel::default();
@@ -214,9 +198,9 @@ mod tests {
         assert_eq!(out, [100, 100, 101, 250]);
         assert_eq!(wheel.next_due(), Some(5000));
         assert_eq!(wheel.len(), 2);
-        assert_eq!(wheel.take_where(|due| *due == 4999), [4999]);
+        assert_eq!(take_where(&mut wheel, |due| *due == 4999), [4999]);
         assert_eq!(wheel.len(), 1);
-        assert_eq!(wheel.take_where(|due| tick_of(*due) == 50), [5000]);
+        assert_eq!(take_where(&mut wheel, |due| tick_of(*due) == 50), [5000]);
     }
 
     #[test]
@@ -264,18 +248,14 @@ mod tests {
             wheel.insert(100 * (n % 7), n);
         }
         let (mut sweep, mut taken, mut seen) = (wheel.sweep(), Vec::new(), 0);
-        loop {
-            let some = wheel.take_some(&mut sweep, 10, |_, n| {
-                seen += 1;
-                n % 3 == 0
-            });
+        while let Some(some) = wheel.take_some(&mut sweep, 10, |_, n| {
+            seen += 1;
+            n % 3 == 0
+        }) {
+            assert!(some.len() <= 10);
             // What comes meanwhile, into a tick that is over, one that is looked at, and later ones.
             some.iter().for_each(|n| wheel.insert(100 * (n % 9), 3 * n));
-            let is_over = some.len() < 10;
             taken.extend(some);
-            if is_over {
-                break;
-            }
         }
         assert_eq!(seen, 1000);
         assert_eq!(taken.len(), 334);
@@ -285,7 +265,7 @@ mod tests {
         assert!(left.into_iter().eq((0..1000).filter(|n| n % 3 != 0)));
         // Those of one tick keep their order.
         let mut due = Vec::new();
-        wheel.take_where(|n| n % 3 == 0);
+        take_where(&mut wheel, |n| n % 3 == 0);
         wheel.pop_due(0, 1000, &mut due);
         assert!(due.is_sorted(), "{due:?}");
     }

@@ -79,7 +79,7 @@ fn look(shard: &Rc<Shard>, item: Item) -> Look {
     }
     if shard.queues.windows.is_expired(&item, now) {
         // It is held no longer than it lives.
-        shard.queues.end(item, Task::Expire);
+        shard.queues.expire(item);
         return Look::Taken;
     }
     let held = orders.suspended(name, parts, now).or_else(|| orders.holding(item.id, now));

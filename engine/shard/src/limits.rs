@@ -5,6 +5,8 @@
 pub const CERTIFICATE_LOAD_SECS: u64 = 60;
 /// Messages woken from the wheel in one turn, so that a herd does not hold the shard.
 pub const WAKE_BATCH: usize = 256;
+/// Messages that a sweep takes from the front of one line because they are too old.
+pub const EXPIRED_AT_ONCE: usize = 65_536;
 /// Messages of one queue that `throttle_insert_ready_queue` is asked about at a time.
 pub const THROTTLE_TASKS: usize = 64;
 /// Longest a queue waits for its rate before it looks again: by then the policy may have allowed more.

@@ -6,9 +6,8 @@ use crate::order_counts;
 use crate::state::Shard;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, mono_nanos, steady_millis};
+use ringmta_queue::blocks::Line;
 use ringmta_queue::model::{Item, ReadyQueue};
-use ringmta_queue::tasks::Task;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ fn sweep(shard: &Rc<Shard>) {
     let now = mono_nanos();
     let ready: Vec<_> = shard.queues.ready.borrow().values().cloned().collect();
     for queue in &ready {
-        take_expired(shard, &mut queue.items.borrow_mut(), now_millis);
+        take_expired(shard, &mut *queue.items.borrow_mut(), now_millis);
         // Its connections were busy when others asked for a lease, and what they were for is gone.
         if queue.keeps_from_others(shard.index) && !is_planted(Bug::IdleKeepsLease) {
             queue.wake_all();
@@ -40,7 +39,7 @@ fn sweep(shard: &Rc<Shard>) {
     }
     let scheduled: Vec<_> = shard.queues.scheduled.borrow().values().cloned().collect();
     for queue in &scheduled {
-        take_expired(shard, &mut queue.waiting.borrow_mut(), now_millis);
+        take_expired(shard, &mut *queue.waiting.borrow_mut(), now_millis);
         if queue.deferred_inject || queue.waiting.borrow().is_empty() {
             continue;
         }
@@ -93,17 +92,24 @@ fn reap(shard: &Shard, now: u64) {
     });
 }
 
-/// Expiry holds wherever a message lies.
-fn take_expired(shard: &Rc<Shard>, items: &mut VecDeque<Item>, now_millis: u64) {
+/// Expiry holds wherever a message lies. Of a line in which very many are too old those in front go, and the others at a
+/// later sweep.
+fn take_expired(shard: &Rc<Shard>, items: &mut impl Line<Item>, now_millis: u64) {
     let expired = |item: &Item| shard.queues.windows.is_expired(item, now_millis);
-    if !items.iter().any(expired) {
+    for _ in 0..limits::EXPIRED_AT_ONCE {
+        if !items.behind(0).next().is_some_and(expired) {
+            break;
+        }
+        items.take_first().into_iter().for_each(|item| shard.queues.expire(item));
+    }
+    if items.behind(0).next().is_some_and(expired) || !items.behind(0).any(expired) {
         return;
     }
-    for item in std::mem::take(items) {
-        if expired(&item) {
-            shard.queues.end(item, Task::Expire);
-        } else {
-            items.push_back(item);
+    for _ in 0..items.length() {
+        match items.take_first() {
+            Some(item) if expired(&item) => shard.queues.expire(item),
+            Some(item) => items.add(item),
+            None => return,
         }
     }
 }
@@ -114,7 +120,10 @@ pub async fn run_timers(shard: Rc<Shard>) {
     let mut due = Vec::with_capacity(WAKE_BATCH);
     loop {
         queues.wait_until_due().await;
+        // What an order is meant for does not move on while it is looked for.
+        let turn = queues.turn_at_timer().await;
         queues.timers.borrow_mut().pop_due(steady_millis(), WAKE_BATCH, &mut due);
+        drop(turn);
         for item in due.drain(..) {
             flow::submit(&shard, item);
         }

@@ -93,7 +93,7 @@ pub fn fail_waiting(
 ) {
     let context = if via.is_some() { retry::AFTER_ATTEMPT } else { NOT_INSERTED };
     let failed = Rc::new(Failed { response, via, was_ready: false, context });
-    let waiting = std::mem::take(&mut *queue.waiting.borrow_mut());
+    let waiting = queue.waiting.take();
     for item in waiting {
         shard.queues.end(item, Task::Fail(failed.clone()));
     }

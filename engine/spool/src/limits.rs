@@ -23,6 +23,8 @@ pub const JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
 pub const JOURNAL_DELAY_MS: u64 = 10;
 /// Journal bytes that may wait for a flush before one is forced.
 pub const JOURNAL_PENDING_BYTES: usize = 256 * 1024;
+/// Longest somebody who notes very much waits for the journal to be written, milliseconds.
+pub const JOURNAL_FOLLOW_MS: u64 = 100;
 /// Segments whose live bytes fall below this share are compacted, percent.
 pub const COMPACT_BELOW_PERCENT: u64 = 25;
 /// A partition of fewer segments is not compacted: there is little to win.

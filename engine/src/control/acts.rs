@@ -17,18 +17,18 @@ use std::rc::Rc;
 /// Does it.
 pub async fn act(shard: &Rc<Shard>, act: Act) -> Acted {
     match act {
-        Act::TryNow(target) => try_now(shard, &target),
+        Act::TryNow(target) => try_now(shard, &target).await,
         Act::Delete(Target::Header { message_id, domain }, order) => {
             delete_by_header(shard, &message_id, domain.as_deref(), order).await
         }
         Act::Delete(target, order) => {
-            let mut acted = delete(shard, |item| is_meant(&target, item), &order);
+            let mut acted = delete(shard, |item| is_meant(&target, item), &order).await;
             if let Target::Message(id) = target {
                 acted.in_work = u64::from(acted.done == 0 && is_in_work(shard, id));
             }
             acted
         }
-        Act::Rebind(selector, how) => moves::rebind(shard, &selector, how),
+        Act::Rebind(selector, how) => moves::rebind(shard, &selector, how).await,
         Act::FlushJournal => match shard.spool.flush_journal().await {
             Ok(()) => Acted { done: 1, ..Acted::default() },
             Err(error) => {
@@ -56,25 +56,26 @@ fn is_in_work(shard: &Shard, id: MessageId) -> bool {
 
 /// What waits for its time is due now, and a site that is left alone as no host takes a connection is tried at once. What
 /// an order holds stays held, and limits stay what they are.
-fn try_now(shard: &Rc<Shard>, target: &Target) -> Acted {
+async fn try_now(shard: &Rc<Shard>, target: &Target) -> Acted {
     let (orders, now) = (&shard.queues.orders, steady_millis());
     let is_held = |item: &Item| {
         let (name, parts) = (&item.queue.name, &item.queue.parts);
         let held = orders.suspended(name, parts, now).or_else(|| orders.holding(item.id, now));
         !orders.is_empty() && held.is_some()
     };
-    let mut held = 0;
-    let wanted = |item: &Item| {
+    let (mut held, mut done) = (0, 0);
+    let wanted = |_, item: &Item| {
         let is_held = is_meant(target, item) && is_held(item);
         held += u64::from(is_held);
         is_meant(target, item) && !is_held
     };
-    let taken = shard.queues.timers.borrow_mut().take_where(wanted);
-    let mut acted = Acted { done: taken.len() as u64, held, ..Acted::default() };
-    for item in taken {
+    each_in_timer(shard, wanted, |item| {
+        done += 1;
         // By way of the timer: what is very much is woken in batches.
         places::defer(shard, item, now);
-    }
+    })
+    .await;
+    let mut acted = Acted { done, held, ..Acted::default() };
     let ready: Vec<_> = shard.queues.ready.borrow().values().cloned().collect();
     for queue in ready {
         let meant = queue.items.borrow().iter().filter(|item| is_meant(target, item)).count();
@@ -91,15 +92,15 @@ fn try_now(shard: &Rc<Shard>, target: &Target) -> Acted {
 }
 
 /// Fails what waits, each message with its record, as a bounce of an operator does.
-fn delete(shard: &Rc<Shard>, wanted: impl Fn(&Item) -> bool + Copy, order: &Order) -> Acted {
+async fn delete(shard: &Rc<Shard>, wanted: impl Fn(&Item) -> bool + Copy, order: &Order) -> Acted {
     let order = Rc::new(order.clone());
     let mut done = 0;
     let mut end = |item| {
         done += 1;
         shard.queues.end(item, Task::Bounce(order.clone()));
     };
-    each_in_timer(shard, |_, item| wanted(item), &mut end);
-    take_moving(shard, wanted).into_iter().for_each(end);
+    take_moving(shard, wanted).into_iter().for_each(&mut end);
+    each_in_timer(shard, |_, item| wanted(item), end).await;
     Acted { done, ..Acted::default() }
 }
 
@@ -128,7 +129,7 @@ async fn delete_by_header(
             found.insert(id);
         }
     }
-    let acted = delete(shard, |item| found.contains(&item.id), &order);
+    let acted = delete(shard, |item| found.contains(&item.id), &order).await;
     let in_work = found.len() as u64 - acted.done;
     Acted { in_work, unseen: (all - seen) as u64, ..acted }
 }

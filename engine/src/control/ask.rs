@@ -1,7 +1,7 @@
 //! Questions to every shard and their answers, within a deadline.
 
 use crate::control::machine;
-use crate::limits::{MESH_ANSWER_SECS, PATH_ANSWER_SECS};
+use crate::limits::{MESH_ANSWER_SECS, ORDER_ANSWER_SECS, PATH_ANSWER_SECS};
 use futures::channel::oneshot;
 use ringmta_events::metrics::Snapshot;
 use ringmta_io::{deadline, mono_nanos};
@@ -87,7 +87,9 @@ pub async fn first(
 /// # Errors
 /// The shards that have not said that they took it.
 pub async fn order(process: &Process, order: &Order) -> Result<Bounced, Vec<usize>> {
-    let answers = all(process, |answer| Letter::Order(Box::new(order.clone()), answer)).await;
+    let letter = |answer| Letter::Order(Box::new(order.clone()), answer);
+    let limit = Duration::from_secs(ORDER_ANSWER_SECS);
+    let answers = some(process, 0..process.inboxes.len(), limit, letter).await;
     let mut sum = Bounced::new();
     let mut silent = Vec::new();
     for (shard, answer) in answers {
@@ -109,7 +111,9 @@ pub async fn order(process: &Process, order: &Order) -> Result<Bounced, Vec<usiz
 /// # Errors
 /// The shards that have not answered.
 pub async fn cancel(process: &Process, id: &str) -> Result<bool, Vec<usize>> {
-    let answers = all(process, |answer| Letter::Cancel(id.to_string(), answer)).await;
+    let letter = |answer| Letter::Cancel(id.to_string(), answer);
+    let limit = Duration::from_secs(ORDER_ANSWER_SECS);
+    let answers = some(process, 0..process.inboxes.len(), limit, letter).await;
     let silent: Vec<usize> =
         answers.iter().filter(|(_, answer)| answer.is_none()).map(|(shard, _)| *shard).collect();
     let had = answers.iter().any(|(_, answer)| *answer == Some(true));

@@ -1,15 +1,17 @@
 //! `POST /api/admin/rebind/v1`: messages are given other metadata, and so another queue.
 
-use crate::control::orders::take_moving;
+use crate::control::orders::{each_in_timer, take_moving};
 use ringmta_http::Response;
 use ringmta_io::steady_millis;
+use ringmta_queue::limits::TIMER_TICK_MS;
 use ringmta_queue::model::Item;
 use ringmta_queue::orders::Selector;
 use ringmta_queue::tasks::{Rebind, Task};
 use ringmta_shard::mesh::{Act, Acted};
 use ringmta_shard::state::Shard;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 /// A request as it is posted.
@@ -61,15 +63,24 @@ pub fn posted(body: &[u8]) -> Result<Act, Response> {
 }
 
 /// Has all that is meant and waits on this shard moved, a few at a time. Events of hooks stay what they are.
-pub fn rebind(shard: &Rc<Shard>, selector: &Selector, how: Rebind) -> Acted {
+pub async fn rebind(shard: &Rc<Shard>, selector: &Selector, how: Rebind) -> Acted {
     let meant =
         |item: &Item| !item.is_event() && selector.matches(&item.queue.name, &item.queue.parts);
     let now = steady_millis();
-    let mut taken = shard.queues.timers.borrow_mut().take_with_due(meant);
-    taken.extend(take_moving(shard, meant).into_iter().map(|item| (now, item)));
-    let (done, how) = (taken.len() as u64, Rc::new(how));
-    for (due, item) in taken {
+    let (mut done, how) = (0, Rc::new(how));
+    let mut begin = |item, due| {
+        done += 1;
         shard.queues.end(item, Task::Rebind(how.clone(), due));
-    }
+    };
+    take_moving(shard, meant).into_iter().for_each(|item| begin(item, now));
+    // Of what the timer gives, at most a slice at a time.
+    let dues = RefCell::new(VecDeque::new());
+    let noted = |tick, item: &Item| {
+        let is_meant = meant(item);
+        dues.borrow_mut().extend(is_meant.then_some(tick * TIMER_TICK_MS));
+        is_meant
+    };
+    let due = || dues.borrow_mut().pop_front().unwrap_or(now);
+    each_in_timer(shard, noted, |item| begin(item, due())).await;
     Acted { done, ..Acted::default() }
 }

@@ -4,6 +4,7 @@ use crate::limits::{MESH_RETRY_MS, SWEEP_ITEMS};
 use ringmta_egress::limits::ROUTE_SECS;
 use ringmta_io::{self as io, steady_millis};
 use ringmta_policy::MessageId;
+use ringmta_queue::blocks::{Blocks, Line};
 use ringmta_queue::limits::WORK_TASKS;
 use ringmta_queue::model::{Item, ScheduledQueue};
 use ringmta_queue::order_counts::Bounced;
@@ -12,32 +13,52 @@ use ringmta_queue::timer_wheel::tick_of;
 use ringmta_shard::admit;
 use ringmta_shard::state::Shard;
 use ringmta_shard::{flow, places};
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// Ends an order; what it held goes on. `false` when there is none of that id.
-pub fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
+pub async fn cancel(shard: &Rc<Shard>, id: &str) -> bool {
     let Some(order) = shard.queues.orders.cancel(id) else { return false };
     if let About::SuspendReady(name) = &order.about {
         look_at_ready(shard, name);
     }
-    release(shard, &order);
+    release(shard, &order).await;
     let unknown = unconfigured(shard, &order);
     if !unknown.is_empty() {
         let shard = shard.clone();
         io::spawn(async move {
             configure(&shard, &unknown).await;
-            release(&shard, &order);
+            release(&shard, &order).await;
         });
     }
     true
 }
 
 /// What the order held is due now. One that another order holds as well is held again then.
-fn release(shard: &Rc<Shard>, order: &Order) {
+async fn release(shard: &Rc<Shard>, order: &Order) {
     let now = steady_millis();
-    each_held_by(shard, order, |item| places::defer(shard, item, now));
+    let lies_at = |item: &Item| held_until(shard, order, item).map(tick_of);
+    let is_held = |tick, item: &Item| lies_at(item) == Some(tick);
+    each_in_timer(shard, is_held, |item| places::defer(shard, item, now)).await;
+}
+
+/// At a start: what an order has held that is not in force any more goes on. The end of an order is durable before what it
+/// held is, so that a crash between the two would leave that waiting for as long as the order was meant to hold it.
+pub async fn release_orphans(shard: &Rc<Shard>) {
+    let (orders, now) = (&shard.queues.orders, steady_millis());
+    let may_be_held = |item: &Item| {
+        let (name, parts) = (&item.queue.name, &item.queue.parts);
+        !orders.is_empty()
+            && (orders.suspended(name, parts, now).is_some()
+                || orders.holding(item.id, now).is_some()
+                || orders.holds_some_ready(now))
+    };
+    let is_orphan = |_, item: &Item| item.stay.is_held() && !may_be_held(item);
+    let go_on = |mut item: Item| {
+        item.stay = item.stay.held(false);
+        shard.queues.insert_timer(item, now);
+    };
+    each_in_timer(shard, is_orphan, go_on).await;
 }
 
 /// Queues with mail that the order may hold, and whose configuration nobody has asked for since the start: how long
@@ -69,7 +90,7 @@ async fn configure(shard: &Rc<Shard>, queues: &[Rc<ScheduledQueue>]) {
 /// Puts `order` in force. A bounce takes what waits, wherever it lies, and the answer says how much
 /// of which scheduled queue; a suspension holds what has come further than the timer. What is in the
 /// hand of a task meets the order when its attempt has failed.
-pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
+pub async fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
     let (id, about) = (order.id.clone(), order.about.clone());
     let is_over = order.until_millis <= steady_millis();
     let replaced = shard.queues.orders.add(order);
@@ -81,11 +102,8 @@ pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
     };
     if let Some(order) = replaced {
         let due_of = |item: &Item| held_until(shard, &order, item);
-        each_in_timer(
-            shard,
-            |tick, item| due_of(item).is_some_and(|due| tick == tick_of(due)),
-            look,
-        );
+        let was_held = |tick, item: &Item| due_of(item).is_some_and(|due| tick == tick_of(due));
+        each_in_timer(shard, was_held, look).await;
     }
     match &about {
         About::SuspendReady(name) => look_at_ready(shard, name),
@@ -99,66 +117,61 @@ pub fn apply(shard: &Rc<Shard>, order: Order) -> Bounced {
         }
         About::Bounce { selector, .. } if !is_over => {
             let meant = |item: &Item| selector.matches(&item.queue.name, &item.queue.parts);
-            let moving = take_moving(shard, meant);
-            each_in_timer(shard, |_, item| meant(item), look);
-            moving.into_iter().for_each(look);
+            take_moving(shard, meant).into_iter().for_each(look);
+            each_in_timer(shard, |_, item| meant(item), look).await;
         }
         _ => {}
     }
     shard.queues.orders.bounced_by(&id)
 }
 
-/// Takes what is `wanted` out of the timer, a few at a time: the rest lies where it is, however many there are.
-pub fn each_in_timer(
+/// Takes what is `wanted` out of the timer, a slice at a time: the rest lies where it is, other tasks have their turn in between,
+/// and what is noted of those that are taken is written meanwhile, however many there are. Nothing becomes due before all was
+/// looked at.
+pub async fn each_in_timer(
     shard: &Shard,
-    wanted: impl Fn(u64, &Item) -> bool,
+    mut wanted: impl FnMut(u64, &Item) -> bool,
     mut each: impl FnMut(Item),
 ) {
+    let _turn = shard.queues.turn_at_timer().await;
     let mut sweep = shard.queues.timers.borrow().sweep();
+    let mut is_written = true;
     loop {
-        let mut timers = shard.queues.timers.borrow_mut();
-        let some = timers.take_some(&mut sweep, SWEEP_ITEMS, &wanted);
-        drop(timers);
-        let is_over = some.len() < SWEEP_ITEMS;
+        let some = shard.queues.timers.borrow_mut().take_some(&mut sweep, SWEEP_ITEMS, &mut wanted);
+        let Some(some) = some else { return };
         some.into_iter().for_each(&mut each);
-        if is_over {
-            return;
-        }
+        // A disk that takes nothing holds up no order.
+        is_written = is_written && shard.spool.let_journal_follow().await;
+        io::yield_now().await;
     }
 }
 
 /// Takes what waits in scheduled queues for a route, a turn or room, and in ready queues.
-pub fn take_moving(shard: &Shard, is_meant: impl Fn(&Item) -> bool + Copy) -> Vec<Item> {
-    let mut taken = Vec::new();
+pub fn take_moving(shard: &Shard, is_meant: impl Fn(&Item) -> bool + Copy) -> Blocks<Item> {
+    let mut taken = Blocks::default();
     for queue in shard.queues.scheduled.borrow().values() {
         if !queue.deferred_inject {
-            take_from(&mut queue.waiting.borrow_mut(), is_meant, &mut taken);
+            take_from(&mut *queue.waiting.borrow_mut(), is_meant, &mut taken);
         }
     }
     for ready in shard.queues.ready.borrow().values() {
-        take_from(&mut ready.items.borrow_mut(), is_meant, &mut taken);
+        take_from(&mut *ready.items.borrow_mut(), is_meant, &mut taken);
     }
     taken
 }
 
 fn take_from(
-    items: &mut VecDeque<Item>,
+    items: &mut impl Line<Item>,
     is_meant: impl Fn(&Item) -> bool + Copy,
-    taken: &mut Vec<Item>,
+    taken: &mut Blocks<Item>,
 ) {
-    for _ in 0..items.len() {
-        match items.pop_front() {
-            Some(item) if is_meant(&item) => taken.push(item),
-            Some(item) => items.push_back(item),
+    for _ in 0..items.length() {
+        match items.take_first() {
+            Some(item) if is_meant(&item) => taken.push_back(item),
+            Some(item) => items.add(item),
             None => return,
         }
     }
-}
-
-/// Takes the messages that wait for the end of a suspension out of the timer: those that were held until then.
-fn each_held_by(shard: &Shard, order: &Order, each: impl FnMut(Item)) {
-    let lies_at = |item: &Item| held_until(shard, order, item).map(tick_of);
-    each_in_timer(shard, |tick, item| lies_at(item) == Some(tick), each);
 }
 
 /// Until when a message that waits for the end of an order is in the timer; none when it does not wait for that. One held by

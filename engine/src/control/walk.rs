@@ -4,10 +4,10 @@
 
 use crate::limits::SLICE_ITEMS;
 use ringmta_io::{self as io, mono_nanos};
+use ringmta_queue::blocks::Line;
 use ringmta_queue::timer_wheel::{LookedAt, Slice, TimerWheel};
 use ringmta_queue::work::WorkList;
 use std::cell::RefCell;
-use std::collections::VecDeque;
 
 /// A look at many things.
 pub struct Walk {
@@ -65,15 +65,15 @@ impl Walk {
     /// Looks at what waits in a line, each with how many are before it, until something is found.
     pub async fn line<T, R>(
         &mut self,
-        line: &RefCell<VecDeque<T>>,
+        line: &RefCell<impl Line<T>>,
         mut see: impl FnMut(usize, &T) -> Option<R>,
     ) -> Option<R> {
         let mut from = 0;
         while !self.is_cut {
             let (found, end) = {
                 let line = line.borrow();
-                let (from, end) = (from.min(line.len()), line.len().min(from + self.left));
-                let mut some = line.range(from..end).enumerate();
+                let (from, end) = (from.min(line.length()), line.length().min(from + self.left));
+                let mut some = line.behind(from).take(end - from).enumerate();
                 (some.find_map(|(at, item)| see(from + at, item)), end)
             };
             if found.is_some() {
@@ -82,7 +82,7 @@ impl Walk {
             // An empty line is a look as well: there may be very many.
             self.looked_at((end - from.min(end)).max(1)).await;
             from = end;
-            if from >= line.borrow().len() {
+            if from >= line.borrow().length() {
                 return None;
             }
         }
@@ -136,7 +136,9 @@ pub async fn fullest<T: Clone>(
 mod tests {
     use super::*;
     use ringmta_io::sim::World;
+    use ringmta_queue::blocks::Blocks;
     use std::cell::Cell;
+    use std::collections::VecDeque;
     use std::future::Future;
     use std::rc::Rc;
     use std::time::Duration;
@@ -170,7 +172,8 @@ mod tests {
     fn a_look_at_a_million_gives_others_their_turns() {
         let timer = RefCell::new(TimerWheel::default());
         (0..MANY).for_each(|n| timer.borrow_mut().insert(n as u64 % 5_000, n));
-        let line: RefCell<VecDeque<usize>> = RefCell::new((0..MANY).collect());
+        let line = RefCell::new(Blocks::default());
+        (0..MANY).for_each(|n| line.borrow_mut().push_back(n));
         let list = WorkList::default();
         (0..MANY).for_each(|n| list.push(n));
         let ((seen, found), turns) = turns_beside(async move {

@@ -3,9 +3,12 @@
 use super::host::prepare_policy;
 use super::stages::Core;
 use crate::control::{self, reload};
+use futures::channel::oneshot::Sender;
 use ringmta_accept::listener;
 use ringmta_events::metrics::Snapshot;
 use ringmta_io as io;
+use ringmta_queue::order_counts::Bounced;
+use ringmta_queue::orders::Order;
 use ringmta_shard::mesh::{Inspect, Letter};
 use ringmta_shard::{certificates, leases, Shard};
 use std::rc::Rc;
@@ -36,6 +39,16 @@ async fn inspect(core: &Core, question: Inspect) -> serde_json::Value {
     }
 }
 
+/// Puts an order in force, at once; what waits is looked through in slices.
+async fn place(shard: Rc<Shard>, order: Box<Order>, answer: Sender<Bounced>) {
+    let _ = answer.send(control::orders::apply(&shard, *order).await);
+}
+
+/// Ends an order, in the same way.
+async fn end(shard: Rc<Shard>, id: String, answer: Sender<bool>) {
+    let _ = answer.send(control::orders::cancel(&shard, &id).await);
+}
+
 fn open_letter(core: &Rc<Core>, letter: Letter) {
     let shard = &core.shard;
     match letter {
@@ -44,12 +57,8 @@ fn open_letter(core: &Rc<Core>, letter: Letter) {
         Letter::Socket { socket, listener } => listener::serve_socket(shard, socket, listener),
         Letter::Metrics(answer) => drop(answer.send(snapshot(core))),
         Letter::Sample(answer) => drop(answer.send(Box::new(shard.sample()))),
-        Letter::Order(order, answer) => {
-            let _ = answer.send(control::orders::apply(shard, *order));
-        }
-        Letter::Cancel(id, answer) => {
-            let _ = answer.send(control::orders::cancel(shard, &id));
-        }
+        Letter::Order(order, answer) => io::spawn(place(shard.clone(), order, answer)),
+        Letter::Cancel(id, answer) => io::spawn(end(shard.clone(), id, answer)),
         Letter::Watch(viewer) => shard.trace.watch(viewer),
         Letter::Read(reader) => shard.events.watch(reader),
         Letter::Act(act, answer) => {

@@ -79,7 +79,7 @@ pub async fn start(process: Arc<Process>, index: usize) -> Result<(Rc<Core>, usi
     if count > 0 {
         io::memory::give_back();
     }
-    restore_orders(shard)?;
+    restore_orders(shard).await?;
     spawn_tasks(&core);
     Ok((core, count))
 }
@@ -143,7 +143,7 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
 }
 
 /// Takes up operators' orders, and what they have done so far.
-fn restore_orders(shard: &Rc<Shard>) -> Result<(), String> {
+async fn restore_orders(shard: &Rc<Shard>) -> Result<(), String> {
     let meta = &shard.process.spool.meta;
     if shard.index == 0 {
         if let Err(error) = order_log::compact(meta) {
@@ -152,8 +152,9 @@ fn restore_orders(shard: &Rc<Shard>) -> Result<(), String> {
     }
     let orders = order_log::read(meta, io::steady_millis());
     for order in orders.map_err(|error| format!("operators' orders: {error}"))? {
-        control::orders::apply(shard, order);
+        control::orders::apply(shard, order).await;
     }
+    control::orders::release_orphans(shard).await;
     order_counts::restore(shard);
     Ok(())
 }

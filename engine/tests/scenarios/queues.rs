@@ -249,6 +249,34 @@ fn orders_survive_a_crash() {
     assert_eq!(engine.get("/api/admin/bounce/v1").json()[0]["domain"], "bad.test");
 }
 
+/// The end of an order is durable before what it held is on its way: after a crash between the two nothing holds that mail.
+#[test]
+fn what_an_order_held_that_has_ended_goes_on_at_a_start() {
+    let sink = Sink::start();
+    let site = Site::to(sink.addr);
+    let engine = site.start(2);
+    let order = |domain| json!({"domain": domain, "reason": "pause", "duration": "1h"});
+    let ended = place(&engine, "suspend", order("ended.test"));
+    let kept = place(&engine, "suspend", order("kept.test"));
+    for domain in ["ended.test", "kept.test"] {
+        engine.accept("a@src.test", &[&format!("u@{domain}")], &message("held"));
+        site.wait_record("TransientFailure", |record| record["queue"] == domain);
+    }
+    assert!(engine.terminate().success());
+    let orders = site.dir().join("spool/meta/orders");
+    let mut orders = std::fs::OpenOptions::new().append(true).open(orders).unwrap();
+    writeln!(orders, "\n{}", json!({"Ended": ended})).unwrap();
+    let engine = site.start(1);
+    sink.wait_messages(1);
+    wait("one left", || engine.metric("message_count") == 1.0);
+    check(&engine);
+    cancel(&engine, "suspend", &kept);
+    sink.wait_messages(2);
+    engine.wait_empty();
+    let told = site.records_of("TransientFailure");
+    assert_eq!(told.len(), 2, "each once: {told:?}");
+}
+
 #[test]
 fn the_same_criteria_again_replace_an_order() {
     let sink = Sink::start();

@@ -20,6 +20,8 @@ pub struct Found {
     pub due_tick: u64,
     /// Its state as the spool has it.
     pub state: Option<AttemptState>,
+    /// It was held by an order that is not in force any more: when it was let go, unix milliseconds.
+    pub let_go: Option<u64>,
 }
 
 /// A shard has started: checks what it found against the history, and takes it as the truth. It
@@ -39,6 +41,7 @@ pub fn found(ledger: &mut Ledger, found: &[Found]) {
         let mail = ledger.mail(one.id, one.shard);
         mail.left = Left::No;
         mail.durable = one.state;
+        mail.let_go = one.let_go.is_some();
         mail.noted.clear();
         mail.rewritten.clear();
         mail.found = life;
@@ -67,7 +70,9 @@ fn resumed(found: &Found, mail: &Mail, life: u32) -> Result<(), String> {
         return Err(format!("{id} came back with {state:?}: {mail:?}"));
     }
     let attempts = state.map_or(0, |state| state.attempts);
-    if (found.attempts, found.due_tick) != (attempts, due_tick(*state)) {
+    let let_go = found.let_go.map(|millis| millis.div_ceil(TIMER_TICK_MS) * TIMER_TICK_MS);
+    let due = let_go.map_or(due_tick(*state), |tick| tick.min(found.due_tick));
+    if (found.attempts, found.due_tick) != (attempts, due) {
         return Err(format!("{id} was queued as {found:?}"));
     }
     Ok(())

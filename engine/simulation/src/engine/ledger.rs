@@ -92,6 +92,8 @@ pub struct Mail {
     pub rewritten: Vec<Option<AttemptState>>,
     /// Whether it has left.
     pub left: Left,
+    /// The last start has let it go: the order that held it was not in force any more.
+    pub let_go: bool,
     /// How often it was put off without an attempt.
     put_off: u32,
     /// The client read its id in a 250.
@@ -111,6 +113,7 @@ impl Mail {
             noted: Vec::new(),
             rewritten: Vec::new(),
             left: Left::No,
+            let_go: false,
             put_off: 0,
             acknowledged: false,
             found: 0,
@@ -122,6 +125,14 @@ impl Mail {
     pub fn now(&self) -> AttemptState {
         let none = AttemptState { attempts: 0, due_millis: 0 };
         self.noted.last().copied().or(self.durable).unwrap_or(none)
+    }
+
+    /// From when on it may be tried.
+    fn due_millis(&self) -> u64 {
+        if self.let_go {
+            return 0;
+        }
+        self.now().due_millis
     }
 }
 
@@ -353,7 +364,7 @@ impl Ledger {
         let age = steady_millis().saturating_sub(id.created_unix_nanos() / 1_000_000);
         let delay = limits.delay_ms(attempts + 1).max(RETRY_FLOOR_MS);
         let most = limits.age_ms;
-        let due = self.mail.get(&id).map_or(0, |mail| mail.now().due_millis);
+        let due = self.mail.get(&id).map_or(0, Mail::due_millis);
         let waited = steady_millis().saturating_sub(due.max(id.created_unix_nanos() / 1_000_000));
         let calm = self.calm.map_or(0, |since| (mono_nanos() - since) / 1_000_000);
         let waited = waited.min(calm);
@@ -370,6 +381,7 @@ impl Ledger {
         let mail = self.mail(id, shard);
         let before = mail.now();
         mail.noted.push(state);
+        mail.let_go = false;
         let address = mail.recipients.first().cloned();
         mail.put_off += u32::from(state.attempts == before.attempts);
         let put_off = mail.put_off;
@@ -466,7 +478,7 @@ impl Ledger {
         let Some((id, mail)) = recipient.id.and_then(|id| Some((id, self.mail.get(&id)?))) else {
             return;
         };
-        let due = mail.now().due_millis;
+        let due = mail.due_millis();
         let age = now.saturating_sub(id.created_unix_nanos() / 1_000_000);
         let limits = &self.plan.domains[domain];
         let most = limits.age_ms + self.plan.flight_ms(limits.hop);

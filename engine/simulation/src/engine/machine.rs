@@ -10,6 +10,7 @@ use ringmta_io::sim::address::address_of;
 use ringmta_io::sim::crash::Crash;
 use ringmta_io::sim::exec::Node;
 use ringmta_io::sockets::Sockets;
+use ringmta_io::steady_millis;
 use ringmta_io::tls;
 use ringmta_policy::Shared;
 use ringmta_queue::model::{Item, Kept};
@@ -235,8 +236,10 @@ fn look(shard: &Shard) -> Vec<Found> {
     let mut see = |item: &Item, due: Option<u64>| {
         let Kept::Record(at) = item.at else { return };
         let (id, attempts, state) = (item.id, item.attempts, state_of(at));
+        let was_held = due.is_some() && state.is_some_and(|state| state.is_held());
         let due_tick = due.unwrap_or_else(|| due_tick(state));
-        found.push(Found { shard: shard.index, id, attempts, due_tick, state });
+        let let_go = (was_held && !may_hold(shard, item)).then(steady_millis);
+        found.push(Found { shard: shard.index, id, attempts, due_tick, state, let_go });
     };
     shard.queues.timers.borrow().iter().for_each(|(due, item)| see(item, Some(due)));
     // Orders that were in force before have moved some already.
@@ -247,11 +250,19 @@ fn look(shard: &Shard) -> Vec<Found> {
     found
 }
 
+/// Whether an order in force may hold this message.
+fn may_hold(shard: &Shard, item: &Item) -> bool {
+    let (orders, now) = (&shard.queues.orders, steady_millis());
+    orders.suspended(&item.queue.name, &item.queue.parts, now).is_some()
+        || orders.holding(item.id, now).is_some()
+        || orders.holds_some_ready(now)
+}
+
 /// Queues and what waits in them hold each other. In a process that ends that is nothing; here
 /// many follow each other.
 fn forget(shard: &Shard) {
     for queue in shard.queues.scheduled.borrow().values() {
-        queue.waiting.borrow_mut().clear();
+        queue.waiting.take();
         *queue.route.borrow_mut() = None;
     }
     for queue in shard.queues.ready.borrow().values() {

@@ -122,6 +122,11 @@ impl Journal {
         self.wake();
     }
 
+    /// Bytes noted and not on their way to the disk yet.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.borrow().bytes.len()
+    }
+
     /// Whether everything noted is on stable storage.
     pub fn is_clean(&self) -> bool {
         !self.flushing.get()

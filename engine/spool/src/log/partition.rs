@@ -1,16 +1,18 @@
 //! A shard's part of the spool.
 
 use crate::error::StoreError;
-use crate::limits::{JOURNAL_BYTES, SEGMENT_BYTES};
+use crate::limits::{JOURNAL_BYTES, JOURNAL_FOLLOW_MS, JOURNAL_PENDING_BYTES, SEGMENT_BYTES};
 use crate::location::Location;
 use crate::log::group_commit::{Commit, GroupCommit};
 use crate::log::journal::Journal;
 use crate::log::moved::Moved;
 use crate::log::reclaim::{AttemptState, Segments};
 use crate::log::record::NewRecord;
+use ringmta_io as io;
 use ringmta_mail::{schedule, EnvelopeAddress, Message, Meta};
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where the spools are and how they are written.
 #[derive(Debug, Clone)]
@@ -122,6 +124,16 @@ impl Partition {
     /// As the disk says; the entries are kept for the next try.
     pub async fn flush_journal(&self) -> std::io::Result<()> {
         self.journal.flush(&self.segments).await
+    }
+
+    /// Lets the journal be written where very much is noted in it: what is noted is in memory until then. It is waited for a
+    /// while only; whether it was written by then.
+    pub async fn let_journal_follow(&self) -> bool {
+        let end = io::mono_nanos() + JOURNAL_FOLLOW_MS * 1_000_000;
+        while self.journal.pending_bytes() > JOURNAL_PENDING_BYTES && io::mono_nanos() < end {
+            io::sleep(Duration::from_millis(1)).await;
+        }
+        self.journal.pending_bytes() <= JOURNAL_PENDING_BYTES
     }
 
     /// The record at `at`, its present place, is not needed any more.
