@@ -11,6 +11,8 @@ step() {
 }
 step 'peers' ci/peers.sh
 step 'format' cargo fmt --all --check
+# A workspace of its own, which no other step builds.
+step 'lock file of the fuzz targets' sh -c 'cargo metadata --locked --format-version 1 --manifest-path ci/fuzz/Cargo.toml > /dev/null'
 step 'clippy' cargo clippy --workspace --all-targets --locked -- -D warnings
 step 'build' cargo test --workspace --locked --no-run
 # The tests' engines write through to the disk: gigabytes of fresh binaries would be written in front of them.

@@ -46,6 +46,8 @@ pub struct HttpOptions {
     pub idle: Duration,
     /// Connections that are kept at the most.
     pub most_idle: usize,
+    /// Only the status and the header of an answer count: its body is read to keep the connection, and may be too long, or cut.
+    pub ignores_bodies: bool,
 }
 
 /// A client for HTTP that holds up nothing but who waits for it. It follows no redirect and knows of no proxy.

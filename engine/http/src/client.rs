@@ -34,6 +34,8 @@ pub struct Options {
     pub idle: Duration,
     /// Connections that are kept at the most.
     pub most_idle: usize,
+    /// Only the status and the header of an answer count: its body is read to keep the connection, and may be too long, or cut.
+    pub ignores_bodies: bool,
 }
 
 /// A client and its connections.
@@ -160,8 +162,16 @@ impl Client {
             Some(link) => link,
             None => self.connect(&origin).await?,
         };
-        let answer = link.exchange(request, most).await?;
-        self.keep(origin, link);
+        let (answer, is_whole) = link.exchange(request, most).await?;
+        let answer = match is_whole {
+            Ok(()) => {
+                self.keep(origin, link);
+                answer
+            }
+            // The connection is in the middle of a body, and is not used again.
+            Err(_) if self.options.ignores_bodies => answer,
+            Err(why) => return Err(why),
+        };
         Ok(answer)
     }
 
@@ -280,9 +290,9 @@ impl Connected {
         &mut self,
         request: Request<Full<Bytes>>,
         most: usize,
-    ) -> Result<Response<Vec<u8>>, Failure> {
+    ) -> Result<(Response<Vec<u8>>, Result<(), Failure>), Failure> {
         let sent = self.sender.send_request(request);
-        let mut answer = pin!(async { whole(sent.await?, most).await });
+        let mut answer = pin!(async { Ok(read(sent.await?, most).await) });
         poll_fn(|cx| {
             self.drive(cx);
             answer.as_mut().poll(cx)
@@ -291,18 +301,24 @@ impl Connected {
     }
 }
 
-/// An answer with its whole body.
-async fn whole(answer: Response<Incoming>, most: usize) -> Result<Response<Vec<u8>>, Failure> {
+/// An answer with its body, and whether it is whole.
+async fn read(answer: Response<Incoming>, most: usize) -> (Response<Vec<u8>>, Result<(), Failure>) {
     let (head, mut body) = answer.into_parts();
     let mut content = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        if content.len() + data.len() > most {
-            return Err(Failure::TooLong(most));
+    let is_whole = loop {
+        match body.frame().await {
+            None => break Ok(()),
+            Some(Err(why)) => break Err(why.into()),
+            Some(Ok(frame)) => {
+                let Ok(data) = frame.into_data() else { continue };
+                if content.len() + data.len() > most {
+                    break Err(Failure::TooLong(most));
+                }
+                content.extend_from_slice(&data);
+            }
         }
-        content.extend_from_slice(&data);
-    }
-    Ok(Response::from_parts(head, content))
+    };
+    (Response::from_parts(head, content), is_whole)
 }
 
 #[cfg(test)]
@@ -355,7 +371,8 @@ mod tests {
         let tls = tls::client_config(None).unwrap();
         let nowhere = || std::io::Error::other("no such name");
         let resolve = move |_, _| Box::pin(async move { Err(nowhere()) }) as LocalBoxFuture<_>;
-        Client::new(Options { resolve: Box::new(resolve), tls, idle, most_idle })
+        let ignores_bodies = false;
+        Client::new(Options { resolve: Box::new(resolve), tls, idle, most_idle, ignores_bodies })
     }
 
     fn post(addr: SocketAddr, body: &'static str) -> Request<Bytes> {
@@ -417,6 +434,23 @@ mod tests {
             assert_eq!(&ask(100).await.unwrap().body()[..], b"all of it");
             assert!(client.idle.borrow().is_empty());
             assert!(matches!(ask(100).await.unwrap_err(), Failure::Http(_)), "not HTTP");
+        });
+    }
+
+    #[test]
+    fn who_needs_no_bodies_gets_the_status_whatever_they_are() {
+        let cut = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf";
+        let long = "HTTP/1.1 202 OK\r\nContent-Length: 9\r\n\r\nfar too l";
+        let (_questions, addr) = server(vec![vec![cut], vec![long], vec![OK, OK]]);
+        on_a_shard(move || async move {
+            let mut client = client();
+            client.options.ignores_bodies = true;
+            for status in [200, 202, 200] {
+                assert!(client.idle.borrow().is_empty(), "its rest would be the next answer");
+                let answer = client.send(post(addr, "x"), LONG, 5).await.unwrap();
+                assert_eq!(answer.status().as_u16(), status);
+            }
+            assert_eq!(client.idle.borrow().len(), 1);
         });
     }
 

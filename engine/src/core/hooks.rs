@@ -54,5 +54,6 @@ fn connections_of_a_hook() -> HttpOptions {
         any_certificate: false,
         idle: Duration::from_secs(HOOK_CONNECTION_IDLE_SECS),
         most_idle: HOOK_REQUESTS_MAX,
+        ignores_bodies: true,
     }
 }

@@ -15,11 +15,11 @@ pub(super) struct PolicyHttp(Rc<Client>);
 
 impl PolicyHttp {
     pub fn new(process: &Process, options: HttpOptions) -> PolicyHttp {
-        let HttpOptions { any_certificate, idle, most_idle } = options;
+        let HttpOptions { any_certificate, idle, most_idle, ignores_bodies } = options;
         let tls = if any_certificate { &process.tls_any } else { &process.tls_verify }.clone();
         let shared = process.policy_shared.clone();
         let resolve = move |host: String, port| as_the_system_does(&shared, host, port);
-        let options = Options { resolve: Box::new(resolve), tls, idle, most_idle };
+        let options = Options { resolve: Box::new(resolve), tls, idle, most_idle, ignores_bodies };
         PolicyHttp(Rc::new(Client::new(options)))
     }
 }

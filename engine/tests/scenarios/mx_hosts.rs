@@ -135,14 +135,15 @@ fn drain(listener: &TcpListener) -> usize {
 /// What takes no connection, or never greets, costs one connection its timeout, not each.
 #[test]
 fn a_first_host_that_hangs_is_tried_last_from_then_on() {
+    let good = Sink::start();
+    let port = good.addr.port();
+    let at = |last: u8| SocketAddr::from(([127, 0, 0, last], port));
+    let silent = Sink::on(at(3));
     // One more than the backlog holds is a connection that hangs.
-    let full = TcpListener::bind("127.0.0.2:0").unwrap();
-    let to = full.local_addr().unwrap();
-    let port = to.port();
+    let to = at(2);
+    let full = crate::support::listen(to);
     let fill = (0..5000).map_while(|_| TcpStream::connect_timeout(&to, HANGS).ok());
     let held: Vec<TcpStream> = fill.collect();
-    let at = |last: u8| SocketAddr::from(([127, 0, 0, last], port));
-    let (silent, good) = (Sink::on(at(3)), Sink::on(at(1)));
     silent.set(|behaviour| behaviour.stall = Some(Phase::Banner));
     let server = NameServer::start(|name, kind| match (name, kind) {
         ("full.test.", RecordType::MX) => {

@@ -3,6 +3,7 @@
 use crate::support::{message, wait, Engine, Receiver, Sink, Site};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -229,6 +230,39 @@ fn records_are_posted_one_by_one_as_they_are() {
         webhook_ids.insert(hit.header("webhook-id").unwrap().to_string());
     }
     assert_eq!(webhook_ids.len(), 20, "each event has its own");
+}
+
+/// Some receivers answer with a page, some with less than they announce: they have the event all the same.
+#[test]
+fn what_a_receiver_says_beside_its_status_does_not_count() {
+    let sink = Sink::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (posted, posts) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().flatten().enumerate() {
+            let mut stream = std::io::BufReader::new(stream);
+            let Some(hit) = crate::support::http::read_request(&mut stream) else { continue };
+            // A long one, and one that is cut.
+            let (page, length) = match number % 2 {
+                0 => (vec![b'x'; 100_000], 100_000),
+                _ => (vec![b'x'; 10], 20),
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+            let _ = stream.get_mut().write_all(head.as_bytes());
+            let _ = stream.get_mut().write_all(&page);
+            let _ = posted.send(hit);
+        }
+    });
+    let mut site = Site::to(sink.addr);
+    site.init = http_hook("webhook", &format!("http://{addr}/"), "body = 'Object',");
+    let engine = site.start(1);
+    let all = accept_some(&engine, 5);
+    let told: Vec<Value> =
+        posts.iter().take(10).flat_map(|hit: crate::support::http::Hit| hit.events()).collect();
+    assert_eq!((ids(&told, "Reception"), ids(&told, "Delivery")), (all.clone(), all));
+    assert!(engine.terminate().success());
+    assert_eq!(posts.try_iter().count(), 0, "each is told once");
 }
 
 /// A POST that is sent elsewhere would arrive there as a GET, and its records would be lost.

@@ -195,7 +195,8 @@ fn serve(stream: TcpStream, state: &Shared) {
     }
 }
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Hit> {
+/// The next request of a connection.
+pub fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Hit> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|count| *count > 0)?;
     let start = line.trim_end().to_string();

@@ -92,6 +92,7 @@ impl Client {
                 any_certificate: self.takes_any_certificate(),
                 idle: self.params.pool_idle_timeout,
                 most_idle: HTTP_POOL_CONNECTIONS,
+                ignores_bodies: false,
             };
             let has_proxy = ureq::Proxy::try_from_env().is_some();
             ctx.host.http_client(options).filter(|_| !has_proxy)
