@@ -160,7 +160,8 @@ impl Client {
         let request = in_origin_form(request, &origin)?;
         let mut link = match self.kept(&origin).await {
             Some(link) => link,
-            None => self.connect(&origin).await?,
+            // Rare, and much larger than the rest of a request.
+            None => Box::pin(self.connect(&origin)).await?,
         };
         let (answer, is_whole) = link.exchange(request, most).await?;
         let answer = match is_whole {

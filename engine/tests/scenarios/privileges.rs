@@ -4,6 +4,7 @@ use crate::support::{is_root, message, program, Engine, Sink, Site};
 use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A site of the user nobody, which an engine started as root becomes.
 fn of_nobody() -> Option<Site> {
@@ -18,8 +19,11 @@ fn of_nobody() -> Option<Site> {
 
 /// A port that only a privileged program may bind, and nobody has.
 fn low_port() -> u16 {
+    // Tests that run beside each other get different ones.
+    static NEXT: AtomicU16 = AtomicU16::new(1023);
     let free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (600..1024).rev().step_by(7).find(free).expect("a free low port")
+    let ports = std::iter::from_fn(|| Some(NEXT.fetch_sub(1, Ordering::SeqCst)));
+    ports.take_while(|port| *port > 600).find(free).expect("a free low port")
 }
 
 /// The rights of every thread, as the kernel shows them; kernel workers have those of whoever gives them work.
@@ -50,7 +54,7 @@ fn low_ports_are_bound_on_every_shard_and_the_right_goes() {
     let sink = Sink::start();
     site.default_route = Some(sink.addr);
     site.listener = format!("listen = '127.0.0.1:{}',", low_port());
-    site.http = format!("listen = '127.0.0.1:{}',", low_port() - 1);
+    site.http = format!("listen = '127.0.0.1:{}',", low_port());
     // What the policy sees as it is read, and in init: an ordinary user's rights.
     site.extra = "
       local function rights(where)

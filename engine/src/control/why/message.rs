@@ -84,7 +84,16 @@ pub async fn find(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
 async fn in_a_queue(shard: &Shard, id: MessageId) -> Option<(Facts, Place)> {
     let (queues, mut walk) = (&shard.queues, Walk::to_the_end());
     let known = |item: &Item| (item.id == id).then(|| facts(shard, item));
-    let see = |due, item: &Item| known(item).map(|facts| (facts, Place::Timer(due)));
+    let now = steady_millis();
+    // Of very many that are too old at once most come back by the timer.
+    let place = |due, item: &Item| {
+        let is_known = item.queue.is_configured();
+        match is_known && queues.windows.is_expired(item, now) {
+            true => Place::Work(State::Expiring, None),
+            false => Place::Timer(due),
+        }
+    };
+    let see = |due, item: &Item| known(item).map(|facts| (facts, place(due, item)));
     if let Some(found) = walk.timer(&queues.timers, see).await {
         return Some(found);
     }
