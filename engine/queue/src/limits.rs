@@ -36,7 +36,7 @@ pub const WORK_TASKS: usize = 64;
 /// come back by the timer: a million that are too old at once take no more memory than a million that wait.
 pub const EXPIRING_LISTED: usize = 65_536;
 /// How fast these come back, each second and shard: faster than disks give them away, so that the list never runs empty.
-pub const EXPIRING_PER_SEC: u64 = 131_072;
+pub const EXPIRING_PER_SEC: u64 = 125_000;
 /// Pause before somebody who waits for a turn at looking through the timer asks again, milliseconds.
 pub const TIMER_TURN_MS: u64 = 1;
 /// Sends over a policy's own connections that are under way at once while the receiver answers at once, per shard.
