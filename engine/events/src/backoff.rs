@@ -2,8 +2,8 @@
 //! under way. No I/O in it.
 
 use crate::limits::{
-    HOOK_FAILURES_TO_PAUSE, HOOK_REQUESTS_MAX, HOOK_REQUESTS_MIN, HOOK_RETRY_AFTER_MAX_MS,
-    HOOK_RETRY_MAX_MS, HOOK_RETRY_MIN_MS,
+    HOOK_FAILURES_TO_PAUSE, HOOK_MICROS_PER_REQUEST, HOOK_REQUESTS_MAX, HOOK_REQUESTS_MIN,
+    HOOK_RETRY_AFTER_MAX_MS, HOOK_RETRY_MAX_MS, HOOK_RETRY_MIN_MS,
 };
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Backoff {
         if self.is_failing() {
             return 1;
         }
-        let wanted = HOOK_REQUESTS_MIN + (self.latency_micros / 1000) as usize;
+        let wanted = HOOK_REQUESTS_MIN + (self.latency_micros / HOOK_MICROS_PER_REQUEST) as usize;
         wanted.min(HOOK_REQUESTS_MAX).div_ceil(shards.max(1)).max(2)
     }
 

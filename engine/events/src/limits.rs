@@ -42,9 +42,11 @@ pub const HOOK_QUEUED_BYTES: usize = 8 * 1024 * 1024;
 pub const HOOK_SPAN_EVENTS: usize = 4096;
 /// Requests a hook has under way at once, over all shards, while its receiver answers at once.
 pub const HOOK_REQUESTS_MIN: usize = 8;
-/// The same for a slow receiver: one more for each millisecond it takes, up to this. So one that takes 200 ms is told
-/// of 1,000 a second, with one event each.
-pub const HOOK_REQUESTS_MAX: usize = 224;
+/// For a slow receiver there is one more for so much of the time it takes, microseconds: one that takes 200 ms is told of 1,000
+/// a second, with one event each, and some to spare.
+pub const HOOK_MICROS_PER_REQUEST: u64 = 800;
+/// Up to this.
+pub const HOOK_REQUESTS_MAX: usize = 320;
 /// Connections of a policy's own to one receiver, over all shards, unless the policy sets another limit: one that takes
 /// 200 ms is told of 1,000 events a second, with some to spare.
 pub const HOOK_CONNECTIONS_MAX: usize = 320;
