@@ -197,7 +197,7 @@ const NO_REDIRECT: &str = "a hook follows no redirect, give it the URL that take
 
 impl Head {
     fn of(options: &HttpLogHook) -> Result<Head, String> {
-        let url = options.url.0.parse().map_err(|error| format!("the URL is none: {error}"))?;
+        let url = options.url.0.parse().map_err(|error| format!("that is no URL: {error}"))?;
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));

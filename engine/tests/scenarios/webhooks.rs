@@ -25,9 +25,10 @@ log_hooks:new_json {{
 
 /// A hook of the engine itself, several events per request.
 fn http_hook(name: &str, url: &str, options: &str) -> String {
+    let batch = if options.contains("'Object'") { "" } else { "batch_size = 5," };
     format!(
         "kumo.configure_http_log_hook {{
-          name = '{name}', url = '{url}', batch_size = 5, max_batch_latency = '50ms',
+          name = '{name}', url = '{url}', {batch} max_batch_latency = '50ms',
           headers = {{ 'Subject' }}, {options}
         }}\n"
     )

@@ -17,7 +17,7 @@ kumo.on('pre_init', function()
     request_headers = { ['x-kumomta-key'] = constants.webhook_key },
     -- One record per request, or arrays of them.
     body = is_batched and 'Array' or 'Object',
-    batch_size = constants.webhook_batch,
+    batch_size = is_batched and constants.webhook_batch or 1,
     max_batch_latency = '1s',
     signing_secret = constants.webhook_secret,
     compression = is_batched and constants.webhook_compression or 'none',

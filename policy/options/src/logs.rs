@@ -162,7 +162,7 @@ option_table! {
         /// How records are put into requests: `Array`, as many as `batch_size` says, or `Object`, one per request.
         body: RecordsBody = RecordsBody::Array,
         /// Records per request.
-        batch_size: usize = 100,
+        batch_size: usize = BATCH_SIZE,
         /// Longest wait for a batch to fill (duration).
         max_batch_latency: Duration = Duration::from_secs(1),
         /// Deadline of one request (duration).
@@ -186,6 +186,8 @@ option_table! {
     }
 }
 
+/// Records of one request, unless the policy says otherwise.
+const BATCH_SIZE: usize = 100;
 /// Bytes of events that wait for their receiver, unless the policy says otherwise.
 const BACKLOG_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 /// Fewest that make sense: a few seconds of a busy engine.
@@ -209,6 +211,12 @@ impl LogHook {
 impl HttpLogHook {
     fn check(&mut self, _: &mut Notes) -> Result<(), String> {
         if self.body == RecordsBody::Object {
+            if self.batch_size > 1 && self.batch_size != BATCH_SIZE {
+                return Err(format!(
+                    "option `batch_size`: {} records do not fit where `body` is 'Object': each request holds one",
+                    self.batch_size
+                ));
+            }
             self.batch_size = 1;
         }
         if self.per_record.values().any(|p| p.template.is_some()) {

@@ -242,6 +242,24 @@ fn http_round_trip() {
 }
 
 #[test]
+fn records_that_are_posted_one_by_one_are_no_batches() {
+    let run = |options: &str| {
+        let w = world(&format!(
+            "kumo.on('pre_init', function()
+               kumo.configure_http_log_hook {{ name='w', url='http://x', body='Object', {options} }}
+             end)"
+        ));
+        ::futures::executor::block_on(w.policy.run_init())
+    };
+    for options in ["", "batch_size=1"] {
+        assert_eq!(run(options).unwrap().http_log_hooks[0].batch_size, 1, "{options}");
+    }
+    let e = run("batch_size=50").unwrap_err().to_string();
+    let says = "option `batch_size`: 50 records do not fit where `body` is 'Object'";
+    assert!(e.contains(says), "{e}");
+}
+
+#[test]
 fn start_up_calls_are_collected() {
     let w = world(
         "kumo.on('pre_init', function() kumo.configure_log_hook{name='h', headers={'Subject'}} end)

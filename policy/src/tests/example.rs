@@ -78,6 +78,8 @@ fn start_up_follows_the_environment() {
     ]);
     assert_eq!(init.esmtp_listeners[0].listen, "127.0.0.1:0");
     assert!(init.log_hooks.is_empty() && init.http_log_hooks.is_empty());
+    let (_, init) = tree(&[("KUMOMTA_WEBHOOK_BATCH", "0")]);
+    assert_eq!(init.http_log_hooks[0].batch_size, 1);
     let (_, init) = tree(&[("KUMOMTA_WEBHOOK_BATCH", "50"), ("X_KUMOMTA_KEY", "k")]);
     assert_eq!(
         (init.http_log_hooks[0].batch_size, init.http_log_hooks[0].url.0.as_str()),
