@@ -269,8 +269,9 @@ fn events(c: &mut Criterion) {
                 Record::of_message(Kind::Reception, &message, "dst.example", &response);
             record.recipients = &recipients;
             record.client = Some(Client { name: "client.example", addr: "192.0.2.1" });
-            let extras = Extras { meta: &meta, headers: &headers, category: "Uncategorized" };
-            record.encode(&mut out, "node", 1_700_000_000_000_000_000, Some(&message), &extras);
+            let extras = Extras { meta: &meta, headers: &headers };
+            let shared = record.shared("node", 1_700_000_000_000_000_000, "Uncategorized");
+            shared.put(&mut out, Some(&message), &extras);
             out.len()
         });
     });

@@ -43,6 +43,12 @@ struct Args {
     /// Messages of a run with mail.
     #[arg(long, default_value_t = 40_000)]
     messages: u64,
+    /// Leave out receivers that take their time to answer.
+    #[arg(long)]
+    instant: bool,
+    /// Times each is measured with mail; the medians are told.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
     /// Messages per second while latencies are measured.
     #[arg(long, default_value_t = 400)]
     rate: u32,
@@ -88,29 +94,63 @@ impl Heard {
     }
 }
 
-/// CPU that a hook adds to a message, and how late its events are told.
+/// Batch, and milliseconds until it is answered; none is mail without a hook.
+type Hook = Option<(u32, u64)>;
+/// What is measured.
+const HOOKS: [Hook; 5] = [None, Some((1, 0)), Some((1, 200)), Some((100, 0)), Some((100, 200))];
+
+/// CPU that a hook adds to a message, and how late its events are told: the medians of rounds in which each has its turn, for
+/// machines are quicker at one moment than at another.
 fn with_mail(args: &Args) -> anyhow::Result<()> {
     let bin = args.engine.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let programs = Programs { bin, policy: args.policy.clone() };
+    let is_wanted = |hook: &&Hook| !args.instant || hook.is_none_or(|(_, delay_ms)| delay_ms == 0);
+    let hooks: Vec<Hook> = HOOKS.iter().filter(is_wanted).copied().collect();
+    let mut rounds: Vec<Vec<Mail>> = Vec::new();
+    for round in 1..=args.rounds {
+        let mut results = Vec::new();
+        for hook in &hooks {
+            eprint!(
+                "\rround {round} of {}: {} of {} ",
+                args.rounds,
+                results.len() + 1,
+                hooks.len()
+            );
+            let hook = hook.map(|(batch, delay_ms)| (batch, Duration::from_millis(delay_ms)));
+            results.push(mail(args, &programs, hook)?);
+        }
+        rounds.push(results);
+    }
+    eprintln!();
     println!(
         "{:>8} {:>12} {:>12} {:>12} {:>12} {:>12} {:>12}",
         "batch", "answer", "messages/s", "events/s", "us/message", "p50 ms", "p99 ms"
     );
-    let bare = mail(args, &programs, None)?;
-    println!("{:>8} {:>12} {:>12.0} {:>12} {:>12.1}", "none", "", bare.messages, "", bare.micros);
-    for (batch, delay_ms) in [(1, 0), (1, 200), (100, 0), (100, 200)] {
-        let one = mail(args, &programs, Some((batch, Duration::from_millis(delay_ms))))?;
-        let added = one.micros - bare.micros;
+    for (number, hook) in hooks.into_iter().enumerate() {
+        let of = |value: &dyn Fn(&[Mail]) -> f64| median(rounds.iter().map(|round| value(round)));
+        let messages = of(&|round| round[number].messages);
+        let Some((batch, delay_ms)) = hook else {
+            let micros = of(&|round| round[number].micros);
+            println!("{:>8} {:>12} {messages:>12.0} {:>12} {micros:>12.1}", "none", "", "");
+            continue;
+        };
         println!(
-            "{batch:>8} {delay_ms:>9} ms {:>12.0} {:>12.0} {:>12} {:>12.1} {:>12.1}",
-            one.messages,
-            one.events,
-            format!("+{added:.1}"),
-            one.p50,
-            one.p99
+            "{batch:>8} {delay_ms:>9} ms {messages:>12.0} {:>12.0} {:>12} {:>12.1} {:>12.1}",
+            of(&|round| round[number].events),
+            format!("{:+.1}", of(&|round| round[number].micros - round[0].micros)),
+            of(&|round| round[number].p50),
+            of(&|round| round[number].p99)
         );
     }
     Ok(())
+}
+
+/// The middle one, or the mean of the two in the middle.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get((values.len().max(1) - 1) / 2), values.get(values.len() / 2));
+    low.zip(high).map_or(0.0, |(low, high)| (low + high) / 2.0)
 }
 
 /// What a run with mail came to.

@@ -2,7 +2,20 @@
 //! leave out what it has heard.
 
 use aws_lc_rs::digest::{digest, SHA256};
+use memchr::memmem::Finder;
 use ringmta_mail::MessageId;
+use std::sync::LazyLock;
+
+/// What finds a field in a line: to make it takes about as long as to find one.
+pub type Field = LazyLock<Finder<'static>>;
+
+/// The [`Field`] of this text.
+macro_rules! field {
+    ($text:literal) => {
+        std::sync::LazyLock::new(|| memchr::memmem::Finder::new($text))
+    };
+}
+pub(crate) use field;
 
 /// The id of an event, given as its JSON: its time, and what a digest of it makes of the rest of a version 1 UUID.
 pub fn id(line: &str) -> MessageId {
@@ -29,8 +42,8 @@ fn hex(bytes: &[u8]) -> String {
 /// When an event was recorded, nanoseconds since 1970; 0 when it does not say. What others have dated (`event_time` of an
 /// `OOB` record) lives from when it was heard: its message in a queue would else be too old before it is told.
 fn nanos(line: &str) -> u64 {
-    const FIELD: &str = "\"event_time\":\"";
-    let text = after(line, FIELD).and_then(|rest| rest.split('"').next());
+    static FIELD: Field = field!("\"event_time\":\"");
+    let text = after(line, &FIELD).and_then(|rest| rest.split('"').next());
     let exact = text.and_then(ringmta_mail::time::parse_rfc3339);
     let recorded = timestamp(line);
     let exact = exact.filter(|nanos| nanos / 1_000_000_000 == recorded);
@@ -39,16 +52,16 @@ fn nanos(line: &str) -> u64 {
 
 /// When an event happened, seconds since 1970; 0 when it does not say.
 pub fn timestamp(line: &str) -> u64 {
-    const FIELD: &str = "\"timestamp\":";
-    let Some(rest) = after(line, FIELD) else { return 0 };
+    static FIELD: Field = field!("\"timestamp\":");
+    let Some(rest) = after(line, &FIELD) else { return 0 };
     let digits = rest.bytes().take_while(u8::is_ascii_digit);
     digits.fold(0, |n, digit| n.saturating_mul(10).saturating_add(u64::from(digit - b'0')))
 }
 
 /// What follows `field` in a line.
-pub fn after<'l>(line: &'l str, field: &str) -> Option<&'l str> {
-    let at = memchr::memmem::find(line.as_bytes(), field.as_bytes())?;
-    line.get(at + field.len()..)
+pub fn after<'l>(line: &'l str, field: &Field) -> Option<&'l str> {
+    let at = field.find(line.as_bytes())?;
+    line.get(at + field.needle().len()..)
 }
 
 #[cfg(test)]

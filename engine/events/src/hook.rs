@@ -9,7 +9,10 @@ use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::dead_letters::DeadLetters;
 use crate::hook_log::HookLog;
-use crate::limits::{HOOK_FLUSH_GAP_MS, HOOK_READ_BYTES, HOOK_SETTLE_MS, HOOK_TELL_SECS};
+use crate::limits::{
+    HOOK_BUSY_GAPS, HOOK_FLUSH_GAP_MS, HOOK_READY_ENOUGH, HOOK_READ_BYTES, HOOK_SETTLE_MS,
+    HOOK_TELL_SECS,
+};
 use crate::metrics::ByResult;
 use crate::post::Poster;
 use crate::queued::Queued;
@@ -141,13 +144,8 @@ impl Hook {
 
     /// Reads on in the log, which is made durable as far as it is read.
     pub(super) async fn read(&self) {
-        let gap = Duration::from_millis(HOOK_FLUSH_GAP_MS);
         if !self.log.has_unread() {
-            let since = self.flushed_nanos.get();
-            let since = since.map_or(gap, |at| Duration::from_nanos(io::mono_nanos() - at));
-            if since < gap {
-                io::sleep(gap - since).await;
-            }
+            self.wait_to_flush().await;
             self.log.flush().await;
             self.flushed_nanos.set(Some(io::mono_nanos()));
         }
@@ -166,6 +164,23 @@ impl Hook {
                 tracing::error!("hook {}: event log cannot be read: {error}", self.name);
                 io::sleep(Duration::from_secs(1)).await;
             }
+        }
+    }
+
+    /// Waits until the log is made durable again: what comes meanwhile goes with it. While there is enough to tell, that can
+    /// wait for longer.
+    async fn wait_to_flush(&self) {
+        let gap = Duration::from_millis(HOOK_FLUSH_GAP_MS);
+        let Some(flushed) = self.flushed_nanos.get() else { return };
+        loop {
+            let since = Duration::from_nanos(io::mono_nanos().saturating_sub(flushed));
+            let is_busy = self.window.borrow().ready() >= HOOK_READY_ENOUGH;
+            let wait = if is_busy { gap * HOOK_BUSY_GAPS } else { gap };
+            let rest = wait.saturating_sub(since);
+            if rest.is_zero() {
+                return;
+            }
+            io::sleep(rest.min(gap)).await;
         }
     }
 

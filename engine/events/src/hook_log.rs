@@ -5,13 +5,17 @@ use crate::event_files::{
     append_durably, count_lines, cut_torn_tail, lines_of, list, name, read_cursor, read_from,
     remove_segment, size_of, write_cursor,
 };
-use crate::limits::{EVENT_SEGMENT_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_SEGMENTS};
+use crate::limits::{
+    EVENT_SEGMENT_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_READ_BYTES, HOOK_SEGMENTS,
+    HOOK_SPARE_BYTES,
+};
 use crate::position::Position;
 use ringmta_io::plain;
 use ringmta_io::plain::Plain;
 use ringmta_io::sim::planted::{is_planted, Bug};
 use ringmta_io::{self as io, fs, sim};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
@@ -21,6 +25,10 @@ use std::time::Duration;
 pub struct HookLog {
     dir: PathBuf,
     pending: RefCell<Vec<u8>>,
+    /// The buffer that was written last, empty: the two take turns, for fresh memory has to be cleared by the kernel.
+    spare: RefCell<Vec<u8>>,
+    /// What was written last, each part where it begins, from where its reader is: it needs no disk for it.
+    latest: RefCell<VecDeque<(Position, Arc<Vec<u8>>)>>,
     file: RefCell<Option<Plain>>,
     /// End of what is on stable storage.
     end: Cell<Position>,
@@ -72,6 +80,8 @@ impl HookLog {
         let log = HookLog {
             dir,
             pending: RefCell::default(),
+            spare: RefCell::default(),
+            latest: RefCell::default(),
             file: RefCell::new(Some(file)),
             end: Cell::new(end),
             cursor: Cell::new(cursor),
@@ -219,7 +229,7 @@ impl HookLog {
             return;
         }
         let mut taken = Taken { log: self, data: Arc::default(), written: false };
-        taken.data = Arc::new(std::mem::take(&mut *self.pending.borrow_mut()));
+        taken.data = Arc::new(self.pending.replace(self.spare.take()));
         let mut pause = Duration::from_millis(100);
         let mut full_since = None;
         loop {
@@ -239,8 +249,10 @@ impl HookLog {
         }
         taken.written = true;
         let (segment, offset) = self.end.get();
-        let end = offset + taken.data.len() as u64;
+        let data = std::mem::take(&mut taken.data);
+        let end = offset + data.len() as u64;
         self.end.set((segment, end));
+        self.keep_for_reader((segment, offset), data);
         // Whoever reads may have looked while the events were on their way to the disk, neither pending nor durable.
         self.wake_reader();
         if end >= self.segment_bytes() {
@@ -249,6 +261,41 @@ impl HookLog {
                 tracing::error!("event log {}: {error}", self.dir.display());
             }
             self.keep_within_limit().await;
+        }
+    }
+
+    /// Keeps what was written at `start`, when its reader comes to it next and that is not much.
+    fn keep_for_reader(&self, start: Position, data: Arc<Vec<u8>>) {
+        let mut latest = self.latest.borrow_mut();
+        let kept: usize = latest.iter().map(|(_, data)| data.len()).sum();
+        let next = latest.back().map_or(self.ahead.get(), |((segment, offset), data)| {
+            (*segment, offset + data.len() as u64)
+        });
+        match next == start && kept + data.len() <= HOOK_READ_BYTES {
+            true => latest.push_back((start, data)),
+            false => self.use_again(data),
+        }
+    }
+
+    /// The part of what was written last that begins at `from`.
+    fn take_latest(&self, from: Position) -> Option<Arc<Vec<u8>>> {
+        let mut latest = self.latest.borrow_mut();
+        match latest.pop_front() {
+            Some((at, data)) if at == from => Some(data),
+            // The reader has gone past it on the disk, or it was given up.
+            _ => {
+                latest.clear();
+                None
+            }
+        }
+    }
+
+    /// A buffer whose lines are not needed any more.
+    fn use_again(&self, data: Arc<Vec<u8>>) {
+        let Ok(mut buffer) = Arc::try_unwrap(data) else { return };
+        if buffer.capacity() <= HOOK_SPARE_BYTES {
+            buffer.clear();
+            self.spare.replace(buffer);
         }
     }
 
@@ -397,6 +444,13 @@ impl HookLog {
         let (from, end) = (self.ahead.get(), self.end.get());
         if from >= end {
             return Ok((Vec::new(), from));
+        }
+        if let Some(data) = self.take_latest(from) {
+            let next = (from.0, from.1 + data.len() as u64);
+            self.ahead.set(next);
+            let lines = lines_of(&data, next);
+            self.use_again(data);
+            return Ok((lines, next));
         }
         let dir = self.dir.clone();
         let (chunk, next) = io::blocking(move || read_from(&dir, from, end, bytes)).await?;

@@ -8,6 +8,8 @@ pub const EVENT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 pub const LOG_COMPRESSION_LEVEL: i32 = 1;
 /// Headers a record carries at most, whatever the policy's patterns match: senders choose how many there are.
 pub const RECORD_HEADERS_MAX: usize = 256;
+/// Of their names so many are compared one by one; further ones are looked up.
+pub const COMPARED_NAMES: usize = 16;
 /// Bytes of the headers a record carries, names and values; those that do not fit are left out.
 pub const RECORD_HEADER_BYTES: usize = 64 * 1024;
 /// Log lines that wait for a `filter_event` at once; further ones are written unasked.
@@ -31,6 +33,8 @@ pub const HOOK_REFUSED_TRIES: u32 = 3;
 pub const HOOK_TRIES_MAX: u32 = 6;
 /// Event bytes a hook reads at once.
 pub const HOOK_READ_BYTES: usize = 1024 * 1024;
+/// A buffer of events that has grown beyond this is not kept for the next ones.
+pub const HOOK_SPARE_BYTES: usize = HOOK_READ_BYTES;
 /// Event bytes a hook holds in memory, per shard.
 pub const HOOK_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Events between the oldest that is not taken and the newest that is read, per shard.
@@ -53,6 +57,10 @@ pub const HOOK_CONNECTIONS_MAX: usize = 320;
 /// Shortest time between two flushes of the event log that a hook asks for, milliseconds: what comes meanwhile goes
 /// with the next.
 pub const HOOK_FLUSH_GAP_MS: u64 = 5;
+/// Such times between two of them while so many events wait for their requests that these go on without more.
+pub const HOOK_BUSY_GAPS: u32 = 4;
+/// How many those are.
+pub const HOOK_READY_ENOUGH: usize = 256;
 /// How often the place up to which a hook's events are taken is written down, milliseconds. A crash repeats what was
 /// taken since.
 pub const HOOK_COMMIT_MS: u64 = 50;

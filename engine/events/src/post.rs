@@ -181,13 +181,13 @@ impl Poster {
         let status = answer.status();
         let named = answer.headers().get(header::RETRY_AFTER);
         let after = named.and_then(|value| retry_after::of_header(value.to_str().ok()?));
-        let why = format!("{} answered {status}", self.shown);
+        let why = || format!("{} answered {status}", self.shown);
         match status.as_u16() {
             200..=299 => Ok(()),
-            300..=399 => Err(Failure::Later { why: format!("{why}: {NO_REDIRECT}"), after }),
-            408 | 425 | 429 => Err(Failure::Later { why, after }),
-            400..=499 => Err(Failure::Refused { why }),
-            _ => Err(Failure::Later { why, after }),
+            300..=399 => Err(Failure::Later { why: format!("{}: {NO_REDIRECT}", why()), after }),
+            408 | 425 | 429 => Err(Failure::Later { why: why(), after }),
+            400..=499 => Err(Failure::Refused { why: why() }),
+            _ => Err(Failure::Later { why: why(), after }),
         }
     }
 }
@@ -245,7 +245,8 @@ fn send(agent: &ureq::Agent, request: Request<Vec<u8>>) -> Result<Response<Vec<u
 
 /// The trace that an event belongs to. (Within a string its quotes would be escaped.)
 pub(super) fn trace_of(line: &str) -> Option<&str> {
-    let rest = event_key::after(line, ",\"traceparent\":\"")?;
+    static FIELD: event_key::Field = event_key::field!(",\"traceparent\":\"");
+    let rest = event_key::after(line, &FIELD)?;
     rest.split('"').next().filter(|context| TraceContext::parse(context).is_some())
 }
 

@@ -1,7 +1,7 @@
 //! One event as a JSON object, written without intermediate values. Field names and shapes are
 //! those existing log readers rely on.
 
-use crate::limits::{RECORD_HEADERS_MAX, RECORD_HEADER_BYTES};
+use crate::limits::{COMPARED_NAMES, RECORD_HEADERS_MAX, RECORD_HEADER_BYTES};
 use crate::spans::TRACEPARENT;
 use ringmta_io::Set;
 use ringmta_mail::headers::text_of;
@@ -126,8 +126,32 @@ pub struct Extras<'a> {
     pub meta: &'a Patterns,
     /// Headers to include.
     pub headers: &'a Patterns,
-    /// Category of a failure.
-    pub category: &'a str,
+}
+
+/// A record without what each reader of it may want besides: that stands between its head and its tail.
+pub struct SharedPart {
+    text: Vec<u8>,
+    /// Where the tail begins.
+    head: usize,
+}
+
+impl SharedPart {
+    /// Appends the JSON object as one reader wants it, without a line end.
+    pub fn put(&self, out: &mut Vec<u8>, message: Option<&Message>, extras: &Extras<'_>) {
+        let (head, tail) = self.text.split_at(self.head);
+        out.reserve(ROOM);
+        out.extend_from_slice(head);
+        let mut json = Json { out };
+        json.raw(",\"meta\":");
+        match message {
+            Some(message) => message.meta(|meta| put_meta(&mut json, meta, extras.meta)),
+            None => json.raw("{}"),
+        }
+        put_trace(&mut json, message);
+        json.raw(",\"headers\":");
+        put_headers(&mut json, message, extras.headers);
+        out.extend_from_slice(tail);
+    }
 }
 
 impl<'a> Record<'a> {
@@ -178,17 +202,17 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Appends the JSON object, without a line end. `now_nanos` is the time of the event.
-    pub fn encode(
-        &self,
-        out: &mut Vec<u8>,
-        node_id: &str,
-        now_nanos: u64,
-        message: Option<&Message>,
-        extras: &Extras<'_>,
-    ) {
-        out.reserve(ROOM);
-        let mut json = Json { out };
+    /// What all readers of it are told, put together once for them. `now_nanos` is the time of the event, `category` that of
+    /// a failure.
+    pub fn shared(&self, node_id: &str, now_nanos: u64, category: &str) -> SharedPart {
+        let mut text = Vec::with_capacity(ROOM);
+        self.put_head(&mut Json { out: &mut text }, now_nanos, category);
+        let head = text.len();
+        self.put_tail(&mut Json { out: &mut text }, node_id);
+        SharedPart { text, head }
+    }
+
+    fn put_head(&self, json: &mut Json<'_>, now_nanos: u64, category: &str) {
         json.raw("{\"type\":");
         json.text(self.kind.name());
         json.raw(",\"id\":\"");
@@ -198,34 +222,29 @@ impl<'a> Record<'a> {
         json.raw("\",\"sender\":");
         json.text(&self.sender);
         json.raw(",\"recipient\":");
-        self.put_recipients(&mut json);
+        self.put_recipients(json);
         json.raw(",\"queue\":");
         json.text(self.queue);
         json.raw(",\"site\":");
         json.text(self.via.map_or("", |via| &via.site));
         json.raw(",\"size\":");
         json.number(self.size as u64);
-        self.put_response(&mut json);
-        self.put_peer(&mut json);
-        self.put_times(&mut json, now_nanos);
+        self.put_response(json);
+        self.put_peer(json);
+        self.put_times(json, now_nanos);
         json.raw(",\"num_attempts\":");
         json.number(u64::from(self.num_attempts));
         json.raw(",\"bounce_classification\":");
-        json.text(extras.category);
-        self.put_egress(&mut json);
+        json.text(category);
+        self.put_egress(json);
         json.raw(",\"feedback_report\":");
         match self.feedback {
             Some(report) => json.show(report),
             None => json.raw("null"),
         }
-        json.raw(",\"meta\":");
-        match message {
-            Some(message) => message.meta(|meta| put_meta(&mut json, meta, extras.meta)),
-            None => json.raw("{}"),
-        }
-        put_trace(&mut json, message);
-        json.raw(",\"headers\":");
-        put_headers(&mut json, message, extras.headers);
+    }
+
+    fn put_tail(&self, json: &mut Json<'_>, node_id: &str) {
         json.raw(",\"delivery_protocol\":");
         json.optional(self.via.map(|via| via.protocol).filter(|name| !name.is_empty()));
         json.raw(",\"reception_protocol\":");
@@ -233,7 +252,7 @@ impl<'a> Record<'a> {
         json.raw(",\"nodeid\":");
         json.text(node_id);
         if let Some(tls) = self.via.map_or(self.tls.as_ref(), |via| via.tls.as_ref()) {
-            put_tls(&mut json, tls);
+            put_tls(json, tls);
         }
         if let Some(provider) = self.via.and_then(|via| via.provider.as_deref()) {
             json.raw(",\"provider_name\":");
@@ -402,7 +421,7 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
     };
     json.raw("{");
     // Of several headers with one name the first is told: an object has each name once.
-    let mut seen: Set<&[u8]> = Set::default();
+    let mut seen = Seen::default();
     let (mut told, mut room) = (0, RECORD_HEADER_BYTES);
     for field in HeaderBlock::new(&body).fields() {
         if told == RECORD_HEADERS_MAX {
@@ -411,7 +430,7 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
         let name = text_of(field.name);
         let bytes = field.name.len() + field.value.len();
         // What does not fit is left out, decided before it is decoded.
-        if bytes > room || !wanted.matches(&name) || !seen.insert(field.name) {
+        if bytes > room || !wanted.matches(&name) || !seen.is_new(field.name) {
             continue;
         }
         if told > 0 {
@@ -424,6 +443,26 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
         told += 1;
     }
     json.raw("}");
+}
+
+/// Names of headers: the usual few are compared, for a set costs more than that.
+#[derive(Default)]
+struct Seen<'m> {
+    few: Vec<&'m [u8]>,
+    more: Set<&'m [u8]>,
+}
+
+impl<'m> Seen<'m> {
+    fn is_new(&mut self, name: &'m [u8]) -> bool {
+        if self.few.contains(&name) {
+            return false;
+        }
+        if self.few.len() < COMPARED_NAMES {
+            self.few.push(name);
+            return true;
+        }
+        self.more.insert(name)
+    }
 }
 
 /// Bytes that cannot stand in a JSON string as they are.

@@ -7,7 +7,7 @@ use crate::log_file as segment;
 use crate::log_file::Series;
 use crate::log_keep::{self, Keep};
 use crate::observe;
-use crate::record::{Extras, Kind, Record, LOG_RECORD};
+use crate::record::{Extras, Kind, Record, SharedPart, LOG_RECORD};
 use crate::spoken;
 use crate::watch::{Reader, Readers};
 use ringmta_io::{self as io};
@@ -157,35 +157,33 @@ impl Events {
             }
             _ => UNCATEGORIZED,
         };
-        self.dispose(record, now, message, category);
+        let shared = record.shared(&self.node_id, now, category);
+        self.dispose(record, &shared, message);
         if self.readers.any() {
             let nothing = Patterns::default();
-            let extras = Extras { meta: &nothing, headers: &nothing, category };
-            let encode =
-                |out: &mut Vec<u8>| record.encode(out, &self.node_id, now, message, &extras);
-            self.readers.tell(kind, encode);
+            let extras = Extras { meta: &nothing, headers: &nothing };
+            self.readers.tell(kind, |out: &mut Vec<u8>| shared.put(out, message, &extras));
         }
         for (number, log) in self.logs.iter().enumerate() {
             if !log.select.wants(kind) {
                 continue;
             }
             let at = log.special.iter().find(|(name, _)| name == kind).map_or(0, |(_, at)| *at);
-            let extras = Extras { meta: &log.select.meta, headers: &log.select.headers, category };
+            let extras = Extras { meta: &log.select.meta, headers: &log.select.headers };
             if log.filter.is_none() && log.templates.is_empty() {
                 let mut pending = log.series[at].pending.borrow_mut();
-                record.encode(&mut pending, &self.node_id, now, message, &extras);
+                shared.put(&mut pending, message, &extras);
                 pending.push(b'\n');
                 continue;
             }
             let mut line = Vec::new();
-            record.encode(&mut line, &self.node_id, now, message, &extras);
+            shared.put(&mut line, message, &extras);
             let line = Line { json: line, kind, log: number, series: at };
             self.consider(line, || about(&self.context, record, message));
         }
         for hook in self.hooks.iter().filter(|hook| !is_told && hook.select.wants(kind)) {
-            let extras =
-                Extras { meta: &hook.select.meta, headers: &hook.select.headers, category };
-            hook.log.append(|out| record.encode(out, &self.node_id, now, message, &extras));
+            let extras = Extras { meta: &hook.select.meta, headers: &hook.select.headers };
+            hook.log.append(|out| shared.put(out, message, &extras));
         }
     }
 
@@ -193,9 +191,8 @@ impl Events {
     fn dispose(
         self: &Rc<Self>,
         record: &Record<'_>,
-        now: u64,
+        shared: &SharedPart,
         message: Option<&Message>,
-        category: &str,
     ) {
         let kind = record.kind.name();
         for hook in self.dispositions.iter().filter(|hook| hook.select.wants(kind)) {
@@ -206,13 +203,7 @@ impl Events {
             }
             let (meta, headers) = (&hook.select.meta, &hook.select.headers);
             let mut json = Vec::new();
-            record.encode(
-                &mut json,
-                &self.node_id,
-                now,
-                message,
-                &Extras { meta, headers, category },
-            );
+            shared.put(&mut json, message, &Extras { meta, headers });
             self.disposing.set(self.disposing.get() + 1);
             let (events, event) = (self.clone(), hook.event.clone());
             let message = about(&self.context, record, message);

@@ -137,6 +137,11 @@ impl Window {
         !self.ready.is_empty()
     }
 
+    /// Events that may be told and were not told yet, without those behind others of their message.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Events from the oldest that is not done to the newest that was read.
     pub fn span(&self) -> usize {
         self.order.len()
@@ -376,8 +381,8 @@ fn text_key(line: &str) -> u64 {
 
 /// Which message an event is about: records begin with their type and its id. 0 when about none.
 fn message_of(line: &str) -> u64 {
-    const FIELD: &str = "\"id\":\"";
-    let id = event_key::after(line, FIELD).and_then(|rest| rest.split('"').next());
+    static FIELD: event_key::Field = event_key::field!("\"id\":\"");
+    let id = event_key::after(line, &FIELD).and_then(|rest| rest.split('"').next());
     let Some(id) = id.filter(|id| !id.is_empty()) else { return 0 };
     let mut hasher = DefaultHasher::new();
     hasher.write(id.as_bytes());

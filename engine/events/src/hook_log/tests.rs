@@ -45,6 +45,59 @@ fn a_file_of_a_life_before_is_not_written_to_again() {
     });
 }
 
+/// Whether it reads from the memory of the write or from the disk, a reader gets the same.
+#[test]
+fn a_reader_that_keeps_up_gets_what_the_disk_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_path_buf();
+    on_a_shard(move || async move {
+        let log = HookLog::open(dir.clone(), &[]).unwrap();
+        let mut told = Vec::new();
+        // How many events come before each flush, and whether they are read before the next.
+        let rounds = [(2, true), (1, false), (3, false), (1, true), (2, true), (1, true)];
+        for (round, (count, is_read)) in rounds.into_iter().enumerate() {
+            for number in 0..count {
+                log.append(|out| out.extend_from_slice(format!("{round}.{number}").as_bytes()));
+            }
+            log.flush().await;
+            while is_read && log.has_unread() {
+                assert!(!log.latest.borrow().is_empty());
+                let (lines, next) = log.read(1 << 20).await.unwrap();
+                assert_eq!((lines.last().unwrap().1, log.ahead.get()), (next, next));
+                told.extend(lines);
+            }
+        }
+        let (chunk, end) = read_from(&dir, (1, 0), log.end.get(), 1 << 20).unwrap();
+        assert_eq!(told, lines_of(&chunk, end));
+        assert_eq!(told.len(), 10);
+    });
+}
+
+#[test]
+fn events_of_a_receiver_that_is_away_are_on_the_disk_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_path_buf();
+    on_a_shard(move || async move {
+        let log = HookLog::open(dir, &[]).unwrap();
+        let event = vec![b'x'; HOOK_READ_BYTES / 3];
+        for _ in 0..5 {
+            log.append(|out| out.extend_from_slice(&event));
+            log.flush().await;
+        }
+        let kept = || log.latest.borrow().len();
+        assert_eq!(kept(), 2);
+        for left in [1, 0, 0, 0, 0] {
+            assert_eq!(log.read(10).await.unwrap().0.len(), 1);
+            assert_eq!(kept(), left);
+        }
+        assert!(!log.has_unread());
+        // It has caught up.
+        log.append(|out| out.push(b'y'));
+        log.flush().await;
+        assert_eq!((kept(), log.read(10).await.unwrap().0.len(), kept()), (1, 1, 0));
+    });
+}
+
 /// Runs `work` in a world whose disk operations take a while, with a mistake planted; what it comes to, if it does.
 fn in_world<T: 'static>(
     planted: Option<Bug>,
