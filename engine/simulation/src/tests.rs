@@ -76,6 +76,7 @@ fn planted_mistakes_are_found() {
     };
     assert!(found(Bug::ReplyBeforeSync, Kind::Spool));
     assert!(found(Bug::TailRewritten, Kind::Spool));
+    assert!(found(Bug::CheckpointFirst, Kind::Spool));
     assert!(found(Bug::ReplyBeforeSync, Kind::Engine));
     assert!(found(Bug::TailRewritten, Kind::Engine));
     assert!(found(Bug::DoneBeforeDelivery, Kind::Engine));

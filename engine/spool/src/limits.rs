@@ -18,6 +18,9 @@ pub const SEGMENTS_SPARE_MAX: usize = 2;
 pub const SEQUENCE_MAX: u32 = u32::MAX / 2;
 /// A journal file is checkpointed when it passes this size.
 pub const JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
+/// Frames that a checkpoint of a whole journal file has, at the least: what is put together at once, and held
+/// in memory for it, is bounded by that and by what one segment holds.
+pub const CHECKPOINT_FRAMES: u64 = 64;
 /// Longest a journal entry waits for its flush. A crash can repeat at most the deliveries of
 /// this window.
 pub const JOURNAL_DELAY_MS: u64 = 10;

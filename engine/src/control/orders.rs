@@ -135,13 +135,17 @@ pub async fn each_in_timer(
 ) {
     let _turn = shard.queues.turn_at_timer().await;
     let mut sweep = shard.queues.timers.borrow().sweep();
-    let mut is_written = true;
+    let flushes = || shard.spool.journal.flushes.get();
+    let mut given_up_at = None;
     loop {
         let some = shard.queues.timers.borrow_mut().take_some(&mut sweep, SWEEP_ITEMS, &mut wanted);
         let Some(some) = some else { return };
         some.into_iter().for_each(&mut each);
-        // A disk that takes nothing holds up no order.
-        is_written = is_written && shard.spool.let_journal_follow().await;
+        // A disk that takes nothing holds up no order: it is waited for again when it has taken something.
+        if given_up_at != Some(flushes()) {
+            let is_written = shard.spool.let_journal_follow().await;
+            given_up_at = (!is_written).then(flushes);
+        }
         io::yield_now().await;
     }
 }

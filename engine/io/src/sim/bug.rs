@@ -8,6 +8,8 @@ pub enum Bug {
     ReplyBeforeSync,
     /// A batch begins in the last block of the one before, which is written again.
     TailRewritten,
+    /// The first frame of a checkpoint, by which it counts, is written before the others.
+    CheckpointFirst,
     /// A message is declared done before it is delivered.
     DoneBeforeDelivery,
     /// A ready queue is looked up before policy is asked, and made after it although another task has made it meanwhile.
@@ -41,9 +43,10 @@ pub enum Bug {
 }
 
 /// Every mistake and its name, for people.
-const NAMES: [(Bug, &str); 17] = [
+const NAMES: [(Bug, &str); 18] = [
     (Bug::ReplyBeforeSync, "reply"),
     (Bug::TailRewritten, "tail"),
+    (Bug::CheckpointFirst, "checkpoint"),
     (Bug::DoneBeforeDelivery, "done"),
     (Bug::StaleLookup, "stray"),
     (Bug::IdleKeepsLease, "idle"),

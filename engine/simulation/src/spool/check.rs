@@ -46,7 +46,18 @@ pub fn after_start(stage: &Stage, node: Node, opened: &[Opened]) -> Result<(), S
             None => known.gone = true,
         }
     }
-    live_counts(opened)
+    live_counts(opened)?;
+    nothing_is_missed(opened)
+}
+
+/// A crash leaves torn records behind, and the start says so; it does not make the journal know of messages
+/// that are nowhere.
+fn nothing_is_missed(opened: &[Opened]) -> Result<(), String> {
+    let damage = opened.iter().flat_map(|opened| &opened.report.damage);
+    match damage.filter(|one| one.what.contains("missing")).collect::<Vec<_>>().as_slice() {
+        [] => Ok(()),
+        missed => Err(format!("nothing was damaged, and the start says {missed:?}")),
+    }
 }
 
 fn live_counts(opened: &[Opened]) -> Result<(), String> {

@@ -5,14 +5,16 @@
 //! Entries wait at most [`limits::JOURNAL_DELAY_MS`] for their flush and nobody waits for them: a
 //! crash can repeat a delivery of the last instant, never lose one.
 
+use crate::limits::CHECKPOINT_FRAMES;
 use crate::location::Location;
+use crate::log::checkpoint::Checkpoint;
 use crate::log::reclaim::{AttemptState, Segments};
 use crate::start::replay;
 use crate::start::replay::{Entries, FileId};
 use futures::future::LocalBoxFuture;
 use ringmta_io::limits::BLOCK_BYTES;
 use ringmta_io::timing::Timing;
-use ringmta_io::{self as io, File};
+use ringmta_io::{self as io, Block, File};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::task::{Poll, Waker};
@@ -208,7 +210,7 @@ impl Journal {
 
     /// Opens the next file with a checkpoint; the previous one is then free for reuse. Until the
     /// checkpoint is on disk the previous file is the journal: it is not touched, and the new one
-    /// has no number that counts.
+    /// has no header.
     ///
     /// # Errors
     /// As the disk says; the previous file stays in force.
@@ -237,17 +239,19 @@ impl Journal {
     }
 
     async fn begin(&self, segments: &Segments, path: &Path, id: FileId) -> std::io::Result<()> {
-        let snapshot = checkpoint(segments).bytes;
-        let room = self.file_bytes.max(2 * snapshot.len() as u64 + BLOCK_BYTES as u64 * 4);
+        let checkpoint = Checkpoint::begin(segments);
+        let room = self.file_bytes.max(2 * checkpoint.bytes() + BLOCK_BYTES as u64 * 4);
         let file = if io::fs::exists(path) {
-            File::open(path, self.durable).await?
+            let file = File::open(path, self.durable).await?;
+            // With neither its old header nor its new one the file is no journal, however far this gets.
+            file.write_at(blank(), 0).await?;
+            file
         } else {
             File::create(path, room, self.durable).await?
         };
-        file.write_at(replay::file_header(id, self.partition), 0).await?;
-        let block = replay::frame(&snapshot, id);
-        let end = BLOCK_BYTES as u64 + io::file::round_up(block.len()) as u64;
-        file.write_at(block, BLOCK_BYTES as u64).await?;
+        let header = replay::file_header(id, self.partition);
+        let frame_bytes = (self.file_bytes / CHECKPOINT_FRAMES) as usize;
+        let end = checkpoint.write(segments, &file, (id, header), frame_bytes).await?;
         *self.file.borrow_mut() = Some(file);
         self.write_at.set(end);
         self.rotate_at.set(room);
@@ -324,6 +328,13 @@ impl Drop for FlushGuard<'_> {
     }
 }
 
+/// What a file that was never written to has for a header.
+fn blank() -> Block {
+    let mut block = Block::with_capacity(BLOCK_BYTES);
+    block.extend(&[0; BLOCK_BYTES]);
+    block
+}
+
 fn remove(path: &Path) {
     match io::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -350,26 +361,6 @@ pub struct Files {
     pub others: Vec<PathBuf>,
     /// First number no name has.
     pub next_name: u32,
-}
-
-/// All that still matters, as entries: which segments are in use, what is done in them, and the
-/// attempts of what waits.
-fn checkpoint(segments: &Segments) -> Entries {
-    let mut entries = Entries::default();
-    entries.checkpoint(segments.last_sequence());
-    for sequence in segments.starting() {
-        entries.kept(sequence, 0);
-    }
-    segments.for_each(|sequence, segment| {
-        entries.kept(sequence, segment.live);
-        for offset in &segment.done {
-            entries.done(sequence, *offset);
-        }
-        for (offset, state) in &segment.attempts {
-            entries.attempt(sequence, *offset, *state);
-        }
-    });
-    entries
 }
 
 #[cfg(test)]

@@ -327,6 +327,13 @@ impl Segments {
         }
     }
 
+    /// Calls `look` with the segment `sequence`, when it is in use.
+    pub fn look_at(&self, sequence: u32, look: impl FnOnce(&InUse)) {
+        if let Some(entry) = self.in_use.borrow().get(&sequence) {
+            look(entry);
+        }
+    }
+
     /// Sequence numbers of segments that are being made.
     pub fn starting(&self) -> Vec<u32> {
         self.starting.borrow().clone()
