@@ -5,9 +5,10 @@ use crate::event_files::{
     append_durably, count_lines, cut_torn_tail, lines_of, list, name, read_cursor, read_from,
     remove_segment, size_of, write_cursor,
 };
+use crate::gathered::Gathered;
 use crate::limits::{
-    EVENT_SEGMENT_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_READ_BYTES, HOOK_SEGMENTS,
-    HOOK_SPARE_BYTES,
+    EVENT_SEGMENT_BYTES, HOOK_BALLAST_BYTES, HOOK_FULL_MS, HOOK_LATEST_BYTES, HOOK_READ_BYTES,
+    HOOK_SEGMENTS,
 };
 use crate::position::Position;
 use ringmta_io::plain;
@@ -24,9 +25,7 @@ use std::time::Duration;
 /// The log of one hook on one shard.
 pub struct HookLog {
     dir: PathBuf,
-    pending: RefCell<Vec<u8>>,
-    /// The buffer that was written last, empty: the two take turns, for fresh memory has to be cleared by the kernel.
-    spare: RefCell<Vec<u8>>,
+    pending: Gathered,
     /// What was written last, each part where it begins, from where its reader is: it needs no disk for it.
     latest: RefCell<VecDeque<(Position, Arc<Vec<u8>>)>>,
     file: RefCell<Option<Plain>>,
@@ -79,8 +78,7 @@ impl HookLog {
         let cursor = read_cursor(&dir).unwrap_or((first, 0)).max((first, 0)).min(end);
         let log = HookLog {
             dir,
-            pending: RefCell::default(),
-            spare: RefCell::default(),
+            pending: Gathered::default(),
             latest: RefCell::default(),
             file: RefCell::new(Some(file)),
             end: Cell::new(end),
@@ -149,7 +147,7 @@ impl HookLog {
 
     /// Appends one event; it is durable after the next [`HookLog::flush`].
     pub fn append(&self, encode: impl FnOnce(&mut Vec<u8>)) {
-        let mut pending = self.pending.borrow_mut();
+        let mut pending = self.pending.lines_mut();
         encode(&mut pending);
         pending.push(b'\n');
         self.backlog.set(self.backlog.get() + 1);
@@ -189,7 +187,7 @@ impl HookLog {
             self.cursor.get(),
             self.ahead.get(),
             self.end.get(),
-            self.pending.borrow().len(),
+            self.pending.lines().len(),
             self.busy.get()
         )
     }
@@ -205,7 +203,7 @@ impl HookLog {
 
     /// Whether events wait to be made durable.
     pub fn has_pending(&self) -> bool {
-        !self.pending.borrow().is_empty()
+        !self.pending.is_empty()
     }
 
     /// Whether there is something to read, once it is durable.
@@ -229,7 +227,7 @@ impl HookLog {
             return;
         }
         let mut taken = Taken { log: self, data: Arc::default(), written: false };
-        taken.data = Arc::new(self.pending.replace(self.spare.take()));
+        taken.data = Arc::new(self.pending.take());
         let mut pause = Duration::from_millis(100);
         let mut full_since = None;
         loop {
@@ -267,11 +265,12 @@ impl HookLog {
     /// Keeps what was written at `start`, when its reader comes to it next and that is not much.
     fn keep_for_reader(&self, start: Position, data: Arc<Vec<u8>>) {
         let mut latest = self.latest.borrow_mut();
-        let kept: usize = latest.iter().map(|(_, data)| data.len()).sum();
+        let kept: usize = latest.iter().map(|(_, data)| data.capacity()).sum();
         let next = latest.back().map_or(self.ahead.get(), |((segment, offset), data)| {
             (*segment, offset + data.len() as u64)
         });
-        match next == start && kept + data.len() <= HOOK_READ_BYTES {
+        let fits = data.len() <= HOOK_READ_BYTES && kept + data.capacity() <= HOOK_LATEST_BYTES;
+        match next == start && fits {
             true => latest.push_back((start, data)),
             false => self.use_again(data),
         }
@@ -292,10 +291,8 @@ impl HookLog {
 
     /// A buffer whose lines are not needed any more.
     fn use_again(&self, data: Arc<Vec<u8>>) {
-        let Ok(mut buffer) = Arc::try_unwrap(data) else { return };
-        if buffer.capacity() <= HOOK_SPARE_BYTES {
-            buffer.clear();
-            self.spare.replace(buffer);
+        if let Ok(buffer) = Arc::try_unwrap(data) {
+            self.pending.give_back(buffer);
         }
     }
 
@@ -527,7 +524,7 @@ impl Drop for Taken<'_> {
     /// some events may be told twice.
     fn drop(&mut self) {
         if !self.written && !is_planted(Bug::FlushNotCancelSafe) {
-            self.log.pending.borrow_mut().splice(0..0, self.data.iter().copied());
+            self.log.pending.lines_mut().splice(0..0, self.data.iter().copied());
             self.log.file.borrow_mut().take();
             self.log.wake_reader();
         }

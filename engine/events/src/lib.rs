@@ -1,6 +1,6 @@
 //! What happened, told: log files, hooks, counters.
 //!
-//! - [`record`] one event as JSON · [`sinks`] what goes where · [`log_file`] zstd log files · [`metrics`] counters of a shard
+//! - [`record`] one event as JSON · [`sinks`] what goes where · [`log_file`] zstd log files, `gathered` their lines until they are written · [`metrics`] counters of a shard
 //! - [`hook_log`] the durable event log hooks read, `event_files` its files, [`position`] a place in it
 //! - [`hook`] one hook, `hook_run` its tasks; [`window`] its events that are under way · [`queued`] those that are messages
 //!   in queues, `hook_queue` what becomes of them · `post` a request of the engine's own, `signature` of whom it is · [`backoff`] when it may send ·
@@ -17,6 +17,7 @@ pub mod context;
 pub mod dead_letters;
 mod event_files;
 pub mod event_key;
+mod gathered;
 pub mod history;
 pub mod hook;
 pub mod hook_log;

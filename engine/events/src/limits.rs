@@ -33,8 +33,8 @@ pub const HOOK_REFUSED_TRIES: u32 = 3;
 pub const HOOK_TRIES_MAX: u32 = 6;
 /// Event bytes a hook reads at once.
 pub const HOOK_READ_BYTES: usize = 1024 * 1024;
-/// A buffer of events that has grown beyond this is not kept for the next ones.
-pub const HOOK_SPARE_BYTES: usize = HOOK_READ_BYTES;
+/// Memory of what a hook wrote last that is kept for its reader, per shard: beyond it the disk has to be read.
+pub const HOOK_LATEST_BYTES: usize = 4 * HOOK_READ_BYTES;
 /// Event bytes a hook holds in memory, per shard.
 pub const HOOK_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// Events between the oldest that is not taken and the newest that is read, per shard.

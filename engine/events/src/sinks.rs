@@ -1,6 +1,7 @@
 //! Where a shard's events go: log files and hooks.
 
 use crate::context::Context;
+use crate::gathered::Gathered;
 use crate::hook::Hook;
 use crate::limits;
 use crate::log_file as segment;
@@ -71,10 +72,7 @@ struct LogSeries {
     folder: PathBuf,
     /// Taken out while it is being written.
     series: RefCell<Option<Series>>,
-    pending: RefCell<Vec<u8>>,
-    /// The buffer that was written last: the two take turns, for fresh memory has to be cleared by the
-    /// kernel, page by page.
-    spare: RefCell<Vec<u8>>,
+    pending: Gathered,
 }
 
 impl Events {
@@ -171,7 +169,7 @@ impl Events {
             let at = log.special.iter().find(|(name, _)| name == kind).map_or(0, |(_, at)| *at);
             let extras = Extras { meta: &log.select.meta, headers: &log.select.headers };
             if log.filter.is_none() && log.templates.is_empty() {
-                let mut pending = log.series[at].pending.borrow_mut();
+                let mut pending = log.series[at].pending.lines_mut();
                 shared.put(&mut pending, message, &extras);
                 pending.push(b'\n');
                 continue;
@@ -246,7 +244,7 @@ impl Events {
     /// Adds a line to its series, as its template has it.
     fn write(&self, line: &Line) {
         let log = &self.logs[line.log];
-        let mut pending = log.series[line.series].pending.borrow_mut();
+        let mut pending = log.series[line.series].pending.lines_mut();
         match log.templates.get(log.select.key_of(line.kind)).map(|t| t.render(&line.json)) {
             Some(Ok(text)) => pending.extend_from_slice(text.as_bytes()),
             Some(Err(why)) => {
@@ -338,7 +336,7 @@ impl Events {
     /// Whether lines wait to be written.
     pub fn has_lines(&self) -> bool {
         let mut series = self.logs.iter().flat_map(|log| &log.series);
-        series.any(|series| !series.pending.borrow().is_empty())
+        series.any(|series| !series.pending.is_empty())
     }
 
     /// Removes segments that are not to be kept any more. On one shard: the folders are everybody's.
@@ -366,17 +364,13 @@ impl Events {
                 io::sleep(Duration::from_millis(1)).await;
             }
             let Some(taken) = series.series.borrow_mut().take() else { continue };
-            let lines = series.pending.replace(series.spare.take());
-            let (back, mut lines, result) = segment::off_shard(taken, lines, close).await;
+            let lines = series.pending.take();
+            let (back, lines, result) = segment::off_shard(taken, lines, close).await;
             if let Err(error) = result {
                 tracing::error!("log files: {error}");
             }
             *series.series.borrow_mut() = Some(back);
-            // Memory of a rush goes back when the rush is over.
-            if lines.len() >= lines.capacity() / 8 {
-                lines.clear();
-                series.spare.replace(lines);
-            }
+            series.pending.give_back(lines);
         }
     }
 }
@@ -418,8 +412,7 @@ fn open_log(options: &LocalLogs) -> Result<Log, String> {
             .map(|series| LogSeries {
                 folder: series.folder().to_path_buf(),
                 series: RefCell::new(Some(series)),
-                pending: RefCell::default(),
-                spare: RefCell::default(),
+                pending: Gathered::default(),
             })
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))
     };
@@ -498,7 +491,7 @@ mod tests {
         let options = LocalLogs { log_dir: dir.path().to_path_buf(), ..LocalLogs::default() };
         let events = Rc::new(Events::new(&context(), "node", &[options], Vec::new()).unwrap());
         let pending = |text: &[u8]| {
-            events.logs[0].series[0].pending.borrow_mut().extend_from_slice(text);
+            events.logs[0].series[0].pending.lines_mut().extend_from_slice(text);
         };
         pending(b"{\"n\":1}\n");
         let (busy, stopping) = (events.clone(), events.clone());

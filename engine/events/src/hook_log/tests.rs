@@ -79,7 +79,7 @@ fn events_of_a_receiver_that_is_away_are_on_the_disk_alone() {
     let dir = dir.path().to_path_buf();
     on_a_shard(move || async move {
         let log = HookLog::open(dir, &[]).unwrap();
-        let event = vec![b'x'; HOOK_READ_BYTES / 3];
+        let event = vec![b'x'; HOOK_LATEST_BYTES / 5];
         for _ in 0..5 {
             log.append(|out| out.extend_from_slice(&event));
             log.flush().await;
