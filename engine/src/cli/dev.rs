@@ -33,6 +33,7 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
     let key = variable("X_KUMOMTA_KEY", "reloop");
     let settings = args.inbox.settings()?;
     let released_to = engine_of(&settings);
+    let is_kept = settings.database.is_some();
     let config = SandboxConfig {
         smtp: args.sandbox_smtp.into(),
         web: args.sandbox_web.into(),
@@ -64,6 +65,10 @@ pub fn dev(args: &DevArgs) -> Result<(), String> {
         }
         let is_shipped = args.policy.is_none();
         welcome(&engine.sockets, &bound, &dir, is_shipped);
+        say!(
+            "\n  Ctrl-C stops it; the next start goes on with what is queued.{}\n",
+            inbox_note(is_kept)
+        );
         run::wait(engine, signals, &Supervisor::of_environment());
     });
     drop(stop);
@@ -317,7 +322,14 @@ fn welcome(sockets: &[String], bound: &Bound, dir: &Path, is_shipped: bool) {
          \x20     \"content\": {{\"from\": {{\"email\": \"hello@example.com\"}}, \"subject\": \"It works\",\n\
          \x20                 \"html_body\": \"<h1>Hello</h1><p>from ringmta</p>\"}}}}'"
     );
-    say!("\n  Ctrl-C stops it; the next start goes on with what is queued.\n");
+}
+
+/// What becomes of the inbox's messages at the end.
+fn inbox_note(is_kept: bool) -> &'static str {
+    match is_kept {
+        true => "",
+        false => "\n  The inbox is in memory alone, and empty then: --database FILE keeps it.",
+    }
 }
 
 /// The login in force as arguments of swaks. A password of the environment's is named, not shown.
