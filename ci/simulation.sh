@@ -17,9 +17,9 @@ done
 . ci/planted.sh
 build_planted "$profile"
 simulate() { "$planted/simulate" "$@"; }
-for mistake in reply tail; do
+for mistake in reply tail checkpoint; do
   echo "planted: $mistake, must be found by: spool"
-  simulate --plant "$mistake" --kind spool
+  simulate --plant "$mistake" --kind spool --seeds 2000
 done
 for mistake in reply tail done stray idle suspended reload answers closing 354 step partial failed backlog wall; do
   echo "planted: $mistake, must be found by: engine"

@@ -39,6 +39,7 @@ usage: simulate [options]
                   build with --features planted-bugs:
                     reply      the reply to DATA leaves before the record is on stable storage
                     tail       the last block of a batch is written again by the next
+                    checkpoint the first frame of a checkpoint, by which it counts, is written before the rest
                     done       a message is declared done before it is delivered
                     stray      a ready queue is looked up before policy is asked, and made after
                     idle       an idle connection is not told that its lease is waited for
