@@ -2,8 +2,11 @@
 
 use crate::error::StoreError;
 use crate::location::Location;
+use crate::log::journal::{Files, Journal};
 use crate::log::partition::Partition;
+use crate::log::reclaim::Segments;
 use crate::start::recover::{self, Recovered, Report};
+use ringmta_io::limits::BLOCK_BYTES;
 use ringmta_io::{self as io, File};
 use ringmta_mail::MessageId;
 use std::collections::{BTreeMap, HashMap};
@@ -34,11 +37,33 @@ pub(super) async fn adopt(
         take_in(partition, stray.messages, &stray.file, live, known).await?;
     }
     partition.flush_journal().await?;
+    match give_up(meta, found.partition, found.last_sequence, &found.journal).await {
+        // Its folders go all the same: only a crash right now would be told of as a loss.
+        Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+            tracing::warn!("spool: {}: {error}", meta.display());
+        }
+        given_up => given_up?,
+    }
     // The data first: without its journal it would tell of messages long done.
     io::fs::remove_dir_all(data).await?;
     io::fs::remove_dir_all(meta).await?;
     tracing::info!("spool: adopted {count} messages of {}", data.display());
     Ok(found.report)
+}
+
+/// Says in the journal of a partition that nothing in it matters any more. A crash may leave a part of its folders
+/// behind, and the next start may have a shard for them: that misses nothing then, and takes nothing twice.
+async fn give_up(
+    meta: &Path,
+    partition: u64,
+    last_sequence: u32,
+    files: &Files,
+) -> std::io::Result<()> {
+    let nothing = Segments::new(meta.to_path_buf(), partition, true, 0);
+    nothing.note_sequence(last_sequence);
+    let journal = Journal::new(meta.to_path_buf(), partition, true, BLOCK_BYTES as u64);
+    journal.resume(files);
+    journal.rotate(&nothing).await
 }
 
 /// Stores `messages` of `file` anew and adds them to `live`, but for those it has already.
@@ -89,4 +114,100 @@ pub(super) type Known = HashMap<MessageId, usize>;
 /// Where each of `live` is.
 pub(super) fn known(live: &[Recovered]) -> Known {
     live.iter().enumerate().map(|(index, message)| (message.id, index)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::partition::SpoolPaths;
+    use crate::log::reclaim::AttemptState;
+    use crate::start::open::open;
+    use ringmta_io::sim::crash::Crash;
+    use ringmta_io::sim::exec::Node;
+    use ringmta_io::sim::World;
+    use ringmta_mail::{EnvelopeAddress, Message, Meta};
+    use ringmta_smtp::ids::IdSource;
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    /// By shard.
+    type Opened = Rc<RefCell<BTreeMap<usize, (Rc<Partition>, Vec<Recovered>, Report)>>>;
+
+    fn start(world: &Rc<World>, shards: usize) -> (Node, Opened) {
+        let (node, opened) = (world.exec.new_node(), Opened::default());
+        for shard in 0..shards {
+            let opened = opened.clone();
+            world.spawn_on(node, async move {
+                let mut paths = SpoolPaths::new("/spool/data".into(), "/spool/meta".into(), true);
+                (paths.segment_bytes, paths.journal_bytes) = (128 * 1024, 16 * 1024);
+                let one = open(&paths, shard, shards).await.unwrap();
+                opened.borrow_mut().insert(shard, one);
+            });
+        }
+        (node, opened)
+    }
+
+    /// Two shards with mail that waits; those of the second, which is adopted next.
+    fn fill(world: &Rc<World>) -> (Node, BTreeSet<MessageId>) {
+        let (node, opened) = start(world, 2);
+        world.run_until(LIMIT, 1_000_000, || opened.borrow().len() == 2).unwrap();
+        let ids = Rc::new(RefCell::new(BTreeSet::new()));
+        let (kept, opened) = (ids.clone(), opened.borrow_mut().remove(&1).unwrap());
+        world.spawn_on(node, async move {
+            let source = IdSource::new(1);
+            for number in 0..20 {
+                let body = Rc::new(b"Subject: x\r\n\r\ny\r\n".repeat(500));
+                let to = vec![EnvelopeAddress::parse("r@dst.test").unwrap()];
+                let sender = EnvelopeAddress::parse("s@src.test").unwrap();
+                let message = Message::new(source.next().0, sender, to, Meta::new(), body.clone());
+                let at = opened.0.store(&message, &body).unwrap().await.unwrap();
+                if number % 2 == 0 {
+                    let _ = opened.0.attempted(at, AttemptState::due(1, 1_900_000_000_000));
+                }
+                kept.borrow_mut().insert(message.id());
+            }
+            opened.0.flush_journal().await.unwrap();
+            kept.borrow_mut().insert(source.next().0);
+        });
+        world.run_until(LIMIT, 1_000_000, || ids.borrow().len() == 21).unwrap();
+        let mut ids = ids.take();
+        ids.pop_last();
+        (node, ids)
+    }
+
+    /// Takes the machine away after `steps` of an adoption, and starts with as many shards as before. Whether
+    /// the adoption had ended.
+    fn crash_after(steps: usize) -> bool {
+        let world = World::new(9, false);
+        let _entered = world.enter();
+        let (node, expected) = fill(&world);
+        world.kill(node);
+        world.crash_disk(Crash::Power);
+        let (node, opened) = start(&world, 1);
+        for _ in 0..steps {
+            world.step();
+        }
+        let ended = !opened.borrow().is_empty();
+        world.kill(node);
+        world.crash_disk(Crash::Power);
+        let (_, opened) = start(&world, 2);
+        world.run_until(LIMIT, 1_000_000, || opened.borrow().len() == 2).unwrap();
+        let opened = opened.borrow();
+        let found: BTreeSet<_> =
+            opened.values().flat_map(|(_, live, _)| live).map(|m| m.id).collect();
+        assert_eq!(found, expected, "after {steps} steps");
+        let damage: Vec<_> = opened.values().flat_map(|(_, _, report)| &report.damage).collect();
+        assert!(damage.iter().all(|one| !one.what.contains("missing")), "{steps}: {damage:?}");
+        ended
+    }
+
+    /// The part of an adopted partition that a crash leaves behind tells of no loss.
+    #[test]
+    fn a_crash_within_an_adoption_misses_nothing() {
+        assert!((0..2000).any(crash_after), "it ends");
+    }
 }
