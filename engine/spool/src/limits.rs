@@ -26,8 +26,10 @@ pub const CHECKPOINT_FRAMES: u64 = 64;
 pub const JOURNAL_DELAY_MS: u64 = 10;
 /// Journal bytes that may wait for a flush before one is forced.
 pub const JOURNAL_PENDING_BYTES: usize = 256 * 1024;
-/// Longest somebody who notes very much waits for the journal to be written, milliseconds.
+/// Longest somebody who notes very much waits for the journal while the disk takes nothing of it, milliseconds.
 pub const JOURNAL_FOLLOW_MS: u64 = 100;
+/// And while it does.
+pub const JOURNAL_FOLLOW_MAX_SECS: u64 = 60;
 /// Segments whose live bytes fall below this share are compacted, percent.
 pub const COMPACT_BELOW_PERCENT: u64 = 25;
 /// A partition of fewer segments is not compacted: there is little to win.

@@ -135,16 +135,16 @@ pub async fn each_in_timer(
 ) {
     let _turn = shard.queues.turn_at_timer().await;
     let mut sweep = shard.queues.timers.borrow().sweep();
-    let flushes = || shard.spool.journal.flushes.get();
+    let writes = || shard.spool.journal.writes.get();
     let mut given_up_at = None;
     loop {
         let some = shard.queues.timers.borrow_mut().take_some(&mut sweep, SWEEP_ITEMS, &mut wanted);
         let Some(some) = some else { return };
         some.into_iter().for_each(&mut each);
         // A disk that takes nothing holds up no order: it is waited for again when it has taken something.
-        if given_up_at != Some(flushes()) {
+        if given_up_at != Some(writes()) {
             let is_written = shard.spool.let_journal_follow().await;
-            given_up_at = (!is_written).then(flushes);
+            given_up_at = (!is_written).then(writes);
         }
         io::yield_now().await;
     }

@@ -52,7 +52,7 @@ impl Checkpoint {
     }
 
     /// Writes it to `file`, whose header is blank, in frames of about `frame_bytes`, and `header` when the rest
-    /// is on the disk. Returns where the next frame goes.
+    /// is on the disk. Calls `written` after each frame but the first, and returns where the next one goes.
     ///
     /// # Errors
     /// As the disk says; the file counts for nothing then, unless the last write lands all the same.
@@ -62,6 +62,7 @@ impl Checkpoint {
         file: &File,
         (id, header): (FileId, Block),
         frame_bytes: usize,
+        written: impl Fn(),
     ) -> std::io::Result<u64> {
         let first = replay::frame(&self.first.bytes, id);
         let mut end = BLOCK_BYTES as u64 + io::file::round_up(first.len()) as u64;
@@ -78,6 +79,7 @@ impl Checkpoint {
                 let block = replay::frame(&part.bytes, id);
                 let bytes = io::file::round_up(block.len()) as u64;
                 file.write_at(block, end).await?;
+                written();
                 end += bytes;
                 part.bytes.clear();
             }

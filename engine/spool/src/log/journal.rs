@@ -52,6 +52,8 @@ pub struct Journal {
     pub flushes: Cell<u64>,
     /// How long they took, those that failed too.
     pub micros: RefCell<Timing>,
+    /// Writes that the disk has taken, those of checkpoints too: while it grows the journal is getting on.
+    pub writes: Cell<u64>,
 }
 
 impl Journal {
@@ -80,6 +82,7 @@ impl Journal {
             hurry: Cell::new(false),
             flushes: Cell::new(0),
             micros: RefCell::default(),
+            writes: Cell::new(0),
         }
     }
 
@@ -205,7 +208,9 @@ impl Journal {
         let began = io::mono_nanos();
         let written = file.write_at(block, at).await;
         self.micros.borrow_mut().note((io::mono_nanos() - began) / 1000);
-        written
+        written?;
+        self.writes.set(self.writes.get() + 1);
+        Ok(())
     }
 
     /// Opens the next file with a checkpoint; the previous one is then free for reuse. Until the
@@ -251,7 +256,8 @@ impl Journal {
         };
         let header = replay::file_header(id, self.partition);
         let frame_bytes = (self.file_bytes / CHECKPOINT_FRAMES) as usize;
-        let end = checkpoint.write(segments, &file, (id, header), frame_bytes).await?;
+        let written = || self.writes.set(self.writes.get() + 1);
+        let end = checkpoint.write(segments, &file, (id, header), frame_bytes, written).await?;
         *self.file.borrow_mut() = Some(file);
         self.write_at.set(end);
         self.rotate_at.set(room);

@@ -1,7 +1,9 @@
 //! A shard's part of the spool.
 
 use crate::error::StoreError;
-use crate::limits::{JOURNAL_BYTES, JOURNAL_FOLLOW_MS, JOURNAL_PENDING_BYTES, SEGMENT_BYTES};
+use crate::limits::{
+    JOURNAL_BYTES, JOURNAL_FOLLOW_MAX_SECS, JOURNAL_FOLLOW_MS, JOURNAL_PENDING_BYTES, SEGMENT_BYTES,
+};
 use crate::location::Location;
 use crate::log::group_commit::{Commit, GroupCommit};
 use crate::log::journal::Journal;
@@ -126,14 +128,24 @@ impl Partition {
         self.journal.flush(&self.segments).await
     }
 
-    /// Lets the journal be written where very much is noted in it: what is noted is in memory until then. It is waited for a
-    /// while only; whether it was written by then.
+    /// Lets the journal be written where very much is noted in it: what is noted is in memory until then. It is waited for
+    /// while the disk takes anything, also for as long as a checkpoint is written first; whether it was written by then.
     pub async fn let_journal_follow(&self) -> bool {
-        let end = io::mono_nanos() + JOURNAL_FOLLOW_MS * 1_000_000;
-        while self.journal.pending_bytes() > JOURNAL_PENDING_BYTES && io::mono_nanos() < end {
+        let is_written = || self.journal.pending_bytes() <= JOURNAL_PENDING_BYTES;
+        let (began, mut seen) = (io::mono_nanos(), self.journal.writes.get());
+        let mut since = began;
+        while !is_written() {
+            let (now, writes) = (io::mono_nanos(), self.journal.writes.get());
+            if std::mem::replace(&mut seen, writes) != writes {
+                since = now;
+            }
+            let has_stopped = now > since + JOURNAL_FOLLOW_MS * 1_000_000;
+            if has_stopped || now > began + JOURNAL_FOLLOW_MAX_SECS * 1_000_000_000 {
+                break;
+            }
             io::sleep(Duration::from_millis(1)).await;
         }
-        self.journal.pending_bytes() <= JOURNAL_PENDING_BYTES
+        is_written()
     }
 
     /// The record at `at`, its present place, is not needed any more.
