@@ -414,17 +414,22 @@ impl<'a> Session<'a> {
             end = Some(End::Closing);
         }
         let died_idle = matches!(end, Some(End::Broken(Broken::Lost(_)))) && self.deliveries > 0;
-        let nobody = verdict.groups.iter().all(|group| group.fate == Fate::Unoffered);
-        if verdict.unanswered && !t.answered && (nobody || died_idle) {
-            // A connection kept open may have died while idle: that is no attempt, nor is what was not offered.
+        let mut groups = verdict.groups;
+        if verdict.unanswered && died_idle {
+            // A connection kept open may have died while idle, also between two transactions of one message: that is
+            // no attempt, nor is what was not offered.
+            groups.iter_mut().for_each(|group| group.fate = Fate::Unoffered);
+        }
+        let nobody = groups.iter().all(|group| group.fate == Fate::Unoffered);
+        if verdict.unanswered && !t.answered && nobody {
             self.untouched(t, was_sent);
         } else {
-            let failed = verdict.groups.iter().find(|group| group.fate != Fate::Delivered);
+            let failed = groups.iter().find(|group| group.fate != Fate::Delivered);
             let why = failed.map(|group| &group.response);
             let begun = (t.began, !t.answered);
             outcome::attempted(self.shard, Step::AttemptSmtp, &t.delivery, begun, why);
             t.answered = true;
-            let again = self.note(&mut t, verdict.groups).await;
+            let again = self.note(&mut t, groups).await;
             t.rest.splice(0..0, again);
             if end.is_none() && !t.rest.is_empty() {
                 // (No next envelope has left then.)
