@@ -65,7 +65,7 @@
 ---@field max_file_size? integer Uncompressed bytes after which a segment is closed. Default: 1000000000.
 ---@field max_segment_duration? number|string Age at which a segment is closed, even when nothing is written (duration).
 ---@field compression_level? integer zstd level; 0 = its default. Default: 0.
----@field back_pressure? integer Records that may wait to be written. Default: 128000. No effect: records are written by the shard that makes them.
+---@field back_pressure? integer Records that may wait to be written. Default: 128000. No effect: what waits is bounded by its bytes.
 ---@field meta? any[] Metadata to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field headers? any[] Headers to put into records; a trailing `*` matches the rest. Default: {}.
 ---@field per_record? table<string, any> Other settings for single record types, or for `Any` other. Default: {}.

@@ -20,6 +20,8 @@ pub fn no_room(shard: &Shard) -> Option<Refusal> {
         Some(Refusal::SpoolFull)
     } else if shard.queues.resident.get() > shard.queues.budget.refuse {
         Some(Refusal::MemoryFull)
+    } else if shard.events.logs().are_far_behind() {
+        Some(Refusal::LogsBehind)
     } else {
         None
     }

@@ -132,6 +132,9 @@ impl<'a> Session<'a> {
     async fn deliver(&mut self) -> Result<(), End> {
         let mut next: Option<Transaction> = None;
         loop {
+            if next.is_none() {
+                self.shard.events.logs().let_follow().await;
+            }
             let current = match next.take() {
                 Some(transaction) => transaction,
                 None if self.is_over() => return Ok(()),
@@ -388,7 +391,13 @@ impl<'a> Session<'a> {
 
     /// The envelope that may leave with this body, appended to `out`.
     async fn next_envelope(&mut self, t: &Transaction, out: &mut Vec<u8>) -> Option<Transaction> {
-        if !self.pipelining() || self.is_over() || !t.rest.is_empty() || t.talk.is_crowded() {
+        let is_behind = self.shard.events.logs().are_behind();
+        if is_behind
+            || !self.pipelining()
+            || self.is_over()
+            || !t.rest.is_empty()
+            || t.talk.is_crowded()
+        {
             return None;
         }
         // The dot ends what the peer holds.

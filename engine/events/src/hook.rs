@@ -319,3 +319,42 @@ impl Hook {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ringmta_io::sim::World;
+
+    /// How long the next flush waits after the last while `ready` events may be told.
+    fn waited(ready: usize) -> Duration {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::new(6, false);
+        let _entered = world.enter();
+        let log = HookLog::open(dir.path().join("0"), &[]).unwrap();
+        let options = LogHook { name: "h".into(), ..LogHook::default() };
+        let hook = Hook::lua(&options, log, dir.path().join("dead.jsonl"));
+        for number in 0..ready {
+            let line = format!("{{\"type\":\"Delivery\",\"id\":\"m{number}\",\"timestamp\":1}}");
+            hook.window.borrow_mut().push(line, (1, number as u64 + 1), 0);
+        }
+        let took = Rc::new(Cell::new(None));
+        let tell = took.clone();
+        world.spawn_on(world.exec.new_node(), async move {
+            let began = io::mono_nanos();
+            hook.flushed_nanos.set(Some(began));
+            hook.wait_to_flush().await;
+            tell.set(Some(Duration::from_nanos(io::mono_nanos() - began)));
+        });
+        while world.step() {}
+        took.take().unwrap()
+    }
+
+    /// Each flush costs the disk; a receiver that has enough to take is not waiting for one.
+    #[test]
+    fn a_flush_waits_for_longer_while_there_is_enough_to_tell() {
+        let gap = Duration::from_millis(HOOK_FLUSH_GAP_MS);
+        let (few, enough) = (waited(HOOK_READY_ENOUGH - 1), waited(HOOK_READY_ENOUGH));
+        assert!((gap..gap * 2).contains(&few), "{few:?}");
+        assert!((gap * HOOK_BUSY_GAPS..gap * (HOOK_BUSY_GAPS + 1)).contains(&enough), "{enough:?}");
+    }
+}

@@ -28,6 +28,8 @@ pub mod log_file;
 pub mod log_index;
 pub mod log_keep;
 pub mod log_search;
+pub mod log_series;
+pub mod logs;
 pub mod metrics;
 pub mod observe;
 pub mod policy_cell;

@@ -12,6 +12,17 @@ pub const RECORD_HEADERS_MAX: usize = 256;
 pub const COMPARED_NAMES: usize = 16;
 /// Bytes of the headers a record carries, names and values; those that do not fit are left out.
 pub const RECORD_HEADER_BYTES: usize = 64 * 1024;
+/// Bytes of lines of one series of log files that are written at once, without the usual pause.
+pub const LOG_MUCH_BYTES: usize = 1024 * 1024;
+/// Bytes of lines from which on whoever makes more waits for the disk: some tenths of a second of all that a shard can
+/// say.
+pub const LOG_BEHIND_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of lines from which on new mail is turned away.
+pub const LOG_REFUSE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of lines that wait at the most; further ones are lost, which is counted and told.
+pub const LOG_PENDING_BYTES: usize = 64 * 1024 * 1024;
+/// Longest that lines are waited for while the disk takes none, milliseconds.
+pub const LOG_FOLLOW_MS: u64 = 5000;
 /// Log lines that wait for a `filter_event` at once; further ones are written unasked.
 pub const LOG_FILTERS_MAX: usize = 10_000;
 /// Longest a `log_disposition` event may take, seconds.

@@ -1,12 +1,9 @@
 //! Where a shard's events go: log files and hooks.
 
 use crate::context::Context;
-use crate::gathered::Gathered;
 use crate::hook::Hook;
 use crate::limits;
-use crate::log_file as segment;
-use crate::log_file::Series;
-use crate::log_keep::{self, Keep};
+use crate::logs::{Line, Logs};
 use crate::observe;
 use crate::record::{Extras, Kind, Record, SharedPart, LOG_RECORD};
 use crate::spoken;
@@ -17,11 +14,8 @@ use ringmta_options::classify::UNCATEGORIZED;
 use ringmta_options::{
     ClassifierRules, LocalLogs, LogDispositionHook, LogRecordSelect, Patterns, ShardClassifier,
 };
-use ringmta_policy::LogTemplate;
 use ringmta_smtp::response::Response;
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +24,7 @@ use std::time::Duration;
 pub struct Events {
     context: Rc<Context>,
     node_id: String,
-    logs: Vec<Log>,
+    logs: Logs,
     hooks: Vec<Rc<Hook>>,
     dispositions: Vec<Disposition>,
     /// Sorts failures, when the policy gave rules for it.
@@ -39,8 +33,6 @@ pub struct Events {
     filtering: Cell<usize>,
     /// Disposition handlers that run.
     disposing: Cell<usize>,
-    /// Segments that were removed.
-    removed: Cell<u64>,
     /// When it was last said that an event was not taken, monotonic nanoseconds; 0 is never.
     trouble_nanos: Cell<u64>,
     /// Who watches.
@@ -51,28 +43,6 @@ pub struct Events {
 struct Disposition {
     select: LogRecordSelect,
     event: String,
-}
-
-/// One `configure_local_logs`: a series per folder and suffix.
-struct Log {
-    select: LogRecordSelect,
-    series: Vec<LogSeries>,
-    /// Which of the series a record type goes to, by type name; others to the first.
-    special: Vec<(String, usize)>,
-    /// Event that says which records are written.
-    filter: Option<String>,
-    /// How long its segments are kept, when the policy says so.
-    keep: Keep,
-    /// Templates by record type, or `Any`.
-    templates: BTreeMap<String, LogTemplate>,
-}
-
-struct LogSeries {
-    /// Where its segments are.
-    folder: PathBuf,
-    /// Taken out while it is being written.
-    series: RefCell<Option<Series>>,
-    pending: Gathered,
 }
 
 impl Events {
@@ -87,7 +57,7 @@ impl Events {
         hooks: Vec<Rc<Hook>>,
     ) -> Result<Events, String> {
         let (context, node_id) = (context.clone(), node_id.to_string());
-        let logs = logs.iter().map(open_log).collect::<Result<Vec<_>, _>>()?;
+        let logs = Logs::open(logs)?;
         let (filtering, disposing, trouble_nanos) = (Cell::new(0), Cell::new(0), Cell::new(0));
         let (classifier, dispositions) = (None, Vec::new());
         Ok(Events {
@@ -99,7 +69,6 @@ impl Events {
             classifier,
             filtering,
             disposing,
-            removed: Cell::new(0),
             trouble_nanos,
             readers: Readers::default(),
         })
@@ -119,7 +88,7 @@ impl Events {
 
     /// Whether anyone wants events of this type; asked before one is put together.
     pub fn wants(&self, kind: Kind) -> bool {
-        self.logs.iter().any(|log| log.select.wants(kind.name()))
+        self.logs.want(kind)
             || self.hooks.iter().any(|hook| hook.select.wants(kind.name()))
             || self.dispositions.iter().any(|hook| hook.select.wants(kind.name()))
             || self.readers.any()
@@ -162,16 +131,15 @@ impl Events {
             let extras = Extras { meta: &nothing, headers: &nothing };
             self.readers.tell(kind, |out: &mut Vec<u8>| shared.put(out, message, &extras));
         }
-        for (number, log) in self.logs.iter().enumerate() {
+        for (number, log) in self.logs.all().iter().enumerate() {
             if !log.select.wants(kind) {
                 continue;
             }
             let at = log.special.iter().find(|(name, _)| name == kind).map_or(0, |(_, at)| *at);
             let extras = Extras { meta: &log.select.meta, headers: &log.select.headers };
             if log.filter.is_none() && log.templates.is_empty() {
-                let mut pending = log.series[at].pending.lines_mut();
-                shared.put(&mut pending, message, &extras);
-                pending.push(b'\n');
+                log.series[at].add(|out| shared.put(out, message, &extras));
+                self.logs.ask_to_write(&log.series[at]);
                 continue;
             }
             let mut line = Vec::new();
@@ -222,10 +190,12 @@ impl Events {
 
     /// Writes a line when the filter of its log wants it, if there is one.
     fn consider(self: &Rc<Self>, line: Line, about: impl FnOnce() -> Message) {
-        let Some(event) = &self.logs[line.log].filter else { return self.write(&line) };
+        let Some(event) = &self.logs.all()[line.log].filter else {
+            return self.logs.write_line(&line);
+        };
         // A filter that hangs must not fill the memory: what is too much is written.
         if self.filtering.get() >= limits::LOG_FILTERS_MAX {
-            return self.write(&line);
+            return self.logs.write_line(&line);
         }
         self.filtering.set(self.filtering.get() + 1);
         let (events, event, message) = (self.clone(), event.clone(), about());
@@ -235,25 +205,10 @@ impl Events {
             let policy = events.context.policy.current();
             let wanted = policy.wants_log_line(&event, &message, &record).await;
             if wanted.unwrap_or(true) {
-                events.write(&line);
+                events.logs.write_line(&line);
             }
             events.filtering.set(events.filtering.get() - 1);
         });
-    }
-
-    /// Adds a line to its series, as its template has it.
-    fn write(&self, line: &Line) {
-        let log = &self.logs[line.log];
-        let mut pending = log.series[line.series].pending.lines_mut();
-        match log.templates.get(log.select.key_of(line.kind)).map(|t| t.render(&line.json)) {
-            Some(Ok(text)) => pending.extend_from_slice(text.as_bytes()),
-            Some(Err(why)) => {
-                tracing::error!("log template of {}: {why}", line.kind);
-                pending.extend_from_slice(&line.json);
-            }
-            None => pending.extend_from_slice(&line.json),
-        }
-        pending.push(b'\n');
     }
 
     /// Waits until no line waits for a filter.
@@ -268,6 +223,11 @@ impl Events {
         for hook in &self.hooks {
             hook.log.flush().await;
         }
+    }
+
+    /// The log files.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// The hooks.
@@ -332,56 +292,6 @@ impl Events {
             self.record(&Record::of_no_message(Kind::Expiration, &queue, &response), None);
         }
     }
-
-    /// Whether lines wait to be written.
-    pub fn has_lines(&self) -> bool {
-        let mut series = self.logs.iter().flat_map(|log| &log.series);
-        series.any(|series| !series.pending.is_empty())
-    }
-
-    /// Removes segments that are not to be kept any more. On one shard: the folders are everybody's.
-    async fn remove_old(&self) {
-        for log in &self.logs {
-            let folders: BTreeSet<PathBuf> =
-                log.series.iter().map(|one| one.folder.clone()).collect();
-            for folder in folders {
-                let count = log_keep::remove_old(folder, log.keep.clone()).await;
-                self.removed.set(self.removed.get() + count);
-            }
-        }
-    }
-
-    /// Segments that were removed since the start.
-    pub fn removed(&self) -> u64 {
-        self.removed.get()
-    }
-
-    /// Writes what waits. With `close` every open segment is ended, also one that is being written by another
-    /// call: it is waited for.
-    pub async fn write_logs(&self, close: bool) {
-        for series in self.logs.iter().flat_map(|log| &log.series) {
-            while close && series.series.borrow().is_none() {
-                io::sleep(Duration::from_millis(1)).await;
-            }
-            let Some(taken) = series.series.borrow_mut().take() else { continue };
-            let lines = series.pending.take();
-            let (back, lines, result) = segment::off_shard(taken, lines, close).await;
-            if let Err(error) = result {
-                tracing::error!("log files: {error}");
-            }
-            *series.series.borrow_mut() = Some(back);
-            series.pending.give_back(lines);
-        }
-    }
-}
-
-/// A record on its way to a log.
-struct Line {
-    json: Vec<u8>,
-    kind: &'static str,
-    /// Which log, and which of its series.
-    log: usize,
-    series: usize,
 }
 
 /// The message a record is about, as filters get it; of a refused command there is none but its envelope.
@@ -398,61 +308,24 @@ fn about(context: &Context, record: &Record<'_>, message: Option<&Message>) -> M
     Message::new(id, sender, record.recipients.to_vec(), meta, Rc::default())
 }
 
-fn open_log(options: &LocalLogs) -> Result<Log, String> {
-    let select = options.select();
-    let age = options.max_segment_duration.unwrap_or(Duration::from_secs(limits::LOG_SEGMENT_SECS));
-    let level = match options.compression_level {
-        0 => limits::LOG_COMPRESSION_LEVEL,
-        level => level as i32,
-    };
-    let open = |dir: &std::path::Path, suffix: &str, header: &str| {
-        segment::finish_leftovers(dir)
-            .and_then(|()| Series::new(dir, suffix, level, options.max_file_size, age, header))
-            .map(|series| if options.index { series.with_index() } else { series })
-            .map(|series| LogSeries {
-                folder: series.folder().to_path_buf(),
-                series: RefCell::new(Some(series)),
-                pending: Gathered::default(),
-            })
-            .map_err(|error| format!("log_dir {}: {error}", dir.display()))
-    };
-    let any = options.per_record.get("Any");
-    let suffix = any.and_then(|p| p.suffix.as_deref()).unwrap_or("");
-    let dir = any.and_then(|p| p.log_dir.as_deref()).unwrap_or(&options.log_dir);
-    let header = any.map_or("", |p| p.segment_header.as_str());
-    let mut series = vec![open(dir, suffix, header)?];
-    let mut special = Vec::new();
-    for (kind, params) in options.per_record.iter().filter(|(kind, _)| *kind != "Any") {
-        if params.suffix.is_some() || params.log_dir.is_some() || !params.segment_header.is_empty()
-        {
-            let dir = params.log_dir.as_deref().unwrap_or(&options.log_dir);
-            let suffix = params.suffix.as_deref().unwrap_or("");
-            series.push(open(dir, suffix, &params.segment_header)?);
-            special.push((kind.clone(), series.len() - 1));
-        }
-    }
-    let templates = LogTemplate::of(&select);
-    let (filter, keep) = (options.filter_event.clone(), Keep::of(options));
-    Ok(Log { select, series, special, filter, keep, templates })
-}
-
-/// Writes log files for ever; one task per shard. A quiet shard wakes once a second, to close
-/// segments by age.
+/// Writes log files for ever; one task per shard. A quiet shard wakes once a second, to close segments by age; one with
+/// very many lines writes them at once.
 pub async fn run_logs(events: Rc<Events>) {
     const QUIET: Duration = Duration::from_secs(1);
     const BUSY: Duration = Duration::from_millis(250);
     let mut pause = QUIET;
     let mut looked = 0;
+    let logs = &events.logs;
     loop {
-        io::sleep(pause).await;
+        let _ = io::deadline(pause, logs.has_much()).await;
         let now = io::mono_nanos();
         if events.context.index == 0 && now >= looked + limits::LOG_KEEP_SECS * 1_000_000_000 {
             looked = now;
-            events.remove_old().await;
+            logs.remove_old().await;
         }
         events.tell_given_up();
-        let busy = events.has_lines();
-        events.write_logs(false).await;
+        let busy = logs.has_lines();
+        logs.write(false).await;
         pause = if busy { BUSY } else { QUIET };
     }
 }
@@ -491,17 +364,17 @@ mod tests {
         let options = LocalLogs { log_dir: dir.path().to_path_buf(), ..LocalLogs::default() };
         let events = Rc::new(Events::new(&context(), "node", &[options], Vec::new()).unwrap());
         let pending = |text: &[u8]| {
-            events.logs[0].series[0].pending.lines_mut().extend_from_slice(text);
+            events.logs.all()[0].series[0].add(|out| out.extend_from_slice(text));
         };
-        pending(b"{\"n\":1}\n");
+        pending(b"{\"n\":1}");
         let (busy, stopping) = (events.clone(), events.clone());
-        let mut busy = Box::pin(async move { busy.write_logs(false).await });
+        let mut busy = Box::pin(async move { busy.logs.write(false).await });
         let waker = futures::task::noop_waker();
         let mut cx = std::task::Context::from_waker(&waker);
         assert!(busy.as_mut().poll(&mut cx).is_pending(), "its write takes a while");
-        pending(b"{\"n\":2}\n");
+        pending(b"{\"n\":2}");
         io::spawn(busy);
-        io::spawn(async move { stopping.write_logs(true).await });
+        io::spawn(async move { stopping.logs.write(true).await });
         while world.step() {}
         let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().flatten().collect();
         assert_eq!(files.len(), 1);

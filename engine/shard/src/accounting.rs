@@ -3,25 +3,22 @@
 
 use crate::limits::{ACCOUNTING_PENDING_BYTES, ACCOUNTING_SEGMENT_SECS, ACCOUNTING_WRITE_MS};
 use ringmta_events::limits::LOG_KEEP_SECS;
-use ringmta_events::log_file::{finish_leftovers, off_shard, Series, ACCOUNTING};
+use ringmta_events::log_file::{finish_leftovers, Series, ACCOUNTING};
 use ringmta_events::log_keep::{self, Keep};
+use ringmta_events::log_series::LogSeries;
 use ringmta_io as io;
 use ringmta_policy::access::Access;
 use ringmta_policy::{AccountingLog, AuthInfo};
 use ringmta_smtp::dates::push_rfc3339;
 use serde_json::{json, Value};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// The log of one shard.
 pub struct Accounting {
     options: AccountingLog,
-    /// Taken out while it is being written to.
-    series: RefCell<Option<Series>>,
-    pending: RefCell<Vec<u8>>,
-    /// Records that a disk which does not answer has cost, since it was last said.
-    lost: Cell<u64>,
+    lines: LogSeries,
     /// Segments that were removed.
     removed: Cell<u64>,
 }
@@ -49,9 +46,7 @@ impl Accounting {
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))?;
         Ok(Accounting {
             options: options.clone(),
-            series: RefCell::new(Some(series.with_prefix(ACCOUNTING))),
-            pending: RefCell::default(),
-            lost: Cell::new(0),
+            lines: LogSeries::new(series.with_prefix(ACCOUNTING), ACCOUNTING_PENDING_BYTES),
             removed: Cell::new(0),
         })
     }
@@ -99,12 +94,7 @@ impl Accounting {
     }
 
     fn add(&self, record: Value) {
-        let mut pending = self.pending.borrow_mut();
-        if pending.len() > ACCOUNTING_PENDING_BYTES {
-            return self.lost.set(self.lost.get() + 1);
-        }
-        pending.extend_from_slice(record.to_string().as_bytes());
-        pending.push(b'\n');
+        self.lines.add(|out| out.extend_from_slice(record.to_string().as_bytes()));
     }
 
     /// Removes segments that are not to be kept any more. On one shard: the folder is everybody's.
@@ -121,20 +111,12 @@ impl Accounting {
 
     /// Writes what waits; with `close` the segment is ended, also one that is being written.
     pub async fn write(&self, close: bool) {
-        while close && self.series.borrow().is_none() {
-            io::sleep(Duration::from_millis(1)).await;
-        }
-        let Some(series) = self.series.borrow_mut().take() else { return };
-        let lines = std::mem::take(&mut *self.pending.borrow_mut());
-        let (series, _, result) = off_shard(series, lines, close).await;
-        if let Err(error) = result {
-            tracing::error!("accounting log: {error}");
-        }
-        if self.lost.get() > 0 {
-            let lost = self.lost.replace(0);
-            tracing::error!("accounting log: {lost} records are lost, the disk is too slow");
-        }
-        *self.series.borrow_mut() = Some(series);
+        self.lines.write(close).await;
+    }
+
+    /// Records that the disk did not take since the start.
+    pub fn lost(&self) -> u64 {
+        self.lines.lost()
     }
 }
 

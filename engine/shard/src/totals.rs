@@ -54,7 +54,9 @@ impl Shard {
         sum.gauge("spool_live_bytes", "", live_bytes);
         sum.count("spool_flush_total", "", self.spool.commits.flushes.get());
         sum.count("spool_committed_total", "", self.spool.commits.committed.get());
-        sum.count("journal_flush_total", "", self.spool.journal.flushes.get());
+        sum.count("journal_flush_total", "", self.spool.journal.writes.get());
+        let lost = self.events.logs().lost() + self.accounting.as_ref().map_or(0, |log| log.lost());
+        sum.count("log_lines_lost_total", "", lost);
         let (commits, journal) = (&self.spool.commits, &self.spool.journal);
         sum.timing("spool_write_latency", Vec::new(), &commits.micros.borrow());
         sum.timing("journal_write_latency", Vec::new(), &journal.micros.borrow());
@@ -62,7 +64,7 @@ impl Shard {
             // Counted for the process.
             sum.count("shard_stall_total", "", io::stalls());
             let of_accounting = self.accounting.as_ref().map_or(0, |log| log.removed());
-            let removed = self.events.removed() + of_accounting;
+            let removed = self.events.logs().removed() + of_accounting;
             sum.count("log_segments_removed_total", "", removed);
             certificates::add_to(&self.process, &mut sum);
             if let Some(spans) = &self.process.spans {

@@ -28,6 +28,7 @@ pub async fn run(shard: Rc<Shard>) {
 
 async fn work(shard: &Rc<Shard>) {
     while !shard.context.stopping.get() {
+        shard.events.logs().let_follow().await;
         let Some((item, task)) = shard.queues.to_end.pop() else { return };
         let hand = shard.queues.in_hand.take(&item);
         match task {

@@ -111,6 +111,8 @@ pub enum Refusal {
     SpoolFull,
     /// Memory for undelivered bodies is used up.
     MemoryFull,
+    /// Log files are not written as fast as there is something to say.
+    LogsBehind,
     /// The client was too slow.
     Timeout,
     /// We are stopping.
@@ -166,6 +168,7 @@ impl Refusal {
             Refusal::SpoolFailed => (451, "4.3.0 Message could not be stored, try again later"),
             Refusal::SpoolFull => (452, "4.3.1 Insufficient system storage, try again later"),
             Refusal::MemoryFull => (451, "4.3.1 Too much undelivered mail, try again later"),
+            Refusal::LogsBehind => (451, "4.3.1 Log files are behind, try again later"),
             Refusal::Timeout => (421, "4.4.2 Idle too long, closing connection"),
             Refusal::Stopping => (421, "4.3.2 Shutting down"),
             Refusal::NotHttp => (502, "5.5.1 This is a mail server, not a web server"),

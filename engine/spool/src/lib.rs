@@ -16,6 +16,8 @@ pub mod limits;
 pub mod location;
 pub mod log;
 pub mod start;
+#[cfg(test)]
+mod testing;
 
 pub use error::StoreError;
 pub use location::Location;

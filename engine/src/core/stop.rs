@@ -35,7 +35,7 @@ pub(super) async fn stop(core: &Rc<Core>) {
         futures::future::join_all(shard.events.hooks().iter().map(|hook| hook.settle())).await;
         // A filter that hangs keeps no log from being closed.
         let _ = io::deadline(Duration::from_millis(500), shard.events.filtered()).await;
-        shard.events.write_logs(true).await;
+        shard.events.logs().write(true).await;
         if let Some(accounting) = &shard.accounting {
             accounting.write(true).await;
         }

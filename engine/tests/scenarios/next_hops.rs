@@ -207,6 +207,30 @@ fn recipients_that_had_no_turn_are_charged_nothing_when_the_connection_ends() {
 }
 
 #[test]
+fn a_close_after_the_next_mail_was_read_charges_nobody() {
+    let sink = Sink::start();
+    sink.set(|behaviour| behaviour.hold_dots = true);
+    let mut site = site(&sink);
+    site.listener = "batch_handling = 'BatchByDomain',".into();
+    site.path += "max_recipients_per_batch = 2,";
+    site.queue = "retry_interval = '1 hour', max_age = '2 hours',".into();
+    let engine = site.start(1);
+    let to = ["u0@dst.test", "u1@dst.test", "u2@dst.test", "u3@dst.test"];
+    engine.accept("s@src.test", &to, &message("crowd"));
+    wait("the first message", || sink.count_commands("DATA") == 1);
+    // The second MAIL is read, and never answered: for all the engine knows the connection died between the two.
+    sink.set(|behaviour| (behaviour.drop, behaviour.hold_dots) = (Some((Phase::Mail, 1)), false));
+    sink.wait_messages(2);
+    engine.wait_empty();
+    let mails: Vec<usize> =
+        sink.commands().iter().filter(|(_, c)| c.starts_with("MAIL")).map(|(n, _)| *n).collect();
+    assert_eq!(mails, [1, 1, 2], "one was read before the close");
+    wait("their records", || site.records_of("Delivery").len() == 2);
+    assert!(site.records_of("Delivery").iter().all(|record| record["num_attempts"] == 0));
+    assert_eq!(site.records_of("TransientFailure").len(), 0);
+}
+
+#[test]
 fn a_refused_reset_costs_the_next_message_no_attempt() {
     let sink = Sink::start();
     sink.refuse("no", "550 5.1.1 unknown");

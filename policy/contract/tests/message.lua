@@ -36,6 +36,8 @@ check('Message.from_header Message.to_header Message.get_address_header AddressH
   local odd = message 'From: Me <@route.test:me@src.test>\r\nTo: Grp: a@b.test, "X" <c@d.test>;\r\n\r\n'
   eq(odd:from_header().email, 'me@src.test')
   eq(tostring(odd:to_header()), '[{"Group":{"name":"Grp","addresses":[{"name":null,"address":"a@b.test"},{"name":"X","address":"c@d.test"}]}}]')
+  local none = message 'From:\r\nTo: \r\n\r\n'
+  eq({ none:from_header() == nil, none:to_header() == nil, none:get_address_header 'To' == nil }, { true, true, true })
 end)
 check('Message.get_first_named_header_value Message.get_all_named_header_values Message.get_all_headers Message.append_header Message.prepend_header Message.remove_all_named_headers', function()
   local m = message(MAIL)
@@ -59,6 +61,10 @@ check('Message.get_first_named_header_value Message.get_all_named_header_values 
   local endless = message 'A: b\r\n\r\n'
   endless:prepend_header('W', ('x'):rep(2000), true)
   eq(endless:get_data(), 'W: ' .. ('x'):rep(900) .. '\r\n\t' .. ('x'):rep(900) .. '\r\n\t' .. ('x'):rep(200) .. '\r\nA: b\r\n\r\n')
+  local bare = message 'A: 1\r\nno colon\r\nB: 2\r\n'
+  eq(bare:get_all_headers(), { { 'A', '1' }, { 'B', '2' } })
+  bare:append_header('C', '3')
+  eq(bare:get_data(), 'A: 1\r\nno colon\r\nB: 2\r\nC: 3\r\n\r\n')
 end)
 check('Message.import_x_headers Message.remove_x_headers Message.import_headers', function()
   local m = message(MAIL)

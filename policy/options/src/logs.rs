@@ -30,7 +30,7 @@ option_table! {
         /// zstd level; 0 = its default.
         compression_level: u32 = 0,
         /// Records that may wait to be written.
-        back_pressure: usize = 128_000; Support::NoEffect("records are written by the shard that makes them"),
+        back_pressure: usize = 128_000; Support::NoEffect("what waits is bounded by its bytes"),
         /// Metadata to put into records; a trailing `*` matches the rest.
         meta: Vec<String> = Vec::new(),
         /// Headers to put into records; a trailing `*` matches the rest.

@@ -11,6 +11,7 @@ const MEANINGS: &[(&str, &str)] = &[
         "log_segments_removed_total",
         "segments of log files removed, as the policy keeps them no longer",
     ),
+    ("log_lines_lost_total", "lines of log files lost, as the disk did not take them"),
     ("total_messages_received", "messages accepted, by service"),
     ("total_messages_delivered", "recipients delivered, by service"),
     ("total_messages_transfail", "attempts that failed for now, by service"),

@@ -66,13 +66,13 @@ impl Checkpoint {
     ) -> std::io::Result<u64> {
         let first = replay::frame(&self.first.bytes, id);
         let mut end = BLOCK_BYTES as u64 + io::file::round_up(first.len()) as u64;
-        let (mut last, mut early) = (Some((first, header)), is_planted(Bug::CheckpointFirst));
+        let mut last = Some((first, header));
+        if is_planted(Bug::CheckpointFirst) {
+            write_last(file, &mut last).await?;
+        }
         let mut part = Entries::default();
         let mut rest = self.segments.into_iter().peekable();
         while let Some(sequence) = rest.next() {
-            if std::mem::take(&mut early) {
-                write_last(file, &mut last).await?;
-            }
             segments.look_at(sequence, |segment| put(&mut part, sequence, segment));
             let full = part.bytes.len() >= frame_bytes || rest.peek().is_none();
             if full && !part.bytes.is_empty() {
@@ -115,25 +115,19 @@ fn put(part: &mut Entries, sequence: u32, segment: &InUse) {
 mod tests {
     use super::*;
     use crate::log::header::Header;
-    use crate::log::partition::{Partition, SpoolPaths};
+    use crate::log::partition::Partition;
     use crate::log::reclaim::AttemptState;
     use crate::start::open::open;
     use crate::start::recover::{Recovered, Report};
+    use crate::testing::{small_paths, Writer};
     use ringmta_io::sim::crash::Crash;
     use ringmta_io::sim::World;
-    use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta};
-    use ringmta_smtp::ids::IdSource;
+    use ringmta_mail::MessageId;
     use std::cell::{Cell, RefCell};
     use std::rc::Rc;
     use std::time::Duration;
 
     const MESSAGES: u16 = 600;
-
-    fn paths() -> SpoolPaths {
-        let mut paths = SpoolPaths::new("/spool/data".into(), "/spool/meta".into(), true);
-        (paths.segment_bytes, paths.journal_bytes) = (128 * 1024, 16 * 1024);
-        paths
-    }
 
     /// What a restart must find: of the messages that wait, what was last noted.
     type Waiting = Vec<(MessageId, Option<AttemptState>)>;
@@ -146,22 +140,18 @@ mod tests {
 
     /// Messages in several segments: every third is done, every third was never tried.
     async fn fill(partition: &Partition) -> Waiting {
-        let ids = IdSource::new(0);
-        let body = Rc::new(b"Subject: one\r\n\r\nof many\r\n".repeat(20));
+        let writer = Writer::new(0, 500);
         let mut waiting = Vec::new();
         for number in 0..MESSAGES {
-            let sender = EnvelopeAddress::parse("s@src.test").unwrap();
-            let to = vec![EnvelopeAddress::parse("r@dst.test").unwrap()];
-            let message = Message::new(ids.next().0, sender, to, Meta::new(), body.clone());
-            let at = partition.store(&message, &body).unwrap().await.unwrap();
+            let (id, at) = writer.store(partition).await;
             match number % 3 {
                 0 => partition.done(at),
                 1 => {
                     let state = AttemptState::due(number, 1_900_000_000_000);
                     let _ = partition.attempted(at, state);
-                    waiting.push((message.id(), Some(state)));
+                    waiting.push((id, Some(state)));
                 }
-                _ => waiting.push((message.id(), None)),
+                _ => waiting.push((id, None)),
             }
         }
         partition.flush_journal().await.unwrap();
@@ -173,7 +163,7 @@ mod tests {
         let opened = Rc::new(RefCell::new(None));
         let kept = opened.clone();
         world.spawn_on(world.exec.new_node(), async move {
-            *kept.borrow_mut() = Some(open(&paths(), 0, 1).await.unwrap());
+            *kept.borrow_mut() = Some(open(&small_paths(), 0, 1).await.unwrap());
         });
         let limit = Duration::from_secs(60);
         world.run_until(limit, 1_000_000, || opened.borrow().is_some()).unwrap();
@@ -190,7 +180,7 @@ mod tests {
         let (fill_in, end) = (filled.clone(), ended.clone());
         let node = world.exec.new_node();
         world.spawn_on(node, async move {
-            let (partition, _, _) = open(&paths(), 0, 1).await.unwrap();
+            let (partition, _, _) = open(&small_paths(), 0, 1).await.unwrap();
             *fill_in.borrow_mut() = Some(fill(&partition).await);
             partition.journal.rotate(&partition.segments).await.unwrap();
             end.set(true);
@@ -232,7 +222,7 @@ mod tests {
         let segments = Rc::new(Cell::new(0));
         let counted = segments.clone();
         let work = async move {
-            let (partition, _, _) = open(&paths(), 0, 1).await.unwrap();
+            let (partition, _, _) = open(&small_paths(), 0, 1).await.unwrap();
             fill(&partition).await;
             partition.journal.rotate(&partition.segments).await.unwrap();
             counted.set(partition.segments.totals().0);

@@ -48,8 +48,6 @@ pub struct Journal {
     releases: RefCell<Vec<Location>>,
     waker: RefCell<Option<Waker>>,
     pub(super) hurry: Cell<bool>,
-    /// Flushes so far.
-    pub flushes: Cell<u64>,
     /// How long they took, those that failed too.
     pub micros: RefCell<Timing>,
     /// Writes that the disk has taken, those of checkpoints too: while it grows the journal is getting on.
@@ -80,7 +78,6 @@ impl Journal {
             releases: RefCell::default(),
             waker: RefCell::default(),
             hurry: Cell::new(false),
-            flushes: Cell::new(0),
             micros: RefCell::default(),
             writes: Cell::new(0),
         }
@@ -204,7 +201,6 @@ impl Journal {
         let block = replay::frame(entries, self.id.get());
         let at = self.write_at.get();
         self.write_at.set(at + io::file::round_up(block.len()) as u64);
-        self.flushes.set(self.flushes.get() + 1);
         let began = io::mono_nanos();
         let written = file.write_at(block, at).await;
         self.micros.borrow_mut().note((io::mono_nanos() - began) / 1000);

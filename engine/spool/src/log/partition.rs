@@ -164,3 +164,66 @@ impl Partition {
         at
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::write::run_journal;
+    use crate::start::open::open;
+    use crate::testing::{small_paths, Writer};
+    use ringmta_io::sim::World;
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    const LIMIT: Duration = Duration::from_secs(3600);
+
+    /// Notes more than may wait while a checkpoint goes first, each write of which takes
+    /// `nanos`. Whether the journal had followed when its patience ended, and after how long.
+    fn follow(nanos: u64) -> (bool, Duration) {
+        let world = World::new(11, false);
+        let _entered = world.enter();
+        let told = Rc::new(Cell::new(None));
+        let tell = told.clone();
+        let inner = world.clone();
+        world.spawn_on(world.exec.new_node(), async move {
+            let (partition, _, _) = open(&small_paths(), 0, 1).await.unwrap();
+            let writer = Writer::new(0, 4000);
+            let mut at = Vec::new();
+            for _ in 0..600 {
+                at.push(writer.store(&partition).await.1);
+            }
+            partition.journal.rotate(&partition.segments).await.unwrap();
+            inner.disk.faults.borrow_mut().latency_nanos = (nanos, nanos);
+            let mut due = 1_900_000_000_000;
+            while partition.journal.pending_bytes() <= 4 * JOURNAL_PENDING_BYTES {
+                due += 1;
+                at.iter().for_each(|at| {
+                    let _ = partition.attempted(*at, AttemptState::due(1, due));
+                });
+            }
+            let writing = partition.clone();
+            io::spawn(async move {
+                writing.journal.rotate(&writing.segments).await.unwrap();
+                run_journal(writing).await;
+            });
+            let began = io::mono_nanos();
+            let followed = partition.let_journal_follow().await;
+            let took = Duration::from_nanos(io::mono_nanos() - began);
+            tell.set(Some((followed, took)));
+        });
+        world.run_until(LIMIT, 10_000_000, || told.get().is_some()).unwrap();
+        told.take().unwrap()
+    }
+
+    /// A checkpoint goes first, in many writes: it is waited for although it takes far longer than a disk is waited for
+    /// that takes nothing, which is given up.
+    #[test]
+    fn who_notes_very_much_waits_for_a_checkpoint_and_for_no_disk_that_hangs() {
+        let patience = Duration::from_millis(JOURNAL_FOLLOW_MS);
+        let (followed, took) = follow(20_000_000);
+        assert!(followed && took > 3 * patience, "{followed} after {took:?}");
+        let (followed, took) = follow(60_000_000_000);
+        assert!(!followed && took < 2 * patience, "{followed} after {took:?}");
+    }
+}

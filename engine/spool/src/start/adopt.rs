@@ -119,15 +119,13 @@ pub(super) fn known(live: &[Recovered]) -> Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::partition::SpoolPaths;
     use crate::log::reclaim::AttemptState;
     use crate::start::open::open;
+    use crate::testing::{small_paths, Writer};
     use ringmta_io::sim::crash::Crash;
     use ringmta_io::sim::exec::Node;
     use ringmta_io::sim::World;
-    use ringmta_mail::{EnvelopeAddress, Message, Meta};
-    use ringmta_smtp::ids::IdSource;
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::collections::BTreeSet;
     use std::rc::Rc;
     use std::time::Duration;
@@ -142,9 +140,7 @@ mod tests {
         for shard in 0..shards {
             let opened = opened.clone();
             world.spawn_on(node, async move {
-                let mut paths = SpoolPaths::new("/spool/data".into(), "/spool/meta".into(), true);
-                (paths.segment_bytes, paths.journal_bytes) = (128 * 1024, 16 * 1024);
-                let one = open(&paths, shard, shards).await.unwrap();
+                let one = open(&small_paths(), shard, shards).await.unwrap();
                 opened.borrow_mut().insert(shard, one);
             });
         }
@@ -156,27 +152,23 @@ mod tests {
         let (node, opened) = start(world, 2);
         world.run_until(LIMIT, 1_000_000, || opened.borrow().len() == 2).unwrap();
         let ids = Rc::new(RefCell::new(BTreeSet::new()));
+        let ended = Rc::new(Cell::new(false));
+        let filled = ended.clone();
         let (kept, opened) = (ids.clone(), opened.borrow_mut().remove(&1).unwrap());
         world.spawn_on(node, async move {
-            let source = IdSource::new(1);
+            let writer = Writer::new(1, 8000);
             for number in 0..20 {
-                let body = Rc::new(b"Subject: x\r\n\r\ny\r\n".repeat(500));
-                let to = vec![EnvelopeAddress::parse("r@dst.test").unwrap()];
-                let sender = EnvelopeAddress::parse("s@src.test").unwrap();
-                let message = Message::new(source.next().0, sender, to, Meta::new(), body.clone());
-                let at = opened.0.store(&message, &body).unwrap().await.unwrap();
+                let (id, at) = writer.store(&opened.0).await;
                 if number % 2 == 0 {
                     let _ = opened.0.attempted(at, AttemptState::due(1, 1_900_000_000_000));
                 }
-                kept.borrow_mut().insert(message.id());
+                kept.borrow_mut().insert(id);
             }
             opened.0.flush_journal().await.unwrap();
-            kept.borrow_mut().insert(source.next().0);
+            filled.set(true);
         });
-        world.run_until(LIMIT, 1_000_000, || ids.borrow().len() == 21).unwrap();
-        let mut ids = ids.take();
-        ids.pop_last();
-        (node, ids)
+        world.run_until(LIMIT, 1_000_000, || ended.get()).unwrap();
+        (node, ids.take())
     }
 
     /// Takes the machine away after `steps` of an adoption, and starts with as many shards as before. Whether
