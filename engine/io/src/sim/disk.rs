@@ -128,12 +128,15 @@ impl Inode {
     }
 
     /// A sync has failed: what it was for will never reach the disk, though it can still be read.
-    pub fn lose(&mut self, order: u64) {
+    /// Whether there was any.
+    pub fn lose(&mut self, order: u64) -> bool {
+        let mut any = false;
         for versions in self.sectors.values_mut() {
             for version in versions.iter_mut().skip(1).filter(|v| v.order < order) {
-                version.lost = true;
+                (version.lost, any) = (true, true);
             }
         }
+        any
     }
 }
 
@@ -160,6 +163,9 @@ pub struct Disk {
     pub faults: RefCell<Faults>,
     /// There is no room for anything more.
     pub full: Cell<bool>,
+    /// A sync has failed, and what it was for can be read and will never be on the disk: whoever reads it later, and
+    /// knows nothing of that sync, counts on what a power cut takes away.
+    pub lost: Cell<bool>,
 }
 
 fn no_such(path: &Path) -> io::Error {

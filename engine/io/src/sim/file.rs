@@ -106,7 +106,9 @@ impl SimFile {
         let size = self.with(|inode| inode.size);
         take_time(&world).await;
         if world.fails(|faults| faults.sync_error) {
-            self.with(|inode| inode.lose(order));
+            if self.with(|inode| inode.lose(order)) {
+                world.disk.lost.set(true);
+            }
             return Err(Disk::broken());
         }
         self.with(|inode| inode.settle(order, size));

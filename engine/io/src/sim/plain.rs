@@ -84,7 +84,9 @@ impl SimPlain {
     /// As fdatasync(2).
     pub fn sync(&self) -> io::Result<()> {
         if fails(|faults| faults.sync_error) {
-            self.with(|inode, order| inode.lose(order));
+            if self.with(|inode, order| inode.lose(order)) {
+                here().disk.lost.set(true);
+            }
             return Err(Disk::broken());
         }
         self.with(|inode, order| {

@@ -47,7 +47,11 @@ pub fn after_start(stage: &Stage, node: Node, opened: &[Opened]) -> Result<(), S
         }
     }
     live_counts(opened)?;
-    nothing_is_missed(opened)
+    match stage.world.disk.lost.get() {
+        // A start that has read such bytes notes what it cannot keep. Nobody was promised what is in them.
+        true => Ok(()),
+        false => nothing_is_missed(opened),
+    }
 }
 
 /// A crash leaves torn records behind, and the start says so; it does not make the journal know of messages

@@ -276,6 +276,16 @@ impl Journal {
         }
     }
 
+    /// Removes the file before the one in force, durably.
+    ///
+    /// # Errors
+    /// As unlink(2) and fsync(2).
+    pub async fn remove_spare(&self) -> std::io::Result<()> {
+        let spare = self.spare.borrow_mut().take();
+        spare.map_or(Ok(()), |path| io::fs::remove_file(&path))?;
+        io::file::sync_dir(&self.dir).await
+    }
+
     fn fresh_path(&self) -> PathBuf {
         let name = self.next_name.get();
         self.next_name.set(name + 1);

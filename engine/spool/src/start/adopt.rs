@@ -63,7 +63,9 @@ async fn give_up(
     nothing.note_sequence(last_sequence);
     let journal = Journal::new(meta.to_path_buf(), partition, true, BLOCK_BYTES as u64);
     journal.resume(files);
-    journal.rotate(&nothing).await
+    journal.rotate(&nothing).await?;
+    // Were that file's name gone before this one's, the one before it would speak again.
+    journal.remove_spare().await
 }
 
 /// Stores `messages` of `file` anew and adds them to `live`, but for those it has already.
@@ -173,8 +175,8 @@ mod tests {
 
     /// Takes the machine away after `steps` of an adoption, and starts with as many shards as before. Whether
     /// the adoption had ended.
-    fn crash_after(steps: usize) -> bool {
-        let world = World::new(9, false);
+    fn crash_after(seed: u64, steps: usize) -> bool {
+        let world = World::new(seed, false);
         let _entered = world.enter();
         let (node, expected) = fill(&world);
         world.kill(node);
@@ -191,15 +193,20 @@ mod tests {
         let opened = opened.borrow();
         let found: BTreeSet<_> =
             opened.values().flat_map(|(_, live, _)| live).map(|m| m.id).collect();
-        assert_eq!(found, expected, "after {steps} steps");
+        assert_eq!(found, expected, "seed {seed} after {steps} steps");
         let damage: Vec<_> = opened.values().flat_map(|(_, _, report)| &report.damage).collect();
-        assert!(damage.iter().all(|one| !one.what.contains("missing")), "{steps}: {damage:?}");
+        assert!(
+            damage.iter().all(|one| !one.what.contains("missing")),
+            "{seed} {steps}: {damage:?}"
+        );
         ended
     }
 
-    /// The part of an adopted partition that a crash leaves behind tells of no loss.
+    /// The part of an adopted partition that a crash leaves behind tells of no loss, whichever of its names are gone.
     #[test]
     fn a_crash_within_an_adoption_misses_nothing() {
-        assert!((0..2000).any(crash_after), "it ends");
+        for seed in 0..12 {
+            assert!((0..2000).any(|steps| crash_after(seed, steps)), "it ends");
+        }
     }
 }
