@@ -57,9 +57,9 @@ impl LogSeries {
         !self.pending.is_empty()
     }
 
-    /// Whether so many wait that they are better written now.
+    /// Whether so many wait that they are better written now; not while others are being written, for they have to wait.
     pub fn has_much(&self) -> bool {
-        self.pending.lines().len() >= LOG_MUCH_BYTES
+        self.pending.lines().len() >= LOG_MUCH_BYTES && self.series.borrow().is_some()
     }
 
     /// Whether so many wait that who makes more has to wait.
@@ -154,6 +154,22 @@ mod tests {
         let text = zstd::decode_all(std::fs::File::open(file.path()).unwrap()).unwrap();
         assert_eq!(text.len(), waits, "what waited is written");
         assert_eq!(write(&world, &series), 0, "what is lost is told once");
+    }
+
+    /// Whoever writes what is much would try for ever, and let nobody else have a turn.
+    #[test]
+    fn nothing_is_much_while_a_write_is_under_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::new(1, false);
+        let _entered = world.enter();
+        let series = series(dir.path());
+        series.add(|out| out.extend_from_slice(b"{}"));
+        let mut writing = Box::pin(series.write(true));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::future::Future::poll(writing.as_mut(), &mut cx).is_pending());
+        series.add(|out| out.resize(2 * LOG_MUCH_BYTES, b'x'));
+        assert!(!series.has_much() && series.has_lines());
+        drop(writing);
     }
 
     #[test]
