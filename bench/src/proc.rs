@@ -46,8 +46,10 @@ pub fn read(root: u32) -> Reading {
         total.cpu_us += (stat.own + stat.waited) as f64 * TICK_US;
         total.written += field(pid, "io", "write_bytes");
         total.memory += 1024 * field(pid, "smaps_rollup", "Pss");
-        total.resident += 1024 * field(pid, "status", "VmRSS");
-        total.resident_most += 1024 * field(pid, "status", "VmHWM");
+        // Of one reading: between two of them a process may end.
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        total.resident += 1024 * number(&status, "VmRSS");
+        total.resident_most += 1024 * number(&status, "VmHWM");
         total.processes += 1;
         for thread in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
             let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
