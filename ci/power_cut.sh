@@ -11,6 +11,19 @@ options 'profile seed rounds' "$@"
 RANDOM=$seed
 needs mkfs.ext4 losetup curl
 build
+
+# Waits until the sink has written down all that it took: its ledger stands still for a second.
+written() {
+  local still=0 now before=''
+  for _ in $(seq 600); do
+    now=$(stat -c %s "$work/got")
+    if [ "$now" = "$before" ]; then still=$((still + 1)); else still=0 before=$now; fi
+    [ "$still" -lt 10 ] || return 0
+    sleep 0.1
+  done
+  fail 'the sink gets mail from an engine that is stopped'
+}
+
 total=0 lost=0 waiting=0
 for round in $(seq "$rounds"); do
   # No commit of the file system but those the engine asks for.
@@ -26,6 +39,7 @@ for round in $(seq "$rounds"); do
   kill -STOP "$engine"
   [ $((RANDOM % 2)) = 0 ] || sleep 0.2
   cp --sparse=always "$work/disk.img" "$work/cut.img"
+  written
   cp "$work/got" "$work/got.cut"
   kill -9 "$engine" "$load"; wait "$engine" "$load" 2> /dev/null || true
   unmount "$work/disk"
