@@ -8,6 +8,7 @@ use ringmta_shard::state::Shard;
 use ringmta_smtp::reply::Refusal;
 use ringmta_smtp::server::dot_reader::DataFault;
 use ringmta_spool::StoreError;
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,11 +38,17 @@ pub fn refusal_of(error: &StoreError) -> Refusal {
     }
 }
 
-/// Looks at the disks for ever; one task per shard.
+/// Looks at the disks for ever; one task per shard. Those of log files by a task of its own: what holds up a look at them
+/// keeps nobody from seeing that a spool is full.
 pub async fn watch_disk(shard: Rc<Shard>) {
+    let of_logs = Rc::new(RefCell::new(None));
+    if !logs(&shard.process.init).is_empty() {
+        io::spawn(watch_logs(shard.clone(), of_logs.clone()));
+    }
     loop {
-        let watched = watched(&shard.process.init);
-        let short = io::blocking(move || watched.iter().find_map(what_is_short)).await;
+        let spools = spools(&shard.process.init);
+        let short = io::blocking(move || spools.iter().find_map(what_is_short)).await;
+        let short = short.or_else(|| of_logs.borrow().clone());
         let was_full = shard.spool.full.replace(short.is_some());
         match short {
             Some(what) if !was_full => tracing::error!("{what}: new mail is refused with 452"),
@@ -52,16 +59,31 @@ pub async fn watch_disk(shard: Rc<Shard>) {
     }
 }
 
+/// Keeps in `short` what is short where log files are.
+async fn watch_logs(shard: Rc<Shard>, short: Rc<RefCell<Option<String>>>) {
+    loop {
+        let logs = logs(&shard.process.init);
+        let look = move || logs.iter().find_map(what_is_short);
+        let found = shard.events.logs().thread().run(look).await;
+        *short.borrow_mut() = found;
+        io::sleep(Duration::from_secs(DISK_FREE_CHECK_SECS)).await;
+    }
+}
+
 /// A folder and what must stay free where it is: bytes, inodes.
 type Watched = (PathBuf, MinFree, MinFree);
 
-fn watched(init: &InitConfig) -> Vec<Watched> {
-    let spools = init.spools.iter().map(|s| (s.path.clone(), s.min_free_space, s.min_free_inodes));
+fn spools(init: &InitConfig) -> Vec<Watched> {
+    let spools = init.spools.iter();
+    spools.map(|s| (s.path.clone(), s.min_free_space, s.min_free_inodes)).collect()
+}
+
+fn logs(init: &InitConfig) -> Vec<Watched> {
     let logs = init.local_logs.iter();
     let logs = logs.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes));
     let accounting = init.accounting_log.iter();
     let accounting = accounting.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes));
-    spools.chain(logs).chain(accounting).collect()
+    logs.chain(accounting).collect()
 }
 
 fn what_is_short((path, space, inodes): &Watched) -> Option<String> {

@@ -275,21 +275,22 @@ pub fn is_segment(path: &Path) -> bool {
         && std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file())
 }
 
-/// Writes `lines` off the shard's thread and gives series and lines back.
+/// Writes `lines` by `thread` and gives series and lines back.
 pub async fn off_shard(
+    thread: &io::Beside,
     mut series: Series,
     lines: Vec<u8>,
     close: bool,
 ) -> (Series, Vec<u8>, std::io::Result<()>) {
     let now = io::unix_nanos();
-    io::blocking(move || {
+    let written = thread.run(move || {
         let mut result = series.write(&lines, now);
         if close {
             result = result.and(series.close());
         }
         (series, lines, result)
-    })
-    .await
+    });
+    written.await
 }
 
 #[cfg(test)]

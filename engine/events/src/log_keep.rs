@@ -84,14 +84,14 @@ fn finished(folder: &Path, of_accounting: bool) -> std::io::Result<VecDeque<Segm
     Ok(found)
 }
 
-/// Removes what is not to be kept in `folder`, off the shard's thread, and says so; how many segments it was.
-pub async fn remove_old(folder: PathBuf, keep: Keep) -> u64 {
+/// Removes what is not to be kept in `folder`, by `thread`, and says so; how many segments it was.
+pub async fn remove_old(thread: &io::Beside, folder: PathBuf, keep: Keep) -> u64 {
     let logs = if keep.of_accounting { "accounting log" } else { "log files" };
-    let (folder, result) = io::blocking(move || {
+    let removed = thread.run(move || {
         let result = enforce(&folder, &keep);
         (folder, result)
-    })
-    .await;
+    });
+    let (folder, result) = removed.await;
     match result {
         Ok(removed) if removed.segments > 0 => {
             removed.tell(logs, &folder);

@@ -9,6 +9,7 @@ use crate::log_file::{off_shard, Series};
 use ringmta_io as io;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A series with its lines.
@@ -16,6 +17,8 @@ pub struct LogSeries {
     folder: PathBuf,
     /// Taken out while it is being written.
     series: RefCell<Option<Series>>,
+    /// Writes it: a disk that takes no log files holds up nothing else.
+    thread: Rc<io::Beside>,
     pending: Gathered,
     /// Bytes of them at the most.
     limit: usize,
@@ -25,11 +28,12 @@ pub struct LogSeries {
 }
 
 impl LogSeries {
-    /// One without lines, of which `limit` bytes may wait.
-    pub fn new(series: Series, limit: usize) -> LogSeries {
+    /// One without lines, of which `limit` bytes may wait, written by `thread`.
+    pub fn new(series: Series, limit: usize, thread: Rc<io::Beside>) -> LogSeries {
         LogSeries {
             folder: series.folder().to_path_buf(),
             series: RefCell::new(Some(series)),
+            thread,
             pending: Gathered::default(),
             limit,
             lost: Cell::new(0),
@@ -85,7 +89,7 @@ impl LogSeries {
         }
         let Some(series) = self.series.borrow_mut().take() else { return };
         let lines = self.pending.take();
-        let (series, lines, result) = off_shard(series, lines, close).await;
+        let (series, lines, result) = off_shard(&self.thread, series, lines, close).await;
         *self.series.borrow_mut() = Some(series);
         let folder = self.folder.display();
         if let Err(error) = result {
@@ -108,35 +112,53 @@ mod tests {
     use super::*;
     use crate::limits::LOG_PENDING_BYTES;
     use ringmta_io::sim::World;
-    use std::rc::Rc;
 
-    fn series(dir: &Path) -> Rc<LogSeries> {
-        let age = Duration::from_secs(60);
-        let series = Series::new(dir, "", 0, 1 << 30, age, "").unwrap();
-        Rc::new(LogSeries::new(series, LOG_PENDING_BYTES))
+    /// Lines and the folder that they are written to.
+    struct Logged {
+        series: Rc<LogSeries>,
+        dir: PathBuf,
+        _parent: tempfile::TempDir,
     }
 
-    /// How many lines a write finds to be lost.
-    fn write(world: &Rc<World>, series: &Rc<LogSeries>) -> u64 {
-        let (writing, before) = (series.clone(), series.told.get());
-        world.spawn_on(world.exec.new_node(), async move { writing.write(true).await });
-        while world.step() {}
-        assert_eq!(series.told.get(), series.lost());
-        series.lost() - before
+    impl Logged {
+        fn new() -> Logged {
+            let parent = tempfile::tempdir().unwrap();
+            let (dir, age) = (parent.path().join("logs"), Duration::from_secs(60));
+            let series = Series::new(&dir, "", 0, 1 << 30, age, "").unwrap();
+            let series = Rc::new(LogSeries::new(series, LOG_PENDING_BYTES, Rc::default()));
+            Logged { series, dir, _parent: parent }
+        }
+
+        fn add(&self, line: &[u8]) {
+            self.series.add(|out| out.extend_from_slice(line));
+        }
+
+        /// How many lines a write finds to be lost.
+        fn write(&self, world: &Rc<World>) -> u64 {
+            let (writing, before) = (self.series.clone(), self.series.told.get());
+            world.spawn_on(world.exec.new_node(), async move { writing.write(true).await });
+            while world.step() {}
+            assert_eq!(self.series.told.get(), self.series.lost());
+            self.series.lost() - before
+        }
+
+        fn files(&self) -> Vec<PathBuf> {
+            std::fs::read_dir(&self.dir).unwrap().map(|file| file.unwrap().path()).collect()
+        }
     }
 
     #[test]
     fn lines_that_the_disk_does_not_take_have_a_limit() {
-        let dir = tempfile::tempdir().unwrap();
         let world = World::new(1, false);
         let _entered = world.enter();
-        let series = series(dir.path());
+        let logged = Logged::new();
+        let series = &logged.series;
         let line = vec![b'x'; 1 << 16];
         let mut added = 0;
         let stage = || (series.has_much(), series.is_behind(), series.is_far_behind());
         let mut stages = vec![stage()];
         while added < 2 * LOG_PENDING_BYTES {
-            series.add(|out| out.extend_from_slice(&line));
+            logged.add(&line);
             added += line.len() + 1;
             if stages.last() != Some(&stage()) {
                 stages.push(stage());
@@ -147,23 +169,23 @@ mod tests {
         assert_eq!(stages, each);
         let waits = series.pending.lines().len();
         assert!((LOG_PENDING_BYTES..LOG_PENDING_BYTES + (2 << 16)).contains(&waits), "{waits}");
-        let lost = write(&world, &series);
+        let lost = logged.write(&world);
         assert_eq!(lost, (added - waits).div_ceil(line.len() + 1) as u64);
         assert!(!series.has_lines());
-        let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap();
-        let text = zstd::decode_all(std::fs::File::open(file.path()).unwrap()).unwrap();
+        let file = std::fs::File::open(&logged.files()[0]).unwrap();
+        let text = zstd::decode_all(file).unwrap();
         assert_eq!(text.len(), waits, "what waited is written");
-        assert_eq!(write(&world, &series), 0, "what is lost is told once");
+        assert_eq!(logged.write(&world), 0, "what is lost is told once");
     }
 
     /// Whoever writes what is much would try for ever, and let nobody else have a turn.
     #[test]
     fn nothing_is_much_while_a_write_is_under_way() {
-        let dir = tempfile::tempdir().unwrap();
         let world = World::new(1, false);
         let _entered = world.enter();
-        let series = series(dir.path());
-        series.add(|out| out.extend_from_slice(b"{}"));
+        let logged = Logged::new();
+        let series = &logged.series;
+        logged.add(b"{}");
         let mut writing = Box::pin(series.write(true));
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(std::future::Future::poll(writing.as_mut(), &mut cx).is_pending());
@@ -174,17 +196,16 @@ mod tests {
 
     #[test]
     fn what_a_failed_write_has_cost_is_counted() {
-        let dir = tempfile::tempdir().unwrap();
         let world = World::new(1, false);
         let _entered = world.enter();
-        let series = series(&dir.path().join("logs"));
-        std::fs::remove_dir(dir.path().join("logs")).unwrap();
-        series.add(|out| out.extend_from_slice(b"{\"n\":1}"));
-        series.add(|out| out.extend_from_slice(b"{\"n\":2}"));
-        assert_eq!(write(&world, &series), 2);
-        std::fs::create_dir(dir.path().join("logs")).unwrap();
-        series.add(|out| out.extend_from_slice(b"{\"n\":3}"));
-        assert_eq!(write(&world, &series), 0, "a disk that is well again is written to");
-        assert_eq!(std::fs::read_dir(dir.path().join("logs")).unwrap().count(), 1);
+        let logged = Logged::new();
+        std::fs::remove_dir(&logged.dir).unwrap();
+        logged.add(b"{\"n\":1}");
+        logged.add(b"{\"n\":2}");
+        assert_eq!(logged.write(&world), 2);
+        std::fs::create_dir(&logged.dir).unwrap();
+        logged.add(b"{\"n\":3}");
+        assert_eq!(logged.write(&world), 0, "a disk that is well again is written to");
+        assert_eq!(logged.files().len(), 1);
     }
 }

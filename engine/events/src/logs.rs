@@ -11,12 +11,15 @@ use ringmta_policy::LogTemplate;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// Log files and the lines that wait for them.
 pub struct Logs {
     all: Vec<Log>,
+    /// What is done with their files.
+    thread: Rc<io::Beside>,
     /// Wakes who writes them.
     much: Cell<Option<Waker>>,
     /// Writes that have ended.
@@ -56,9 +59,11 @@ impl Logs {
     /// # Errors
     /// A text naming the folder that cannot be written.
     pub fn open(options: &[LocalLogs]) -> Result<Logs, String> {
-        let all = options.iter().map(open_log).collect::<Result<_, _>>()?;
+        let thread = Rc::<io::Beside>::default();
+        let all = options.iter().map(|log| open_log(log, &thread)).collect::<Result<_, _>>()?;
         Ok(Logs {
             all,
+            thread,
             much: Cell::default(),
             writes: Cell::new(0),
             given_up_at: Cell::new(None),
@@ -69,6 +74,11 @@ impl Logs {
     /// Each `configure_local_logs`.
     pub(crate) fn all(&self) -> &[Log] {
         &self.all
+    }
+
+    /// Does what is done with their files and folders: a disk that takes none holds up nothing else.
+    pub fn thread(&self) -> &io::Beside {
+        &self.thread
     }
 
     /// Whether one of them has records of this type.
@@ -159,7 +169,7 @@ impl Logs {
             let folders: BTreeSet<PathBuf> =
                 log.series.iter().map(|one| one.folder().to_path_buf()).collect();
             for folder in folders {
-                let count = log_keep::remove_old(folder, log.keep.clone()).await;
+                let count = log_keep::remove_old(&self.thread, folder, log.keep.clone()).await;
                 self.removed.set(self.removed.get() + count);
             }
         }
@@ -180,7 +190,7 @@ impl Logs {
     }
 }
 
-fn open_log(options: &LocalLogs) -> Result<Log, String> {
+fn open_log(options: &LocalLogs, thread: &Rc<io::Beside>) -> Result<Log, String> {
     let select = options.select();
     let age = options.max_segment_duration.unwrap_or(Duration::from_secs(LOG_SEGMENT_SECS));
     let level = match options.compression_level {
@@ -191,7 +201,7 @@ fn open_log(options: &LocalLogs) -> Result<Log, String> {
         finish_leftovers(dir)
             .and_then(|()| Series::new(dir, suffix, level, options.max_file_size, age, header))
             .map(|series| if options.index { series.with_index() } else { series })
-            .map(|series| LogSeries::new(series, LOG_PENDING_BYTES))
+            .map(|series| LogSeries::new(series, LOG_PENDING_BYTES, thread.clone()))
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))
     };
     let any = options.per_record.get("Any");
@@ -219,7 +229,6 @@ mod tests {
     use super::*;
     use crate::limits::LOG_BEHIND_BYTES;
     use ringmta_io::sim::World;
-    use std::rc::Rc;
 
     /// Who makes lines waits for a disk that writes; for one that hangs as long as its patience lasts, and then for nothing
     /// until that has written.

@@ -9,12 +9,13 @@
 //!   where it listens · [`tls`] rustls configurations, [`subject`] of a certificate · [`receiving`] the memory for what is
 //!   being received
 //! - Disk: [`file`] files for direct I/O, `direct` those of the real world · [`plain`] files of small appends · [`fs`] names and
-//!   folders · [`beneath`] small files of a folder, no link followed
+//!   folders · [`beside`] a thread for what no mail needs · [`beneath`] small files of a folder, no link followed
 //! - Process: [`privileges`] whom it runs as · [`system`] what the operating system says · [`memory`] given back
 //! - [`hash`] digests, and maps whose order can be repeated · [`timing`] how long things take · [`limits`]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod beneath;
+pub mod beside;
 mod clock;
 mod direct;
 mod executor;
@@ -48,6 +49,7 @@ pub mod unix;
 mod uring;
 pub mod wheel;
 
+pub use beside::Beside;
 pub use file::{Block, File};
 pub use hash::{sha256, Map, Set};
 pub use listener::ReservedPort;

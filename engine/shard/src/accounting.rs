@@ -19,6 +19,7 @@ use std::time::Duration;
 pub struct Accounting {
     options: AccountingLog,
     lines: LogSeries,
+    thread: Rc<io::Beside>,
     /// Segments that were removed.
     removed: Cell<u64>,
 }
@@ -44,9 +45,11 @@ impl Accounting {
         let series = finish_leftovers(dir)
             .and_then(|()| Series::new(dir, "", level, options.max_file_size, age, ""))
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))?;
+        let (series, thread) = (series.with_prefix(ACCOUNTING), Rc::<io::Beside>::default());
         Ok(Accounting {
             options: options.clone(),
-            lines: LogSeries::new(series.with_prefix(ACCOUNTING), ACCOUNTING_PENDING_BYTES),
+            lines: LogSeries::new(series, ACCOUNTING_PENDING_BYTES, thread.clone()),
+            thread,
             removed: Cell::new(0),
         })
     }
@@ -100,7 +103,7 @@ impl Accounting {
     /// Removes segments that are not to be kept any more. On one shard: the folder is everybody's.
     async fn remove_old(&self) {
         let keep = Keep::of_accounting(&self.options);
-        let count = log_keep::remove_old(self.options.log_dir.clone(), keep).await;
+        let count = log_keep::remove_old(&self.thread, self.options.log_dir.clone(), keep).await;
         self.removed.set(self.removed.get() + count);
     }
 

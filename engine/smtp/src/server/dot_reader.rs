@@ -188,7 +188,8 @@ impl DotReader {
         self.state = State::InLine;
         match self.bare {
             BareEndings::Deny => self.note(DataFault::BareEnding),
-            BareEndings::Allow => self.push(&[byte], body),
+            // It ends no line: it is one more byte of it.
+            BareEndings::Allow => self.text(&[byte], body),
             BareEndings::Fix => {
                 self.push(b"\r\n", body);
                 self.line_len = 0;
@@ -280,6 +281,24 @@ mod tests {
         let wire = b"a\nb\rc\r\n.\r\n";
         assert_eq!(read_whole(wire, 3, BareEndings::Fix).0, b"a\r\nb\r\nc\r\n");
         assert_eq!(read_whole(wire, 3, BareEndings::Allow).0, b"a\nb\rc\r\n");
+    }
+
+    #[test]
+    fn what_is_kept_counts_for_the_length_of_its_line() {
+        for (line, fault) in [
+            ("x\r".repeat(499), None),
+            ("x\r".repeat(500), Some(DataFault::LineTooLong)),
+            ("\r".repeat(998), None),
+            ("\r".repeat(999), Some(DataFault::LineTooLong)),
+            ("x".repeat(998) + "\r", Some(DataFault::LineTooLong)),
+            ("\n".repeat(999), Some(DataFault::LineTooLong)),
+        ] {
+            let wire = format!("{line}\r\n.\r\n");
+            for cut in [1, 7, wire.len()] {
+                let read = read_whole(wire.as_bytes(), cut, BareEndings::Allow);
+                assert_eq!((read.1, read.2), (fault, wire.len()), "{line:?}, cut {cut}");
+            }
+        }
     }
 
     /// Long pieces go another way than short ones, and must come to the same.
