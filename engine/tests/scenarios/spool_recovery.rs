@@ -224,8 +224,9 @@ fn an_engine_that_has_given_up_root_goes_on_writing() {
         }
         wait("what was sent so far", || sink.count() >= sent);
         engine.wait_empty();
-        let failed: Vec<_> =
-            engine.stderr().into_iter().filter(|line| line.contains("ERROR")).collect();
+        // A shard that a busy machine gives no time says so as well: that is no write that failed.
+        let is_failure = |line: &String| line.contains("ERROR") && !line.contains("io::pump:");
+        let failed: Vec<_> = engine.stderr().into_iter().filter(is_failure).collect();
         assert!(failed.is_empty(), "{failed:?}");
         wait("the log files", || site.records_of("Delivery").len() >= sent);
         assert!(engine.terminate().success());
