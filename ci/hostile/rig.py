@@ -280,12 +280,14 @@ class Sink:
                 say(b'250 sink.test')
             elif verb == b'DATA':
                 say(b'354 go')
-                body = b''
+                # Joined once: a body that grows line by line is copied as often as it has lines, which held up every attack
+                # that waited for another message here.
+                lines = []
                 for text in file:
                     if text == b'.\r\n':
                         break
-                    body += text
-                self.messages.append(envelope + body)
+                    lines.append(text)
+                self.messages.append(envelope + b''.join(lines))
                 envelope = b''
                 say(b'250 taken')
             else:

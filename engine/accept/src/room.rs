@@ -1,9 +1,10 @@
-//! Room for new mail, on disk and in memory. Watches the free space of the spools and log folders: new mail is refused in time, and taken again when there
-//! is room, without anyone's help.
+//! Room for new mail, on disk and in memory. Watches the free space of the spools and log folders: new mail is refused in
+//! time, and taken again when there is room, without anyone's help.
 
 use crate::limits::DISK_FREE_CHECK_SECS;
 use ringmta_io as io;
 use ringmta_policy::{InitConfig, MinFree};
+use ringmta_shard::accounting::Accounting;
 use ringmta_shard::state::Shard;
 use ringmta_smtp::reply::Refusal;
 use ringmta_smtp::server::dot_reader::DataFault;
@@ -38,17 +39,21 @@ pub fn refusal_of(error: &StoreError) -> Refusal {
     }
 }
 
-/// Looks at the disks for ever; one task per shard. Those of log files by a task of its own: what holds up a look at them
-/// keeps nobody from seeing that a spool is full.
+/// Looks at the disks for ever; a task of each shard. Each folder of log files has a task of its own: what holds up a look
+/// at one of them keeps nobody from seeing that another is full, or a spool.
 pub async fn watch_disk(shard: Rc<Shard>) {
-    let of_logs = Rc::new(RefCell::new(None));
-    if !logs(&shard.process.init).is_empty() {
-        io::spawn(watch_logs(shard.clone(), of_logs.clone()));
-    }
+    let of_logs: Vec<_> = logs(&shard.process.init)
+        .into_iter()
+        .map(|watched| {
+            let short = Rc::default();
+            io::spawn(watch_logs(shard.clone(), watched, Rc::clone(&short)));
+            short
+        })
+        .collect();
     loop {
         let spools = spools(&shard.process.init);
         let short = io::blocking(move || spools.iter().find_map(what_is_short)).await;
-        let short = short.or_else(|| of_logs.borrow().clone());
+        let short = short.or_else(|| of_logs.iter().find_map(|short| short.borrow().clone()));
         let was_full = shard.spool.full.replace(short.is_some());
         match short {
             Some(what) if !was_full => tracing::error!("{what}: new mail is refused with 452"),
@@ -59,12 +64,15 @@ pub async fn watch_disk(shard: Rc<Shard>) {
     }
 }
 
-/// Keeps in `short` what is short where log files are.
-async fn watch_logs(shard: Rc<Shard>, short: Rc<RefCell<Option<String>>>) {
+/// Keeps in `short` what is short in a folder of log files.
+async fn watch_logs(shard: Rc<Shard>, watched: Watched, short: Rc<RefCell<Option<String>>>) {
+    let of_accounting = || shard.accounting.as_deref().map(Accounting::thread);
+    let Some(thread) = shard.events.logs().thread(&watched.0).or_else(of_accounting) else {
+        return;
+    };
     loop {
-        let logs = logs(&shard.process.init);
-        let look = move || logs.iter().find_map(what_is_short);
-        let found = shard.events.logs().thread().run(look).await;
+        let watched = watched.clone();
+        let found = thread.run(move || what_is_short(&watched)).await;
         *short.borrow_mut() = found;
         io::sleep(Duration::from_secs(DISK_FREE_CHECK_SECS)).await;
     }
@@ -79,8 +87,11 @@ fn spools(init: &InitConfig) -> Vec<Watched> {
 }
 
 fn logs(init: &InitConfig) -> Vec<Watched> {
-    let logs = init.local_logs.iter();
-    let logs = logs.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes));
+    let logs = init.local_logs.iter().flat_map(|l| {
+        let special = l.per_record.values().filter_map(|record| record.log_dir.as_ref());
+        let dirs = std::iter::once(&l.log_dir).chain(special);
+        dirs.map(|dir| (dir.clone(), l.min_free_space, l.min_free_inodes))
+    });
     let accounting = init.accounting_log.iter();
     let accounting = accounting.map(|l| (l.log_dir.clone(), l.min_free_space, l.min_free_inodes));
     logs.chain(accounting).collect()

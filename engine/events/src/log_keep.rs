@@ -5,7 +5,7 @@
 use crate::log_file::{is_being_written, is_of_accounting};
 use crate::log_index;
 use crate::log_search::segments;
-use ringmta_io as io;
+use crate::log_series::LogSeries;
 use ringmta_io::fs::disk_free;
 use ringmta_options::{AccountingLog, LocalLogs, MinFree};
 use std::collections::VecDeque;
@@ -84,10 +84,11 @@ fn finished(folder: &Path, of_accounting: bool) -> std::io::Result<VecDeque<Segm
     Ok(found)
 }
 
-/// Removes what is not to be kept in `folder`, by `thread`, and says so; how many segments it was.
-pub async fn remove_old(thread: &io::Beside, folder: PathBuf, keep: Keep) -> u64 {
+/// Removes what is not to be kept in the folder of `series`, and says so; how many segments it was.
+pub async fn remove_old(series: &LogSeries, keep: &Keep) -> u64 {
     let logs = if keep.of_accounting { "accounting log" } else { "log files" };
-    let removed = thread.run(move || {
+    let (folder, keep) = (series.folder().to_path_buf(), keep.clone());
+    let removed = series.thread().run(move || {
         let result = enforce(&folder, &keep);
         (folder, result)
     });

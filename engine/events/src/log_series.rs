@@ -9,7 +9,6 @@ use crate::log_file::{off_shard, Series};
 use ringmta_io as io;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::time::Duration;
 
 /// A series with its lines.
@@ -17,8 +16,8 @@ pub struct LogSeries {
     folder: PathBuf,
     /// Taken out while it is being written.
     series: RefCell<Option<Series>>,
-    /// Writes it: a disk that takes no log files holds up nothing else.
-    thread: Rc<io::Beside>,
+    /// Does what is done with its files: a disk that takes none holds up nothing else, not even the log files on another.
+    thread: io::Beside,
     pending: Gathered,
     /// Bytes of them at the most.
     limit: usize,
@@ -28,12 +27,12 @@ pub struct LogSeries {
 }
 
 impl LogSeries {
-    /// One without lines, of which `limit` bytes may wait, written by `thread`.
-    pub fn new(series: Series, limit: usize, thread: Rc<io::Beside>) -> LogSeries {
+    /// One without lines, of which `limit` bytes may wait.
+    pub fn new(series: Series, limit: usize) -> LogSeries {
         LogSeries {
             folder: series.folder().to_path_buf(),
             series: RefCell::new(Some(series)),
-            thread,
+            thread: io::Beside::new("logs"),
             pending: Gathered::default(),
             limit,
             lost: Cell::new(0),
@@ -44,6 +43,11 @@ impl LogSeries {
     /// Where its segments are.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Does what blocks and has to do with its folder.
+    pub fn thread(&self) -> &io::Beside {
+        &self.thread
     }
 
     /// Adds the line that `put` makes, without its end. One too many is lost.
@@ -111,7 +115,10 @@ impl LogSeries {
 mod tests {
     use super::*;
     use crate::limits::LOG_PENDING_BYTES;
+    use ringmta_io::ring::run_shard;
     use ringmta_io::sim::World;
+    use std::rc::Rc;
+    use std::sync::mpsc::sync_channel;
 
     /// Lines and the folder that they are written to.
     struct Logged {
@@ -125,7 +132,7 @@ mod tests {
             let parent = tempfile::tempdir().unwrap();
             let (dir, age) = (parent.path().join("logs"), Duration::from_secs(60));
             let series = Series::new(&dir, "", 0, 1 << 30, age, "").unwrap();
-            let series = Rc::new(LogSeries::new(series, LOG_PENDING_BYTES, Rc::default()));
+            let series = Rc::new(LogSeries::new(series, LOG_PENDING_BYTES));
             Logged { series, dir, _parent: parent }
         }
 
@@ -192,6 +199,30 @@ mod tests {
         series.add(|out| out.resize(2 * LOG_MUCH_BYTES, b'x'));
         assert!(!series.has_much() && series.has_lines());
         drop(writing);
+    }
+
+    /// The thread that all of a shard shares looks at disks and reads what `/metrics` is asked for.
+    #[test]
+    fn a_disk_that_hangs_holds_up_its_own_log_files_alone() {
+        let shard = run_shard("test", None, || async {
+            let (hung, well) = (Logged::new(), Logged::new());
+            let (mend, mended) = sync_channel::<()>(0);
+            let hangs = hung.series.thread().run(move || mended.recv());
+            hung.add(b"{}");
+            well.add(b"{}");
+            let write = async {
+                hung.series.write(true).await;
+                hung.files().len()
+            };
+            let others = async {
+                well.series.write(true).await;
+                io::blocking(|| ()).await;
+                assert_eq!((hung.files().len(), well.files().len()), (0, 1));
+                mend.send(()).unwrap();
+            };
+            assert_eq!(futures::join!(hangs, write, others), (Ok(()), 1, ()));
+        });
+        shard.unwrap().join().unwrap().unwrap();
     }
 
     #[test]

@@ -5,21 +5,19 @@ use crate::log_file::{finish_leftovers, Series};
 use crate::log_keep::{self, Keep};
 use crate::log_series::LogSeries;
 use crate::record::Kind;
+use futures::future::join_all;
 use ringmta_io as io;
 use ringmta_options::{LocalLogs, LogRecordSelect};
 use ringmta_policy::LogTemplate;
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// Log files and the lines that wait for them.
 pub struct Logs {
     all: Vec<Log>,
-    /// What is done with their files.
-    thread: Rc<io::Beside>,
     /// Wakes who writes them.
     much: Cell<Option<Waker>>,
     /// Writes that have ended.
@@ -59,11 +57,9 @@ impl Logs {
     /// # Errors
     /// A text naming the folder that cannot be written.
     pub fn open(options: &[LocalLogs]) -> Result<Logs, String> {
-        let thread = Rc::<io::Beside>::default();
-        let all = options.iter().map(|log| open_log(log, &thread)).collect::<Result<_, _>>()?;
+        let all = options.iter().map(open_log).collect::<Result<_, _>>()?;
         Ok(Logs {
             all,
-            thread,
             much: Cell::default(),
             writes: Cell::new(0),
             given_up_at: Cell::new(None),
@@ -76,9 +72,9 @@ impl Logs {
         &self.all
     }
 
-    /// Does what is done with their files and folders: a disk that takes none holds up nothing else.
-    pub fn thread(&self) -> &io::Beside {
-        &self.thread
+    /// Does what blocks and has to do with a folder of theirs: a disk that hangs holds up nothing else.
+    pub fn thread(&self, folder: &Path) -> Option<&io::Beside> {
+        self.series().find(|series| series.folder() == folder).map(LogSeries::thread)
     }
 
     /// Whether one of them has records of this type.
@@ -166,12 +162,11 @@ impl Logs {
     /// Removes segments that are not to be kept any more. On one shard: the folders are everybody's.
     pub(crate) async fn remove_old(&self) {
         for log in &self.all {
-            let folders: BTreeSet<PathBuf> =
-                log.series.iter().map(|one| one.folder().to_path_buf()).collect();
-            for folder in folders {
-                let count = log_keep::remove_old(&self.thread, folder, log.keep.clone()).await;
-                self.removed.set(self.removed.get() + count);
-            }
+            let folders: BTreeMap<&Path, &LogSeries> =
+                log.series.iter().map(|one| (one.folder(), one)).collect();
+            let each = folders.into_values().map(|one| log_keep::remove_old(one, &log.keep));
+            let removed: u64 = join_all(each).await.into_iter().sum();
+            self.removed.set(self.removed.get() + removed);
         }
     }
 
@@ -183,14 +178,15 @@ impl Logs {
     /// Writes what waits. With `close` every open segment is ended, also one that is being written by another
     /// call: it is waited for.
     pub async fn write(&self, close: bool) {
-        for series in self.series() {
+        let each = self.series().map(|series| async move {
             series.write(close).await;
             self.writes.set(self.writes.get() + 1);
-        }
+        });
+        join_all(each).await;
     }
 }
 
-fn open_log(options: &LocalLogs, thread: &Rc<io::Beside>) -> Result<Log, String> {
+fn open_log(options: &LocalLogs) -> Result<Log, String> {
     let select = options.select();
     let age = options.max_segment_duration.unwrap_or(Duration::from_secs(LOG_SEGMENT_SECS));
     let level = match options.compression_level {
@@ -201,7 +197,7 @@ fn open_log(options: &LocalLogs, thread: &Rc<io::Beside>) -> Result<Log, String>
         finish_leftovers(dir)
             .and_then(|()| Series::new(dir, suffix, level, options.max_file_size, age, header))
             .map(|series| if options.index { series.with_index() } else { series })
-            .map(|series| LogSeries::new(series, LOG_PENDING_BYTES, thread.clone()))
+            .map(|series| LogSeries::new(series, LOG_PENDING_BYTES))
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))
     };
     let any = options.per_record.get("Any");
@@ -229,6 +225,7 @@ mod tests {
     use super::*;
     use crate::limits::LOG_BEHIND_BYTES;
     use ringmta_io::sim::World;
+    use std::rc::Rc;
 
     /// Who makes lines waits for a disk that writes; for one that hangs as long as its patience lasts, and then for nothing
     /// until that has written.

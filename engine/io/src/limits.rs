@@ -23,6 +23,8 @@ pub const EXECUTOR_PREEMPT_SECONDS: u64 = 10;
 pub const BACKSTOP_MILLIS: u64 = 1000;
 /// How long a shard must have stood still for the backstop to call it a stall, milliseconds.
 pub const BACKSTOP_STALL_MILLIS: u64 = 100;
+/// How often the pump must have run since it rang for a late look at rings and timers to be a stall, and no lack of a core.
+pub const BACKSTOP_STALL_LAPS: u32 = 8;
 /// How late the backstop may wake and still be what woke the shard, milliseconds.
 pub const BACKSTOP_SLACK_MILLIS: u64 = 5;
 /// How long a shard's executor may take to run its first task before the start is given up, seconds.

@@ -19,7 +19,6 @@ use std::time::Duration;
 pub struct Accounting {
     options: AccountingLog,
     lines: LogSeries,
-    thread: Rc<io::Beside>,
     /// Segments that were removed.
     removed: Cell<u64>,
 }
@@ -45,11 +44,9 @@ impl Accounting {
         let series = finish_leftovers(dir)
             .and_then(|()| Series::new(dir, "", level, options.max_file_size, age, ""))
             .map_err(|error| format!("log_dir {}: {error}", dir.display()))?;
-        let (series, thread) = (series.with_prefix(ACCOUNTING), Rc::<io::Beside>::default());
         Ok(Accounting {
             options: options.clone(),
-            lines: LogSeries::new(series, ACCOUNTING_PENDING_BYTES, thread.clone()),
-            thread,
+            lines: LogSeries::new(series.with_prefix(ACCOUNTING), ACCOUNTING_PENDING_BYTES),
             removed: Cell::new(0),
         })
     }
@@ -103,7 +100,7 @@ impl Accounting {
     /// Removes segments that are not to be kept any more. On one shard: the folder is everybody's.
     async fn remove_old(&self) {
         let keep = Keep::of_accounting(&self.options);
-        let count = log_keep::remove_old(&self.thread, self.options.log_dir.clone(), keep).await;
+        let count = log_keep::remove_old(&self.lines, &keep).await;
         self.removed.set(self.removed.get() + count);
     }
 
@@ -115,6 +112,11 @@ impl Accounting {
     /// Writes what waits; with `close` the segment is ended, also one that is being written.
     pub async fn write(&self, close: bool) {
         self.lines.write(close).await;
+    }
+
+    /// Does what blocks and has to do with its folder.
+    pub fn thread(&self) -> &io::Beside {
+        self.lines.thread()
     }
 
     /// Records that the disk did not take since the start.
