@@ -123,12 +123,11 @@ fn lines_at(file: &Plain, at: u64, limit: u64, bytes: usize) -> std::io::Result<
 /// The lines of a chunk that ends at `end`, each with the position behind it. Counted from where the chunk begins,
 /// which may be a later segment than the cursor's.
 pub(super) fn lines_of(chunk: &[u8], end: Position) -> Vec<(String, Position)> {
-    let mut at = end.1 - chunk.len() as u64;
-    let lines = chunk.split_inclusive(|byte| *byte == b'\n');
-    lines
-        .map(|line| {
-            at += line.len() as u64;
-            (text_of(&line[..line.len() - 1]).into_owned(), (end.0, at))
+    let (begins, mut from) = (end.1 - chunk.len() as u64, 0);
+    memchr::memchr_iter(b'\n', chunk)
+        .map(|to| {
+            let line = text_of(&chunk[std::mem::replace(&mut from, to + 1)..to]);
+            (line.into_owned(), (end.0, begins + from as u64))
         })
         .collect()
 }

@@ -174,14 +174,22 @@ impl Hook {
         let Some(flushed) = self.flushed_nanos.get() else { return };
         loop {
             let since = Duration::from_nanos(io::mono_nanos().saturating_sub(flushed));
-            let is_busy = self.window.borrow().ready() >= HOOK_READY_ENOUGH;
-            let wait = if is_busy { gap * HOOK_BUSY_GAPS } else { gap };
+            let wait = if self.can_wait() { gap * HOOK_BUSY_GAPS } else { gap };
             let rest = wait.saturating_sub(since);
             if rest.is_zero() {
                 return;
             }
             io::sleep(rest.min(gap)).await;
         }
+    }
+
+    /// Whether nobody waits for the next events: there is enough to tell, or too little to fill a batch that may be far older
+    /// before it is told.
+    fn can_wait(&self) -> bool {
+        let (ready, how) = (self.window.borrow().ready(), self.batching());
+        let long = Duration::from_millis(HOOK_FLUSH_GAP_MS) * HOOK_BUSY_GAPS * 2;
+        let gathers = ready < how.fewest && u128::from(how.patience_nanos) >= long.as_nanos();
+        ready >= HOOK_READY_ENOUGH || gathers
     }
 
     /// Sends dead letters on their way anew, those named or all, of this shard and of those that are gone. How many.
@@ -323,16 +331,40 @@ impl Hook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::future::LocalBoxFuture;
     use ringmta_io::sim::World;
+    use ureq::http::{Request, Response};
+
+    /// For hooks that post nothing.
+    struct NoHttp;
+
+    impl HttpClient for NoHttp {
+        fn send(
+            &self,
+            _: Request<Vec<u8>>,
+            _: Duration,
+            _: usize,
+        ) -> LocalBoxFuture<'static, Result<Response<Vec<u8>>, String>> {
+            Box::pin(async { Err("there is none".into()) })
+        }
+    }
+
+    fn of_policy(log: HookLog, dead_letters: PathBuf) -> Hook {
+        Hook::lua(&LogHook { name: "h".into(), ..LogHook::default() }, log, dead_letters)
+    }
+
+    fn in_batches(log: HookLog, dead_letters: PathBuf) -> Hook {
+        let options = HttpLogHook { name: "h".into(), ..HttpLogHook::default() };
+        Hook::http(&options, Rc::new(NoHttp), log, dead_letters)
+    }
 
     /// How long the next flush waits after the last while `ready` events may be told.
-    fn waited(ready: usize) -> Duration {
+    fn waited(make: fn(HookLog, PathBuf) -> Hook, ready: usize) -> Duration {
         let dir = tempfile::tempdir().unwrap();
         let world = World::new(6, false);
         let _entered = world.enter();
         let log = HookLog::open(dir.path().join("0"), &[]).unwrap();
-        let options = LogHook { name: "h".into(), ..LogHook::default() };
-        let hook = Hook::lua(&options, log, dir.path().join("dead.jsonl"));
+        let hook = make(log, dir.path().join("dead.jsonl"));
         for number in 0..ready {
             let line = format!("{{\"type\":\"Delivery\",\"id\":\"m{number}\",\"timestamp\":1}}");
             hook.window.borrow_mut().push(line, (1, number as u64 + 1), 0);
@@ -349,12 +381,22 @@ mod tests {
         took.take().unwrap()
     }
 
-    /// Each flush costs the disk; a receiver that has enough to take is not waiting for one.
+    /// Each flush costs the disk. A receiver that has enough to take is not waiting for one, and neither is a batch that has
+    /// time to fill.
     #[test]
-    fn a_flush_waits_for_longer_while_there_is_enough_to_tell() {
+    fn a_flush_waits_for_longer_while_nobody_waits_for_it() {
         let gap = Duration::from_millis(HOOK_FLUSH_GAP_MS);
-        let (few, enough) = (waited(HOOK_READY_ENOUGH - 1), waited(HOOK_READY_ENOUGH));
-        assert!((gap..gap * 2).contains(&few), "{few:?}");
-        assert!((gap * HOOK_BUSY_GAPS..gap * (HOOK_BUSY_GAPS + 1)).contains(&enough), "{enough:?}");
+        let (soon, later) = (gap..gap * 2, gap * HOOK_BUSY_GAPS..gap * (HOOK_BUSY_GAPS + 1));
+        let fill = HttpLogHook::default().batch_size;
+        for (make, ready, meant) in [
+            (of_policy as fn(_, _) -> _, HOOK_READY_ENOUGH - 1, &soon),
+            (of_policy, HOOK_READY_ENOUGH, &later),
+            (in_batches, fill - 1, &later),
+            (in_batches, fill, &soon),
+            (in_batches, HOOK_READY_ENOUGH, &later),
+        ] {
+            let took = waited(make, ready);
+            assert!(meant.contains(&took), "{ready} events: {took:?}");
+        }
     }
 }

@@ -68,7 +68,8 @@ pub const HOOK_CONNECTIONS_MAX: usize = 320;
 /// Shortest time between two flushes of the event log that a hook asks for, milliseconds: what comes meanwhile goes
 /// with the next.
 pub const HOOK_FLUSH_GAP_MS: u64 = 5;
-/// Such times between two of them while so many events wait for their requests that these go on without more.
+/// Such times between two of them while so many events wait for their requests that these go on without more, or a batch has
+/// time to fill.
 pub const HOOK_BUSY_GAPS: u32 = 4;
 /// How many those are.
 pub const HOOK_READY_ENOUGH: usize = 256;

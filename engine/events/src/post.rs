@@ -131,17 +131,13 @@ impl Poster {
             _ => None,
         };
         let mut all = headers.clone();
-        let own = [
-            ("webhook-id", Some(&*id)),
-            ("webhook-signature", signed.as_deref()),
-            (TRACEPARENT, trace),
-        ];
+        let own = [(ID, Some(&*id)), (SIGNATURE, signed.as_deref()), (TRACE, trace)];
         for (name, value) in own {
             let Some(value) = value else { continue };
             let value = HeaderValue::from_str(value).map_err(|_| format!("no {name}"))?;
-            all.entry(name).or_insert(value);
+            all.entry(&name).or_insert(value);
         }
-        all.entry("webhook-timestamp").or_insert(timestamp.into());
+        all.entry(TIMESTAMP).or_insert(timestamp.into());
         *request.headers_mut() = all;
         Ok(request)
     }
@@ -191,6 +187,12 @@ impl Poster {
         }
     }
 }
+
+// Of Standard Webhooks, and of W3C's Trace Context.
+const ID: HeaderName = HeaderName::from_static("webhook-id");
+const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const TRACE: HeaderName = HeaderName::from_static(TRACEPARENT);
 
 /// A POST that is sent elsewhere may arrive there as a GET without its records.
 const NO_REDIRECT: &str = "a hook follows no redirect, give it the URL that takes its records";

@@ -19,10 +19,11 @@ pub async fn yield_now() {
     executor::yield_now().await;
 }
 
-/// Runs a closure that may block beside the shard; in a simulated world, at once, after a while.
+/// Runs a closure that may block beside the shard, on the one thread that all its tasks share; in a simulated world, at once,
+/// when it is its turn and after a while.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     if sim::active() {
-        sim::file::take_time(&sim::here()).await;
+        sim::file::take_turn(&sim::here()).await;
         return work();
     }
     executor::blocking(work).await

@@ -26,12 +26,15 @@ pub struct Volumes {
     told: Cell<Counts>,
     /// A write is under way.
     busy: Cell<bool>,
+    /// Waits for the database where another shard has it, or its disk hangs.
+    thread: io::Beside,
 }
 
 impl Volumes {
     /// Told to the database `path`, which is made when it is not there.
     pub fn in_file(path: PathBuf) -> Volumes {
-        Volumes { path, told: Cell::new((0, 0)), busy: Cell::new(false) }
+        let thread = io::Beside::new("volumes");
+        Volumes { path, told: Cell::new((0, 0)), busy: Cell::new(false), thread }
     }
 
     /// Adds what was counted since the last time; whether the database has it.
@@ -45,7 +48,7 @@ impl Volumes {
             return true;
         }
         let path = self.path.clone();
-        let added = io::blocking(move || add(&path, more)).await;
+        let added = self.thread.run(move || add(&path, more)).await;
         self.busy.set(false);
         match added {
             Ok(()) => self.told.set(counted),

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use std::borrow::Cow;
 
 /// The instant of nanoseconds since the Unix epoch; one beyond the years -9999 to 9999 is the last before it.
 pub fn timestamp(unix_nanos: i128) -> Timestamp {
@@ -39,7 +40,10 @@ pub fn parse_rfc3339(text: &str) -> Option<u64> {
     }
     // RFC 3339 has fractions of any length, an instant here nine digits.
     let fraction = body.min("2026-11-22T15:02:49.123456789".len());
-    let exact = format!("{}{}", text.get(..fraction)?, text.get(body..)?);
+    let exact = match fraction == body {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(format!("{}{}", text.get(..fraction)?, text.get(body..)?)),
+    };
     u64::try_from(exact.parse::<Timestamp>().ok()?.as_nanosecond()).ok()
 }
 

@@ -73,6 +73,8 @@ pub struct Exec {
     pub(super) next_node: Cell<Node>,
     pub(super) dead: RefCell<BTreeSet<Node>>,
     pub(super) turns: Cell<u64>,
+    /// Until when the thread is busy that does what blocks, of each machine.
+    helpers: RefCell<BTreeMap<Node, u64>>,
     /// How often the task that became ready first goes first, in parts of a million.
     pub(super) in_order: u64,
 }
@@ -90,6 +92,7 @@ impl Exec {
             next_node: Cell::new(1),
             dead: RefCell::default(),
             turns: Cell::new(0),
+            helpers: RefCell::default(),
             in_order: rng.below(3) * MILLION / 3,
         }
     }
@@ -124,6 +127,15 @@ impl Exec {
     /// Turns of tasks so far.
     pub fn turns(&self) -> u64 {
         self.turns.get()
+    }
+
+    /// How long what takes so long lasts on the helper thread of the machine whose task runs now: it does one thing after the
+    /// other, as that of a shard's executor does.
+    pub(super) fn helped_in(&self, nanos: u64) -> u64 {
+        let mut helpers = self.helpers.borrow_mut();
+        let free_at = helpers.entry(self.node()).or_default();
+        *free_at = (*free_at).max(self.now()) + nanos;
+        *free_at - self.now()
     }
 
     /// Tasks of `node` that have not ended.

@@ -39,6 +39,11 @@ pub async fn take_time(world: &World) {
     sleep(Duration::from_nanos(world.latency())).await;
 }
 
+/// Waits until the helper thread that the machine's tasks share has done what it was asked before, and one more thing.
+pub async fn take_turn(world: &World) {
+    sleep(Duration::from_nanos(world.exec.helped_in(world.latency()))).await;
+}
+
 impl SimFile {
     /// As the real world's `RingFile::open`.
     pub async fn open(path: &Path, create: Option<u64>, durable: bool) -> io::Result<SimFile> {
