@@ -187,9 +187,10 @@ impl Hook {
     /// before it is told.
     fn can_wait(&self) -> bool {
         let (ready, how) = (self.window.borrow().ready(), self.batching());
-        let long = Duration::from_millis(HOOK_FLUSH_GAP_MS) * HOOK_BUSY_GAPS * 2;
-        let gathers = ready < how.fewest && u128::from(how.patience_nanos) >= long.as_nanos();
-        ready >= HOOK_READY_ENOUGH || gathers
+        let has_time =
+            how.patience_nanos >= HOOK_FLUSH_GAP_MS * 1_000_000 * u64::from(HOOK_BUSY_GAPS) * 2;
+        let gathers = how.fewest > 1 && has_time && ready < how.fewest;
+        gathers || ready >= HOOK_READY_ENOUGH
     }
 
     /// Sends dead letters on their way anew, those named or all, of this shard and of those that are gone. How many.
@@ -358,6 +359,17 @@ mod tests {
         Hook::http(&options, Rc::new(NoHttp), log, dead_letters)
     }
 
+    fn one_by_one(log: HookLog, dead_letters: PathBuf) -> Hook {
+        let options = HttpLogHook { name: "h".into(), batch_size: 1, ..HttpLogHook::default() };
+        Hook::http(&options, Rc::new(NoHttp), log, dead_letters)
+    }
+
+    fn in_short_batches(log: HookLog, dead_letters: PathBuf) -> Hook {
+        let max_batch_latency = Duration::from_millis(HOOK_FLUSH_GAP_MS);
+        let options = HttpLogHook { name: "h".into(), max_batch_latency, ..HttpLogHook::default() };
+        Hook::http(&options, Rc::new(NoHttp), log, dead_letters)
+    }
+
     /// How long the next flush waits after the last while `ready` events may be told.
     fn waited(make: fn(HookLog, PathBuf) -> Hook, ready: usize) -> Duration {
         let dir = tempfile::tempdir().unwrap();
@@ -391,6 +403,10 @@ mod tests {
         for (make, ready, meant) in [
             (of_policy as fn(_, _) -> _, HOOK_READY_ENOUGH - 1, &soon),
             (of_policy, HOOK_READY_ENOUGH, &later),
+            (one_by_one, 0, &soon),
+            (one_by_one, HOOK_READY_ENOUGH, &later),
+            (in_short_batches, fill - 1, &soon),
+            (in_batches, 0, &later),
             (in_batches, fill - 1, &later),
             (in_batches, fill, &soon),
             (in_batches, HOOK_READY_ENOUGH, &later),
