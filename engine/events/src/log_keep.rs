@@ -84,8 +84,12 @@ fn finished(folder: &Path, of_accounting: bool) -> std::io::Result<VecDeque<Segm
     Ok(found)
 }
 
-/// Removes what is not to be kept in the folder of `series`, and says so; how many segments it was.
+/// Removes what is not to be kept in the folder of `series`, and says so; how many segments it was. None while that is being
+/// done already.
 pub async fn remove_old(series: &LogSeries, keep: &Keep) -> u64 {
+    if series.is_removing.replace(true) {
+        return 0;
+    }
     let logs = if keep.of_accounting { "accounting log" } else { "log files" };
     let (folder, keep) = (series.folder().to_path_buf(), keep.clone());
     let removed = series.thread().run(move || {
@@ -93,6 +97,7 @@ pub async fn remove_old(series: &LogSeries, keep: &Keep) -> u64 {
         (folder, result)
     });
     let (folder, result) = removed.await;
+    series.is_removing.set(false);
     match result {
         Ok(removed) if removed.segments > 0 => {
             removed.tell(logs, &folder);

@@ -18,6 +18,8 @@ pub struct LogSeries {
     series: RefCell<Option<Series>>,
     /// Does what is done with its files: a disk that takes none holds up nothing else, not even the log files on another.
     thread: io::Beside,
+    /// Old segments are being removed.
+    pub(crate) is_removing: Cell<bool>,
     pending: Gathered,
     /// Bytes of them at the most.
     limit: usize,
@@ -33,6 +35,7 @@ impl LogSeries {
             folder: series.folder().to_path_buf(),
             series: RefCell::new(Some(series)),
             thread: io::Beside::new("logs"),
+            is_removing: Cell::new(false),
             pending: Gathered::default(),
             limit,
             lost: Cell::new(0),

@@ -5,7 +5,7 @@ use crate::log_file::{finish_leftovers, Series};
 use crate::log_keep::{self, Keep};
 use crate::log_series::LogSeries;
 use crate::record::Kind;
-use futures::future::join_all;
+use futures::future::{join_all, FutureExt, LocalBoxFuture};
 use ringmta_io as io;
 use ringmta_options::{LocalLogs, LogRecordSelect};
 use ringmta_policy::LogTemplate;
@@ -159,15 +159,16 @@ impl Logs {
         }
     }
 
-    /// Removes segments that are not to be kept any more. On one shard: the folders are everybody's.
-    pub(crate) async fn remove_old(&self) {
-        for log in &self.all {
+    /// What removes segments that are not to be kept any more, by folder. On one shard: the folders are everybody's.
+    pub(crate) fn remove_old(&self) -> impl Iterator<Item = LocalBoxFuture<'_, ()>> {
+        self.all.iter().flat_map(move |log| {
             let folders: BTreeMap<&Path, &LogSeries> =
                 log.series.iter().map(|one| (one.folder(), one)).collect();
-            let each = folders.into_values().map(|one| log_keep::remove_old(one, &log.keep));
-            let removed: u64 = join_all(each).await.into_iter().sum();
-            self.removed.set(self.removed.get() + removed);
-        }
+            folders.into_values().map(move |one| {
+                let removed = log_keep::remove_old(one, &log.keep);
+                async { self.removed.set(self.removed.get() + removed.await) }.boxed_local()
+            })
+        })
     }
 
     /// Segments that were removed since the start.
@@ -178,11 +179,18 @@ impl Logs {
     /// Writes what waits. With `close` every open segment is ended, also one that is being written by another
     /// call: it is waited for.
     pub async fn write(&self, close: bool) {
-        let each = self.series().map(|series| async move {
-            series.write(close).await;
-            self.writes.set(self.writes.get() + 1);
-        });
-        join_all(each).await;
+        join_all(self.write_each(close)).await;
+    }
+
+    /// What does so, by series: a disk that hangs holds up its own alone.
+    pub(crate) fn write_each(&self, close: bool) -> impl Iterator<Item = LocalBoxFuture<'_, ()>> {
+        self.series().map(move |series| {
+            let write = async move {
+                series.write(close).await;
+                self.writes.set(self.writes.get() + 1);
+            };
+            write.boxed_local()
+        })
     }
 }
 

@@ -8,6 +8,8 @@ use crate::observe;
 use crate::record::{Extras, Kind, Record, SharedPart, LOG_RECORD};
 use crate::spoken;
 use crate::watch::{Reader, Readers};
+use futures::future::LocalBoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
 use ringmta_io::{self as io};
 use ringmta_mail::{EnvelopeAddress, Message, MessageId, Meta};
 use ringmta_options::classify::UNCATEGORIZED;
@@ -16,8 +18,10 @@ use ringmta_options::{
 };
 use ringmta_smtp::response::Response;
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// The event sinks of one shard.
@@ -309,36 +313,53 @@ fn about(context: &Context, record: &Record<'_>, message: Option<&Message>) -> M
 }
 
 /// Writes log files for ever; one task per shard. A quiet shard wakes once a second, to close segments by age; one with
-/// very many lines writes them at once.
+/// very many lines writes them at once. What a disk holds up is left under way.
 pub async fn run_logs(events: Rc<Events>) {
     const QUIET: Duration = Duration::from_secs(1);
     const BUSY: Duration = Duration::from_millis(250);
     let mut pause = QUIET;
     let mut looked = 0;
     let logs = &events.logs;
+    let mut under_way = FuturesUnordered::new();
     loop {
-        let _ = io::deadline(pause, logs.has_much()).await;
+        let woken = io::deadline(pause, logs.has_much());
+        let _ = beside(&mut under_way, woken).await;
         let now = io::mono_nanos();
         if events.context.index == 0 && now >= looked + limits::LOG_KEEP_SECS * 1_000_000_000 {
             looked = now;
-            logs.remove_old().await;
+            under_way.extend(logs.remove_old());
         }
         events.tell_given_up();
         let busy = logs.has_lines();
-        logs.write(false).await;
+        under_way.extend(logs.write_each(false));
         pause = if busy { BUSY } else { QUIET };
     }
+}
+
+/// What comes of `main`, while what is under way goes on. That is polled first: a series that is being written has not much
+/// to write.
+async fn beside<T>(
+    under_way: &mut FuturesUnordered<LocalBoxFuture<'_, ()>>,
+    main: impl Future<Output = T>,
+) -> T {
+    let mut main = std::pin::pin!(main);
+    std::future::poll_fn(|cx| {
+        while let Poll::Ready(Some(())) = under_way.poll_next_unpin(cx) {}
+        main.as_mut().poll(cx)
+    })
+    .await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::policy_cell::PolicyCell;
+    use ringmta_io::ring::run_shard;
     use ringmta_io::sim::World;
     use ringmta_io::stopping::Stopping;
     use ringmta_smtp::ids::IdSource;
-    use std::future::Future;
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc::sync_channel;
 
     fn context() -> Rc<Context> {
         let policy_shared = ringmta_policy::Shared::new(1);
@@ -352,6 +373,36 @@ mod tests {
             spans: None,
             stopping: Stopping::default(),
         })
+    }
+
+    #[test]
+    fn log_files_are_written_beside_those_of_a_disk_that_hangs() {
+        let shard = run_shard("test", None, || async {
+            let dir = tempfile::tempdir().unwrap();
+            let of = |name| LocalLogs { log_dir: dir.path().join(name), ..LocalLogs::default() };
+            let options = [of("hung"), of("well")];
+            let events = Rc::new(Events::new(&context(), "node", &options, Vec::new()).unwrap());
+            let [hung, well] = events.logs.all() else { unreachable!() };
+            let (hung, well) = (&hung.series[0], &well.series[0]);
+            let (mend, mended) = sync_channel::<()>(0);
+            io::spawn(run_logs(events.clone()));
+            let hangs = hung.thread().run(move || mended.recv());
+            let rounds = async {
+                // That a write has begun shows that the one before it has ended.
+                for _ in 0..3 {
+                    hung.add(|out| out.extend_from_slice(b"{}"));
+                    well.add(|out| out.extend_from_slice(b"{}"));
+                    while well.has_lines() {
+                        io::sleep(Duration::from_millis(5)).await;
+                    }
+                }
+                assert!(hung.has_lines());
+                mend.send(()).unwrap();
+            };
+            let all = async { futures::join!(hangs, rounds) };
+            assert_eq!(io::deadline(Duration::from_secs(60), all).await, Ok((Ok(()), ())));
+        });
+        shard.unwrap().join().unwrap().unwrap();
     }
 
     /// A world whose only disk operation is the writing of a log, so that both calls meet in it.

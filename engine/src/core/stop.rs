@@ -35,14 +35,19 @@ pub(super) async fn stop(core: &Rc<Core>) {
         futures::future::join_all(shard.events.hooks().iter().map(|hook| hook.settle())).await;
         // A filter that hangs keeps no log from being closed.
         let _ = io::deadline(Duration::from_millis(500), shard.events.filtered()).await;
-        shard.events.logs().write(true).await;
-        if let Some(accounting) = &shard.accounting {
-            accounting.write(true).await;
-        }
-        if let Some(volumes) = &shard.volumes {
-            volumes.write(&shard.metrics).await;
-        }
-        order_counts::keep(shard, true).await;
+        // On disks that may be several: one that hangs keeps nothing of the others from being written.
+        let accounting = async {
+            if let Some(accounting) = &shard.accounting {
+                accounting.write(true).await;
+            }
+        };
+        let volumes = async {
+            if let Some(volumes) = &shard.volumes {
+                volumes.write(&shard.metrics).await;
+            }
+        };
+        let logs = shard.events.logs().write(true);
+        futures::join!(logs, accounting, volumes, order_counts::keep(shard, true));
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {
         tracing::error!("shard {}: the disk did not answer in time at stop", shard.index);
