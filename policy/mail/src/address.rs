@@ -83,9 +83,14 @@ impl EnvelopeAddress {
     /// 2.3.2.1), so that both spellings of a domain are one.
     pub fn routing_domain(&self) -> String {
         let domain = self.domain().trim_end_matches('.');
-        match domain.is_ascii() {
-            true => domain.to_ascii_lowercase(),
-            false => idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase()),
+        if domain.is_ascii() {
+            return domain.to_ascii_lowercase();
+        }
+        let mapped = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase());
+        // Another form of the dot may have stood at its end, or what is mapped to nothing (UTS #46, section 4).
+        match mapped.trim_end_matches('.') {
+            "" => mapped,
+            domain => domain.to_string(),
         }
     }
 
@@ -204,6 +209,10 @@ mod tests {
         assert_eq!(u.to_ascii().as_deref(), Some("u@xn--mnchen-3ya.test"));
         assert_eq!(a.to_ascii().as_deref(), Some("u@xn--mnchen-3ya.test"));
         assert_eq!(of("\u{fc}@d.test").to_ascii(), None);
+        for last in ["\u{3002}", ".\u{34f}", "\u{34f}."] {
+            let of = of(&format!("u@M\u{fc}nchen.test{last}"));
+            assert_eq!(of.routing_domain(), "xn--mnchen-3ya.test", "{last:?}");
+        }
         assert_eq!(EnvelopeAddress::null().to_ascii().as_deref(), Some(""));
     }
 
