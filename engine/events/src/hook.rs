@@ -350,33 +350,21 @@ mod tests {
         }
     }
 
-    fn of_policy(log: HookLog, dead_letters: PathBuf) -> Hook {
-        Hook::lua(&LogHook { name: "h".into(), ..LogHook::default() }, log, dead_letters)
-    }
-
-    fn in_batches(log: HookLog, dead_letters: PathBuf) -> Hook {
-        let options = HttpLogHook { name: "h".into(), ..HttpLogHook::default() };
-        Hook::http(&options, Rc::new(NoHttp), log, dead_letters)
-    }
-
-    fn one_by_one(log: HookLog, dead_letters: PathBuf) -> Hook {
-        let options = HttpLogHook { name: "h".into(), batch_size: 1, ..HttpLogHook::default() };
-        Hook::http(&options, Rc::new(NoHttp), log, dead_letters)
-    }
-
-    fn in_short_batches(log: HookLog, dead_letters: PathBuf) -> Hook {
-        let max_batch_latency = Duration::from_millis(HOOK_FLUSH_GAP_MS);
-        let options = HttpLogHook { name: "h".into(), max_batch_latency, ..HttpLogHook::default() };
-        Hook::http(&options, Rc::new(NoHttp), log, dead_letters)
-    }
-
-    /// How long the next flush waits after the last while `ready` events may be told.
-    fn waited(make: fn(HookLog, PathBuf) -> Hook, ready: usize) -> Duration {
+    /// How long the next flush waits after the last while `ready` events may be told: of a hook that posts in such batches, or
+    /// one of the policy.
+    fn waited(posts: Option<(usize, Duration)>, ready: usize) -> Duration {
         let dir = tempfile::tempdir().unwrap();
         let world = World::new(6, false);
         let _entered = world.enter();
         let log = HookLog::open(dir.path().join("0"), &[]).unwrap();
-        let hook = make(log, dir.path().join("dead.jsonl"));
+        let (dead_letters, name) = (dir.path().join("dead.jsonl"), "h".to_string());
+        let hook = match posts {
+            Some((batch_size, max_batch_latency)) => {
+                let of = HttpLogHook { name, batch_size, max_batch_latency, ..Default::default() };
+                Hook::http(&of, Rc::new(NoHttp), log, dead_letters)
+            }
+            None => Hook::lua(&LogHook { name, ..Default::default() }, log, dead_letters),
+        };
         for number in 0..ready {
             let line = format!("{{\"type\":\"Delivery\",\"id\":\"m{number}\",\"timestamp\":1}}");
             hook.window.borrow_mut().push(line, (1, number as u64 + 1), 0);
@@ -399,20 +387,20 @@ mod tests {
     fn a_flush_waits_for_longer_while_nobody_waits_for_it() {
         let gap = Duration::from_millis(HOOK_FLUSH_GAP_MS);
         let (soon, later) = (gap..gap * 2, gap * HOOK_BUSY_GAPS..gap * (HOOK_BUSY_GAPS + 1));
-        let fill = HttpLogHook::default().batch_size;
-        for (make, ready, meant) in [
-            (of_policy as fn(_, _) -> _, HOOK_READY_ENOUGH - 1, &soon),
-            (of_policy, HOOK_READY_ENOUGH, &later),
-            (one_by_one, 0, &soon),
-            (one_by_one, HOOK_READY_ENOUGH, &later),
-            (in_short_batches, fill - 1, &soon),
-            (in_batches, 0, &later),
-            (in_batches, fill - 1, &later),
-            (in_batches, fill, &soon),
-            (in_batches, HOOK_READY_ENOUGH, &later),
+        let [one, many] = [1, 100].map(|most| Some((most, Duration::from_secs(1))));
+        for (posts, ready, meant) in [
+            (None, HOOK_READY_ENOUGH - 1, &soon),
+            (None, HOOK_READY_ENOUGH, &later),
+            (one, 0, &soon),
+            (one, HOOK_READY_ENOUGH, &later),
+            (Some((100, gap)), 99, &soon),
+            (many, 0, &later),
+            (many, 99, &later),
+            (many, 100, &soon),
+            (many, HOOK_READY_ENOUGH, &later),
         ] {
-            let took = waited(make, ready);
-            assert!(meant.contains(&took), "{ready} events: {took:?}");
+            let took = waited(posts, ready);
+            assert!(meant.contains(&took), "{posts:?}, {ready} events: {took:?}");
         }
     }
 }
