@@ -1,5 +1,5 @@
-//! Mail that means harm to the inbox itself: each message is taken, shown in every way there is within a deadline and a bound
-//! of memory, and others are served meanwhile.
+//! Mail that means harm to the inbox itself: each message is taken, shown in every way there is within a bound of memory, and
+//! others are served meanwhile.
 
 use crate::sandbox_support::process::{inbox, Inbox};
 use crate::sandbox_support::{deliver, get};
@@ -9,43 +9,51 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use flate2::{Compression, Crc};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Longest one answer may take, on a machine that has other things to do.
-const DEADLINE: Duration = Duration::from_secs(60);
-/// Longest somebody else may wait meanwhile.
-const MEANWHILE: Duration = Duration::from_secs(20);
+/// What takes longer must let others be answered meanwhile.
+const LONG: Duration = Duration::from_secs(4);
 /// Memory of the process: what it keeps (256 MB), and what a message of the largest size is worked on with.
 const MEMORY_MB: u64 = 900;
 
-/// Asks all the time, and keeps the longest wait.
+/// Asks all the time, and counts what is answered.
 struct Other {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Duration>,
+    answered: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
 }
 
 impl Other {
     fn of(web: SocketAddr) -> Other {
-        let stop = Arc::new(AtomicBool::new(false));
-        let ends = stop.clone();
+        let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (ends, count) = (stop.clone(), answered.clone());
         let thread = std::thread::spawn(move || {
-            let mut longest = Duration::ZERO;
             while !ends.load(Ordering::Relaxed) {
-                let start = Instant::now();
                 assert_eq!(get(web, "/api/v1/search?query=harmless").json()["messages_count"], 1);
-                longest = longest.max(start.elapsed());
+                count.fetch_add(1, Ordering::Relaxed);
             }
-            longest
         });
-        Other { stop, thread }
+        Other { stop, answered, thread }
     }
 
-    fn longest(self) -> Duration {
+    /// Does `work`, which must not hold up the others when it takes long; how long it may take is bounded by `PATIENCE` alone,
+    /// for that is a matter of the machine.
+    fn goes_on<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
+        let (start, before) = (Instant::now(), self.answered.load(Ordering::Relaxed));
+        let done = work();
+        let (took, answered) =
+            (start.elapsed(), self.answered.load(Ordering::Relaxed).wrapping_sub(before));
+        // Were a shard held, one might be answered before it is and one behind it.
+        assert!(took < LONG || answered > 3, "{what} took {took:?}, and {answered} were answered");
+        done
+    }
+
+    fn ends(self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
+        self.thread.join().unwrap();
     }
 }
 
@@ -99,7 +107,7 @@ fn mixed(parts: &[String]) -> String {
 }
 
 /// Everything that can be asked about a message.
-fn look(at: &Inbox, id: &str) {
+fn look(at: &Inbox, other: &Other, id: &str) {
     let one = format!("/api/v1/message/{id}");
     for path in [
         one.clone(),
@@ -117,10 +125,8 @@ fn look(at: &Inbox, id: &str) {
         "/api/v1/messages".to_string(),
         "/api/v1/search?query=absent".to_string(),
     ] {
-        let start = Instant::now();
-        let status = get(at.web, &path).status;
+        let status = other.goes_on(&path, || get(at.web, &path).status);
         assert!(matches!(status, 200 | 400 | 404), "{path}: {status}");
-        assert!(start.elapsed() < DEADLINE, "{path} took {:?}", start.elapsed());
     }
 }
 
@@ -182,15 +188,9 @@ fn mail_that_grows_when_it_is_opened() {
         deliver(at.smtp, "a@b.test", &["c@d.test"], "Subject: harmless\r\n\r\nx");
         let other = Other::of(at.web);
         for (name, message) in &messages {
-            let start = Instant::now();
-            let id = deliver(
-                at.smtp,
-                "a@b.test",
-                &["c@d.test"],
-                &format!("Subject: {name}\r\n{message}"),
-            );
-            assert!(start.elapsed() < DEADLINE, "{name}: taken after {:?}", start.elapsed());
-            look(&at, &id);
+            let source = format!("Subject: {name}\r\n{message}");
+            let id = other.goes_on(name, || deliver(at.smtp, "a@b.test", &["c@d.test"], &source));
+            look(&at, &other, &id);
             if *name == "gzip" {
                 // Handed out as it is: nobody here opens it.
                 for path in [format!("/view/{id}/part/2"), format!("/api/v1/message/{id}/part/2")] {
@@ -202,9 +202,9 @@ fn mail_that_grows_when_it_is_opened() {
                 assert_eq!((small.status, small.header("content-type")), (200, Some("image/jpeg")));
             }
         }
-        let (longest, peak) = (other.longest(), peak_mb(&at));
-        println!("opened: others waited {longest:?} at most; {peak} MB at most");
-        assert!(longest < MEANWHILE, "others waited {longest:?}");
+        other.ends();
+        let peak = peak_mb(&at);
+        println!("opened: {peak} MB at most");
         assert!(peak < MEMORY_MB, "{peak} MB");
     }
 }
@@ -292,11 +292,9 @@ fn mail_as_large_as_it_may_be() {
     deliver(at.smtp, "a@b.test", &["c@d.test"], "Subject: harmless\r\n\r\nx");
     let other = Other::of(at.web);
     for (name, message) in [("parts", parts), ("html", html), ("one line", line)] {
-        let start = Instant::now();
-        let id =
-            deliver(at.smtp, "a@b.test", &["c@d.test"], &format!("Subject: {name}\r\n{message}"));
-        assert!(start.elapsed() < DEADLINE, "{name}: taken after {:?}", start.elapsed());
-        look(&at, &id);
+        let source = format!("Subject: {name}\r\n{message}");
+        let id = other.goes_on(name, || deliver(at.smtp, "a@b.test", &["c@d.test"], &source));
+        look(&at, &other, &id);
         if name == "html" {
             // What calls home is there and may not: only the frame's policy lets anything out, when it is asked to.
             let view = get(at.web, &format!("/view/{id}.html"));
@@ -305,9 +303,9 @@ fn mail_as_large_as_it_may_be() {
             assert!(view.text().contains("<link rel=alternate rel=stylesheet"));
         }
     }
-    let (longest, peak) = (other.longest(), peak_mb(&at));
-    println!("large: others waited {longest:?} at most; {peak} MB at most");
-    assert!(longest < MEANWHILE, "others waited {longest:?}");
+    other.ends();
+    let peak = peak_mb(&at);
+    println!("large: {peak} MB at most");
     assert!(peak < MEMORY_MB, "{peak} MB");
     // All of it gives way to what comes, and the memory is given back to the bound.
     let total = get(at.web, "/api/v1/messages").json()["total"].as_u64().unwrap();
