@@ -53,18 +53,40 @@ async fn commit_for_ever(hook: Rc<Hook>) {
 
 /// Begins as many requests as there are events for and may be under way.
 fn pump(context: &Rc<Context>, hook: &Rc<Hook>) {
+    while let Some(batch) = next(context, hook) {
+        io::spawn(tell(context.clone(), hook.clone(), batch));
+    }
+    wake_when_due(context, hook);
+}
+
+/// What the next request tells, when another may be under way; it counts as such from now on.
+fn next(context: &Context, hook: &Hook) -> Option<Batch> {
+    if context.stopping.get() {
+        return None;
+    }
+    let batch = hook.next(context.shards)?;
+    hook.requests.set(hook.requests.get() + 1);
+    Some(batch)
+}
+
+/// Tells a batch, and goes on with what is next for as long as there is something: a task of its own for each request would be
+/// a part of what an event costs.
+async fn tell(context: Rc<Context>, hook: Rc<Hook>, batch: Batch) {
+    let mut next_one = Some(batch);
+    while let Some(batch) = next_one {
+        deliver(&context, &hook, batch).await;
+        hook.requests.set(hook.requests.get() - 1);
+        next_one = next(&context, &hook);
+        // More may be allowed than before.
+        pump(&context, &hook);
+    }
+}
+
+/// Sees to it that [`pump`] is called when there may be something to tell that there is not now.
+fn wake_when_due(context: &Rc<Context>, hook: &Rc<Hook>) {
+    let shards = context.shards;
     if context.stopping.get() {
         return;
-    }
-    let shards = context.shards;
-    while let Some(batch) = hook.next(shards) {
-        hook.requests.set(hook.requests.get() + 1);
-        let (context, hook) = (context.clone(), hook.clone());
-        io::spawn(async move {
-            deliver(&context, &hook, batch).await;
-            hook.requests.set(hook.requests.get() - 1);
-            pump(&context, &hook);
-        });
     }
     let Some(due) = hook.due_nanos(shards) else { return };
     let timer = hook.timer_nanos.get();
@@ -88,7 +110,8 @@ fn pump(context: &Rc<Context>, hook: &Rc<Hook>) {
 async fn deliver(context: &Rc<Context>, hook: &Rc<Hook>, mut batch: Batch) {
     drop_old(hook, &mut batch);
     if batch.events.is_empty() {
-        return;
+        // Whoever tells the next of as many as there are lets others go first.
+        return io::yield_now().await;
     }
     let Target::Http(poster) = &hook.target else { return };
     let (started, since) = (io::mono_nanos(), io::unix_nanos());

@@ -200,7 +200,8 @@ const NO_REDIRECT: &str = "a hook follows no redirect, give it the URL that take
 impl Head {
     fn of(options: &HttpLogHook) -> Result<Head, String> {
         let url = options.url.0.parse().map_err(|error| format!("that is no URL: {error}"))?;
-        let mut headers = HeaderMap::new();
+        // Room for those of each request, and for the host.
+        let mut headers = HeaderMap::with_capacity(options.request_headers.len() + 10);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));

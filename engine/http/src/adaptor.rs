@@ -1,6 +1,6 @@
 //! Our socket as hyper sees it, and our response body.
 
-use crate::limits::{HTTP_CLIENT_READ_BYTES, HTTP_READ_BYTES};
+use crate::limits::HTTP_READ_BYTES;
 use crate::link::{Link, Phase};
 use crate::types::Body;
 use futures::io::{AsyncRead, AsyncWrite};
@@ -11,22 +11,17 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// A connection; a server's reads and writes are reported to its link.
+/// A connection, whose reads and writes are reported to its link.
 pub(super) struct Io {
     pub conn: Conn,
-    link: Option<Rc<Link>>,
+    link: Rc<Link>,
     // hyper's own buffer may be uninitialized memory, which only unsafe code may fill.
     scratch: Box<[u8]>,
 }
 
 impl Io {
     pub fn new(conn: Conn, link: Rc<Link>) -> Io {
-        Io { conn, link: Some(link), scratch: vec![0; HTTP_READ_BYTES].into() }
-    }
-
-    /// One of ours to a server.
-    pub fn of_client(conn: Conn) -> Io {
-        Io { conn, link: None, scratch: vec![0; HTTP_CLIENT_READ_BYTES].into() }
+        Io { conn, link, scratch: vec![0; HTTP_READ_BYTES].into() }
     }
 }
 
@@ -39,7 +34,7 @@ impl hyper::rt::Read for Io {
         let Io { conn, link, scratch } = self.get_mut();
         let room = buf.remaining().min(scratch.len());
         let read = futures::ready!(Pin::new(conn).poll_read(cx, &mut scratch[..room]))?;
-        if let Some(link) = link.as_ref().filter(|_| read > 0) {
+        if read > 0 {
             link.received();
         }
         buf.put_slice(&scratch[..read]);
@@ -55,10 +50,9 @@ impl hyper::rt::Write for Io {
     ) -> Poll<io::Result<usize>> {
         let Io { conn, link, .. } = self.get_mut();
         let result = Pin::new(conn).poll_write(cx, buf);
-        match (link, &result) {
-            (Some(link), Poll::Pending) => link.write_waits(),
-            (Some(link), Poll::Ready(_)) => link.sent(),
-            (None, _) => {}
+        match &result {
+            Poll::Pending => link.write_waits(),
+            Poll::Ready(_) => link.sent(),
         }
         result
     }
@@ -66,7 +60,7 @@ impl hyper::rt::Write for Io {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Io { conn, link, .. } = self.get_mut();
         let result = Pin::new(conn).poll_flush(cx);
-        if let Some(link) = link.as_ref().filter(|_| result.is_pending()) {
+        if result.is_pending() {
             link.write_waits();
         }
         result

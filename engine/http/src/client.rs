@@ -1,13 +1,12 @@
-//! An HTTP/1.1 client on the shard's own sockets: requests wait in the task that awaits them, and connections are kept.
+//! An HTTP/1.1 client on the shard's own sockets: requests wait in the task that awaits them, and connections are kept
+//! ([`crate::exchange`] is what happens on one).
 //!
 //! A request is sent once. It follows no redirect and knows of no proxy.
 
-use crate::adaptor::Io;
-use crate::limits::{HTTP_CONNECT_SECS, HTTP_HEAD_BYTES};
+use crate::exchange::Connected;
+use crate::limits::HTTP_CONNECT_SECS;
 use futures::future::LocalBoxFuture;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http1::{self, Connection, SendRequest};
+use hyper::body::Bytes;
 use hyper::header::{HeaderValue, HOST};
 use hyper::http::uri::{Authority, Scheme, Uri};
 use hyper::{Request, Response};
@@ -15,11 +14,10 @@ use ringmta_io::stream::{Conn, Stream};
 use ringmta_io::tls::{self, ClientTls};
 use ringmta_io::{deadline, mono_nanos};
 use std::cell::RefCell;
-use std::future::{poll_fn, Future};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{pin, Pin};
-use std::task::{Context, Poll};
 use std::time::Duration;
+
+pub use crate::exchange::Failure;
 
 /// The addresses of a host, given with its port. It may take its time: nobody waits but who asked.
 pub type Resolve = dyn Fn(String, u16) -> LocalBoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;
@@ -42,48 +40,6 @@ pub struct Options {
 pub struct Client {
     options: Options,
     idle: RefCell<Vec<Kept>>,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub enum Failure {
-    /// The time that the request was given is over.
-    TimedOut,
-    /// The request cannot be sent: what is wrong with it.
-    Bad(&'static str),
-    /// No connection, or it broke.
-    Io(std::io::Error),
-    /// It broke, or the answer is none of HTTP/1.1.
-    Http(hyper::Error),
-    /// The answer is longer than it may be: bytes.
-    TooLong(usize),
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Failure::TimedOut => out.write_str("timed out"),
-            Failure::Bad(what) => out.write_str(what),
-            Failure::Io(error) => error.fmt(out),
-            Failure::Http(error) => match std::error::Error::source(error) {
-                Some(source) => write!(out, "{error}: {source}"),
-                None => error.fmt(out),
-            },
-            Failure::TooLong(most) => write!(out, "the answer is longer than {most} bytes"),
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Failure {
-        Failure::Io(error)
-    }
-}
-
-impl From<hyper::Error> for Failure {
-    fn from(error: hyper::Error) -> Failure {
-        Failure::Http(error)
-    }
 }
 
 /// Where a connection leads.
@@ -112,13 +68,6 @@ impl Origin {
     fn port(&self) -> u16 {
         self.authority.port_u16().unwrap_or(if self.is_tls { 443 } else { 80 })
     }
-}
-
-/// A connection, driven by the task of whoever uses it.
-struct Connected {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Connection<Io, Full<Bytes>>,
-    has_ended: bool,
 }
 
 /// One that nobody uses now.
@@ -186,7 +135,7 @@ impl Client {
                 let at = idle.iter().rposition(|kept| kept.origin == *origin)?;
                 idle.remove(at).link
             };
-            if link.is_usable().await {
+            if link.is_quiet().await {
                 return Some(link);
             }
         }
@@ -194,7 +143,7 @@ impl Client {
 
     fn keep(&self, origin: Origin, link: Connected) {
         let mut idle = self.idle.borrow_mut();
-        if link.has_ended || self.options.most_idle == 0 {
+        if link.has_ended() || self.options.most_idle == 0 {
             return;
         }
         if idle.len() >= self.options.most_idle {
@@ -220,18 +169,12 @@ impl Client {
             }
             false => Conn::Plain(stream),
         };
-        let mut http = http1::Builder::new();
-        http.max_buf_size(HTTP_HEAD_BYTES);
-        let (sender, connection) = http.handshake(Io::of_client(conn)).await?;
-        Ok(Connected { sender, connection, has_ended: false })
+        Ok(Connected::new(conn))
     }
 }
 
 /// What a server is sent: the path alone, and the host in a field (RFC 9112, 3.2.1).
-fn in_origin_form(
-    mut request: Request<Bytes>,
-    origin: &Origin,
-) -> Result<Request<Full<Bytes>>, Failure> {
+fn in_origin_form(mut request: Request<Bytes>, origin: &Origin) -> Result<Request<Bytes>, Failure> {
     let path = request.uri().path_and_query().filter(|path| path.as_str().starts_with('/'));
     *request.uri_mut() = match path {
         Some(path) => Uri::from(path.clone()),
@@ -247,7 +190,7 @@ fn in_origin_form(
         let host = host.map_err(|_| Failure::Bad("the URL names no host"))?;
         request.headers_mut().insert(HOST, host);
     }
-    Ok(request.map(Full::new))
+    Ok(request)
 }
 
 /// A connection to the first address that takes one.
@@ -267,64 +210,10 @@ fn connect_limit() -> Duration {
     Duration::from_secs(HTTP_CONNECT_SECS)
 }
 
-impl Connected {
-    /// Lets the connection do what it can. Whoever waits for it learns of its end.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        if !self.has_ended {
-            self.has_ended = Pin::new(&mut self.connection).poll(cx).is_ready();
-        }
-    }
-
-    /// Whether another request may be sent.
-    async fn is_usable(&mut self) -> bool {
-        poll_fn(|cx| {
-            self.drive(cx);
-            match self.sender.poll_ready(cx) {
-                Poll::Ready(ready) => Poll::Ready(ready.is_ok() && !self.has_ended),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    async fn exchange(
-        &mut self,
-        request: Request<Full<Bytes>>,
-        most: usize,
-    ) -> Result<(Response<Vec<u8>>, Result<(), Failure>), Failure> {
-        let sent = self.sender.send_request(request);
-        let mut answer = pin!(async { Ok(read(sent.await?, most).await) });
-        poll_fn(|cx| {
-            self.drive(cx);
-            answer.as_mut().poll(cx)
-        })
-        .await
-    }
-}
-
-/// An answer with its body, and whether it is whole.
-async fn read(answer: Response<Incoming>, most: usize) -> (Response<Vec<u8>>, Result<(), Failure>) {
-    let (head, mut body) = answer.into_parts();
-    let mut content = Vec::new();
-    let is_whole = loop {
-        match body.frame().await {
-            None => break Ok(()),
-            Some(Err(why)) => break Err(why.into()),
-            Some(Ok(frame)) => {
-                let Ok(data) = frame.into_data() else { continue };
-                if content.len() + data.len() > most {
-                    break Err(Failure::TooLong(most));
-                }
-                content.extend_from_slice(&data);
-            }
-        }
-    };
-    (Response::from_parts(head, content), is_whole)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::Future;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::sync::mpsc;
@@ -431,11 +320,99 @@ mod tests {
             let why = ask(4).await.unwrap_err();
             assert!(matches!(why, Failure::TooLong(4)), "{why}");
             assert!(client.idle.borrow().is_empty(), "its rest would be taken for the next answer");
-            assert!(matches!(ask(100).await.unwrap_err(), Failure::Http(_)), "it is cut");
+            assert!(matches!(ask(100).await.unwrap_err(), Failure::Io(_)), "it is cut");
             assert_eq!(&ask(100).await.unwrap().body()[..], b"all of it");
             assert!(client.idle.borrow().is_empty());
             assert!(matches!(ask(100).await.unwrap_err(), Failure::Http(_)), "not HTTP");
         });
+    }
+
+    #[test]
+    fn answers_in_pieces_and_with_others_before_them() {
+        let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
+        let whole = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n";
+        let none = "HTTP/1.1 204 No Content\r\n\r\n";
+        let more = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n";
+        let old = "HTTP/1.0 302 Found\r\nLocation: /b\r\nContent-Length: 1\r\n\r\nx";
+        let all: &'static str = format!("{early}{whole}").leak();
+        let (questions, addr) = server(vec![vec![all, none, more], vec![old], vec![OK]]);
+        on_a_shard(move || async move {
+            let client = client();
+            let ask = || client.send(post(addr, "x"), LONG, 100);
+            let answers =
+                [(200, "abc", 1), (204, "", 1), (200, "ok", 0), (302, "x", 0), (200, "ok", 1)];
+            for (status, body, kept) in answers {
+                let answer = ask().await.unwrap();
+                assert_eq!(answer.status().as_u16(), status);
+                assert_eq!(String::from_utf8_lossy(answer.body()), body);
+                assert_eq!(client.idle.borrow().len(), kept, "{status}");
+            }
+        });
+        let of: Vec<usize> = questions.iter().map(|(number, _)| number).collect();
+        assert_eq!(of, [0, 0, 0, 1, 2]);
+    }
+
+    #[test]
+    fn an_answer_may_come_before_all_is_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            // The body is not read, and does not fit into what the kernel keeps.
+            socket.write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n").unwrap();
+            socket
+        });
+        on_a_shard(move || async move {
+            let client = client();
+            let large = Bytes::from(vec![b'x'; 64 << 20]);
+            let request = Request::post(format!("http://{addr}/")).body(large).unwrap();
+            let answer = client.send(request, LONG, 9).await.unwrap();
+            assert_eq!(answer.status().as_u16(), 413);
+            assert!(client.idle.borrow().is_empty(), "it is in the middle of a request");
+        });
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_header_has_an_end() {
+        let lines = "a: b\r\n".repeat(20_000);
+        let long: &'static str = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(200_000)).leak();
+        let many: &'static str = format!("HTTP/1.1 200 OK\r\n{lines}\r\n").leak();
+        let chunk: &'static str = format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;{}",
+            "y".repeat(200_000)
+        )
+        .leak();
+        let (_questions, addr) = server(vec![vec![long], vec![many], vec![chunk]]);
+        on_a_shard(move || async move {
+            let client = client();
+            for _ in 0..3 {
+                let why = client.send(post(addr, "x"), LONG, 9).await.unwrap_err();
+                assert!(
+                    matches!(why, Failure::TooLong(_) | Failure::Http(_) | Failure::Bad(_)),
+                    "{why:?}"
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn requests_say_how_long_they_are() {
+        let (questions, addr) = server(vec![vec![OK, OK, OK, OK]]);
+        on_a_shard(move || async move {
+            let client = client();
+            for (method, body) in [("GET", ""), ("POST", ""), ("GET", "x"), ("PURGE", "")] {
+                let request = Request::builder().method(method).uri(format!("http://{addr}?q"));
+                let request = request.body(Bytes::from(body)).unwrap();
+                client.send(request, LONG, 9).await.unwrap();
+            }
+        });
+        let asked: Vec<String> = questions.iter().map(|(_, asked)| asked).collect();
+        let host = format!("/?q HTTP/1.1\r\nhost: {addr}\r\n");
+        assert_eq!(asked[0], format!("GET {host}\r\n"));
+        assert_eq!(asked[1], format!("POST {host}content-length: 0\r\n\r\n"));
+        assert_eq!(asked[2], format!("GET {host}content-length: 1\r\n\r\nx"));
+        assert_eq!(asked[3], format!("PURGE {host}\r\n"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! HTTP/1.1 glue, mostly a server's: hyper's protocol over our sockets, with our limits and deadlines.
+//! HTTP/1.1 glue, mostly a server's: hyper's protocol (a client's is ureq's) over our sockets, with our limits and deadlines.
 //!
 //! A handler is given a whole [`Request`] (its body read within limit and deadline) and gives
 //! back a [`Response`]. Everything runs in the task that awaits [`serve`] or [`listen`]; dropping
@@ -9,7 +9,7 @@
 //! - [`server`] accepts connections, `acceptor` is its loop; [`options`] their limits, [`gate`] who may ask
 //! - `driver` one connection from first byte to close; `adaptor` our socket as hyper sees it; `link` what a connection's
 //!   parts tell each other
-//! - [`client`] requests of ours to other servers
+//! - [`client`] requests of ours to other servers, `exchange` one of them on its connection
 //! - [`page`] a page of ours, with its policy
 //! - [`types`] request and response; `body` a request's body, `json_field` which field of it is wrong; [`browser`] requests of
 //!   other sites' pages
@@ -22,6 +22,7 @@ mod body;
 pub mod browser;
 pub mod client;
 mod driver;
+mod exchange;
 pub mod gate;
 mod json_field;
 pub mod limits;
