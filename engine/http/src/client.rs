@@ -353,6 +353,26 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_may_come_byte_by_byte() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_nodelay(true).unwrap();
+            let answer =
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            answer.bytes().for_each(|byte| socket.write_all(&[byte]).unwrap());
+            read_request(&mut socket);
+        });
+        on_a_shard(move || async move {
+            let client = client();
+            let answer = client.send(post(addr, "x"), LONG, 9).await.unwrap();
+            assert_eq!(answer.body(), b"ok");
+            assert_eq!(client.idle.borrow().len(), 1);
+        });
+    }
+
+    #[test]
     fn an_answer_may_come_before_all_is_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();

@@ -135,23 +135,26 @@ impl Connected {
         call: &mut Call<RecvResponse>,
         outgoing: &mut Outgoing,
     ) -> Result<Response<()>, Failure> {
+        let mut has_line = false;
         loop {
-            // What has no line end has no end of a header either.
-            while self.buffer[self.used..self.end].contains(&b'\n') {
+            // It is looked at anew with each line, not with each byte that comes.
+            while has_line {
                 let (used, head) = call.try_response(&self.buffer[self.used..self.end], false)?;
                 self.used += used;
-                match head {
-                    Some(head) => return Ok(head),
-                    None if used == 0 => break,
-                    None => {}
+                if let Some(head) = head {
+                    return Ok(head);
                 }
+                // Interim answers (RFC 9110, 15.2) are passed over.
+                has_line = used > 0;
             }
             if self.end - self.used >= HTTP_HEAD_BYTES {
                 return Err(Failure::TooLong(HTTP_HEAD_BYTES));
             }
-            if self.hear(outgoing).await? == 0 {
+            let came = self.hear(outgoing).await?;
+            if came == 0 {
                 return Err(outgoing.failed.take().unwrap_or_else(ended_early).into());
             }
+            has_line = self.buffer[self.end - came..self.end].contains(&b'\n');
         }
     }
 
