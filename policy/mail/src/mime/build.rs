@@ -4,6 +4,7 @@ use super::encoding::Content;
 use super::fields::{message_ids, Params};
 use super::part::{Body, Part, RawField};
 use crate::headers::write_field;
+use std::hash::{DefaultHasher, Hasher};
 
 /// How a part appears as an attachment.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +15,18 @@ pub struct Attachment {
     pub inline: bool,
     /// Name other parts refer to it by.
     pub content_id: Option<String>,
+}
+
+/// RFC 2046 section 5.1.1.
+fn can_be_boundary(boundary: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&c);
+    (1..=70).contains(&boundary.len()) && boundary.bytes().all(allowed) && !boundary.ends_with(' ')
+}
+
+/// RFC 2045 section 5.1.
+fn can_be_type(kind: &str) -> bool {
+    let special = |c: u8| b"()<>@,;:\\\"[]?=".contains(&c);
+    kind.bytes().all(|c| c.is_ascii_graphic() && !special(c))
 }
 
 /// A field with parameters, which are not to be encoded as words.
@@ -52,18 +65,32 @@ impl Part {
     /// # Errors
     /// A boundary that cannot be one (RFC 2046 section 5.1.1).
     pub fn multipart(kind: &str, parts: Vec<Part>, boundary: &str) -> Result<Part, String> {
-        let allowed = |c: u8| c.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&c);
-        if boundary.is_empty()
-            || boundary.len() > 70
-            || !boundary.bytes().all(allowed)
-            || boundary.ends_with(' ')
-        {
+        if !can_be_boundary(boundary) {
             return Err(format!("`{boundary}` cannot be a boundary"));
         }
         let mut params = Params::parse(kind);
         params.set("boundary", boundary);
         let body = Body::Parts { before: Vec::new(), parts, after: Vec::new() };
         Ok(Part::with(vec![field("Content-Type", &params)], body))
+    }
+
+    /// Gives a container whose type or boundary cannot be written as it is others that can: a boundary that follows from what
+    /// it holds, and can stand in no line of quoted-printable or base64.
+    pub(super) fn mend_container(&self) {
+        let mut kind = self.content_type();
+        let is_plain = |field: &RawField| field.raw.is_ascii() && !field.raw.contains(&0);
+        let is_plain = self.first("Content-Type").is_some_and(|field| is_plain(&field));
+        if is_plain && can_be_type(&kind.value) && kind.get("boundary").is_some_and(can_be_boundary)
+        {
+            return;
+        }
+        if !can_be_type(&kind.value) {
+            kind.value = "multipart/mixed".to_owned();
+        }
+        let mut held = DefaultHasher::new();
+        self.parts().iter().for_each(|part| held.write(&part.write()));
+        kind.set("boundary", &format!("=_{:016x}", held.finish()));
+        self.set(field("Content-Type", &kind));
     }
 
     /// The main parts of the tree, depth first.

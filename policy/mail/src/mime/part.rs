@@ -222,19 +222,19 @@ impl Part {
     /// The same tree with every header and content encoded anew, so that it is plain ASCII with short lines.
     pub fn rebuild(&self) -> Part {
         let parts = self.parts();
-        let fields: Vec<RawField> = self.fields(|all| {
-            let plain = |f: &RawField| f.raw.is_ascii() && !f.raw.contains(&0);
-            let again =
-                |f: &RawField| if plain(f) { f.clone() } else { RawField::new(&f.name, &f.text()) };
-            all.iter().map(again).collect()
-        });
+        let plain = |f: &RawField| f.raw.is_ascii() && !f.raw.contains(&0);
+        let again =
+            |f: &RawField| if plain(f) { f.clone() } else { RawField::new(&f.name, &f.text()) };
         if !parts.is_empty() {
             let parts = parts.iter().map(Part::rebuild).collect();
-            return Part::with(
-                fields,
-                Body::Parts { before: Vec::new(), parts, after: Vec::new() },
-            );
+            let body = Body::Parts { before: Vec::new(), parts, after: Vec::new() };
+            // Its type is not yet encoded as words, which parameters cannot be.
+            let kind = |f: &RawField| if f.is("Content-Type") { f.clone() } else { again(f) };
+            let made = Part::with(self.fields(|all| all.iter().map(kind).collect()), body);
+            made.mend_container();
+            return made;
         }
+        let fields = self.fields(|all| all.iter().map(again).collect());
         let made = Part::with(fields, Body::Leaf(Vec::new()));
         made.replace(self.content(), None);
         made

@@ -165,3 +165,33 @@ fn a_report_of_very_many_is_cut() {
     let text = status_report("message/delivery-status", &many);
     assert!(delivery_report(&Part::parse(text.as_bytes()).unwrap()).is_err());
 }
+
+#[test]
+fn a_container_is_rebuilt_with_a_boundary_that_can_be_one() {
+    for (kind, boundary) in [
+        ("multipart/mixed", "\t\0\0"),
+        ("multipart/mixed", "gr\u{fc}n"),
+        ("multipart/mixed", "a<b"),
+        ("multipart/mixed; x=\"\u{fc}\0\"", "b"),
+        ("multipart/mixed; x=\"\0\"", "b"),
+        ("multipart/\0\u{fc}", "b"),
+        ("multipart/[x]", "b"),
+    ] {
+        let source = format!(
+            "Content-Type: {kind}; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n\r\none\r\n\
+             --{boundary}\r\nContent-Type: text/html; charset=utf-8\r\n\r\ntw\u{f6}\r\n--{boundary}--\r\n"
+        );
+        let parsed = Part::parse(source.as_bytes()).unwrap();
+        assert_eq!(parsed.parts().len(), 2, "{source:?}");
+        let rebuilt = parsed.rebuild().write();
+        assert!(
+            rebuilt.is_ascii() && !rebuilt.contains(&0),
+            "{}",
+            String::from_utf8_lossy(&rebuilt)
+        );
+        let again = Part::parse(&rebuilt).unwrap();
+        let contents = |part: &Part| part.parts().iter().map(Part::content).collect::<Vec<_>>();
+        assert_eq!(contents(&again), contents(&parsed), "{}", String::from_utf8_lossy(&rebuilt));
+        assert_eq!(again.rebuild().write(), rebuilt);
+    }
+}
