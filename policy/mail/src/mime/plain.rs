@@ -39,6 +39,11 @@ impl Part {
                 }
                 drop(inner);
                 self.relabel("7bit");
+                // Neither can be encoded: the one is a token, the other stands in lines of its own.
+                let boundary = kind.get("boundary").unwrap_or_default();
+                if !kind.value.is_ascii() || !boundary.is_ascii() {
+                    self.mend_container();
+                }
             }
             Body::Leaf(raw) if is_plain(raw) => {}
             // Such a part must not be encoded, only what is in it (RFC 2046 section 5.2.1).

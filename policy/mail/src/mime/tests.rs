@@ -193,5 +193,9 @@ fn a_container_is_rebuilt_with_a_boundary_that_can_be_one() {
         let contents = |part: &Part| part.parts().iter().map(Part::content).collect::<Vec<_>>();
         assert_eq!(contents(&again), contents(&parsed), "{}", String::from_utf8_lossy(&rebuilt));
         assert_eq!(again.rebuild().write(), rebuilt);
+        parsed.make_plain();
+        let plain = parsed.write();
+        assert!(plain.is_ascii(), "{}", String::from_utf8_lossy(&plain));
+        assert_eq!(Part::parse(&plain).unwrap().parts().len(), 2);
     }
 }
