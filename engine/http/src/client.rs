@@ -417,6 +417,22 @@ mod tests {
     }
 
     #[test]
+    fn a_long_header_leaves_the_connection_as_it_was() {
+        let field = format!("x: {}\r\n", "y".repeat(3000));
+        let long = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 2\r\n\r\nok", field.repeat(3));
+        let long: &'static str = long.leak();
+        let (questions, addr) = server(vec![vec![long, OK, long, OK]]);
+        on_a_shard(move || async move {
+            let client = client();
+            for _ in 0..4 {
+                let answer = client.send(post(addr, "x"), LONG, 9).await.unwrap();
+                assert_eq!(answer.body(), b"ok");
+            }
+        });
+        assert!(questions.iter().all(|(number, _)| number == 0));
+    }
+
+    #[test]
     fn requests_say_how_long_they_are() {
         let (questions, addr) = server(vec![vec![OK, OK, OK, OK]]);
         on_a_shard(move || async move {

@@ -123,6 +123,7 @@ impl Connected {
             None => return Err(Failure::Bad("the answer has no end")),
         };
         self.has_ended = must_close || !outgoing.is_done() || self.used < self.end;
+        (self.used, self.end) = (0, 0);
         // A long header was a rare one.
         self.buffer.truncate(HTTP_CLIENT_READ_BYTES);
         self.buffer.shrink_to_fit();
