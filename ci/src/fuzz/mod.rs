@@ -9,6 +9,7 @@ pub mod conversation;
 pub mod dns_answer;
 pub mod dot_reader;
 pub mod header;
+pub mod http_answer;
 pub mod injection;
 pub mod journal;
 mod lines;
@@ -29,7 +30,7 @@ pub mod xclient;
 pub type Check = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Check); 20] = [
+pub const TARGETS: [(&str, Check); 21] = [
     ("record", record::check),
     ("journal", journal::check),
     ("segment", segment::check),
@@ -50,4 +51,5 @@ pub const TARGETS: [(&str, Check); 20] = [
     ("sender_auth", sender_auth::check),
     ("certificate", certificate::check),
     ("websocket", websocket::check),
+    ("http_answer", http_answer::check),
 ];

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-pub use crate::exchange::Failure;
+pub use crate::failure::Failure;
 
 /// The addresses of a host, given with its port. It may take its time: nobody waits but who asked.
 pub type Resolve = dyn Fn(String, u16) -> LocalBoxFuture<'static, std::io::Result<Vec<SocketAddr>>>;

@@ -9,7 +9,8 @@
 //! - [`server`] accepts connections, `acceptor` is its loop; [`options`] their limits, [`gate`] who may ask
 //! - `driver` one connection from first byte to close; `adaptor` our socket as hyper sees it; `link` what a connection's
 //!   parts tell each other
-//! - [`client`] requests of ours to other servers, `exchange` one of them on its connection
+//! - [`client`] requests of ours to other servers, `exchange` one of them on its connection, [`answer`] the bytes of both,
+//!   `failure` why there is none
 //! - [`page`] a page of ours, with its policy
 //! - [`types`] request and response; `body` a request's body, `json_field` which field of it is wrong; [`browser`] requests of
 //!   other sites' pages
@@ -18,11 +19,13 @@
 
 mod acceptor;
 mod adaptor;
+pub mod answer;
 mod body;
 pub mod browser;
 pub mod client;
 mod driver;
 mod exchange;
+mod failure;
 pub mod gate;
 mod json_field;
 pub mod limits;

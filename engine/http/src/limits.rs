@@ -17,6 +17,9 @@ pub const HTTP_HEAD_BYTES: usize = 64 * 1024;
 pub const HTTP_READ_BYTES: usize = 16 * 1024;
 /// The same for a client's connection: answers to what policies ask are short.
 pub const HTTP_CLIENT_READ_BYTES: usize = 4 * 1024;
+/// Bytes around one byte of an answer's content: a chunk of one byte with the longest line of its size that is taken (20), and
+/// two ends of lines.
+pub const HTTP_CHUNK_OVERHEAD_BYTES: usize = 24;
 /// Longest one address of a server may take to accept a connection, seconds; then the next is tried.
 pub const HTTP_CONNECT_SECS: u64 = 20;
 /// Longest we keep reading from a client whose request was refused, so that the refusal is not
