@@ -6,7 +6,7 @@ use ringmta_http::{http, Bytes, HeaderMap};
 
 /// Most bytes of content.
 const MOST: usize = 300;
-const METHODS: [&str; 8] = ["POST", "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "CONNECT", "PURGE"];
+const METHODS: [&str; 8] = ["POST", "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "PURGE"];
 
 /// What came of an answer.
 #[derive(Debug, PartialEq)]

@@ -427,12 +427,12 @@ fn put_headers(json: &mut Json<'_>, message: Option<&Message>, wanted: &Patterns
         if told == RECORD_HEADERS_MAX {
             break;
         }
-        let name = text_of(field.name);
         let bytes = field.name.len() + field.value.len();
         // What does not fit is left out, decided before it is decoded.
-        if bytes > room || !wanted.matches(&name) || !seen.is_new(field.name) {
+        if bytes > room || !wanted.matches(field.name) || !seen.is_new(field.name) {
             continue;
         }
+        let name = text_of(field.name);
         if told > 0 {
             json.raw(",");
         }

@@ -168,6 +168,11 @@ fn ended(must_close: bool) -> Step {
 /// # Errors
 /// The request cannot be sent.
 pub fn to(mut request: Request<Bytes>, most: usize) -> Result<(Vec<u8>, Answer), Failure> {
+    if request.method() == Method::CONNECT {
+        return Err(Failure::Bad(
+            "CONNECT asks a proxy for a connection, and no server for an answer",
+        ));
+    }
     let body = std::mem::take(request.body_mut());
     // Its length is known here, whatever the caller says of it.
     request.headers_mut().remove(TRANSFER_ENCODING);
@@ -250,6 +255,12 @@ mod tests {
         let chunk = b"1;345678901234567890\r\nx\r\n";
         assert_eq!(chunk.len(), HTTP_CHUNK_OVERHEAD_BYTES + 1);
         assert_eq!(refused_after(chunked, chunk), 1000 * chunk.len());
+    }
+
+    #[test]
+    fn a_tunnel_is_not_asked_for() {
+        let request = Request::connect("/").body(Bytes::new()).unwrap();
+        assert!(matches!(to(request, 9), Err(Failure::Bad(why)) if why.contains("CONNECT")));
     }
 
     #[test]

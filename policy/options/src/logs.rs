@@ -310,10 +310,11 @@ impl Patterns {
     }
 
     /// Whether a name matches one of them.
-    pub fn matches(&self, name: &str) -> bool {
+    pub fn matches(&self, name: impl AsRef<[u8]>) -> bool {
+        let name = name.as_ref();
         self.0.iter().any(|(p, prefix)| match prefix {
-            true => name.get(..p.len()).is_some_and(|head| head.eq_ignore_ascii_case(p)),
-            false => name.eq_ignore_ascii_case(p),
+            true => name.get(..p.len()).is_some_and(|head| head.eq_ignore_ascii_case(p.as_bytes())),
+            false => name.eq_ignore_ascii_case(p.as_bytes()),
         })
     }
 }
@@ -373,8 +374,11 @@ impl LogRecordSelect {
             return out;
         }
         for field in ringmta_mail::headers::HeaderBlock::new(body).fields() {
+            if !self.headers.matches(field.name) {
+                continue;
+            }
             let name = String::from_utf8_lossy(field.name);
-            if self.headers.matches(&name) && !out.contains_key(&*name) {
+            if !out.contains_key(&*name) {
                 out.insert(name.into_owned(), field.decoded().into());
             }
         }

@@ -55,8 +55,7 @@ fn import(m: &Message, body: &[u8], specs: &Plain) -> Result<()> {
         let name =
             text("name").ok_or_else(|| Error::runtime("import_headers: `name` is missing"))?;
         let pattern = Patterns::new([name]);
-        let mut found: Vec<Field> =
-            block.fields().filter(|f| pattern.matches(&String::from_utf8_lossy(f.name))).collect();
+        let mut found: Vec<Field> = block.fields().filter(|f| pattern.matches(f.name)).collect();
         match text("match").unwrap_or("last") {
             "first" => {
                 found.reverse();
@@ -74,9 +73,7 @@ fn import(m: &Message, body: &[u8], specs: &Plain) -> Result<()> {
             gone.push(pattern);
         }
     }
-    if let Some(out) =
-        block.without(|f| gone.iter().any(|p| p.matches(&String::from_utf8_lossy(f.name))))
-    {
+    if let Some(out) = block.without(|f| gone.iter().any(|p| p.matches(f.name))) {
         m.set_body(out.into());
     }
     Ok(())
