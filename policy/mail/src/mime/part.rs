@@ -228,9 +228,12 @@ impl Part {
         if !parts.is_empty() {
             let parts = parts.iter().map(Part::rebuild).collect();
             let body = Body::Parts { before: Vec::new(), parts, after: Vec::new() };
-            // Its type is not yet encoded as words, which parameters cannot be.
-            let kind = |f: &RawField| if f.is("Content-Type") { f.clone() } else { again(f) };
-            let made = Part::with(self.fields(|all| all.iter().map(kind).collect()), body);
+            let made = Part::with(self.fields(|all| all.iter().map(again).collect()), body);
+            // Its type is none of the fields that are encoded as words, and there is one of it, as of a part without parts.
+            if let Some(kind) = self.first("Content-Type") {
+                made.set(kind);
+            }
+            made.relabel("7bit");
             made.mend_container();
             return made;
         }

@@ -85,7 +85,7 @@ impl Part {
     }
 
     /// A part that holds others and said they had 8 bits says what they have now.
-    fn relabel(&self, encoding: &str) {
+    pub(super) fn relabel(&self, encoding: &str) {
         if self.first("Content-Transfer-Encoding").is_some() {
             self.set(RawField::new("Content-Transfer-Encoding", encoding));
         }

@@ -199,3 +199,16 @@ fn a_container_is_rebuilt_with_a_boundary_that_can_be_one() {
         assert_eq!(Part::parse(&plain).unwrap().parts().len(), 2);
     }
 }
+
+#[test]
+fn a_container_is_rebuilt_with_one_type() {
+    let source = "Content-Type: multipart/mixed; boundary=\"b\"\r\nContent-Type: multipart/\0x\r\n\
+        Content-Transfer-Encoding: base64\r\n\
+        content-type: text/plain\r\n\r\n--b\r\n\r\none\r\n--b--\r\n";
+    let rebuilt = Part::parse(source.as_bytes()).unwrap().rebuild();
+    let header = String::from_utf8(rebuilt.write()).unwrap();
+    let header = header.split("\r\n\r\n").next().unwrap();
+    let kind = "Content-Type: multipart/mixed; boundary=\"b\"";
+    assert_eq!(header, format!("{kind}\r\nContent-Transfer-Encoding: 7bit"));
+    assert_eq!(rebuilt.parts().len(), 1);
+}
