@@ -22,7 +22,7 @@ pub struct Answer {
     most: usize,
     /// Bytes that were no content: headers and what is around chunks.
     overhead: usize,
-    /// So many bytes of what was not used hold no end of a line that was not looked at.
+    /// Bytes of what was not used that were looked at: none of them is used before another line has ended.
     seen: usize,
 }
 
@@ -89,7 +89,8 @@ impl Answer {
         while used < bytes.len() && !self.is_whole() {
             let rest = &bytes[used..];
             // It is looked at anew with each line, not with each byte that comes.
-            let is_new = self.seen == 0 || rest[self.seen..].contains(&b'\n');
+            let is_new = |came: &[u8]| self.seen == 0 || came.contains(&b'\n');
+            let is_new = rest.get(self.seen..).is_none_or(is_new);
             let step = if is_new { self.take_step(rest)? } else { 0 };
             used += step;
             self.seen = if step == 0 { rest.len() } else { 0 };
