@@ -11,7 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 seconds=10 targets=() record='' times=ci/fuzz/time.tsv
 all=(record journal segment dot_reader command reply conversation session proxy_header xclient address header mime template
-  injection dns_answer mta_sts sender_auth certificate websocket http_answer)
+  injection dns_answer mta_sts sender_auth certificate websocket http_request
+  http_answer)
 dir=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 while [ $# -gt 0 ]; do
   case $1 in

@@ -10,6 +10,7 @@ pub mod dns_answer;
 pub mod dot_reader;
 pub mod header;
 pub mod http_answer;
+pub mod http_request;
 pub mod injection;
 pub mod journal;
 mod lines;
@@ -30,7 +31,7 @@ pub mod xclient;
 pub type Check = fn(&[u8]);
 
 /// Every target by its name.
-pub const TARGETS: [(&str, Check); 21] = [
+pub const TARGETS: [(&str, Check); 22] = [
     ("record", record::check),
     ("journal", journal::check),
     ("segment", segment::check),
@@ -51,5 +52,6 @@ pub const TARGETS: [(&str, Check); 21] = [
     ("sender_auth", sender_auth::check),
     ("certificate", certificate::check),
     ("websocket", websocket::check),
+    ("http_request", http_request::check),
     ("http_answer", http_answer::check),
 ];

@@ -73,6 +73,7 @@ pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("sender_auth", super::sender_auth::seeds()),
         ("certificate", super::certificate::seeds()),
         ("websocket", super::websocket::seeds()),
+        ("http_request", super::http_request::seeds()),
         ("http_answer", super::http_answer::seeds()),
     ]
 }
