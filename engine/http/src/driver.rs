@@ -72,7 +72,8 @@ where
     let upgrade = link.upgrade.borrow_mut().take();
     match (end, upgrade) {
         (End::Done(true), Some(take_over)) => take_over(Upgraded { conn, early }).await,
-        (End::Done(ok), _) => close(conn, !ok || link.unread.get()).await,
+        // The client may still be sending, whatever it has sent before (RFC 9112 section 9.6).
+        (End::Done(_), _) => close(conn, true).await,
         (End::Cut(Overdue::Head), _) => refuse_slow_head(conn, options.head).await,
         (End::Cut(Overdue::Idle | Overdue::Write), _) => close(conn, false).await,
     }
