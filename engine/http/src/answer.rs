@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_body_goes_without_being_asked_for() {
+        let request = Request::post("/").header("expect", "100-continue").header("host", "a.test");
+        let (sent, mut answer) = to(request.body(Bytes::from("x")).unwrap(), 9).unwrap();
+        assert!(sent.ends_with(b"\r\n\r\nx"));
+        let said = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        assert_eq!(answer.take(said).unwrap(), said.len());
+        assert!(answer.is_whole() && !answer.must_close());
+    }
+
+    #[test]
     fn a_tunnel_is_not_asked_for() {
         let request = Request::connect("/").body(Bytes::new()).unwrap();
         assert!(matches!(to(request, 9), Err(Failure::Bad(why)) if why.contains("CONNECT")));
