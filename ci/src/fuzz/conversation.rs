@@ -145,11 +145,7 @@ mod tests {
 
     #[test]
     fn holds_wherever_the_peer_hangs_up() {
-        for seed in seeds() {
-            for cut in 1..=seed.len() {
-                check(&seed[..cut]);
-            }
-        }
+        crate::fuzz::seeds::check_beginnings(&seeds(), check);
     }
 
     /// The fates of recipients, most telling first, as `fate code`.

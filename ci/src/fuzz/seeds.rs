@@ -12,6 +12,16 @@ pub fn write(target: &str) {
     }
 }
 
+/// Tries every beginning of each input: the other side may hang up anywhere.
+#[cfg(test)]
+pub fn check_beginnings(inputs: &[Vec<u8>], check: super::Check) {
+    for input in inputs {
+        for cut in 1..=input.len() {
+            check(&input[..cut]);
+        }
+    }
+}
+
 /// (target, inputs).
 pub fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let behind = |first: u8, rest: &[u8]| [&[first], rest].concat();
