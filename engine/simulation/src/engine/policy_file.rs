@@ -19,7 +19,8 @@ impl PolicyFile {
     pub fn write(text: &str) -> Result<PolicyFile, String> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("ringmta-simulation-{}-{number}.lua", std::process::id());
+        // Equally long for all: what fails in a policy names the file, and a longer text is another story.
+        let name = format!("ringmta-simulation-{:010}-{number:010}.lua", std::process::id());
         let path = std::env::temp_dir().join(name);
         let file = PolicyFile(path);
         std::fs::write(&file.0, text).map_err(|e| format!("{}: {e}", file.0.display()))?;
