@@ -132,14 +132,16 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
         Err(_) => tracing::debug!("session of {peer}: lasted too long"),
     }
     served.watched().tell(&Seen::Mark("Closed"));
-    let _ = deadline(Duration::from_secs(1), conn.close()).await;
+    io::leave(conn);
 }
 
 /// Turns a client away without a session.
 pub async fn turn_away(mut conn: Conn, refusal: Refusal) {
     let mut out = Vec::new();
     refusal.reply().render(&mut out);
-    let _ = deadline(Duration::from_secs(1), conn.write_all(&out)).await;
+    if matches!(deadline(Duration::from_secs(1), conn.write_all(&out)).await, Ok(Ok(()))) {
+        io::leave(conn);
+    }
 }
 
 async fn options_for(

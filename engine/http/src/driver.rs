@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::StatusCode;
 use ringmta_io::receiving::Held;
-use ringmta_io::{deadline, mono_nanos, sleep, Conn};
+use ringmta_io::{deadline, leave, mono_nanos, sleep, Conn};
 use std::convert::Infallible;
 use std::future::{poll_fn, Future};
 use std::net::SocketAddr;
@@ -72,10 +72,9 @@ where
     let upgrade = link.upgrade.borrow_mut().take();
     match (end, upgrade) {
         (End::Done(true), Some(take_over)) => take_over(Upgraded { conn, early }).await,
-        // The client may still be sending, whatever it has sent before (RFC 9112 section 9.6).
-        (End::Done(_), _) => close(conn, true).await,
         (End::Cut(Overdue::Head), _) => refuse_slow_head(conn, options.head).await,
-        (End::Cut(Overdue::Idle | Overdue::Write), _) => close(conn, false).await,
+        // The client may still be sending, whatever it has sent before (RFC 9112 section 9.6).
+        (End::Done(_) | End::Cut(Overdue::Idle | Overdue::Write), _) => leave(conn),
     }
 }
 
@@ -209,21 +208,8 @@ async fn last_words(mut conn: Conn, status: &str, text: &str) {
          Connection: close\r\n\r\n{text}",
         text.len()
     );
-    let limit = Duration::from_millis(limits::HTTP_LINGER_MS);
+    let limit = Duration::from_millis(limits::HTTP_LAST_WORDS_MS);
     if let Ok(Ok(())) = deadline(limit, conn.write_all(answer.as_bytes())).await {
-        close(conn, true).await;
+        leave(conn);
     }
-}
-
-/// Ends our half. When the client may still be sending, reads on for a moment: closing a socket
-/// with unread bytes resets it, and a reset can destroy the answer on its way.
-async fn close(mut conn: Conn, linger: bool) {
-    let end = async {
-        if conn.close().await.is_err() || !linger {
-            return;
-        }
-        let mut sink = [0; 4096];
-        while matches!(conn.read(&mut sink).await, Ok(read) if read > 0) {}
-    };
-    let _ = deadline(Duration::from_millis(limits::HTTP_LINGER_MS), end).await;
 }

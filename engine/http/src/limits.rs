@@ -22,8 +22,7 @@ pub const HTTP_CLIENT_READ_BYTES: usize = 4 * 1024;
 pub const HTTP_CHUNK_OVERHEAD_BYTES: usize = 24;
 /// Longest one address of a server may take to accept a connection, seconds; then the next is tried.
 pub const HTTP_CONNECT_SECS: u64 = 20;
-/// Longest we keep reading from a client after our last answer, so that the answer is not destroyed by a
-/// reset.
-pub const HTTP_LINGER_MS: u64 = 1000;
+/// Longest a connection that is refused may take to receive why, milliseconds.
+pub const HTTP_LAST_WORDS_MS: u64 = 1000;
 /// Pause after a failed accept (usually: out of file descriptors).
 pub const ACCEPT_PAUSE_MS: u64 = 100;

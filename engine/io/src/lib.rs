@@ -6,7 +6,7 @@
 //! - The real world: [`ring`] a shard's thread, `pump` what keeps its executor awake, `executor` its tasks, `clock` its
 //!   clocks; `uring` the ring that its sockets and the spool's writes go through
 //! - Network: [`stream`] TCP, plain or TLS, and UDP · [`socket`] the sockets of the real world · [`listener`], [`sockets`]
-//!   where it listens · [`tls`] rustls configurations, [`subject`] of a certificate · [`receiving`] the memory for what is
+//!   where it listens · [`linger`] the end of a connection · [`tls`] rustls configurations, [`subject`] of a certificate · [`receiving`] the memory for what is
 //!   being received
 //! - Disk: [`file`] files for direct I/O, `direct` those of the real world · [`plain`] files of small appends · [`fs`] names and
 //!   folders · [`beside`] a thread for what no mail needs · [`beneath`] small files of a folder, no link followed
@@ -24,6 +24,7 @@ pub mod fs;
 pub mod hash;
 pub mod inherited;
 pub mod limits;
+pub mod linger;
 pub mod listener;
 pub mod memory;
 mod peer_share;
@@ -52,6 +53,7 @@ pub mod wheel;
 pub use beside::Beside;
 pub use file::{Block, File};
 pub use hash::{sha256, Map, Set};
+pub use linger::leave;
 pub use listener::ReservedPort;
 pub use pump::stalls;
 pub use random::{random_u64, unguessable_u64};

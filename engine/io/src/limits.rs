@@ -33,6 +33,10 @@ pub const SHARD_BEGIN_SECONDS: u64 = 10;
 pub const SOCKET_CALLS_PER_TURN: u32 = 32;
 /// Connections the kernel holds for a listener that has not yet accepted them; net.core.somaxconn caps it.
 pub const LISTEN_BACKLOG: i32 = 4096;
+/// Longest what a client still sends is read when its connection has been left, milliseconds: several ways there and back.
+pub const LINGER_MS: u64 = 1000;
+/// Connections of a shard that are read so at once: each holds a descriptor and a few KB, and is counted nowhere else.
+pub const LINGERING_MAX: usize = 1024;
 /// Size of a disk block: the unit of O_DIRECT writes and of the torn-write argument.
 pub const BLOCK_BYTES: usize = 4096;
 /// Longest a shard waits for any one disk operation before the callers are told it failed. Longer than the

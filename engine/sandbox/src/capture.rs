@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::store::Store;
 use ringmta_http::{accept_each, Bytes};
 use ringmta_io::receiving::{Pace, LOOK};
-use ringmta_io::{deadline, mono_nanos, sleep, tls, yield_now, Conn, Listener};
+use ringmta_io::{deadline, leave, mono_nanos, sleep, tls, yield_now, Conn, Listener};
 use ringmta_smtp::reply::{Refusal, Reply};
 use ringmta_smtp::server::buffer::RecvBuf;
 use ringmta_smtp::server::dot_reader::BareEndings;
@@ -153,7 +153,8 @@ impl<'a> Talk<'a> {
                 }
                 Step::Close => {
                     self.flush().await?;
-                    return deadline(IDLE, self.conn.close()).await?;
+                    leave(self.conn);
+                    return Ok(());
                 }
             }
         }

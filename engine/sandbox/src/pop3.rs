@@ -11,7 +11,7 @@ use crate::search::Search;
 use crate::settings::Pop3;
 use crate::store::Store;
 use ringmta_http::accept_each;
-use ringmta_io::{deadline, tls, yield_now, Conn, Listener};
+use ringmta_io::{deadline, leave, tls, yield_now, Conn, Listener};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io;
@@ -35,11 +35,14 @@ pub async fn listen(listener: Listener, pop3: Pop3, store: Rc<Store>) {
             };
             let mut session = Session::new(conn, peer, pop3.logins, store);
             // A client that breaks off is its own business.
-            let _ = if full {
+            let ended = if full {
                 session.say("-ERR too many sessions; try again").await
             } else {
                 session.run().await
             };
+            if ended.is_ok() {
+                leave(session.conn);
+            }
         })
     })
     .await;
@@ -87,7 +90,7 @@ impl Session {
             }
             self.say(&answer).await?;
             if self.tries >= SANDBOX_POP3_TRIES {
-                return deadline(IDLE, self.conn.close()).await?;
+                return Ok(());
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use async_tungstenite::WebSocketStream;
 use futures::future::{select, Either};
 use futures::StreamExt;
 use ringmta_http::{websocket, Request, Response, StatusCode, Upgraded};
-use ringmta_io::{deadline, mono_nanos, Conn};
+use ringmta_io::{deadline, leave, mono_nanos, Conn};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,21 +37,29 @@ pub fn config() -> WebSocketConfig {
         .max_frame_size(Some(limits::SANDBOX_SOCKET_MESSAGE_BYTES))
 }
 
+type Socket = WebSocketStream<Conn>;
+
 /// Sends what happens until one side ends it, or the client is too slow or gone.
 async fn talk(upgraded: Upgraded, store: &Store, inbox: &Inbox) -> Result<(), Error> {
     let early = upgraded.early.to_vec();
     let role = Role::Server;
     let mut socket =
         WebSocketStream::from_partially_read(upgraded.conn, early, role, Some(config())).await;
+    tell(&mut socket, store, inbox).await?;
+    leave(socket.into_inner());
+    Ok(())
+}
+
+async fn tell(socket: &mut Socket, store: &Store, inbox: &Inbox) -> Result<(), Error> {
     let mut heard = mono_nanos();
-    let mut stats_sent = send_stats(&mut socket, store).await?;
+    let mut stats_sent = send_stats(socket, store).await?;
     let mut stats_due = false;
     loop {
         // Events go out at once; counters, which change with each of them, four times a second.
         let wait = if stats_due { STATS.saturating_sub(since(stats_sent)) } else { SILENCE };
-        match next(&mut socket, inbox, wait).await {
+        match next(socket, inbox, wait).await {
             Turn::Changed => {
-                send_events(&mut socket, inbox).await?;
+                send_events(socket, inbox).await?;
                 if inbox.overflowed() {
                     let _ = deadline(WRITE, socket.close(None)).await;
                     return Ok(());
@@ -67,10 +75,10 @@ async fn talk(upgraded: Upgraded, store: &Store, inbox: &Inbox) -> Result<(), Er
             Turn::Ended => return Ok(()),
             Turn::Nothing if stats_due => {}
             Turn::Nothing if since(heard) > PONG => return Ok(()),
-            Turn::Nothing => send(&mut socket, Message::Ping(Default::default())).await?,
+            Turn::Nothing => send(socket, Message::Ping(Default::default())).await?,
         }
         if stats_due && since(stats_sent) >= STATS {
-            stats_sent = send_stats(&mut socket, store).await?;
+            stats_sent = send_stats(socket, store).await?;
             stats_due = false;
         }
     }
@@ -88,7 +96,7 @@ enum Turn {
     Nothing,
 }
 
-async fn next(socket: &mut WebSocketStream<Conn>, inbox: &Inbox, wait: Duration) -> Turn {
+async fn next(socket: &mut Socket, inbox: &Inbox, wait: Duration) -> Turn {
     let heard = async {
         match socket.next().await {
             Some(Ok(Message::Close(_))) => Turn::Closed,
@@ -105,7 +113,7 @@ async fn next(socket: &mut WebSocketStream<Conn>, inbox: &Inbox, wait: Duration)
     }
 }
 
-async fn send_events(socket: &mut WebSocketStream<Conn>, inbox: &Inbox) -> Result<(), Error> {
+async fn send_events(socket: &mut Socket, inbox: &Inbox) -> Result<(), Error> {
     if inbox.take_pruned() {
         let prune = typed("prune", serde_json::Value::Null).to_string();
         send(socket, Message::text(prune)).await?;
@@ -117,12 +125,12 @@ async fn send_events(socket: &mut WebSocketStream<Conn>, inbox: &Inbox) -> Resul
 }
 
 /// Sends the counters; gives back when.
-async fn send_stats(socket: &mut WebSocketStream<Conn>, store: &Store) -> Result<u64, Error> {
+async fn send_stats(socket: &mut Socket, store: &Store) -> Result<u64, Error> {
     send(socket, Message::text(typed("stats", lists::stats(store)).to_string())).await?;
     Ok(mono_nanos())
 }
 
-async fn send(socket: &mut WebSocketStream<Conn>, message: Message) -> Result<(), Error> {
+async fn send(socket: &mut Socket, message: Message) -> Result<(), Error> {
     match deadline(WRITE, socket.send(message)).await {
         Ok(result) => result,
         Err(late) => Err(Error::Io(late.into())),

@@ -13,7 +13,7 @@ use futures::future::{select, Either};
 use futures::StreamExt;
 use ringmta_events::watch::{Frames, Reader, RecordFilter};
 use ringmta_http::{websocket, Request, Response, StatusCode, Upgraded};
-use ringmta_io::{deadline, Conn};
+use ringmta_io::{deadline, leave, Conn};
 use ringmta_policy::CidrSet;
 use ringmta_shard::mesh::Letter;
 use ringmta_shard::process::Process;
@@ -177,11 +177,15 @@ async fn talk(upgraded: Upgraded, process: &Process, watched: Watched) -> Result
     let (early, role) = (upgraded.early.to_vec(), Role::Server);
     let mut socket: Socket =
         WebSocketStream::from_partially_read(upgraded.conn, early, role, Some(config)).await;
-    let watcher = match first(&mut socket).await?.and_then(|text| Watcher::new(watched, &text)) {
+    watch(&mut socket, process, watched).await?;
+    leave(socket.into_inner());
+    Ok(())
+}
+
+async fn watch(socket: &mut Socket, process: &Process, watched: Watched) -> Result<(), Error> {
+    let watcher = match first(socket).await?.and_then(|text| Watcher::new(watched, &text)) {
         Ok(watcher) => watcher,
-        Err(why) => {
-            return close(&mut socket, CloseCode::Policy, &format!("no filter: {why}")).await
-        }
+        Err(why) => return close(socket, CloseCode::Policy, &format!("no filter: {why}")).await,
     };
     for inbox in &process.inboxes {
         if inbox.send(watcher.letter()).is_err() {
@@ -191,15 +195,15 @@ async fn talk(upgraded: Upgraded, process: &Process, watched: Watched) -> Result
     loop {
         let heard = async {
             match socket.next().await {
-                Some(Ok(Message::Close(_))) | None => false,
-                Some(heard) => heard.is_ok(),
+                Some(Ok(Message::Close(_))) => Turn::Closed,
+                Some(Ok(_)) => Turn::Heard,
+                Some(Err(_)) | None => Turn::Gone,
             }
         };
         let turn = {
             let (heard, frame) = (pin!(heard), pin!(watcher.frames().next()));
             match deadline(PING, select(heard, frame)).await {
-                Ok(Either::Left((true, _))) => Turn::Heard,
-                Ok(Either::Left((false, _))) => Turn::Gone,
+                Ok(Either::Left((turn, _))) => turn,
                 Ok(Either::Right((Some(frame), _))) => Turn::Frame(frame),
                 Ok(Either::Right((None, _))) => Turn::TooSlow,
                 Err(_) => Turn::Silence,
@@ -208,15 +212,21 @@ async fn talk(upgraded: Upgraded, process: &Process, watched: Watched) -> Result
         match turn {
             Turn::Heard => {}
             Turn::Gone => return Ok(()),
-            Turn::Frame(frame) => send(&mut socket, Message::text(frame)).await?,
-            Turn::TooSlow => return close(&mut socket, CloseCode::Again, TOO_SLOW).await,
-            Turn::Silence => send(&mut socket, Message::Ping(Default::default())).await?,
+            // The library answers when it is next asked to read, and refuses to send anything else.
+            Turn::Closed => {
+                let _ = deadline(WRITE, socket.next()).await;
+                return Ok(());
+            }
+            Turn::Frame(frame) => send(socket, Message::text(frame)).await?,
+            Turn::TooSlow => return close(socket, CloseCode::Again, TOO_SLOW).await,
+            Turn::Silence => send(socket, Message::Ping(Default::default())).await?,
         }
     }
 }
 
 enum Turn {
     Heard,
+    Closed,
     Gone,
     Frame(String),
     TooSlow,

@@ -20,7 +20,8 @@ pub(super) async fn stop(core: &Rc<Core>) {
         let open: usize =
             shard.queues.ready.borrow().values().map(|ready| ready.connections.get()).sum();
         let working = shard.queues.ending.get();
-        open + working > 0 || shard.metrics.sessions.get() > 0 || !shard.spool.commits.is_idle()
+        let clients = shard.metrics.sessions.get() > 0 || io::linger::lingering() > 0;
+        open + working > 0 || clients || !shard.spool.commits.is_idle()
     };
     while busy() && mono_nanos() < end {
         io::sleep(Duration::from_millis(10)).await;

@@ -18,6 +18,7 @@ mod delivery;
 mod dns;
 mod doors;
 mod events;
+mod farewells;
 mod find;
 mod front_ends;
 mod generated;

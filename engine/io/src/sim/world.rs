@@ -43,6 +43,8 @@ pub struct World {
     pub disk: disk::Disk,
     /// The network.
     pub net: net::Net,
+    /// Connections that were left and are still read.
+    pub(crate) lingering: Rc<Cell<usize>>,
     /// Mistakes made on purpose.
     pub planted: Cell<Option<bug::Bug>>,
     /// The clock of queues of the process that lives now.
@@ -75,6 +77,7 @@ impl World {
             exec,
             disk: disk::Disk::default(),
             net: net::Net::default(),
+            lingering: Rc::default(),
             planted: Cell::new(None),
             steady: RefCell::default(),
             hash: Cell::new(0xcbf2_9ce4_8422_2325),
