@@ -1,6 +1,6 @@
 //! Mail comes in: from a socket to a durable message, over ESMTP and HTTP.
 //!
-//! [`start`] the tasks of this stage · [`listener`] sockets and balance · [`serve`] one session's I/O and policy, [`hearing`] its waits · [`receive`] a transaction becomes messages, [`store`]
+//! [`start`] the tasks of this stage · [`listener`] sockets and balance · [`serve`] one session's I/O and policy, [`hearing`] its waits, [`farewell`] its end · [`receive`] a transaction becomes messages, [`store`]
 //! makes them durable ·
 //! [`origin`] where they came from · [`relay`] who may relay, [`peer_limits`] and how much · [`received`] that a message was received, [`reports`] bounces and complaints to be logged · [`deferred`] mail that policy sees only later ·
 //! [`log_records`] events of hooks, which become messages · [`room`] disks that are full · [`inject`] mail that comes over HTTP.
@@ -9,6 +9,7 @@
 
 mod data_clock;
 pub mod deferred;
+mod farewell;
 mod followed;
 mod hearing;
 pub mod inject;

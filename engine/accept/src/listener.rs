@@ -1,6 +1,7 @@
 //! ESMTP listeners: each shard has its own socket on the same address, and a shard with clearly
 //! more sessions than another hands new ones over.
 
+use crate::farewell::turn_away;
 use crate::limits::ACCEPT_IMBALANCE_MAX;
 use crate::serve;
 use ringmta_io::sockets::Sockets;
@@ -68,7 +69,7 @@ pub fn serve_socket(shard: &Rc<Shard>, socket: Accepted, listener: usize) {
     if open >= most || shard.context.stopping.get() {
         shard.metrics.sessions_denied.inc();
         let refusal = if open >= most { Refusal::TooManyConnections } else { Refusal::Stopping };
-        return io::spawn(serve::turn_away(Conn::Plain(stream), refusal));
+        return io::spawn(turn_away(Conn::Plain(stream), refusal));
     }
     shard.session_count(listener, 1);
     let shard = shard.clone();

@@ -2,6 +2,7 @@
 //! protocol asks.
 
 use crate::data_clock::DataClock;
+use crate::farewell::{hang_up, turn_away};
 use crate::hearing::{read_command, read_data};
 use crate::limits;
 use crate::origin::{hostname_of, ClientSession};
@@ -135,15 +136,6 @@ pub async fn serve(shard: Rc<Shard>, listener: usize, stream: Stream, peer: Sock
     io::leave(conn);
 }
 
-/// Turns a client away without a session.
-pub async fn turn_away(mut conn: Conn, refusal: Refusal) {
-    let mut out = Vec::new();
-    refusal.reply().render(&mut out);
-    if matches!(deadline(Duration::from_secs(1), conn.write_all(&out)).await, Ok(Ok(()))) {
-        io::leave(conn);
-    }
-}
-
 async fn options_for(
     shard: &Shard,
     policy: &Policy,
@@ -243,12 +235,15 @@ impl Served {
                     }
                     let rewrites = self.policy.handles("smtp_server_rewrite_response");
                     session.keep_commands(rewrites || self.watched().is());
+                    let quiet_since = mono_nanos();
                     match self.read(session, conn, input, &mut clock, &mut stop).await? {
                         Heard::More => {}
                         Heard::End => return Ok(()),
                         Heard::Nothing(refusal) => {
                             session.end(refusal);
-                            return self.flush(session, conn).await;
+                            self.flush(session, conn).await?;
+                            hang_up(conn, quiet_since);
+                            return Ok(());
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! The end of a connection whose client may still be sending.
 
 use crate::limits::{LINGERING_MAX, LINGER_MS};
-use crate::{deadline, sim, spawn, Conn};
+use crate::{deadline, mono_nanos, sim, spawn, Conn};
 use futures::FutureExt;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -48,15 +48,27 @@ impl Drop for Counted {
 pub fn leave(mut conn: Conn) {
     let counter = counter();
     if counter.get() >= LINGERING_MAX {
-        // What the socket does not take now is not sent.
-        let _ = conn.close().now_or_never();
-        return;
+        return close(conn);
     }
     let counted = Counted::new(counter);
     spawn(async move {
         let _ = deadline(Duration::from_millis(LINGER_MS), read_on(&mut conn)).await;
         drop(counted);
     });
+}
+
+/// Ends a connection from which nothing has come since `since`, in nanoseconds of [`mono_nanos`]. After [`LINGER_MS`] what
+/// was answered before has arrived: it is closed at once then, so that a stop waits for nobody who has nothing to say.
+pub fn leave_quiet(conn: Conn, since: u64) {
+    match mono_nanos().saturating_sub(since) < LINGER_MS * 1_000_000 {
+        true => leave(conn),
+        false => close(conn),
+    }
+}
+
+/// What the socket does not take now is not sent.
+fn close(mut conn: Conn) {
+    let _ = conn.close().now_or_never();
 }
 
 async fn read_on(conn: &mut Conn) {
@@ -132,6 +144,39 @@ mod tests {
             }
             assert_eq!((heard.len(), most), (3, 3));
         }
+    }
+
+    #[test]
+    fn one_that_was_quiet_is_closed_at_once() {
+        let world = World::new(7, false);
+        let _entered = world.enter();
+        let addr = SocketAddr::from(([10, 0, 0, 1], 25));
+        let (read, heard) = (Rc::new(RefCell::new(Vec::new())), Rc::new(RefCell::new(Vec::new())));
+        let counts = read.clone();
+        world.spawn_on(world.exec.new_node(), async move {
+            let listener = Listener::bind(addr).unwrap();
+            for quiet in [LINGER_MS / 2, 2 * LINGER_MS] {
+                let mut conn = Conn::Plain(listener.accept().await.unwrap().bind());
+                let since = mono_nanos();
+                sleep(Duration::from_millis(quiet)).await;
+                conn.write_all(b"421 bye\r\n").await.unwrap();
+                leave_quiet(conn, since);
+                counts.borrow_mut().push(lingering());
+                sleep(2 * Duration::from_millis(LINGER_MS)).await;
+            }
+        });
+        let all = heard.clone();
+        world.spawn_on(world.exec.new_node(), async move {
+            sleep(Duration::from_millis(1)).await;
+            for _ in 0..2 {
+                let mut conn = Conn::Plain(Stream::connect(addr, None).await.unwrap());
+                let said = hear(&mut conn).await.unwrap();
+                all.borrow_mut().push(said);
+            }
+        });
+        world.run_for(LONG);
+        assert_eq!(read.take(), [1, 0]);
+        assert_eq!(heard.take(), ["421 bye\r\n"; 2]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The stop of one shard.
 
 use super::stages::Core;
+use ringmta_io::limits::LINGER_MS;
+use ringmta_io::linger::lingering;
 use ringmta_io::{self as io, mono_nanos};
 use ringmta_shard::limits::STOP_GRACE_MS;
 use ringmta_shard::order_counts;
@@ -20,12 +22,12 @@ pub(super) async fn stop(core: &Rc<Core>) {
         let open: usize =
             shard.queues.ready.borrow().values().map(|ready| ready.connections.get()).sum();
         let working = shard.queues.ending.get();
-        let clients = shard.metrics.sessions.get() > 0 || io::linger::lingering() > 0;
-        open + working > 0 || clients || !shard.spool.commits.is_idle()
+        open + working > 0 || shard.metrics.sessions.get() > 0 || !shard.spool.commits.is_idle()
     };
     while busy() && mono_nanos() < end {
         io::sleep(Duration::from_millis(10)).await;
     }
+    let all_told = mono_nanos();
     shard.spool.stopping.set(true);
     let finish = async {
         if let Err(error) = shard.spool.flush_journal().await {
@@ -52,5 +54,9 @@ pub(super) async fn stop(core: &Rc<Core>) {
     };
     if io::deadline(Duration::from_secs(2), finish).await.is_err() {
         tracing::error!("shard {}: the disk did not answer in time at stop", shard.index);
+    }
+    // For those who were told last; whoever came since is turned away, and not waited for.
+    while lingering() > 0 && mono_nanos() < all_told + LINGER_MS * 1_000_000 {
+        io::sleep(Duration::from_millis(10)).await;
     }
 }
