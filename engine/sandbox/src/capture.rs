@@ -5,6 +5,7 @@ use crate::chaos::{At, Chaos, Fault};
 use crate::events::Event;
 use crate::limits;
 use crate::message::{Envelope, SessionInfo};
+use crate::passwords::Verdict;
 use crate::release::Outbound;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -18,7 +19,7 @@ use ringmta_smtp::server::session::Session;
 use ringmta_smtp::server::vocabulary::{Answer, Ask, Params, Step, Transaction};
 use rustls::ServerConfig;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +104,7 @@ pub async fn listen(listener: Listener, capture: Rc<Capture>) {
 struct Talk<'a> {
     capture: &'a Capture,
     conn: Conn,
+    peer: IpAddr,
     session: Session,
     input: RecvBuf,
     info: SessionInfo,
@@ -122,7 +124,8 @@ impl<'a> Talk<'a> {
         }
         let info = SessionInfo { client: Some(peer), tls, ..SessionInfo::default() };
         let (input, pace) = (RecvBuf::new(), Pace::default());
-        Talk { capture, conn, session, input, info, pace, from: String::new() }
+        let peer = peer.ip();
+        Talk { capture, conn, peer, session, input, info, pace, from: String::new() }
     }
 
     async fn run(mut self) -> io::Result<()> {
@@ -205,11 +208,15 @@ impl<'a> Talk<'a> {
             Ask::Ehlo { domain, .. } => self.info.ehlo = domain,
             Ask::Auth { authc, password, .. } => {
                 if let Some(logins) = &smtp.logins {
-                    if !logins.check(&authc, &password.0).await {
-                        return Answer::Refuse(Reply::new(
-                            535,
-                            "5.7.8 Authentication credentials invalid",
-                        ));
+                    match logins.check(self.peer, &authc, &password.0).await {
+                        Verdict::Right => {}
+                        Verdict::Wrong => {
+                            let text = "5.7.8 Authentication credentials invalid";
+                            return Answer::Refuse(Reply::new(535, text));
+                        }
+                        Verdict::Later(_) => {
+                            return Answer::Refuse(Refusal::TooManyGuesses.reply());
+                        }
                     }
                 }
                 self.info.auth_user = Some(authc);

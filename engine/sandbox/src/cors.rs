@@ -14,7 +14,7 @@ pub fn gate(settings: Rc<Settings>) -> Gate {
         Box::pin(async move {
             let request =
                 if is_allowed(&settings, &request) { request } else { pages(request).await? };
-            match allowed_by_login(&settings, &request).await {
+            match allowed_by_login(&settings, &request).await? {
                 true => Ok(request),
                 false => Err(Response::text(StatusCode::UNAUTHORIZED, "Unauthorized\n")
                     .header(header::WWW_AUTHENTICATE, "Basic realm=\"ringmta\"")),
@@ -23,15 +23,15 @@ pub fn gate(settings: Rc<Settings>) -> Gate {
     })
 }
 
-async fn allowed_by_login(settings: &Settings, request: &Request) -> bool {
+async fn allowed_by_login(settings: &Settings, request: &Request) -> Result<bool, Response> {
     let path = request.path.strip_prefix(settings.webroot.trim_end_matches('/')).unwrap_or("");
     // Probes have no login, preflights of browsers carry none.
     let free = matches!(path, "/livez" | "/readyz") || request.method == "OPTIONS";
     // Who may send is looked at where it is done.
     let sending = path == "/api/v1/send" && !matches!(settings.send_logins, SendLogins::AsPage);
     match &settings.web_logins {
-        Some(logins) if !free && !sending => logins.caller(request).await.is_some(),
-        _ => true,
+        Some(logins) if !free && !sending => Ok(logins.caller(request).await?.is_some()),
+        _ => Ok(true),
     }
 }
 

@@ -1,21 +1,38 @@
 //! Files of names and hashed passwords, as Apache's htpasswd writes them: bcrypt, its own MD5 (apr1) and SHA-1, and plain
 //! text, which Mailpit takes as well.
 
+use crate::offload::Helpers;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
-use ringmta_http::Request;
+use ringmta_http::{header, Request, Response, StatusCode};
 use ringmta_io as io;
+use ringmta_smtp::server::guesses::Guesses;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Names of one file.
 const NAMES: usize = 10_000;
 /// Checks that are remembered, so that a request does not cost a bcrypt each.
 const REMEMBERED: usize = 256;
+/// When somebody may ask again whose password nobody had the time to look at.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// What came of a name and a password.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the password of that name.
+    Right,
+    /// It is not, or there is no such name.
+    Wrong,
+    /// It was not looked at, because too many wrong ones came from this peer, or too many at once: not before so long.
+    Later(Duration),
+}
 
 /// Names and their hashed passwords. Cheap to copy.
 #[derive(Clone)]
@@ -26,6 +43,34 @@ struct Inner {
     /// SHA-256 of a name and a password that were right, with a number of this process that nobody else knows.
     right: Mutex<BTreeSet<Vec<u8>>>,
     salt: u64,
+    guesses: Mutex<Guesses>,
+    /// Hashing takes a while: one password after the other, on a thread that nothing else waits for.
+    hashing: Helpers,
+}
+
+impl Inner {
+    /// How long a peer is not listened to that has guessed too often.
+    fn held(&self, peer: IpAddr) -> Option<Duration> {
+        let guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+        guesses.held(peer, io::mono_nanos())
+    }
+
+    /// Looks at a password, and counts it if it is wrong. Blocks for as long as the hash takes.
+    fn look(&self, peer: IpAddr, name: &str, password: &str) -> Verdict {
+        // Others may have come first since it was asked.
+        if let Some(wait) = self.held(peer) {
+            return Verdict::Later(wait);
+        }
+        // A name that is none takes as long as one that is.
+        let known = self.hashes.get(name);
+        let hash = known.or(self.hashes.values().next());
+        if hash.is_some_and(|hash| matches(password, hash)) && known.is_some() {
+            return Verdict::Right;
+        }
+        let guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
+        guesses.wrong(peer, io::mono_nanos());
+        Verdict::Wrong
+    }
 }
 
 impl fmt::Debug for Passwords {
@@ -67,31 +112,51 @@ impl Passwords {
             return Err("there is no name in it".into());
         }
         let salt = io::random_u64();
-        Ok(Passwords(Arc::new(Inner { hashes, right: Mutex::default(), salt })))
+        Ok(Passwords(Arc::new(Inner {
+            hashes,
+            right: Mutex::default(),
+            salt,
+            guesses: Mutex::new(Guesses::of(1)),
+            hashing: Helpers::new(1),
+        })))
     }
 
-    /// Whether this is the password of that name. Hashing takes a while, so it is done beside the shard.
-    pub async fn check(&self, name: &str, password: &str) -> bool {
+    /// Whether this is the password of that name. A peer with too many wrong ones is held for a while, as at the engine's doors.
+    pub async fn check(&self, peer: IpAddr, name: &str, password: &str) -> Verdict {
+        if let Some(wait) = self.0.held(peer) {
+            return Verdict::Later(wait);
+        }
         let key = digest(&SHA256, format!("{} {name}\0{password}", self.0.salt).as_bytes());
         let key = key.as_ref().to_vec();
         if self.0.right.lock().is_ok_and(|right| right.contains(&key)) {
-            return true;
+            return Verdict::Right;
         }
-        let Some(hash) = self.0.hashes.get(name).cloned() else { return false };
-        let password = password.to_string();
-        let right = io::blocking(move || matches(&password, &hash)).await;
-        if let Ok(mut known) = self.0.right.lock().map_err(|_| ()) {
-            if right && known.len() < REMEMBERED {
+        let (inner, name, password) = (self.0.clone(), name.to_string(), password.to_string());
+        let looked = self.0.hashing.run(move || inner.look(peer, &name, &password)).await;
+        let verdict = looked.unwrap_or(Verdict::Later(BUSY));
+        if let (Verdict::Right, Ok(mut known)) = (&verdict, self.0.right.lock()) {
+            if known.len() < REMEMBERED {
                 known.insert(key);
             }
         }
-        right
+        verdict
     }
 
     /// The name a request has shown the password of, by HTTP's basic authentication.
-    pub async fn caller(&self, request: &Request) -> Option<String> {
-        let (name, password) = basic(request)?;
-        self.check(&name, &password).await.then_some(name)
+    ///
+    /// # Errors
+    /// The answer to one whose password was not looked at.
+    pub async fn caller(&self, request: &Request) -> Result<Option<String>, Response> {
+        let Some((name, password)) = basic(request) else { return Ok(None) };
+        match self.check(request.peer.ip(), &name, &password).await {
+            Verdict::Right => Ok(Some(name)),
+            Verdict::Wrong => Ok(None),
+            Verdict::Later(wait) => {
+                let text = "too many wrong passwords from this address, or too many at once\n";
+                Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+                    .header(header::RETRY_AFTER, &(wait.as_secs() + 1).to_string()))
+            }
+        }
     }
 }
 
@@ -171,6 +236,7 @@ fn apr1(password: &[u8], salt: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ringmta_smtp::limits::AUTH_GUESSES_PER_PEER;
 
     #[test]
     fn kinds_of_hashes() {
@@ -185,6 +251,22 @@ mod tests {
             assert!(matches("secret", hash), "{hash}: {}", apr1(b"secret", b"abcd1234"));
             assert!(!matches("Secret", hash) && !matches("", hash), "{hash}");
         }
+    }
+
+    #[test]
+    fn who_guesses_is_held_and_nobody_else() {
+        let passwords = Passwords::parse("ann:secret").unwrap();
+        let (peer, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let names = ["ann", "bob"].into_iter().cycle();
+        for name in names.take(AUTH_GUESSES_PER_PEER) {
+            assert_eq!(passwords.0.look(peer, name, "guess"), Verdict::Wrong);
+        }
+        for (name, password) in [("ann", "guess"), ("bob", "guess"), ("ann", "secret")] {
+            let verdict = passwords.0.look(peer, name, password);
+            assert!(matches!(verdict, Verdict::Later(_)), "{verdict:?}");
+        }
+        assert_eq!(passwords.0.look(other, "ann", "secret"), Verdict::Right);
+        assert_eq!(passwords.0.look(other, "bob", "secret"), Verdict::Wrong);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::limits::{
     SANDBOX_LIST_MAX, SANDBOX_POP3_LINE_BYTES, SANDBOX_POP3_SESSIONS, SANDBOX_POP3_TRIES,
     SANDBOX_POP3_WRITE_BYTES, SANDBOX_SESSION_IDLE_SECS,
 };
-use crate::passwords::Passwords;
+use crate::passwords::{Passwords, Verdict};
 use crate::search::Search;
 use crate::settings::Pop3;
 use crate::store::Store;
@@ -104,15 +104,27 @@ impl Session {
                 self.user = argument.into();
                 "+OK".into()
             }
-            "PASS" if self.logins.check(&self.user, argument).await => match self.open().await {
+            "PASS" => self.log_in(argument).await,
+            _ => "-ERR log in first".into(),
+        }
+    }
+
+    /// The answer to a password, with a code of RFC 3206 where it is not taken.
+    async fn log_in(&mut self, password: &str) -> String {
+        match self.logins.check(self.peer.ip(), &self.user, password).await {
+            Verdict::Right => match self.open().await {
                 Ok(count) => format!("+OK {count} messages"),
                 Err(error) => format!("-ERR {error}"),
             },
-            "PASS" => {
+            Verdict::Wrong => {
                 self.tries += 1;
                 "-ERR [AUTH] name or password is wrong".into()
             }
-            _ => "-ERR log in first".into(),
+            Verdict::Later(wait) => {
+                self.tries = SANDBOX_POP3_TRIES;
+                let seconds = wait.as_secs() + 1;
+                format!("-ERR [SYS/TEMP] too many wrong passwords from this address, or too many at once; try again in {seconds} s")
+            }
         }
     }
 

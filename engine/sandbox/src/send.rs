@@ -137,7 +137,7 @@ fn refused(status: StatusCode, error: &str) -> Response {
 async fn caller(api: &Api, request: &Request) -> Result<Option<String>, Response> {
     match &api.settings.send_logins {
         SendLogins::AsPage | SendLogins::Any => Ok(basic(request).map(|(name, _)| name)),
-        SendLogins::File(logins) => match logins.caller(request).await {
+        SendLogins::File(logins) => match logins.caller(request).await? {
             Some(name) => Ok(Some(name)),
             None => Err(refused(StatusCode::UNAUTHORIZED, "Unauthorized")
                 .header(header::WWW_AUTHENTICATE, "Basic realm=\"ringmta\"")),

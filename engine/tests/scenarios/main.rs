@@ -53,6 +53,7 @@ mod reports;
 mod sandbox_api;
 mod sandbox_elsewhere;
 mod sandbox_features;
+mod sandbox_guesses;
 mod sandbox_hostile;
 mod sandbox_http;
 mod sandbox_programs;
