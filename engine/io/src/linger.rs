@@ -46,6 +46,9 @@ impl Drop for Counted {
 /// A task of its own does so: to whoever served the connection it has ended. Where [`LINGERING_MAX`] are read already, it
 /// is closed at once.
 pub fn leave(mut conn: Conn) {
+    if matches!(conn, Conn::Closed) {
+        return;
+    }
     let counter = counter();
     if counter.get() >= LINGERING_MAX {
         return close(conn);

@@ -1,11 +1,13 @@
 //! What Mailpit's flags switch on, on a real shard: logins, other sites' pages, roots, metrics, webhooks, relays, chaos.
 
-use crate::sandbox_support::{deliver, get, request, sandbox, sandbox_of, until, Client, Reply};
+use crate::sandbox_support::{
+    deliver, get, pop3_for, request, sandbox, sandbox_of, until, Client, Reply,
+};
 use base64::Engine;
 use ringmta_sandbox::chaos::Triggers;
 use ringmta_sandbox::passwords::Passwords;
 use ringmta_sandbox::relay::Keys;
-use ringmta_sandbox::settings::{Keeping, Pop3, Prometheus, SendLogins, Settings, Smtp, Webhook};
+use ringmta_sandbox::settings::{Keeping, Prometheus, SendLogins, Settings, Smtp, Webhook};
 use ringmta_sandbox::tags::expression;
 use serde_json::{json, Value};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -443,14 +445,8 @@ fn tags_by_searches_and_logins() {
 
 #[test]
 fn a_mailbox_of_pop3() {
-    let (_running, at) = sandbox_of(|| Settings {
-        pop3: Some(Pop3 {
-            address: "127.0.0.1:0".parse().unwrap(),
-            logins: Passwords::parse("ann:secret").unwrap(),
-            tls: None,
-        }),
-        ..Settings::default()
-    });
+    let (_running, at) =
+        sandbox_of(|| Settings { pop3: pop3_for("ann:secret"), ..Settings::default() });
     let id = deliver(
         at.smtp,
         "a@b.test",

@@ -1,8 +1,8 @@
 //! Passwords that are guessed at the sandbox's doors: who has guessed too often is not listened to for a while.
 
-use crate::sandbox_support::{get, sandbox_of, Client};
+use crate::sandbox_support::{get, pop3_for, sandbox_of, Client};
 use ringmta_sandbox::passwords::Passwords;
-use ringmta_sandbox::settings::{Pop3, Smtp};
+use ringmta_sandbox::settings::Smtp;
 use ringmta_sandbox::Settings;
 use ringmta_smtp::limits::AUTH_GUESSES_PER_PEER;
 use std::net::SocketAddr;
@@ -70,10 +70,8 @@ fn by_smtp() {
 
 #[test]
 fn by_pop3() {
-    let (_running, at) = sandbox_of(|| Settings {
-        pop3: Some(Pop3 { address: "127.0.0.1:0".parse().unwrap(), logins: logins(), tls: None }),
-        ..Settings::default()
-    });
+    let (_running, at) =
+        sandbox_of(|| Settings { pop3: pop3_for("ann:secret"), ..Settings::default() });
     let told = guessed(|| last_line(at.pop3.unwrap(), &["USER ann", "PASS wrong"]));
     assert!(told.starts_with("-ERR [SYS/TEMP] "), "{told}");
 }

@@ -5,7 +5,8 @@ pub mod process;
 
 use futures::channel::oneshot;
 use ringmta_io::ring::run_shard;
-use ringmta_sandbox::settings::Keeping;
+use ringmta_sandbox::passwords::Passwords;
+use ringmta_sandbox::settings::{Keeping, Pop3};
 use ringmta_sandbox::{self as sandbox, Bound, SandboxConfig, Settings};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -73,6 +74,11 @@ pub fn sandbox_of(settings: impl FnOnce() -> Settings + Send + 'static) -> (Runn
         };
         sandbox::run(config, |bound| report.send(*bound).unwrap(), stop).await.unwrap();
     })
+}
+
+/// The inbox as a mailbox on a free port, for the logins of a file that says `logins`.
+pub fn pop3_for(logins: &str) -> Option<Pop3> {
+    Some(Pop3 { address: loopback(), logins: Passwords::parse(logins).unwrap(), tls: None })
 }
 
 /// An answer.
