@@ -42,6 +42,10 @@ pub const MONITOR_MS: u64 = 5000;
 pub const MONITOR_SETTLE_MS: u64 = 500;
 /// How often they are looked at until they stay as they are.
 pub const MONITOR_SETTLE_TRIES: usize = 20;
+/// Longest policy may take over a message found in the spool; a start that waits longer would wait so for each of them.
+pub const SPOOL_HANDLER_SECS: u64 = 120;
+/// Longest credentials of a request wait for their turn and for what policy says of them.
+pub const LOGIN_SECS: u64 = 30;
 /// Longest a policy may take over who may use a path of the HTTP interface.
 pub const ACCESS_RULES_SECS: u64 = 30;
 /// Longest an answer waits for the dead letters of a hook to be sent on their way anew, seconds; it goes on after that.

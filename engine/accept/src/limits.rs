@@ -29,6 +29,9 @@ pub const INJECT_SLICE_MS: u64 = 5;
 pub const IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// Longest name of the header that traces reports: it leaves room on its line.
 pub const TRACE_HEADER_NAME_BYTES: usize = 64;
+/// Longest policy may take over the message of one recipient, as over one that came by SMTP unless its listener says
+/// otherwise.
+pub const INJECT_HANDLER_SECS: u64 = 300;
 /// Longest a recipient of an HTTP injection waits for the policy's rate limit; beyond it the recipient is refused.
 pub const INJECT_RATE_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 /// How often free disk space is looked at.

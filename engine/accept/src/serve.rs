@@ -5,6 +5,7 @@ use crate::data_clock::DataClock;
 use crate::farewell::{hang_up, turn_away};
 use crate::hearing::{read_command, read_data};
 use crate::limits;
+use crate::login::{self, Login};
 use crate::origin::{hostname_of, ClientSession};
 use crate::peer_limits::{self, OfPeer};
 use crate::receive;
@@ -20,7 +21,6 @@ use ringmta_io::{self as io, deadline, mono_nanos, tls, Conn, Stream};
 use ringmta_policy::{
     AuthInfo, ConnMeta, EnvelopeAddress, EsmtpListener, LineEndings, Policy, PolicyError,
 };
-use ringmta_shard::accounting::Attempt;
 use ringmta_shard::state::Shard;
 use ringmta_shard::trace::Seen;
 use ringmta_smtp::proxy_header as proxy_protocol;
@@ -334,12 +334,14 @@ impl Served {
     }
 
     async fn rewritten(&self, reply: Reply, command: Option<&str>) -> Reply {
-        let changed =
-            self.policy.rewrite_response(reply.code, &reply.text, command, &self.meta).await;
-        match changed {
-            Some((code, text)) => Reply::new(code, text),
-            None => reply,
+        let changed = self.policy.rewrite_response(reply.code, &reply.text, command, &self.meta);
+        let limit = self.options.data_processing_timeout;
+        match deadline(limit, changed).await {
+            Ok(Some((code, text))) => return Reply::new(code, text),
+            Ok(None) => {}
+            Err(_) => drop(receive::took_too_long(&self.peer_text, limit)),
         }
+        reply
     }
 
     fn record_rejection(
@@ -474,7 +476,9 @@ impl Served {
                 }
             }
             Ask::Auth { authz, authc, password } => {
-                return self.authenticate(&authz, &authc, &password.0).await
+                let (authz, authc, password, peer) = (&authz, &authc, &password.0, self.peer.ip());
+                let login = Login { authz, authc, password, peer };
+                return login::look(&self.shard, &policy, &self.meta, &login).await;
             }
             Ask::Xclient(claim) => self.speak_for(claim).await,
             Ask::Mail(address) => {
@@ -512,44 +516,6 @@ impl Served {
             Ask::Message(_) => return Ok(Answer::Refuse(Refusal::BadSequence.reply())),
         }
         Ok(Answer::Accept)
-    }
-
-    async fn authenticate(
-        &mut self,
-        authz: &str,
-        authc: &str,
-        password: &str,
-    ) -> Result<Answer, PolicyError> {
-        let peer = self.peer.ip();
-        if self.shard.guesses.held(peer, mono_nanos()).is_some() {
-            self.shard.metrics.auth_held.inc();
-            return Ok(Answer::Refuse(Refusal::TooManyGuesses.reply()));
-        }
-        let found = self.policy.auth_plain(authz, authc, password, &self.meta).await?;
-        self.account(authc, found.as_ref());
-        match found {
-            Some(mut info) => {
-                info.peer_address = Some(self.peer.ip());
-                self.meta.set_auth_info(info);
-                self.meta.set("authn_id", authc);
-                self.meta.set("authz_id", authz);
-                Ok(Answer::Accept)
-            }
-            None => {
-                self.shard.metrics.auth_failures_smtp.inc();
-                self.shard.guesses.wrong(peer, mono_nanos());
-                Ok(Answer::Refuse(Refusal::AuthFailed.reply()))
-            }
-        }
-    }
-
-    /// Notes in the accounting log what came of credentials.
-    fn account(&self, identity: &str, found: Option<&AuthInfo>) {
-        let Some(accounting) = &self.shard.accounting else { return };
-        let attempt = Attempt { identity, context: "SmtpAuthPlainAuthentication" };
-        let info = found.cloned().unwrap_or_default();
-        let info = AuthInfo { peer_address: Some(self.peer.ip()), ..info };
-        accounting.authentication(&attempt, found.is_some(), &info);
     }
 
     async fn receive(

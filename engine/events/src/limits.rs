@@ -25,6 +25,8 @@ pub const LOG_PENDING_BYTES: usize = 64 * 1024 * 1024;
 pub const LOG_FOLLOW_MS: u64 = 5000;
 /// Log lines that wait for a `filter_event` at once; further ones are written unasked.
 pub const LOG_FILTERS_MAX: usize = 10_000;
+/// Longest a `filter_event` may take over a line, seconds; then it is written.
+pub const LOG_FILTER_SECS: u64 = 60;
 /// Longest a `log_disposition` event may take, seconds.
 pub const LOG_DISPOSITION_SECS: u64 = 60;
 /// Open log segments are cut at least this often when the policy sets no duration.

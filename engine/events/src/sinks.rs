@@ -205,10 +205,18 @@ impl Events {
         let (events, event, message) = (self.clone(), event.clone(), about());
         io::spawn(async move {
             let record = serde_json::from_slice(&line.json).unwrap_or_default();
-            // A failure was logged where it happened; no record is lost by it.
             let policy = events.context.policy.current();
-            let wanted = policy.wants_log_line(&event, &message, &record).await;
-            if wanted.unwrap_or(true) {
+            let limit = Duration::from_secs(limits::LOG_FILTER_SECS);
+            let asked = policy.wants_log_line(&event, &message, &record);
+            // No record is lost by a filter that fails, which was logged where it happened, or takes too long.
+            let is_wanted = match io::deadline(limit, asked).await {
+                Ok(wanted) => wanted.unwrap_or(true),
+                Err(_) => {
+                    tracing::error!("{event} took longer than {limit:?}: the record is written");
+                    true
+                }
+            };
+            if is_wanted {
                 events.logs.write_line(&line);
             }
             events.filtering.set(events.filtering.get() - 1);

@@ -1,5 +1,6 @@
 //! Who may ask the web: logins, and pages of other sites where they are allowed to (`--api-cors`).
 
+use crate::passwords::{not_before, TOO_MANY};
 use crate::settings::{SendLogins, Settings};
 use ringmta_http::{header, Gate, HeaderName, Request, Response, StatusCode};
 use std::rc::Rc;
@@ -30,7 +31,13 @@ async fn allowed_by_login(settings: &Settings, request: &Request) -> Result<bool
     // Who may send is looked at where it is done.
     let sending = path == "/api/v1/send" && !matches!(settings.send_logins, SendLogins::AsPage);
     match &settings.web_logins {
-        Some(logins) if !free && !sending => Ok(logins.caller(request).await?.is_some()),
+        Some(logins) if !free && !sending => match logins.caller(request).await {
+            Ok(name) => Ok(name.is_some()),
+            Err(wait) => {
+                let text = format!("{TOO_MANY}\n");
+                Err(not_before(wait, Response::text(StatusCode::TOO_MANY_REQUESTS, text)))
+            }
+        },
         _ => Ok(true),
     }
 }

@@ -6,7 +6,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
-use ringmta_http::{header, Request, Response, StatusCode};
+use ringmta_http::{header, Request, Response};
 use ringmta_io as io;
 use ringmta_smtp::server::guesses::Guesses;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,9 @@ const NAMES: usize = 10_000;
 const REMEMBERED: usize = 256;
 /// When somebody may ask again whose password nobody had the time to look at.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// What a client is told whose password was not looked at.
+pub const TOO_MANY: &str = "too many wrong passwords from this address, or too many at once";
 
 /// What came of a name and a password.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,19 +148,20 @@ impl Passwords {
     /// The name a request has shown the password of, by HTTP's basic authentication.
     ///
     /// # Errors
-    /// The answer to one whose password was not looked at.
-    pub async fn caller(&self, request: &Request) -> Result<Option<String>, Response> {
+    /// How long to wait, where the password was not looked at; the caller says so in its own form, with [`TOO_MANY`].
+    pub async fn caller(&self, request: &Request) -> Result<Option<String>, Duration> {
         let Some((name, password)) = basic(request) else { return Ok(None) };
         match self.check(request.peer.ip(), &name, &password).await {
             Verdict::Right => Ok(Some(name)),
             Verdict::Wrong => Ok(None),
-            Verdict::Later(wait) => {
-                let text = "too many wrong passwords from this address, or too many at once\n";
-                Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
-                    .header(header::RETRY_AFTER, &(wait.as_secs() + 1).to_string()))
-            }
+            Verdict::Later(wait) => Err(wait),
         }
     }
+}
+
+/// A refusal that says when to come again.
+pub fn not_before(wait: Duration, refusal: Response) -> Response {
+    refusal.header(header::RETRY_AFTER, &(wait.as_secs() + 1).to_string())
 }
 
 /// Name and password of a request.

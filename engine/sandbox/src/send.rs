@@ -3,7 +3,7 @@
 use crate::api::{only, Answer, Api};
 use crate::message::{Envelope, SessionInfo};
 use crate::offload::is_long;
-use crate::passwords::basic;
+use crate::passwords::{basic, not_before, TOO_MANY};
 use crate::settings::SendLogins;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use base64::Engine;
@@ -137,10 +137,11 @@ fn refused(status: StatusCode, error: &str) -> Response {
 async fn caller(api: &Api, request: &Request) -> Result<Option<String>, Response> {
     match &api.settings.send_logins {
         SendLogins::AsPage | SendLogins::Any => Ok(basic(request).map(|(name, _)| name)),
-        SendLogins::File(logins) => match logins.caller(request).await? {
-            Some(name) => Ok(Some(name)),
-            None => Err(refused(StatusCode::UNAUTHORIZED, "Unauthorized")
+        SendLogins::File(logins) => match logins.caller(request).await {
+            Ok(Some(name)) => Ok(Some(name)),
+            Ok(None) => Err(refused(StatusCode::UNAUTHORIZED, "Unauthorized")
                 .header(header::WWW_AUTHENTICATE, "Basic realm=\"ringmta\"")),
+            Err(wait) => Err(not_before(wait, refused(StatusCode::TOO_MANY_REQUESTS, TOO_MANY))),
         },
     }
 }

@@ -5,7 +5,7 @@
 //!   [`places`] where it lies · [`timers`] what time does
 //! - [`delivery`] a message in the hand of a delivery · [`retry`] tried again · [`unsent`] what no peer has seen ·
 //!   [`work`] the list of those · [`ending`] how it ends
-//! - [`answers`] what injections with a key were answered · [`accounting`] who was let in · [`volumes`] how much mail
+//! - [`answers`] what injections with a key were answered · [`logins`] who is guessing · [`accounting`] who was let in · [`volumes`] how much mail
 //! - [`leases`] what a connection holds of limits · [`order_counts`] what bounces have failed, kept · [`listener_tls`],
 //!   [`certificates`] TLS of listeners · [`check`] whether everything is where it belongs
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod flow;
 pub mod leases;
 pub mod limits;
 pub mod listener_tls;
+pub mod logins;
 pub mod mesh;
 pub mod order_counts;
 pub mod places;

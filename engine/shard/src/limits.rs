@@ -48,5 +48,7 @@ pub const VOLUMES_WRITE_SECS: u64 = 5;
 pub const VOLUMES_RETRY_SECS: u64 = 60;
 /// Longest a write waits for another shard's, or for somebody who reads the database, milliseconds.
 pub const VOLUMES_BUSY_MS: u64 = 2000;
+/// Credentials a shard remembers to have been right; each is 16 bytes. Beyond them it begins anew.
+pub const RIGHT_LOGINS_MAX: usize = 65_536;
 /// Findings of one kind that the self check of a shard tells.
 pub const SELF_CHECK_TOLD_MAX: usize = 20;

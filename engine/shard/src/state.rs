@@ -3,6 +3,7 @@
 
 use crate::accounting::Accounting;
 use crate::listener_tls::Renewals;
+use crate::logins::Logins;
 use crate::mesh::Letter;
 use crate::process::Process;
 use crate::trace::Tracing;
@@ -12,7 +13,6 @@ use ringmta_events::{Context, Events};
 use ringmta_policy::{EsmtpListener, Policy};
 use ringmta_queue::quota::lease;
 use ringmta_queue::Queues;
-use ringmta_smtp::server::guesses::Guesses;
 use ringmta_spool::Partition;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -44,8 +44,8 @@ pub struct Shard {
     pub metrics: Metrics,
     /// Who watches its sessions.
     pub trace: Tracing,
-    /// Who has given wrong passwords.
-    pub guesses: Guesses,
+    /// Whose credentials are looked at, and who has given wrong ones.
+    pub logins: Logins,
 }
 
 impl Shard {

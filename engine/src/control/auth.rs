@@ -5,9 +5,9 @@ use crate::limits;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use ringmta_http::{Request, Response, StatusCode};
-use ringmta_io::{deadline, mono_nanos};
+use ringmta_io::deadline;
 use ringmta_policy::access::{http_resources, TRUSTED_GROUP};
-use ringmta_policy::{AuthInfo, HttpDoor, HttpListener};
+use ringmta_policy::{AuthInfo, HttpDoor, HttpListener, PolicyError};
 use ringmta_shard::accounting::Attempt;
 use ringmta_shard::state::Shard;
 use std::net::SocketAddr;
@@ -130,10 +130,12 @@ async fn rules(shard: &Rc<Shard>, asked: &Asked<'_>) -> Result<Option<bool>, Res
     let policy = shard.policy();
     let decided = policy.access(&names, who, &as_built_in, method);
     let limit = Duration::from_secs(limits::ACCESS_RULES_SECS);
-    // (A failure was logged where it happened.)
-    let Ok(Ok(access)) = deadline(limit, decided).await else {
-        return Err(Response::text(StatusCode::INTERNAL_SERVER_ERROR, "try again later\n"));
+    let Ok(decided) = deadline(limit, decided).await else {
+        tracing::error!("who may use {}: policy took over {limit:?}", asked.request.path);
+        return Err(undecided());
     };
+    // (A failure was logged where it happened.)
+    let access = decided.map_err(|_| undecided())?;
     let decides = policy.decides_access();
     let allowed = if decides { access.allow } else { asked.is_open || asked.is_free };
     if let (Some(accounting), Some(target)) = (&shard.accounting, names.first()) {
@@ -164,30 +166,51 @@ async fn credentials(shard: &Rc<Shard>, request: &Request) -> Result<Option<Auth
             "Malformed or unsupported Authorization header\n",
         ));
     };
+    let limit = Duration::from_secs(limits::LOGIN_SECS);
+    let found = match deadline(limit, look(shard, request, header)).await {
+        Ok(found) => found?,
+        Err(_) => {
+            tracing::error!("credentials from {}: policy took over {limit:?}", request.peer);
+            return Err(undecided());
+        }
+    };
+    found.map(Some).ok_or_else(|| unauthorized("bad credentials\n"))
+}
+
+/// Asks policy about the credentials in a header, once it is the peer's turn.
+async fn look(
+    shard: &Rc<Shard>,
+    request: &Request,
+    header: &str,
+) -> Result<Option<AuthInfo>, Response> {
     let peer = request.peer.ip();
-    if let Some(wait) = shard.guesses.held(peer, mono_nanos()) {
+    let turn = shard.logins.turn(peer, &[header]).await.map_err(|wait| {
         shard.metrics.auth_held.inc();
         let text = "too many wrong passwords from this address\n";
         let seconds = (wait.as_secs() + 1).to_string();
-        return Err(Response::text(StatusCode::TOO_MANY_REQUESTS, text)
-            .header(ringmta_http::header::RETRY_AFTER, &seconds));
-    }
+        Response::text(StatusCode::TOO_MANY_REQUESTS, text)
+            .header(ringmta_http::header::RETRY_AFTER, &seconds)
+    })?;
     let found = authenticate(shard, header).await;
+    // (A failure was logged where it happened.)
+    let Some(is_right) = turn.said(&found) else { return Err(undecided()) };
+    if !is_right {
+        shard.metrics.auth_failures_http.inc();
+    }
+    let found = found.ok().flatten();
     if let Some(accounting) = &shard.accounting {
         let identity = name_of(header);
         let attempt = Attempt { identity: &identity, context: context_of(request) };
         let info = found.clone().unwrap_or_default();
         let info = AuthInfo { peer_address: Some(peer), ..info };
-        accounting.authentication(&attempt, found.is_some(), &info);
+        accounting.authentication(&attempt, is_right, &info);
     }
-    match found {
-        Some(found) => Ok(Some(found)),
-        None => {
-            shard.metrics.auth_failures_http.inc();
-            shard.guesses.wrong(peer, mono_nanos());
-            Err(unauthorized("bad credentials\n"))
-        }
-    }
+    Ok(found)
+}
+
+/// Policy has failed, or taken too long.
+fn undecided() -> Response {
+    Response::text(StatusCode::INTERNAL_SERVER_ERROR, "try again later\n")
 }
 
 /// What a stranger at a door is told who has shown no credentials.
@@ -230,23 +253,27 @@ fn unauthorized(text: &str) -> Response {
 
 /// The name in a header with credentials; a token has none.
 fn name_of(header: &str) -> String {
-    let basic = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
-    let decoded = basic.and_then(|(_, value)| STANDARD.decode(value.trim()).ok());
-    let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    text.split_once(':').map_or_else(String::new, |(user, _)| user.to_string())
+    login_of(header).map_or_else(String::new, |(user, _)| user)
 }
 
-async fn authenticate(shard: &Rc<Shard>, header: &str) -> Option<AuthInfo> {
+/// What policy says of a header; one that it is not asked about is of nobody.
+async fn authenticate(shard: &Rc<Shard>, header: &str) -> Result<Option<AuthInfo>, PolicyError> {
     let policy = shard.policy();
-    let (scheme, value) = header.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("basic") {
-        let decoded = STANDARD.decode(value.trim()).ok()?;
-        let text = String::from_utf8(decoded).ok()?;
-        let (user, password) = text.split_once(':')?;
-        return policy.http_auth_basic(user, password).await.ok()?;
-    }
+    let Some((scheme, value)) = header.split_once(' ') else { return Ok(None) };
     if scheme.eq_ignore_ascii_case("bearer") {
-        return policy.http_auth_bearer(value.trim()).await.ok()?;
+        return policy.http_auth_bearer(value.trim()).await;
     }
-    None
+    match login_of(header) {
+        Some((user, password)) => policy.http_auth_basic(&user, &password).await,
+        None => Ok(None),
+    }
+}
+
+/// Name and password of basic authentication (RFC 7617).
+fn login_of(header: &str) -> Option<(String, String)> {
+    let (scheme, value) = header.split_once(' ')?;
+    let value = Some(value.trim()).filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let text = String::from_utf8(STANDARD.decode(value).ok()?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_string(), password.to_string()))
 }

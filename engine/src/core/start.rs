@@ -7,6 +7,7 @@ use super::stages::Core;
 use super::stop::stop;
 use crate::console::sampler;
 use crate::control;
+use crate::limits::SPOOL_HANDLER_SECS;
 use ringmta_egress::Egress;
 use ringmta_events::hook_run;
 use ringmta_events::metrics::Metrics;
@@ -20,10 +21,10 @@ use ringmta_queue::budget::BodyBudget;
 use ringmta_queue::{order_log, Queues};
 use ringmta_shard::accounting::{self, Accounting};
 use ringmta_shard::listener_tls::Renewals;
+use ringmta_shard::logins::Logins;
 use ringmta_shard::volumes::Volumes;
 use ringmta_shard::{entry, order_counts, timers, work, Process, Shard};
 use ringmta_smtp::ids::IdSource;
-use ringmta_smtp::server::guesses::Guesses;
 use ringmta_spool::log::{compact, load, write};
 use ringmta_spool::start::open::open;
 use ringmta_spool::start::recover::Recovered;
@@ -31,6 +32,7 @@ use ringmta_spool::Partition;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Runs shard `index` until it is told to stop. `up` hears whether it came up, with the number of
 /// messages recovered.
@@ -133,7 +135,7 @@ fn assemble(process: Arc<Process>, index: usize, spool: Rc<Partition>) -> Result
         volumes: process.init.volumes_db.clone().map(Volumes::in_file),
         metrics: Metrics::default(),
         trace: Default::default(),
-        guesses: Guesses::of(shards),
+        logins: Logins::of(shards),
         process,
     });
     let egress = Rc::new(Egress::new(shard.clone()));
@@ -197,8 +199,10 @@ fn spawn_tasks(core: &Rc<Core>) {
 /// fails ends the start: it would do the same to every message.
 async fn enumerated(shard: &Rc<Shard>, found: &mut Recovered) -> Result<(), String> {
     let message = load::load(&shard.spool, found.at).await?;
-    let seen = shard.policy().spool_message_enumerated(&message).await;
-    seen.map_err(|error| error.to_string())?;
+    let (policy, limit) = (shard.policy(), Duration::from_secs(SPOOL_HANDLER_SECS));
+    let seen = io::deadline(limit, policy.spool_message_enumerated(&message)).await;
+    let late = || format!("spool_message_enumerated took longer than {limit:?}");
+    seen.map_err(|_| late())?.map_err(|error| error.to_string())?;
     found.queue = message.queue_name().to_string();
     found.scheduling = message.scheduling();
     Ok(())

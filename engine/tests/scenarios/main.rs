@@ -34,6 +34,7 @@ mod kcli;
 mod limits;
 mod listener_certificates;
 mod log_lines;
+mod logins;
 mod maildir;
 mod metrics;
 mod mta_sts;

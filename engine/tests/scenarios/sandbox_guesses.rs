@@ -2,7 +2,7 @@
 
 use crate::sandbox_support::{get, pop3_for, sandbox_of, Client};
 use ringmta_sandbox::passwords::Passwords;
-use ringmta_sandbox::settings::Smtp;
+use ringmta_sandbox::settings::{SendLogins, Smtp};
 use ringmta_sandbox::Settings;
 use ringmta_smtp::limits::AUTH_GUESSES_PER_PEER;
 use std::net::SocketAddr;
@@ -55,6 +55,21 @@ fn at_the_page() {
     // What is right is not told apart from what is wrong.
     assert_eq!(list(&right).status, 429);
     assert_eq!((get(at.web, "/api/v1/messages").status, get(at.web, "/livez").status), (401, 200));
+}
+
+#[test]
+fn at_sending() {
+    let send_logins = || SendLogins::File(logins());
+    let (_running, at) =
+        sandbox_of(move || Settings { send_logins: send_logins(), ..Settings::default() });
+    // ann:wrong.
+    let wrong = "Authorization: Basic YW5uOndyb25n\r\n";
+    let told = guessed(|| {
+        let reply = Client::connect(at.web).request("POST", "/api/v1/send", wrong, b"{}");
+        let waits = reply.header("retry-after").is_some();
+        format!("{} {waits} {}", reply.status, reply.json()["Error"])
+    });
+    assert!(told.starts_with("429 true \"too many wrong passwords"), "{told}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::inject::fill::Filler;
 use crate::inject::request::{Content, Injection, Recipient, Trace};
 use crate::inject::{header, parts};
 use crate::limits::{
-    INJECT_BATCH_BYTES, INJECT_BATCH_MESSAGES, INJECT_RATE_WAIT_MAX, INJECT_RECIPIENTS_MAX,
-    INJECT_SLICE_MS, TRACE_HEADER_NAME_BYTES,
+    INJECT_BATCH_BYTES, INJECT_BATCH_MESSAGES, INJECT_HANDLER_SECS, INJECT_RATE_WAIT_MAX,
+    INJECT_RECIPIENTS_MAX, INJECT_SLICE_MS, TRACE_HEADER_NAME_BYTES,
 };
 use crate::receive::header_too_large;
 use crate::room::no_room;
@@ -14,7 +14,7 @@ use crate::store::store_each;
 use ringmta_events::spans::trail::along;
 use ringmta_events::spans::TRACEPARENT;
 use ringmta_http::{Request, Response, StatusCode};
-use ringmta_io::{self as io, mono_nanos, sleep};
+use ringmta_io::{self as io, deadline, mono_nanos, sleep};
 use ringmta_policy::{AuthInfo, EnvelopeAddress, Message, Meta, TraceHeaders};
 use ringmta_shard::state::Shard;
 use ringmta_smtp::limits::MESSAGE_BYTES_MAX;
@@ -197,7 +197,12 @@ impl<'i> Job<'i> {
     /// The message of one recipient, when policy takes it.
     async fn take(&self, shard: &Rc<Shard>, recipient: &Recipient) -> Result<Message, String> {
         let message = self.generate(shard, recipient).await?;
-        let seen = shard.policy().http_message_generated(&message, self.caller).await;
+        let (policy, limit) = (shard.policy(), Duration::from_secs(INJECT_HANDLER_SECS));
+        let seen = deadline(limit, policy.http_message_generated(&message, self.caller)).await;
+        let Ok(seen) = seen else {
+            tracing::error!("http_message_generated took longer than {limit:?}");
+            return Err("policy took too long, try again later".into());
+        };
         seen.map_err(|error| error.to_string())?;
         Ok(message)
     }

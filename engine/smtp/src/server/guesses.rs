@@ -43,6 +43,16 @@ impl Guesses {
         (over > 0.0).then(|| Duration::from_secs_f64(over * AUTH_GUESS_REFILL_SECS as f64))
     }
 
+    /// How many passwords of a peer may be wrong until it is held, at the monotonic time `now`; 0: it is.
+    pub fn left(&self, peer: IpAddr, now: u64) -> usize {
+        let wrong = self.peers.borrow().get(&network(peer)).map_or(0.0, |known| known.now(now));
+        let left = (self.allowed - wrong).max(1.0) as usize;
+        if self.held(peer, now).is_some() {
+            return 0;
+        }
+        left
+    }
+
     /// Notes a wrong password.
     pub fn wrong(&self, peer: IpAddr, now: u64) {
         let mut peers = self.peers.borrow_mut();
@@ -59,7 +69,7 @@ impl Guesses {
 }
 
 /// Who is one peer: an address, or of IPv6 the network a site is given.
-fn network(peer: IpAddr) -> IpAddr {
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(ip) => {
             let [a, b, c, d, ..] = ip.segments();
@@ -83,6 +93,8 @@ mod tests {
             assert_eq!(guesses.held(peer, 5), None);
             guesses.wrong(peer, 5);
         }
+        assert_eq!(guesses.left(peer, 5), 0);
+        assert_eq!(guesses.left(other, 5), AUTH_GUESSES_PER_PEER);
         let wait = guesses.held(peer, 5).unwrap();
         assert!(guesses.held("2001:db8::2".parse().unwrap(), 5).is_some(), "the same network");
         assert_eq!(guesses.held(other, 5), None);
