@@ -49,7 +49,7 @@ pub use ringmta_options as options;
 pub use ringmta_options::mta_sts;
 pub use ringmta_options::*;
 
-pub use dns::names::site_name;
+pub use dns::names::{is_name, site_name};
 pub use dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion, DnsResult, NameServers};
 pub use dns::zones::Zones;
 pub use events::queue::LuaConnection;

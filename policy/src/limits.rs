@@ -144,9 +144,15 @@ pub const MAX_RESULT_PROPERTIES: usize = 200;
 pub const MAX_DKIM_SIGNATURES: usize = 10;
 /// ARC sets of one message (RFC 8617 section 4.2.1).
 pub const MAX_ARC_SETS: u32 = 50;
+/// Bytes of the reason in an authentication result. It may quote what stands in somebody else's DNS or mail, and goes into
+/// the header of a message.
+pub const RESULT_REASON_BYTES: usize = 512;
 /// DNS questions of one SPF evaluation (RFC 7208 section 4.6.4).
 pub const SPF_LOOKUPS: usize = 10;
 /// Of them, such that find nothing (RFC 7208 section 4.6.4).
 pub const SPF_VOID_LOOKUPS: usize = 2;
+/// Bytes that the macros of one name of SPF may come to. Of more than 253 the left labels are dropped (RFC 7208 section 7.3),
+/// so what is longer by far is of no use, and a record of 64 KB of macros would be made into megabytes.
+pub const SPF_EXPANDED_BYTES: usize = 4096;
 /// Hosts looked at per `mx` or `ptr` term of SPF (RFC 7208 section 4.6.4).
 pub const SPF_HOSTS: usize = 10;

@@ -31,6 +31,9 @@ kumo.on('smtp_server_message_received', function(msg, conn)
 end)
 "#;
 
+/// Longest name of the DNS, with a last dot.
+const NAME_BYTES: usize = 254;
+
 /// Ten signatures, fifty ARC sets with two keys each, SPF: ten terms, of which each may have ten hosts, and DMARC: the
 /// author's domain and its organization's.
 const QUESTIONS: usize = 10 + 2 * 50 + 2 + 10 + 10 * 10 + 2;
@@ -58,6 +61,8 @@ impl Host for Zone {
     fn dns(&self, question: DnsQuestion) -> LocalBoxFuture<'static, DnsResult> {
         let (texts, asked) = (&self.0 .0, &self.0 .1);
         asked.set(asked.get() + 1);
+        // What is asked for has grown no further than the resolver takes it.
+        assert!(question.name.len() <= NAME_BYTES, "a name of {} bytes", question.name.len());
         let mut answer = DnsAnswer::default();
         match question.kind {
             DnsKind::Txt => answer.texts = texts.borrow().clone(),

@@ -1,5 +1,6 @@
 //! The TLS configuration of a path: the process's own, or one with a client certificate or cipher suites of its own.
 
+use crate::key_source;
 use crate::limits::TLS_KEY_KEEP_SECS;
 use ringmta_io::{mono_nanos, tls};
 use ringmta_policy::{EgressPath, EnableTls};
@@ -35,8 +36,7 @@ pub async fn config(
     }
     let identity = match (&wish.certificate, &wish.key) {
         (Some(certificate), Some(key)) => {
-            let policy = shard.policy();
-            let load = |source| policy.load_key(source);
+            let load = |source| key_source::load(shard, source);
             let certificate =
                 load(certificate).await.map_err(|e| format!("tls_certificate: {e}"))?;
             let key = load(key).await.map_err(|e| format!("tls_private_key: {e}"))?;

@@ -1,6 +1,7 @@
 //! Opens a connection to a site: candidate hosts in order, greeting, EHLO, TLS, AUTH.
 
 use crate::client_tls;
+use crate::key_source;
 use crate::limits::HOST_LOOKUP_SECONDS;
 use crate::proxy;
 use crate::proxy::{At, Connected, Failure, Stage};
@@ -482,10 +483,7 @@ async fn authenticate(
         return Err(deny(format!("AUTH is configured but {to} does not offer AUTH PLAIN")));
     }
     let password = match &path.smtp_auth_plain_password {
-        Some(source) => egress
-            .shard
-            .policy()
-            .load_key(source)
+        Some(source) => key_source::load(&egress.shard, source)
             .await
             .map_err(|error| deny(format!("password of {user} cannot be read: {error}")))?,
         None => Vec::new(),

@@ -1,9 +1,9 @@
 //! Mail goes out: from a ready queue to the next hop.
 //!
 //! - [`stage`] what this stage has · [`start`] its tasks
-//! - [`routing`] where the mail of a queue goes · [`resolve`], [`questions`] DNS · [`hosts`] of a file · [`mta_sts`] what a
+//! - [`routing`] where the mail of a queue goes · [`resolve`], [`questions`], [`dns_cache`] DNS · [`hosts`] of a file · [`mta_sts`] what a
 //!   domain demands of its hosts
-//! - [`dispatch`] the one place that decides that a connection is opened · [`connect`] to which host · [`client_tls`], [`proxy`], [`wire`] over what ·
+//! - [`dispatch`] the one place that decides that a connection is opened · [`connect`] to which host · [`client_tls`], [`key_source`], [`proxy`], [`wire`] over what ·
 //!   [`words`] why not · [`timed`] how long it took, [`claimed`] for whom
 //! - [`next`] the next message of a connection · [`session`] its transactions · [`lua`] mail that a policy's own connection
 //!   takes · [`maildir`] mail for folders of this host · [`outcome`] what becomes of a message
@@ -14,8 +14,10 @@ pub mod claimed;
 pub mod client_tls;
 pub mod connect;
 pub mod dispatch;
+mod dns_cache;
 pub mod held;
 pub mod hosts;
+mod key_source;
 pub mod limits;
 pub mod lua;
 pub mod maildir;

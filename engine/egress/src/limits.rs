@@ -14,6 +14,8 @@ pub const OUT_OF_STEP_PAUSE_SECONDS_MAX: u64 = 60;
 pub const MX_HOSTS_MAX: usize = 32;
 /// How long the addresses of a site's hosts are waited for together, seconds.
 pub const HOST_LOOKUP_SECONDS: u64 = 20;
+/// Longest a key or password of a path may take to be read, seconds: as long as an HTTP call of a policy.
+pub const KEY_LOAD_SECS: u64 = 60;
 /// Longest finding a queue's route may take: several events of policy, DNS, an MTA-STS policy.
 pub const ROUTE_SECS: u64 = 120;
 /// Routes found under a configuration that was replaced meanwhile, in a row, before one is taken all the same.
@@ -31,6 +33,9 @@ pub const DNS_SYSTEM_TIMEOUT_SECS: u64 = 5;
 pub const DNS_SYSTEM_TRIES: usize = 10;
 /// The longest a cached answer is kept, whatever its TTL.
 pub const DNS_TTL_MAX_SECS: u32 = 3600;
+/// Bytes of the answers and names kept in a shard's resolver cache, estimated: a hundred thousand of them as they usually are.
+/// An answer may have 64 KB.
+pub const DNS_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Names kept in a shard's resolver cache.
 pub const DNS_CACHE_ENTRIES: usize = 100_000;
 /// How long "no such name" is kept when the answer carries no SOA.

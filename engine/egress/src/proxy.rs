@@ -4,6 +4,7 @@
 //! SOCKS5 has no word for a source address; the convention here is that of KumoProxy: BIND names it, then CONNECT follows
 //! on the same connection.
 
+use crate::key_source;
 use crate::stage::Egress;
 use crate::words::{self, Cause};
 use ringmta_io::{Conn, Stream};
@@ -190,7 +191,7 @@ async fn credentials(
     let Some(user) = &source.socks5_proxy_username else { return Ok(None) };
     let password = match &source.socks5_proxy_password {
         Some(key) => {
-            let read = egress.shard.policy().load_key(key).await;
+            let read = key_source::load(&egress.shard, key).await;
             read.map_err(|error| format!("socks5_proxy_password: {error}"))?
         }
         None => Vec::new(),

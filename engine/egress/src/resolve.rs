@@ -2,6 +2,7 @@
 //! answers cached for their TTL, absences for their SOA's (RFC 2308), failures for a moment.
 //! Messages are made and read by hickory-proto; the exchange and the cache are ours.
 
+use crate::dns_cache::DnsCache;
 use crate::hosts::Hosts;
 use crate::limits;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
@@ -10,11 +11,10 @@ use ringmta_events::spans::{trail, SpanKind};
 use ringmta_io::timing::Timing;
 use ringmta_io::{self as io, deadline, mono_nanos, Conn, Stream, UdpSocket};
 use ringmta_policy::{
-    interface_number, DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolvConf,
+    interface_number, is_name, DnsFailure, DnsKind, DnsQuestion, IpLookupStrategy, ResolvConf,
     ResolverOptions, Zones,
 };
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::str::FromStr;
@@ -53,9 +53,13 @@ pub struct Answer {
     pub txt: Vec<String>,
 }
 
-struct Cached {
-    result: Result<Rc<Answer>, DnsError>,
-    until_nanos: u64,
+impl Answer {
+    /// Bytes it takes, about.
+    fn bytes(&self) -> usize {
+        const OF_ONE: usize = 32;
+        let texts = self.txt.iter().chain(self.mx.iter().map(|(_, host)| host));
+        texts.map(|text| text.len() + OF_ONE).sum::<usize>() + self.addresses.len() * OF_ONE
+    }
 }
 
 /// How a resolver asks, and what it keeps.
@@ -142,7 +146,7 @@ pub struct Resolver {
     zones: Option<Arc<Zones>>,
     /// Names known without asking.
     hosts: Hosts,
-    cache: RefCell<HashMap<(String, RecordType), Cached>>,
+    cache: RefCell<DnsCache<Result<Rc<Answer>, DnsError>>>,
     /// Questions answered from the cache.
     pub hits: Cell<u64>,
     /// Questions asked.
@@ -166,7 +170,7 @@ impl Resolver {
             settings,
             zones: None,
             hosts: Hosts::default(),
-            cache: RefCell::default(),
+            cache: RefCell::new(DnsCache::new(settings.cache_entries)),
             hits: Cell::new(0),
             misses: Cell::new(0),
             failures: Cell::new(0),
@@ -176,7 +180,8 @@ impl Resolver {
 
     /// Asks and keeps as these settings say.
     pub fn with_settings(self, settings: Settings) -> Resolver {
-        Resolver { settings, ..self }
+        let cache = RefCell::new(DnsCache::new(settings.cache_entries));
+        Resolver { settings, cache, ..self }
     }
 
     /// Answers from these zones, when there are some, and asks nobody.
@@ -243,12 +248,15 @@ impl Resolver {
     /// # Errors
     /// See [`DnsError`].
     pub async fn lookup(&self, name: &str, kind: RecordType) -> Result<Rc<Answer>, DnsError> {
-        let key = (name.trim_end_matches('.').to_ascii_lowercase(), kind);
-        if let Some(cached) = self.cache.borrow().get(&key) {
-            if cached.until_nanos > mono_nanos() {
-                self.hits.set(self.hits.get() + 1);
-                return cached.result.clone();
-            }
+        let name = name.trim_end_matches('.');
+        // Names come out of mail, too: what cannot be one is nowhere, and is no key of the cache.
+        if !name.is_empty() && !is_name(name) {
+            return Err(DnsError::NoSuchName);
+        }
+        let key = (name.to_ascii_lowercase(), kind);
+        if let Some(known) = self.cache.borrow().get(&key, mono_nanos()) {
+            self.hits.set(self.hits.get() + 1);
+            return known;
         }
         self.misses.set(self.misses.get() + 1);
         let (began, part) = (mono_nanos(), trail::begin());
@@ -264,21 +272,14 @@ impl Resolver {
             self.failures.set(self.failures.get() + 1);
         }
         let keep_secs = self.settings.keep_secs(&result, ttl_secs);
-        let result = result.map(Rc::new);
-        let room = self.settings.cache_entries;
-        if room == 0 {
-            return result;
-        }
-        let until_nanos = mono_nanos() + u64::from(keep_secs) * 1_000_000_000;
-        let mut cache = self.cache.borrow_mut();
-        if cache.len() >= room {
-            let now = mono_nanos();
-            cache.retain(|_, cached| cached.until_nanos > now);
-            if cache.len() >= room {
-                cache.clear();
-            }
-        }
-        cache.insert(key, Cached { result: result.clone(), until_nanos });
+        let bytes = match &result {
+            Ok(answer) => answer.bytes(),
+            Err(DnsError::Failed(why)) => why.len(),
+            Err(DnsError::NoSuchName | DnsError::NoData) => 0,
+        };
+        let (result, now) = (result.map(Rc::new), mono_nanos());
+        let until = now + u64::from(keep_secs) * 1_000_000_000;
+        self.cache.borrow_mut().put(key, (result.clone(), bytes), (now, until));
         result
     }
 
@@ -561,4 +562,20 @@ pub fn system_servers() -> (Vec<SocketAddr>, ResolvConf) {
         servers.push(([127, 0, 0, 1], 53).into());
     }
     (servers, conf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+
+    #[test]
+    fn what_can_be_no_name_is_not_asked_for_and_not_kept() {
+        let resolver = Resolver::new(vec![([127, 0, 0, 1], 1).into()]);
+        for name in ["x".repeat(900_000), "a..b".to_string(), ["x"; 200].join(".")] {
+            let found = block_on(resolver.lookup(&name, RecordType::TXT));
+            assert_eq!(found, Err(DnsError::NoSuchName));
+        }
+        assert_eq!((resolver.misses.get(), resolver.hits.get()), (0, 0));
+    }
 }

@@ -31,6 +31,17 @@ pub fn site_name(names: &[&str]) -> String {
     parts.join(".")
 }
 
+/// Longest name as it is written, without its last dot (RFC 1035 section 3.1 in its text form).
+pub(crate) const NAME_BYTES: usize = 253;
+/// Longest part of one.
+const LABEL_BYTES: usize = 63;
+
+/// Whether a name, without its last dot, can be one of the DNS by its lengths (RFC 1035 section 2.3.4).
+pub fn is_name(name: &str) -> bool {
+    let fits = |label: &str| (1..=LABEL_BYTES).contains(&label.len());
+    name.len() <= NAME_BYTES && name.split('.').all(fits)
+}
+
 /// The address with its parts in reverse order, as DNS lists are asked: `4.3.2.1`, or nibbles for IPv6.
 pub fn reverse_ip(ip: IpAddr) -> String {
     match ip {
@@ -54,6 +65,18 @@ pub fn ptr_host(ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_names() {
+        let label = "x".repeat(63);
+        let longest = [&*label, &label, &label, &label[..61]].join(".");
+        for name in ["a", "a.test", "_x._y.test", &label, &longest] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "a..b", ".a", "a.", &(label + "x"), &format!("{longest}x")] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn site_names() {

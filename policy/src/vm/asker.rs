@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mlua::{Error, Result, Value};
 
 use super::context::Ctx;
+use crate::dns::names::is_name;
 use crate::dns::question::{DnsFailure, DnsQuestion, DnsResult};
 use crate::dns::resolvers::Source;
 
@@ -43,6 +44,11 @@ impl<'a> Asker<'a> {
 
     /// Asks. Of several parts the first that knows something answers; a part that fails does not hide the next.
     pub async fn dns(&self, question: DnsQuestion) -> DnsResult {
+        // A name may be made of what stands in mail, or in somebody's DNS; one that cannot be is nowhere.
+        let name = question.name.trim_end_matches('.');
+        if !name.is_empty() && !is_name(name) {
+            return Err(DnsFailure::NoSuchName);
+        }
         let Some(parts) = &self.named else { return self.ctx.dns(question).await };
         let mut failed = None;
         let mut nothing = DnsFailure::NoSuchName;

@@ -2,7 +2,7 @@
 
 use ringmta_options::plain::Plain;
 
-use crate::limits::MAX_RESULT_PROPERTIES;
+use crate::limits::{MAX_RESULT_PROPERTIES, RESULT_REASON_BYTES};
 
 /// The outcome of one method.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +22,7 @@ pub(crate) struct AuthResult {
 impl AuthResult {
     /// A result without properties.
     pub fn new(method: &str, result: &str, reason: impl Into<String>) -> AuthResult {
-        let reason = Some(reason.into()).filter(|r| !r.is_empty());
+        let reason = Some(cut(reason.into())).filter(|r| !r.is_empty());
         AuthResult { method: method.into(), result: result.into(), reason, ..Default::default() }
     }
 
@@ -70,6 +70,16 @@ impl AuthResult {
             props,
         })
     }
+}
+
+/// A reason of bearable length.
+fn cut(mut reason: String) -> String {
+    if reason.len() > RESULT_REASON_BYTES {
+        let end = (0..=RESULT_REASON_BYTES).rev().find(|end| reason.is_char_boundary(*end));
+        reason.truncate(end.unwrap_or(0));
+        reason.push_str("...");
+    }
+    reason
 }
 
 /// A list of tables, or one.
@@ -215,5 +225,7 @@ mod tests {
             2
         );
         assert!(parse("").is_err() && parse("x; y").is_err());
+        let long = AuthResult::new("spf", "permerror", "\u{fffd}".repeat(10_000));
+        assert!(format("mx.test", &[long]).len() < RESULT_REASON_BYTES + 100);
     }
 }

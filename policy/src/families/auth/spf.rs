@@ -7,7 +7,7 @@ use ringmta_options::IpLookupStrategy;
 
 use super::results::AuthResult;
 use super::spf_macro::Context;
-use crate::dns::names::ptr_host;
+use crate::dns::names::{is_name, ptr_host};
 use crate::dns::question::{DnsAnswer, DnsFailure, DnsKind, DnsQuestion};
 use crate::limits::{SPF_HOSTS, SPF_LOOKUPS, SPF_VOID_LOOKUPS};
 use crate::vm::asker::Asker;
@@ -50,12 +50,7 @@ pub(crate) async fn check_host(
     helo: &str,
 ) -> Outcome {
     let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-    // Section 4.3: what is no domain name has no record.
-    if !domain.contains('.')
-        || domain.len() > 253
-        || domain.starts_with('[')
-        || domain.split('.').any(|l| l.is_empty() || l.len() > 63)
-    {
+    if domain.starts_with('[') {
         return outcome("none", "this is not a domain name");
     }
     let whole;
@@ -194,6 +189,10 @@ impl Eval<'_> {
 
     fn host<'s>(&'s mut self, domain: String) -> LocalBoxFuture<'s, Result<Outcome, Stop>> {
         Box::pin(async move {
+            // Section 4.3: what is no domain name has no record.
+            if !is_name(&domain) || !domain.contains('.') {
+                return Ok(outcome("none", "this is not a domain name"));
+            }
             let Some(record) = self.record(&domain).await? else {
                 return Ok(outcome("none", format!("{domain} has no SPF record")));
             };

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-/// Longest name.
-const NAME_BYTES: usize = 253;
+use crate::dns::names::NAME_BYTES;
+use crate::limits::SPF_EXPANDED_BYTES;
 
 /// What macros stand for.
 pub(super) struct Context<'a> {
@@ -41,8 +41,8 @@ impl Context<'_> {
     }
 
     /// The text with its macros expanded.
-    pub fn expand(&self, text: &str) -> Result<String, String> {
-        let mut out = String::with_capacity(text.len());
+    fn expand(&self, text: &str) -> Result<String, String> {
+        let mut out = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('%') {
             out.push_str(before);
@@ -59,12 +59,19 @@ impl Context<'_> {
                 }
                 other => return Err(format!("`%{other}` is not a macro")),
             }
+            if out.len() > SPF_EXPANDED_BYTES {
+                break;
+            }
         }
         out.push_str(rest);
-        Ok(out)
+        match out.len() > SPF_EXPANDED_BYTES {
+            true => Err(format!("a name comes to more than {SPF_EXPANDED_BYTES} bytes")),
+            false => Ok(out),
+        }
     }
 
-    /// The text expanded to a name to be asked for. Too long a name loses labels from the left (section 7.3).
+    /// The text expanded to a name to be asked for. Too long a name loses labels from the left (section 7.3); it need not be
+    /// one of the DNS all the same.
     pub fn name(&self, text: &str) -> Result<String, String> {
         let whole = self.expand(text)?;
         let mut name = whole.as_str();
@@ -150,5 +157,11 @@ mod tests {
         for bad in ["%{z}", "%", "%{d", "%x", "%{d0}"] {
             assert!(six.expand(bad).is_err(), "{bad}");
         }
+        let long = "%{s}.".repeat(20);
+        let name = six.name(&long).unwrap();
+        assert!(long.len() < 253 && name.len() <= 253, "{name}");
+        assert!(name.ends_with(".com.strong-bad@email.example.com"), "{name}");
+        assert!(six.name(&"%{s}".repeat(SPF_EXPANDED_BYTES)).is_err());
+        assert!(six.name(&"x".repeat(SPF_EXPANDED_BYTES + 1)).is_err());
     }
 }
