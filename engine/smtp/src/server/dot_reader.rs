@@ -136,6 +136,11 @@ impl DotReader {
     /// Takes the lines that end in CRLF, up to the first that does not or that a dot follows, in one
     /// piece: nearly all of nearly every message. Ends behind a CRLF, or where it began.
     fn whole_lines(&mut self, input: &[u8], body: &mut Vec<u8>) -> usize {
+        // Where the message may become too large, it is read line by line: which rule is broken first must not depend on how
+        // much came at once.
+        if self.fault.is_none() && input.len() > self.room(body) {
+            return 0;
+        }
         let mut end = plain_lines(input);
         self.measure(&input[..end]);
         while let Some(run) = memchr2(b'\r', b'\n', &input[end..]) {
@@ -171,8 +176,9 @@ impl DotReader {
     }
 
     fn text(&mut self, run: &[u8], body: &mut Vec<u8>) {
+        let room_in_line = self.line_max.saturating_sub(self.line_len);
         self.line_len += run.len();
-        if self.line_len > self.line_max {
+        if self.line_len > self.line_max && self.room(body) >= room_in_line {
             self.note(DataFault::LineTooLong);
         }
         self.push(run, body);
@@ -198,13 +204,18 @@ impl DotReader {
     }
 
     fn push(&mut self, bytes: &[u8], body: &mut Vec<u8>) {
-        if body.len() + bytes.len() > self.size_max {
+        if bytes.len() > self.room(body) {
             self.note(DataFault::TooLarge);
         }
         // Of a message that will be refused nothing more is kept: its size is the sender's choice.
         if self.fault.is_none() {
             body.extend_from_slice(bytes);
         }
+    }
+
+    /// Bytes the message may still have.
+    fn room(&self, body: &[u8]) -> usize {
+        self.size_max.saturating_sub(body.len())
     }
 
     fn note(&mut self, fault: DataFault) {
@@ -297,6 +308,31 @@ mod tests {
             for cut in [1, 7, wire.len()] {
                 let read = read_whole(wire.as_bytes(), cut, BareEndings::Allow);
                 assert_eq!((read.1, read.2), (fault, wire.len()), "{line:?}, cut {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_rules_the_one_broken_first_is_told() {
+        let lines = |lengths: &[usize]| -> Vec<u8> {
+            lengths.iter().flat_map(|length| ("x".repeat(*length) + "\r\n").into_bytes()).collect()
+        };
+        for (wire, fault) in [
+            (lines(&[40, 40, 60]), DataFault::TooLarge),
+            (lines(&[40, 40, 20, 60]), DataFault::TooLarge),
+            (lines(&[40, 60, 40, 40]), DataFault::LineTooLong),
+            (lines(&[60, 90]), DataFault::LineTooLong),
+            (lines(&[48, 51]), DataFault::LineTooLong),
+            (lines(&[49, 51]), DataFault::TooLarge),
+        ] {
+            let wire = [&wire[..], b".\r\n"].concat();
+            for cut in 1..=wire.len() {
+                let mut reader = DotReader::new(BareEndings::Deny, 100, 50);
+                let mut body = Vec::new();
+                for chunk in wire.chunks(cut) {
+                    reader.read(chunk, &mut body);
+                }
+                assert_eq!(reader.fault(), Some(fault), "{} bytes, cut {cut}", wire.len());
             }
         }
     }

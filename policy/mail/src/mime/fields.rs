@@ -1,6 +1,6 @@
 //! Structured header values: parameters, addresses, message ids.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use mail_parser::parsers::MessageStream;
 use mail_parser::{Addr, Address as Parsed, HeaderValue};
@@ -65,6 +65,12 @@ impl Params {
     }
 }
 
+/// RFC 2231 section 7.
+fn can_be_attribute(name: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"!#$&+-.^_`{|}~".contains(&c);
+    !name.is_empty() && name.bytes().all(allowed)
+}
+
 /// At semicolons outside of quoted strings.
 fn split_params(text: &str) -> Vec<String> {
     let mut out = vec![String::new()];
@@ -124,12 +130,15 @@ fn percent_decoded(text: &str) -> String {
     charset.decode_without_bom_handling(&out).0.into_owned()
 }
 
+/// As they are written. What cannot be written as it is must not become another name or value on the way: of a value it is
+/// made visible, a parameter with such a name is left out.
 impl fmt::Display for Params {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.value)?;
-        for (name, value) in &self.list {
-            let token = |c: u8| c.is_ascii_alphanumeric() || b"!#$&+-.^_`{|}~".contains(&c);
-            if value.is_ascii() && !value.is_empty() && value.bytes().all(token) {
+        let visible = |c: char| if c.is_ascii() && !c.is_ascii_control() { c } else { '_' };
+        self.value.chars().map(visible).try_for_each(|c| f.write_char(c))?;
+        for (name, value) in self.list.iter().filter(|(name, _)| can_be_attribute(name)) {
+            // What may be an attribute needs no quotes either.
+            if can_be_attribute(value) {
                 write!(f, "; {name}={value}")?;
             } else if value.is_ascii() {
                 write!(f, "; {name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))?;

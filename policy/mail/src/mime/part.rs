@@ -223,8 +223,14 @@ impl Part {
     pub fn rebuild(&self) -> Part {
         let parts = self.parts();
         let plain = |f: &RawField| f.raw.is_ascii() && !f.raw.contains(&0);
-        let again =
-            |f: &RawField| if plain(f) { f.clone() } else { RawField::new(&f.name, &f.text()) };
+        let again = |f: &RawField| match ["Content-Type", "Content-Disposition"].map(|n| f.is(n)) {
+            _ if plain(f) => f.clone(),
+            [false, false] => RawField::new(&f.name, &f.text()),
+            _ => {
+                let raw = write_field(&f.name, &Params::parse(&f.text()).to_string());
+                RawField { name: f.name.clone(), raw }
+            }
+        };
         if !parts.is_empty() {
             let parts = parts.iter().map(Part::rebuild).collect();
             let body = Body::Parts { before: Vec::new(), parts, after: Vec::new() };

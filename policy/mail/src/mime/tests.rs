@@ -174,6 +174,7 @@ fn a_container_is_rebuilt_with_a_boundary_that_can_be_one() {
         ("multipart/mixed", "a<b"),
         ("multipart/mixed; x=\"\u{fc}\0\"", "b"),
         ("multipart/mixed; x=\"\0\"", "b"),
+        ("multipart/mixed; \0boundary=\"\0\"; bound\u{fc}ary=x; a b=c; =d", "b"),
         ("multipart/\0\u{fc}", "b"),
         ("multipart/[x]", "b"),
     ] {
@@ -198,6 +199,16 @@ fn a_container_is_rebuilt_with_a_boundary_that_can_be_one() {
         assert!(plain.is_ascii(), "{}", String::from_utf8_lossy(&plain));
         assert_eq!(Part::parse(&plain).unwrap().parts().len(), 2);
     }
+}
+
+#[test]
+fn what_is_rebuilt_is_of_no_other_type_than_before() {
+    let source = "Content-Type: multi\0part/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n";
+    let leaf = Part::parse(source.as_bytes()).unwrap();
+    let rebuilt = Part::parse(&leaf.rebuild().write()).unwrap();
+    assert_eq!((leaf.parts().len(), rebuilt.parts().len()), (0, 0));
+    assert_eq!(rebuilt.content_type().value, "multi_part/mixed");
+    assert_eq!(rebuilt.content().bytes(), leaf.content().bytes());
 }
 
 #[test]
