@@ -39,13 +39,19 @@ for target in "${targets[@]}"; do
   mkdir -p "$dir/artifacts/$target" "$dir/corpus/$target"
   words=() dictionary=ci/fuzz/dictionaries/$target.dict
   [ ! -f "$dictionary" ] || words=("-dict=$dictionary")
-  run=("$dir/$host/release/$target" -max_total_time="$seconds" -rss_limit_mb=1024 -max_len=65536 -timeout=60 -print_final_stats=1
+  run=("$dir/$host/release/$target" -max_total_time="$seconds" -rss_limit_mb=1024 -max_len=65536 -timeout=60 -report_slow_units=3 -print_final_stats=1
     ${words[@]+"${words[@]}"} -artifact_prefix="$dir/artifacts/$target/" "$dir/corpus/$target")
+  : > "$dir/$target.began"
   if ! { FUZZ_SEEDS=$dir/corpus/$target TIMEFORMAT='%U %S'; export FUZZ_SEEDS; time "${run[@]}" > "$dir/$target.log" 2>&1; } 2> "$dir/$target.time"
   then
     grep -aE 'panicked|assert|ERROR|left:|right:' "$dir/$target.log" | head -10
     echo "$target: a finding, see $dir/$target.log and $dir/artifacts/$target"; exit 1
   fi
+  # An input that took long by the clock may have waited for a busy machine; one that takes long by itself is a finding.
+  while IFS= read -r slow; do
+    spent=$( { TIMEFORMAT='%U'; time "${run[0]}" "$slow" > /dev/null 2>&1; } 2>&1 )
+    [ "${spent%.*}" -lt 2 ] || { echo "$target: an input that takes $spent s of CPU, see $slow"; exit 1; }
+  done < <(find "$dir/artifacts/$target" -name 'slow-unit-*' -newer "$dir/$target.began")
   inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$dir/$target.log")
   cpu=$(awk '{ printf "%d", $1 + $2 }' "$dir/$target.time")
   [ -z "$record" ] || printf '%s\t%s\t%s\t%s\n' "$(date +%F)" "$target" "$cpu" "$inputs" >> "$times"
