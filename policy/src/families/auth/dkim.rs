@@ -7,7 +7,8 @@ use ringmta_options::Canonicalization;
 use super::key::{self, Algorithm, Reason};
 use super::results::AuthResult;
 use super::tags::{without_b, Tags};
-use crate::families::dkim::signer::{canonical_field, hash_body, pick};
+use crate::families::dkim::body_hash::BodyHash;
+use crate::families::dkim::signer::{canonical_field, pick};
 use crate::limits::MAX_DKIM_SIGNATURES;
 use crate::vm::asker::Asker;
 
@@ -69,7 +70,7 @@ pub(crate) async fn check(
         BASE64.decode(need("bh")?.as_bytes()).map_err(|_| Reason::perm("tag bh is not base64"))?;
     let bytes =
         BASE64.decode(need("b")?.as_bytes()).map_err(|_| Reason::perm("tag b is not base64"))?;
-    if hash_body(content, body, limit.transpose()?) != claimed {
+    if BodyHash::of_any(content, body, limit.transpose()?).await != claimed {
         return Err(Reason::fail("the body hash does not match"));
     }
     let (selector, domain) = (need("s")?, need("d")?);

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
-use aws_lc_rs::digest::{digest, Context, SHA256};
+use aws_lc_rs::digest::{digest, SHA256};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{Ed25519KeyPair, RsaKeyPair, RSA_PKCS1_SHA256};
 use data_encoding::BASE64;
 use ringmta_mail::headers::{Field, HeaderBlock};
 use ringmta_options::{Canonicalization, DkimSigner};
+
+use super::body_hash::BodyHash;
 
 /// The shortest RSA key that can be signed with.
 const RSA_BITS_MIN: usize = 2048;
@@ -62,7 +64,7 @@ impl Signer {
     ) -> Result<String, String> {
         let block = HeaderBlock::new(message);
         let how = self.params.body_canonicalization;
-        let (body_hash, length) = hash_and_length(&message[block.body_start()..], how, None);
+        let (body_hash, length) = BodyHash::of(&message[block.body_start()..], how, None);
         let names = self.signed_names(&block);
         // The tag `i` of an ARC signature is its instance, and the others mean nothing there.
         let more = if first == "v=1" { self.further_tags(length) } else { String::new() };
@@ -349,20 +351,6 @@ pub(crate) fn canonical_field(name: &[u8], value: &[u8], how: Canonicalization, 
     }
 }
 
-/// A hash that takes no more than so many bytes, for the tag `l`.
-struct Limited {
-    hash: Context,
-    left: u64,
-}
-
-impl Limited {
-    fn update(&mut self, bytes: &[u8]) {
-        let n = bytes.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.hash.update(&bytes[..n]);
-        self.left -= n as u64;
-    }
-}
-
 /// DKIM-Quoted-Printable (section 2.11): what a tag may not hold as it is.
 fn quoted_printable(text: &str) -> String {
     let mut out = String::new();
@@ -373,68 +361,6 @@ fn quoted_printable(text: &str) -> String {
         }
     }
     out
-}
-
-/// Sections 3.4.3 and 3.4.4: hashed line by line, so that the body is never copied. `limit` is the tag `l`.
-pub(crate) fn hash_body(body: &[u8], how: Canonicalization, limit: Option<u64>) -> Vec<u8> {
-    hash_and_length(body, how, limit).0
-}
-
-/// As [`hash_body`], with the number of bytes hashed.
-fn hash_and_length(body: &[u8], how: Canonicalization, limit: Option<u64>) -> (Vec<u8>, u64) {
-    let most = limit.unwrap_or(u64::MAX);
-    let mut hash = Limited { hash: Context::new(&SHA256), left: most };
-    let mut empty_lines = 0;
-    let mut any = false;
-    let mut line_buffer = Vec::new();
-    let mut rest = body;
-    while !rest.is_empty() {
-        let (line, next) = match memchr::memchr(b'\n', rest) {
-            Some(n) => (&rest[..n], &rest[n + 1..]),
-            None => (rest, &rest[rest.len()..]),
-        };
-        rest = next;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = match how {
-            Canonicalization::Simple => line,
-            Canonicalization::Relaxed => relaxed_line(line, &mut line_buffer),
-        };
-        if line.is_empty() {
-            empty_lines += 1;
-            continue;
-        }
-        (0..empty_lines).for_each(|_| hash.update(b"\r\n"));
-        empty_lines = 0;
-        any = true;
-        hash.update(line);
-        hash.update(b"\r\n");
-    }
-    if !any && how == Canonicalization::Simple {
-        hash.update(b"\r\n");
-    }
-    (hash.hash.finish().as_ref().to_vec(), most - hash.left)
-}
-
-/// White space collapsed and trimmed at the end; the line itself when nothing is to be done.
-fn relaxed_line<'a>(line: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
-    let is_space = |c: &u8| matches!(c, b' ' | b'\t');
-    let trimmed = match line.iter().rposition(|c| !is_space(c)) {
-        Some(n) => &line[..=n],
-        None => return &[],
-    };
-    let untouched = !trimmed.contains(&b'\t') && memchr::memmem::find(trimmed, b"  ").is_none();
-    if untouched {
-        return trimmed;
-    }
-    buffer.clear();
-    for c in trimmed {
-        match is_space(c) {
-            true if buffer.last() == Some(&b' ') => {}
-            true => buffer.push(b' '),
-            false => buffer.push(*c),
-        }
-    }
-    buffer
 }
 
 /// Header names joined by colons, folded between them.
