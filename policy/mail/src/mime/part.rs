@@ -195,7 +195,8 @@ impl Part {
     }
 
     fn write_to(&self, out: &mut Vec<u8>) {
-        let boundary = self.content_type().get("boundary").map(str::to_owned).unwrap_or_default();
+        let kind = self.content_type();
+        let boundary = boundary_of(&kind).unwrap_or_default();
         let inner = self.0.borrow();
         for field in &inner.fields {
             out.extend_from_slice(&field.raw);
@@ -250,6 +251,12 @@ impl Part {
     }
 }
 
+/// What stands behind two hyphens in front of each part. White space at its end is none of it (RFC 2046 section 5.1.1): a line
+/// may have any there.
+fn boundary_of(kind: &Params) -> Option<&str> {
+    kind.get("boundary").map(str::trim_ascii_end)
+}
+
 fn parse(bytes: &[u8], id: &str, depth: usize, budget: &mut Budget) -> Result<Part, String> {
     budget.parts = budget.parts.checked_sub(1).ok_or("the message has too many parts")?;
     let block = HeaderBlock::new(bytes);
@@ -261,7 +268,7 @@ fn parse(bytes: &[u8], id: &str, depth: usize, budget: &mut Budget) -> Result<Pa
     part.0.borrow_mut().id = id.to_owned();
     let body = &bytes[block.body_start()..];
     let kind = part.content_type();
-    let boundary = kind.get("boundary").filter(|_| kind.value.starts_with("multipart/"));
+    let boundary = boundary_of(&kind).filter(|_| kind.value.starts_with("multipart/"));
     let found = boundary.and_then(|b| split(body, b));
     let Some((before, pieces, after)) = found else {
         part.0.borrow_mut().body = Body::Leaf(body.to_vec());

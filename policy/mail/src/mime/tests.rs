@@ -202,6 +202,20 @@ fn a_container_is_rebuilt_with_a_boundary_that_can_be_one() {
 }
 
 #[test]
+fn white_space_at_its_end_is_none_of_a_boundary() {
+    for end in ["\r", " ", " \t", ""] {
+        let source = format!(
+            "Content-Type: multipart/mixed; boundary=\"b{end}\"\r\n\r\n--b\r\n\r\none\r\n--b\n\ntwo\r\n--b \r\n\r\n\
+             three\r\n--b--\r\n"
+        );
+        let parsed = Part::parse(source.as_bytes()).unwrap();
+        assert_eq!(parsed.parts().len(), 3, "{source:?}");
+        let again = Part::parse(&parsed.write()).unwrap();
+        assert_eq!(again.parts().len(), 3, "{source:?}");
+    }
+}
+
+#[test]
 fn what_is_rebuilt_is_of_no_other_type_than_before() {
     let source = "Content-Type: multi\0part/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--\r\n";
     let leaf = Part::parse(source.as_bytes()).unwrap();
