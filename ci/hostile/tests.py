@@ -7,6 +7,7 @@ TESTS = {
     'A6': ['privileges::', 'confinement::'],
     'A8': ['secrets::'],
     'A9': ['reception::no_secret_of_auth_reaches_a_record'],
+    'A10': ['logins::', 'sandbox_guesses::'],
     'A11': ['reception::a_login_in_clear_does_not_survive_starttls'],
     'doors': ['doors::'],
     'xclient': ['front_ends::'],

@@ -11,9 +11,10 @@ pub const RING_WAIT_MICROS: u64 = 1000;
 pub const RING_GATHER_MICROS: u64 = 200;
 /// Events it waits for so at most.
 pub const RING_GATHER_MAX: usize = 32;
-/// Rounds of ready tasks before a shard looks at its ring though more are ready.
+/// Rounds of ready tasks, where they are short, before a shard looks at its ring though more are ready.
 pub const RING_LAPS: u32 = 8;
-/// How often a busy executor looks at its own rings and timers, milliseconds. A look costs a bell and turns of the
+/// How often a busy executor looks at its own rings and timers, milliseconds, and a shard at the ring of its own at the
+/// least, unless one round of ready tasks takes longer. A look of the executor costs a bell and turns of the
 /// executor's rings; what waits for one is timers, letters and opened files.
 pub const EXECUTOR_TURN_MILLIS: u64 = 4;
 /// The executor's own preemption timer, seconds: so long that it never fires, for what it does when it fires at

@@ -272,9 +272,11 @@ mod tests {
     use crate::listener::RingListener;
     use crate::ring::run_shard;
     use crate::{deadline, spawn};
+    use std::cell::Cell;
     use std::io::{Read, Write};
     use std::net::TcpStream;
-    use std::time::Duration;
+    use std::rc::Rc;
+    use std::time::{Duration, Instant};
 
     const LONG: Duration = Duration::from_secs(30);
 
@@ -317,6 +319,38 @@ mod tests {
 
     fn pattern(bytes: usize) -> Vec<u8> {
         (0..bytes).map(|at| (at * 31 / 8) as u8).collect()
+    }
+
+    /// Where every round of ready tasks takes longer than the executor may go without a look at its own rings.
+    #[test]
+    fn tasks_that_are_always_ready_keep_nobody_waiting() {
+        const TRIPS: usize = 20;
+        let work = |listener: RingListener| async move {
+            let is_over = Rc::new(Cell::new(false));
+            for _ in 0..4 {
+                let is_over = is_over.clone();
+                spawn(async move {
+                    while !is_over.get() {
+                        let end = Instant::now() + Duration::from_millis(2);
+                        while Instant::now() < end {}
+                        crate::yield_now().await;
+                    }
+                });
+            }
+            let mut stream = listener.accept().await.unwrap().bind();
+            for _ in 0..TRIPS {
+                assert_eq!(read(&mut stream, &mut [0; 9]).await.unwrap(), 1);
+                write_all(&mut stream, b"x").await.unwrap();
+            }
+            is_over.set(true);
+        };
+        meet(work, |to| {
+            let mut peer = TcpStream::connect(to).unwrap();
+            for _ in 0..TRIPS {
+                peer.write_all(b"x").unwrap();
+                peer.read_exact(&mut [0]).unwrap();
+            }
+        });
     }
 
     #[test]

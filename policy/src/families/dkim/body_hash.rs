@@ -4,7 +4,7 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use ringmta_options::Canonicalization;
 
-use crate::limits::DKIM_SLICE_BYTES;
+use crate::limits::{DKIM_SLICES, DKIM_SLICE_BYTES};
 use crate::vm::handler_budget::others_first;
 
 /// Bytes that are given to the hash at once: for a line each it would take longer to be called than to work.
@@ -50,10 +50,11 @@ impl BodyHash {
     /// The same of a body from outside: between two pieces others have their turn.
     pub async fn of_any(body: &[u8], how: Canonicalization, limit: Option<u64>) -> Vec<u8> {
         let mut hash = BodyHash::new(how, limit);
-        let mut rest = hash.lines(body, DKIM_SLICE_BYTES);
+        let most = DKIM_SLICE_BYTES.max(body.len() / DKIM_SLICES);
+        let mut rest = hash.lines(body, most);
         while !rest.is_empty() {
             others_first().await;
-            rest = hash.lines(rest, DKIM_SLICE_BYTES);
+            rest = hash.lines(rest, most);
         }
         hash.end().0
     }
