@@ -21,6 +21,7 @@ use ringmta_smtp::limits::MESSAGE_BYTES_MAX;
 use ringmta_smtp::trace;
 use ringmta_smtp::trace::Origin;
 use serde_json::{json, Value};
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -103,6 +104,8 @@ struct Job<'i> {
     caller: &'i AuthInfo,
     peer: SocketAddr,
     local: SocketAddr,
+    /// Policy took too long over a recipient: it is not asked about those behind it.
+    is_late: Cell<bool>,
 }
 
 /// What became of the recipients of a request.
@@ -191,17 +194,23 @@ impl<'i> Job<'i> {
             .map_err(|error| format!("envelope_sender: {error}"))?;
         let trace = trace_options(injection.trace_headers.as_ref())?;
         let filler = Filler::compile(injection)?;
-        Ok(Job { injection, sender, filler, trace, caller, peer, local })
+        let is_late = Cell::new(false);
+        Ok(Job { injection, sender, filler, trace, caller, peer, local, is_late })
     }
 
     /// The message of one recipient, when policy takes it.
     async fn take(&self, shard: &Rc<Shard>, recipient: &Recipient) -> Result<Message, String> {
+        const LATE: &str = "policy took too long, try again later";
+        if self.is_late.get() {
+            return Err(LATE.into());
+        }
         let message = self.generate(shard, recipient).await?;
         let (policy, limit) = (shard.policy(), Duration::from_secs(INJECT_HANDLER_SECS));
         let seen = deadline(limit, policy.http_message_generated(&message, self.caller)).await;
         let Ok(seen) = seen else {
             tracing::error!("http_message_generated took longer than {limit:?}");
-            return Err("policy took too long, try again later".into());
+            self.is_late.set(true);
+            return Err(LATE.into());
         };
         seen.map_err(|error| error.to_string())?;
         Ok(message)
