@@ -113,15 +113,12 @@ impl Slice {
 /// Lets whoever else is ready have a turn: for work of ours that may be long. The time of the handler's next stretch
 /// begins anew.
 pub(crate) async fn others_first() {
-    let mut has_waited = false;
     std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
         cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(())
     })
     .await;
+    futures::pending!();
 }
 
 /// Notices a handler that yields and yields, and waits for nothing: such a one asks to be run again while it still runs.
